@@ -1,0 +1,189 @@
+package session_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wxlogin/internal/testenv"
+	"wxlogin/session"
+)
+
+func TestStore_Create(t *testing.T) {
+	ctx := context.Background()
+
+	t.Run("token_is_32_random_bytes_and_says_nothing", func(t *testing.T) {
+		f := newFixture(t)
+		seen := map[string]bool{}
+		for range 50 {
+			token := f.login(t, openID, sessionKey)
+			raw, err := base64.RawURLEncoding.DecodeString(token)
+			if err != nil || len(raw) != 32 || len(token) != 43 {
+				t.Fatalf("token of %d characters, %d bytes: %v", len(token), len(raw), err)
+			}
+			if seen[token] {
+				t.Fatal("the same token twice")
+			}
+			seen[token] = true
+		}
+	})
+
+	t.Run("redis_sees_no_token_and_no_secret", func(t *testing.T) {
+		f := newFixture(t)
+		tokens := []string{f.login(t, openID, sessionKey), f.login(t, openID, "r7BXXKkLb8qrSNn05n0qiA==")}
+		dump := fmt.Sprint(f.redis.Dump(t))
+		for _, secret := range append(tokens, sessionKey, "r7BXXKkLb8qrSNn05n0qiA==", secret) {
+			if strings.Contains(dump, secret) {
+				t.Error("a dump of Redis holds a token, session_key or AppSecret")
+			}
+		}
+		raw, _ := base64.StdEncoding.DecodeString(sessionKey)
+		if strings.Contains(dump, string(raw)) {
+			t.Error("a dump of Redis holds a session_key's bytes")
+		}
+	})
+
+	t.Run("every_key_expires", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(t, openID, sessionKey)
+		keys := f.redis.Dump(t)
+		if len(keys) != 2 {
+			t.Fatalf("%d keys, want a record and an index", len(keys))
+		}
+		for key := range keys {
+			if ttl := f.redis.TTL(t, key); ttl <= 0 || ttl > session.DefaultMaxTTL {
+				t.Errorf("%s expires in %v", key, ttl)
+			}
+		}
+	})
+
+	faults := map[string]session.Session{
+		"foreign_app":         {AppID: "wxother", OpenID: openID, SessionKey: sessionKey},
+		"no_openid":           {AppID: appID, SessionKey: sessionKey},
+		"no_session_key":      {AppID: appID, OpenID: openID},
+		"endless_openid":      {AppID: appID, OpenID: strings.Repeat("o", 256), SessionKey: sessionKey},
+		"endless_session_key": {AppID: appID, OpenID: openID, SessionKey: strings.Repeat("k", 256)},
+	}
+	for name, sess := range faults {
+		t.Run(name+"_writes_nothing", func(t *testing.T) {
+			f := newFixture(t)
+			_, err := f.Create(ctx, sess)
+			if err == nil || errors.Is(err, session.ErrUnavailable) {
+				t.Errorf("Create: %v, want an error of its own", err)
+			}
+			if keys := f.redis.Dump(t); len(keys) != 0 {
+				t.Errorf("%d keys were written", len(keys))
+			}
+		})
+	}
+
+	t.Run("unreachable_redis_is_a_fault", func(t *testing.T) {
+		f := newFixture(t, unreachable)
+		if _, err := f.Create(ctx, session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey}); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("Create: %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestStore_Create_cap(t *testing.T) {
+	t.Run("oldest_out", func(t *testing.T) {
+		f := newFixture(t)
+		var tokens []string
+		for range session.DefaultMaxPerUser + 3 {
+			tokens = append(tokens, f.login(t, openID, sessionKey))
+		}
+		for _, token := range tokens[:3] {
+			f.mustMiss(t, token)
+		}
+		for _, token := range tokens[3:] {
+			f.mustFind(t, token)
+		}
+	})
+
+	t.Run("other_users_are_left_alone", func(t *testing.T) {
+		f := newFixture(t, func(o *session.Options) { o.MaxPerUser = 2 })
+		other := f.login(t, strings.ToLower(openID), sessionKey)
+		for range 5 {
+			f.login(t, openID, sessionKey)
+		}
+		f.mustFind(t, other)
+	})
+
+	t.Run("absolutely_expired_ones_leave_the_index", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(t, openID, sessionKey)
+		f.pass(t, session.DefaultMaxTTL-time.Hour)
+		f.login(t, openID, sessionKey)
+		f.pass(t, 2*time.Hour)
+		f.login(t, openID, sessionKey)
+		if got := f.redis.Dump(t)[session.KeyPrefix+"sessions:"+appID+":"+openID]; strings.Count(got, "=") != 2 {
+			t.Errorf("the index holds %s, want two members", got)
+		}
+	})
+}
+
+// A record that is in no index would survive "log out everywhere".
+func TestStore_Create_race(t *testing.T) {
+	f := newFixture(t)
+	var wg sync.WaitGroup
+	tokens := make([]string, 64)
+	for i := range tokens {
+		wg.Go(func() {
+			token, err := f.Create(context.Background(), session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey})
+			if err != nil {
+				t.Error(err)
+			}
+			tokens[i] = token
+		})
+	}
+	wg.Wait()
+	alive := 0
+	for _, token := range tokens {
+		if _, err := f.Lookup(context.Background(), token); err == nil {
+			alive++
+		}
+	}
+	if alive != session.DefaultMaxPerUser {
+		t.Errorf("%d sessions live, want %d", alive, session.DefaultMaxPerUser)
+	}
+	if err := f.RevokeAll(context.Background(), appID, openID); err != nil {
+		t.Fatal(err)
+	}
+	if keys := f.redis.Dump(t); len(keys) != 0 {
+		t.Errorf("%d keys are left after RevokeAll", len(keys))
+	}
+}
+
+func TestNew_reports_every_fault(t *testing.T) {
+	r := testenv.NewRedis(t)
+	app := session.App{AppID: appID, Secret: secret}
+	tests := map[string]session.Options{
+		"no_redis":          {Apps: []session.App{app}},
+		"no_app":            {Redis: r.Client},
+		"app_without_id":    {Redis: r.Client, Apps: []session.App{{Secret: secret}}},
+		"app_twice":         {Redis: r.Client, Apps: []session.App{app, app}},
+		"idle_over_max":     {Redis: r.Client, Apps: []session.App{app}, IdleTTL: 2 * time.Hour, MaxTTL: time.Hour},
+		"idle_under_second": {Redis: r.Client, Apps: []session.App{app}, IdleTTL: time.Millisecond},
+		"negative_cap":      {Redis: r.Client, Apps: []session.App{app}, MaxPerUser: -1},
+	}
+	for name, o := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, err := session.New(o); err == nil {
+				t.Error("New took it")
+			} else if strings.Contains(err.Error(), secret) {
+				t.Error("the error holds the AppSecret")
+			}
+		})
+	}
+	_, err := session.New(session.Options{IdleTTL: time.Millisecond, MaxPerUser: -1})
+	for _, want := range []string{"no Redis client", "no app", "less than a second", "-1 sessions"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error lacks %q: %v", want, err)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package session
+
+import (
+	"bytes"
+	"testing"
+	"time"
+)
+
+// What parses is written again the same.
+func FuzzDecodeRecord(f *testing.F) {
+	good, err := encodeRecord(Session{AppID: "wx1", OpenID: "o1", SessionKey: "k", CreatedAt: time.Unix(1_700_000_000, 0)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add(append(bytes.Clone(good), 0))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := decodeRecord(b)
+		if err != nil {
+			return
+		}
+		again, err := encodeRecord(s)
+		if err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%x parses and is written as %x (%v)", b, again, err)
+		}
+	})
+}
+
+// Nothing but what seal wrote for this token opens.
+func FuzzKeyringOpen(f *testing.F) {
+	s, err := newSealer("wx1", "secret")
+	if err != nil {
+		f.Fatal(err)
+	}
+	keys := keyring{s.id: s}
+	hash := hashToken("token")
+	record, err := encodeRecord(Session{AppID: "wx1", OpenID: "o1", SessionKey: "k"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	sealed := s.seal(record, hash)
+	if _, err := keys.open(sealed, hash); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sealed[:len(sealed)-1])
+	f.Add(sealed[:headerLength])
+	f.Add(s.seal(record, hashToken("another token")))
+	f.Add([]byte{sealVersion})
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if bytes.Equal(b, sealed) {
+			return
+		}
+		if got, err := keys.open(b, hash); err == nil {
+			t.Errorf("%x opens as %v", b, got)
+		}
+	})
+}
+
+func FuzzWellFormed(f *testing.F) {
+	f.Add(newToken())
+	f.Add("")
+	f.Fuzz(func(t *testing.T, token string) {
+		if !wellFormed(token) {
+			return
+		}
+		raw, err := strictBase64URL.DecodeString(token)
+		if err != nil || len(raw) != tokenBytes || strictBase64URL.EncodeToString(raw) != token {
+			t.Errorf("%q is taken for a token", token)
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"wxlogin/session"
+)
+
+// key makes a session_key's text: 16 bytes in base64.
+func key(n int) string { return fmt.Sprintf("%022d==", n) }
+
+func TestStore_OtherSessionKeys(t *testing.T) {
+	ctx := context.Background()
+	others := func(t *testing.T, f *fixture, token string) []string {
+		t.Helper()
+		keys, err := f.OtherSessionKeys(ctx, f.mustFind(t, token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+
+	t.Run("older_and_newer_ones_newest_first", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(t, openID, key(1))
+		token := f.login(t, openID, key(2))
+		f.login(t, openID, key(3))
+		if got := others(t, f, token); !slices.Equal(got, []string{key(3), key(1)}) {
+			t.Errorf("%d keys, want the newer and then the older one", len(got))
+		}
+	})
+
+	t.Run("each_once_and_three_at_most", func(t *testing.T) {
+		f := newFixture(t)
+		token := f.login(t, openID, key(0))
+		for n := range 5 {
+			f.login(t, openID, key(n))
+			f.login(t, openID, key(n))
+		}
+		if got := others(t, f, token); !slices.Equal(got, []string{key(4), key(3), key(2)}) {
+			t.Errorf("%d keys, want the newest three", len(got))
+		}
+	})
+
+	t.Run("none_of_another_user", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(t, "ogzui0egbjy1zhbyw2khdufwvjje", key(1))
+		if got := others(t, f, f.login(t, openID, key(2))); len(got) != 0 {
+			t.Errorf("%d keys of another user", len(got))
+		}
+	})
+
+	t.Run("none_of_an_ended_session", func(t *testing.T) {
+		f := newFixture(t)
+		if err := f.Revoke(ctx, f.login(t, openID, key(1))); err != nil {
+			t.Fatal(err)
+		}
+		f.login(t, openID, key(2))
+		f.pass(t, session.DefaultIdleTTL)
+		if got := others(t, f, f.login(t, openID, key(3))); len(got) != 0 {
+			t.Errorf("%d keys of ended sessions", len(got))
+		}
+	})
+
+	t.Run("does_not_prolong", func(t *testing.T) {
+		f := newFixture(t)
+		old := f.login(t, openID, key(1))
+		f.pass(t, session.DefaultIdleTTL/2)
+		token := f.login(t, openID, key(2))
+		if got := others(t, f, token); len(got) != 1 {
+			t.Fatalf("%d keys, want 1", len(got))
+		}
+		f.pass(t, session.DefaultIdleTTL/2)
+		f.mustMiss(t, old)
+	})
+
+	t.Run("unreachable_redis_is_a_fault", func(t *testing.T) {
+		f := newFixture(t, unreachable)
+		if _, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestStore_Revoke(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	phone, tablet := f.login(t, openID, key(1)), f.login(t, openID, key(2))
+	for range 2 { // a second time is no error
+		if err := f.Revoke(ctx, phone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.mustMiss(t, phone)
+	f.mustFind(t, tablet)
+	if err := f.Revoke(ctx, "garbage"); err != nil {
+		t.Error(err)
+	}
+	if err := f.Revoke(ctx, tablet); err != nil {
+		t.Fatal(err)
+	}
+	if keys := f.redis.Dump(t); len(keys) != 0 {
+		t.Errorf("%d keys are left", len(keys))
+	}
+	if err := newFixture(t, unreachable).Revoke(ctx, phone); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("%v, want ErrUnavailable", err)
+	}
+}
+
+func TestStore_RevokeAll(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	phone, tablet, other := f.login(t, openID, key(1)), f.login(t, openID, key(2)), f.login(t, "oOTHER", key(3))
+	for range 2 {
+		if err := f.RevokeAll(ctx, appID, openID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.mustMiss(t, phone)
+	f.mustMiss(t, tablet)
+	f.mustFind(t, other)
+	if keys := f.redis.Dump(t); len(keys) != 2 {
+		t.Errorf("%d keys, want the other user's record and index", len(keys))
+	}
+	if err := newFixture(t, unreachable).RevokeAll(ctx, appID, openID); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("%v, want ErrUnavailable", err)
+	}
+}

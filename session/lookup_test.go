@@ -1,0 +1,180 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/session"
+)
+
+// unreachable points a Store at a port where nothing listens.
+func unreachable(o *session.Options) {
+	o.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+}
+
+func TestStore_Lookup(t *testing.T) {
+	ctx := context.Background()
+
+	t.Run("finds_what_Create_was_given", func(t *testing.T) {
+		f := newFixture(t)
+		began := f.clock()
+		sess := f.mustFind(t, f.login(t, openID, sessionKey))
+		want := session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey, CreatedAt: began.UTC().Truncate(time.Millisecond)}
+		if sess != want {
+			t.Errorf("got %v, want %v (or another session_key)", sess, want)
+		}
+	})
+
+	t.Run("each_of_a_users_sessions_lives", func(t *testing.T) {
+		f := newFixture(t)
+		phone, tablet := f.login(t, openID, sessionKey), f.login(t, openID, "r7BXXKkLb8qrSNn05n0qiA==")
+		if f.mustFind(t, phone).SessionKey == f.mustFind(t, tablet).SessionKey {
+			t.Error("two sessions, one session_key")
+		}
+	})
+
+	t.Run("openids_that_differ_in_case_are_two_users", func(t *testing.T) {
+		f := newFixture(t)
+		lower := strings.ToLower(openID)
+		a, b := f.login(t, openID, sessionKey), f.login(t, lower, sessionKey)
+		if f.mustFind(t, a).OpenID != openID || f.mustFind(t, b).OpenID != lower {
+			t.Error("a token stands for another user")
+		}
+	})
+
+	t.Run("expired_is_not_found", func(t *testing.T) {
+		f := newFixture(t)
+		token := f.login(t, openID, sessionKey)
+		f.pass(t, session.DefaultIdleTTL)
+		f.mustMiss(t, token)
+	})
+
+	t.Run("use_prolongs", func(t *testing.T) {
+		f := newFixture(t)
+		token := f.login(t, openID, sessionKey)
+		for range 4 {
+			f.pass(t, session.DefaultIdleTTL-time.Minute)
+			f.mustFind(t, token)
+		}
+	})
+
+	t.Run("absolute_expiry_comes_in_spite_of_use", func(t *testing.T) {
+		f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxTTL = time.Hour, 3*time.Hour })
+		token := f.login(t, openID, sessionKey)
+		for range 3 {
+			f.mustFind(t, token)
+			f.pass(t, 50*time.Minute)
+		}
+		f.mustFind(t, token)
+		f.pass(t, 30*time.Minute)
+		f.mustMiss(t, token)
+	})
+
+	t.Run("unreachable_redis_is_a_fault_not_a_miss", func(t *testing.T) {
+		f := newFixture(t)
+		token := f.login(t, openID, sessionKey)
+		_, err := newFixture(t, unreachable).Lookup(ctx, token)
+		if !errors.Is(err, session.ErrUnavailable) || errors.Is(err, session.ErrNotFound) {
+			t.Errorf("Lookup: %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestStore_Lookup_refuses_malformed_tokens_without_redis(t *testing.T) {
+	f := newFixture(t, unreachable)
+	for _, token := range []string{
+		"", "x", strings.Repeat("A", 42), strings.Repeat("A", 44), strings.Repeat("A", 42) + "+", strings.Repeat("A", 42) + "=",
+		strings.Repeat("A", 42) + "B", // trailing bits set: another spelling of a token that ends in A
+		strings.Repeat("é", 21) + "A", strings.Repeat("\x00", 43), strings.Repeat("A", 42) + "\n", sessionKey,
+	} {
+		f.mustMiss(t, token)
+	}
+}
+
+// Whatever stands at a token's key and is not the record sealed for it is a miss: never an error, never a panic.
+func TestStore_Lookup_foreign_records(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	record := func(token string) string { return recordKey(t, f, token) }
+	victim := f.login(t, "oVICTIM000000000000000000000", "r7BXXKkLb8qrSNn05n0qiA==")
+	sealed := f.redis.Client.Get(ctx, record(victim)).Val()
+	flipped := sealed[:len(sealed)-1] + string(sealed[len(sealed)-1]^1)
+
+	tests := map[string]func(key string){
+		"empty":                func(key string) { f.redis.Client.Set(ctx, key, "", time.Hour) },
+		"text":                 func(key string) { f.redis.Client.Set(ctx, key, `{"openid":"o"}`, time.Hour) },
+		"another_users_record": func(key string) { f.redis.Client.Set(ctx, key, sealed, time.Hour) },
+		"truncated":            func(key string) { f.redis.Client.Set(ctx, key, sealed[:20], time.Hour) },
+		"header_only":          func(key string) { f.redis.Client.Set(ctx, key, sealed[:17], time.Hour) },
+		"altered":              func(key string) { f.redis.Client.Set(ctx, key, flipped, time.Hour) },
+		"other_version":        func(key string) { f.redis.Client.Set(ctx, key, "\x02"+sealed[1:], time.Hour) },
+		"other_type":           func(key string) { f.redis.Client.Del(ctx, key); f.redis.Client.RPush(ctx, key, "x") },
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			token := f.login(t, openID, sessionKey)
+			spoil(record(token))
+			f.mustMiss(t, token)
+			if err := f.Revoke(ctx, token); err != nil {
+				t.Errorf("Revoke: %v", err)
+			}
+			if _, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); err != nil {
+				t.Errorf("OtherSessionKeys: %v", err)
+			}
+		})
+	}
+
+	t.Run("sealed_under_another_secret", func(t *testing.T) {
+		token := f.login(t, openID, sessionKey)
+		other, err := session.New(session.Options{
+			Redis: f.redis.Client, Apps: []session.App{{AppID: appID, Secret: strings.Repeat("f", 32)}}, Now: f.clock,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Lookup(ctx, token); err != session.ErrNotFound {
+			t.Errorf("Lookup: %v, want ErrNotFound", err)
+		}
+	})
+}
+
+// recordKey finds the key of a token's record: the one that is gone when the token is revoked.
+func recordKey(t *testing.T, f *fixture, token string) string {
+	t.Helper()
+	ctx := context.Background()
+	before := f.redis.Dump(t)
+	for key := range before {
+		if !strings.HasPrefix(key, session.KeyPrefix+"session:") {
+			continue
+		}
+		value := f.redis.Client.GetDel(ctx, key).Val()
+		_, err := f.Lookup(ctx, token)
+		f.redis.Client.Set(ctx, key, value, session.DefaultIdleTTL)
+		if err == session.ErrNotFound {
+			return key
+		}
+	}
+	t.Fatal("no key holds the token's record")
+	return ""
+}
+
+func TestSession_texts_leave_out_the_session_key(t *testing.T) {
+	s := session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey, CreatedAt: time.Now()}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "session", s)
+	for _, text := range []string{fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), log.String()} {
+		if strings.Contains(text, sessionKey) {
+			t.Error("a text form shows the session_key")
+		}
+		if !strings.Contains(text, openID) {
+			t.Errorf("%s does not say whose session it is", text)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package session
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+)
+
+// A sealed record is: version (1 byte), key id (4), nonce (12), ciphertext and tag.
+const (
+	sealVersion  = 1
+	keyIDLength  = 4
+	nonceLength  = 12
+	headerLength = 1 + keyIDLength + nonceLength
+)
+
+// keyID names the key that a record was sealed under, so that several apps share one Redis without trial and error.
+type keyID [keyIDLength]byte
+
+// sealer seals and opens the records of one app.
+//
+// Nonces are random: NIST SP 800-38D allows 2^32 records for one key, which is 136 logins a second for a year; the
+// absolute expiry takes each of them out of Redis long before.
+type sealer struct {
+	appID string
+	id    keyID
+	aead  cipher.AEAD
+}
+
+// newSealer derives an app's key by HKDF-SHA256 (RFC 5869) from its AppSecret, salted with its appid.
+func newSealer(appID, secret string) (*sealer, error) {
+	key, err := hkdf.Key(sha256.New, []byte(secret), []byte(appID), "wxlogin session record v1 key", 32)
+	if err != nil {
+		return nil, fmt.Errorf("session: deriving the record key: %w", err)
+	}
+	id, err := hkdf.Key(sha256.New, []byte(secret), []byte(appID), "wxlogin session record v1 key id", keyIDLength)
+	if err != nil {
+		return nil, fmt.Errorf("session: deriving the key id: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("session: record cipher: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("session: record cipher: %w", err)
+	}
+	return &sealer{appID: appID, id: keyID(id), aead: aead}, nil
+}
+
+// seal encrypts a record and binds it to the token's hash.
+func (s *sealer) seal(record []byte, hash tokenHash) []byte {
+	out := make([]byte, headerLength, headerLength+len(record)+s.aead.Overhead())
+	out[0] = sealVersion
+	copy(out[1:], s.id[:])
+	nonce := out[1+keyIDLength : headerLength]
+	rand.Read(nonce)
+	return s.aead.Seal(out, nonce, record, hash[:])
+}
+
+// open is seal undone. Whatever was not sealed by s for this hash is errRecord.
+func (s *sealer) open(sealed []byte, hash tokenHash) (Session, error) {
+	plain, err := s.aead.Open(nil, sealed[1+keyIDLength:headerLength], sealed[headerLength:], hash[:])
+	if err != nil {
+		return Session{}, errRecord
+	}
+	sess, err := decodeRecord(plain)
+	if err != nil || sess.AppID != s.appID {
+		return Session{}, errRecord
+	}
+	return sess, nil
+}
+
+// keyring holds the sealers of all configured apps.
+type keyring map[keyID]*sealer
+
+// open finds the sealer by the record's key id. Foreign, truncated and altered records are errRecord.
+func (k keyring) open(sealed []byte, hash tokenHash) (Session, error) {
+	if len(sealed) < headerLength || sealed[0] != sealVersion {
+		return Session{}, errRecord
+	}
+	s, ok := k[keyID(sealed[1:1+keyIDLength])]
+	if !ok {
+		return Session{}, errRecord
+	}
+	return s.open(sealed, hash)
+}

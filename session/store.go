@@ -1,0 +1,127 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Defaults of Options.
+const (
+	DefaultIdleTTL    = 7 * 24 * time.Hour
+	DefaultMaxTTL     = 30 * 24 * time.Hour
+	DefaultMaxPerUser = 20
+)
+
+// App is a mini-program whose sessions a Store keeps.
+type App struct {
+	AppID  string
+	Secret string // the AppSecret: records are sealed under a key derived from it
+}
+
+// Options are the parts and limits of a Store.
+type Options struct {
+	Redis redis.UniversalClient // required
+	Apps  []App                 // required, at least one, each AppID once
+
+	// IdleTTL is how long a session lives without use; every Lookup begins it anew. Default 7 days, at least 1 second.
+	IdleTTL time.Duration
+	// MaxTTL is how long a session lives in any case. Default 30 days, at least IdleTTL.
+	MaxTTL time.Duration
+	// MaxPerUser is how many sessions a user may have in one app; the oldest is ended when one more begins. Default 20.
+	MaxPerUser int
+	// Now tells the time. Default time.Now.
+	Now func() time.Time
+}
+
+func (o *Options) setDefaults() {
+	if o.IdleTTL == 0 {
+		o.IdleTTL = DefaultIdleTTL
+	}
+	if o.MaxTTL == 0 {
+		o.MaxTTL = max(DefaultMaxTTL, o.IdleTTL)
+	}
+	if o.MaxPerUser == 0 {
+		o.MaxPerUser = DefaultMaxPerUser
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+// validate reports every fault at once.
+func (o *Options) validate() error {
+	var faults []error
+	if o.Redis == nil {
+		faults = append(faults, errors.New("session: no Redis client"))
+	}
+	if len(o.Apps) == 0 {
+		faults = append(faults, errors.New("session: no app"))
+	}
+	if o.IdleTTL < time.Second {
+		faults = append(faults, fmt.Errorf("session: idle expiry %v is less than a second", o.IdleTTL))
+	}
+	if o.MaxTTL < o.IdleTTL {
+		faults = append(faults, fmt.Errorf("session: absolute expiry %v is less than idle expiry %v", o.MaxTTL, o.IdleTTL))
+	}
+	if o.MaxPerUser < 1 {
+		faults = append(faults, fmt.Errorf("session: %d sessions a user", o.MaxPerUser))
+	}
+	return errors.Join(faults...)
+}
+
+// Store keeps sessions in Redis. It is safe for concurrent use and holds no state of its own: any number of processes
+// may share one Redis.
+type Store struct {
+	redis      redis.UniversalClient
+	byApp      map[string]*sealer
+	keys       keyring
+	idleTTL    time.Duration
+	maxTTL     time.Duration
+	maxPerUser int
+	now        func() time.Time
+}
+
+// New makes a Store. It opens no connection; every fault of the options is reported at once.
+func New(o Options) (*Store, error) {
+	o.setDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		redis: o.Redis, byApp: make(map[string]*sealer), keys: make(keyring),
+		idleTTL: o.IdleTTL, maxTTL: o.MaxTTL, maxPerUser: o.MaxPerUser, now: o.Now,
+	}
+	for _, app := range o.Apps {
+		if err := s.addApp(app); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Store) addApp(app App) error {
+	if app.AppID == "" || app.Secret == "" {
+		return errors.New("session: an app without appid or AppSecret")
+	}
+	if s.byApp[app.AppID] != nil {
+		return fmt.Errorf("session: app %s is given twice", app.AppID)
+	}
+	sealer, err := newSealer(app.AppID, app.Secret)
+	if err != nil {
+		return err
+	}
+	if other := s.keys[sealer.id]; other != nil {
+		return fmt.Errorf("session: apps %s and %s have the same key id", other.appID, app.AppID)
+	}
+	s.byApp[app.AppID], s.keys[sealer.id] = sealer, sealer
+	return nil
+}
+
+// IdleTTL is how long a session lives without use.
+func (s *Store) IdleTTL() time.Duration { return s.idleTTL }
+
+// expired tells whether a session has reached its absolute expiry.
+func (s *Store) expired(sess Session) bool { return !s.now().Before(sess.CreatedAt.Add(s.maxTTL)) }
