@@ -1,0 +1,82 @@
+// Command wxlogin is the login server: `wxlogin` serves, `wxlogin migrate` applies schema.sql, `wxlogin healthcheck` asks
+// a running server whether it is ready, `wxlogin version` tells the version. It is configured by environment variables.
+//
+// Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+const usage = `Usage: wxlogin [command]
+
+Commands:
+  serve        serve mini-programs (the default)
+  migrate      apply schema.sql to the database of MYSQL_DSN; may be run again at any time
+  healthcheck  exit with 0 if the server at INTERNAL_ADDR is ready, with 1 if not
+  version      print the version
+
+Environment (required: the first four; WECHAT_SECRET, MYSQL_DSN and REDIS_URL may be files named by NAME_FILE):
+  WECHAT_APPID, WECHAT_SECRET, MYSQL_DSN, REDIS_URL
+  LISTEN_ADDR (:8080), INTERNAL_ADDR (127.0.0.1:9090), WECHAT_API_BASE (https://api.weixin.qq.com)
+  SESSION_IDLE_TTL (168h), SESSION_MAX_TTL (720h), LOG_LEVEL (info), LOG_FORMAT (json)
+`
+
+// command is one subcommand. It runs until it is done or ctx ends, and returns the exit code.
+type command func(ctx context.Context, environ []string, stdout, stderr io.Writer) int
+
+var commands = map[string]command{
+	"serve":       serve,
+	"migrate":     migrate,
+	"healthcheck": healthcheck,
+	"version":     printVersion,
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	name := "serve"
+	if len(args) > 0 {
+		name = args[0]
+	}
+	switch name {
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	}
+	cmd, ok := commands[name]
+	if !ok || len(args) > 1 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	return cmd(ctx, environ, stdout, stderr)
+}
+
+// misconfigured prints every fault of the configuration.
+func misconfigured(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "wxlogin: the configuration is wrong:\n%v\n", err)
+	return exitUsage
+}
+
+// fail prints what ended a command.
+func fail(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "wxlogin: %v\n", err)
+	return exitFailed
+}

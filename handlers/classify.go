@@ -1,0 +1,59 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"wxlogin/session"
+	"wxlogin/store"
+	"wxlogin/wechat"
+)
+
+// failure is an error that already knows its code. detail, where given, is shown to the client in place of the code's own
+// text, so it is always a constant; cause is for the log alone.
+type failure struct {
+	code   code
+	detail string
+	cause  error
+}
+
+func (f failure) Error() string { return string(f.code) }
+func (f failure) Unwrap() error { return f.cause }
+
+// invalidRequest names what is wrong with a request. detail must hold nothing that the client sent.
+func invalidRequest(detail string) error { return failure{code: codeInvalidRequest, detail: detail} }
+
+// kindCodes says what each kind of fault at WeChat means to a client.
+var kindCodes = map[wechat.Kind]code{
+	wechat.KindInvalidCode:   codeInvalidCode,
+	wechat.KindBlocked:       codeUserBlocked,
+	wechat.KindRateLimited:   codeRateLimited,
+	wechat.KindMisconfigured: codeMisconfigured,
+	wechat.KindUnavailable:   codeWeChatUnavailable,
+}
+
+// classify turns any error into a failure, once, at the edge.
+func classify(err error) failure {
+	var f failure
+	var fromWeChat *wechat.Error
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.As(err, &tooLarge):
+		return failure{code: codeRequestTooLarge}
+	case errors.Is(err, wechat.ErrOpenData):
+		return failure{code: codeUndecryptable}
+	case errors.As(err, &fromWeChat):
+		if c, ok := kindCodes[fromWeChat.Kind]; ok {
+			return failure{code: c, cause: err}
+		}
+		return failure{code: codeInternal, cause: err}
+	case errors.Is(err, session.ErrNotFound), errors.Is(err, store.ErrNotFound):
+		return failure{code: codeInvalidToken}
+	case errors.Is(err, session.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled):
+		return failure{code: codeStorageUnavailable, cause: err}
+	}
+	return failure{code: codeInternal, cause: err}
+}

@@ -1,0 +1,79 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// checkTimeout bounds each check of GET /readyz.
+const checkTimeout = time.Second
+
+// Check is one thing that the server cannot work without. Func answers nil when it is there.
+type Check struct {
+	Name string
+	Func func(ctx context.Context) error
+}
+
+// InternalOptions are the parts of the internal listener.
+type InternalOptions struct {
+	Checks  []Check // what GET /readyz asks
+	Logger  *slog.Logger
+	Metrics *Metrics
+}
+
+// NewInternal makes the handler of the internal listener: GET /healthz, /readyz and /metrics. It belongs on an address
+// that mini-programs cannot reach.
+func NewInternal(o InternalOptions) (http.Handler, error) {
+	if o.Logger == nil || o.Metrics == nil {
+		return nil, errors.New("handlers: Logger and Metrics are required")
+	}
+	r := newRouter(o.Logger, slog.LevelDebug, o.Metrics) // probes and scrapes come all the time
+	r.Get("/healthz", handle(healthz))
+	r.Get("/readyz", handle(readyz(o.Checks, o.Logger)))
+	r.Method(http.MethodGet, "/metrics", o.Metrics.handler())
+	return r, nil
+}
+
+// healthAnswer is what /healthz and /readyz answer.
+type healthAnswer struct {
+	Status int               `json:"status"`
+	Checks map[string]string `json:"checks,omitempty"` // by name: ok or failed
+}
+
+// healthz tells that the process serves.
+func healthz(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, healthAnswer{Status: http.StatusOK})
+}
+
+// readyz tells whether requests can be served: 200, or 503 when a check fails. The causes go to the log.
+func readyz(checks []Check, logger *slog.Logger) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		answer := healthAnswer{Status: http.StatusOK, Checks: make(map[string]string)}
+		for i, err := range runChecks(r.Context(), checks) {
+			answer.Checks[checks[i].Name] = "ok"
+			if err != nil {
+				answer.Checks[checks[i].Name] = "failed"
+				answer.Status = http.StatusServiceUnavailable
+				logger.WarnContext(r.Context(), "not ready", "check", checks[i].Name, "cause", err)
+			}
+		}
+		return writeJSON(w, answer.Status, answer)
+	}
+}
+
+// runChecks runs all checks side by side, each within checkTimeout.
+func runChecks(ctx context.Context, checks []Check) []error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	errs := make([]error, len(checks))
+	var wg sync.WaitGroup
+	for i, c := range checks {
+		wg.Go(func() { errs[i] = c.Func(ctx) })
+	}
+	wg.Wait()
+	return errs
+}

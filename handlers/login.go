@@ -1,0 +1,121 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+
+	"wxlogin/session"
+	"wxlogin/store"
+	"wxlogin/wechat"
+)
+
+// maxCode is the longest code in bytes that is passed on to WeChat, whose own are about 32.
+const maxCode = 128
+
+// loginAnswer is what POST /onLogin answers.
+type loginAnswer struct {
+	Status          int      `json:"status"`
+	Token           string   `json:"token"`
+	ExpiresIn       int64    `json:"expiresIn"` // seconds without use
+	IsNewUser       bool     `json:"isNewUser"`
+	ProfileComplete bool     `json:"profileComplete"`
+	UserInfo        userInfo `json:"userInfo"`
+}
+
+// onLogin is phase one: code in, token out.
+func (p *public) onLogin(w http.ResponseWriter, r *http.Request) error {
+	answer, err := p.login(w, r)
+	p.metrics.login(answer.IsNewUser, err)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func (p *public) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error) {
+	app, code, err := p.loginRequest(w, r)
+	if err != nil {
+		return loginAnswer{}, err
+	}
+	exchanged, err := app.Code2Session(r.Context(), code)
+	if err != nil {
+		return loginAnswer{}, err
+	}
+	user, created, err := p.findUser(r.Context(), store.Identity{
+		AppID: app.AppID(), OpenID: exchanged.OpenID, UnionID: exchanged.UnionID,
+	})
+	if err != nil {
+		return loginAnswer{}, err
+	}
+	token, err := p.beginSession(r.Context(), session.Session{
+		AppID: app.AppID(), OpenID: exchanged.OpenID, SessionKey: exchanged.SessionKey,
+	})
+	if err != nil {
+		return loginAnswer{}, err
+	}
+	return loginAnswer{
+		Status: http.StatusOK, Token: token, ExpiresIn: int64(p.sessions.IdleTTL().Seconds()),
+		IsNewUser: created, ProfileComplete: user.ProfileComplete(), UserInfo: userInfoOf(user),
+	}, nil
+}
+
+// loginRequest reads which app a user logs in to, and the code.
+func (p *public) loginRequest(w http.ResponseWriter, r *http.Request) (CodeExchanger, string, error) {
+	f, err := readFields(w, r)
+	if err != nil {
+		return nil, "", err
+	}
+	code, err := f.required("code")
+	if err != nil {
+		return nil, "", err
+	}
+	if err := checkCode(code); err != nil {
+		return nil, "", err
+	}
+	appID := f["appid"]
+	if appID == "" {
+		appID = p.defaultApp
+	}
+	app := p.apps[appID]
+	if app == nil {
+		return nil, "", invalidRequest("The field appid names a mini-program that this server does not serve.")
+	}
+	return app, code, nil
+}
+
+// checkCode refuses what cannot be a code, before WeChat's quota is spent on it.
+func checkCode(code string) error {
+	if code == wechat.MockCode {
+		return failure{code: codeInvalidCode,
+			detail: "This is the mock code of DevTools without an appid: open the project there with your appid."}
+	}
+	if len(code) > maxCode {
+		return invalidRequest("The field code is longer than 128 bytes.")
+	}
+	for _, c := range []byte(code) {
+		if c <= ' ' || c > '~' {
+			return invalidRequest("The field code holds a character that no code has.")
+		}
+	}
+	return nil
+}
+
+// findUser finds or creates the user; one that an admin disabled gets no session.
+func (p *public) findUser(ctx context.Context, id store.Identity) (store.User, bool, error) {
+	ctx, cancel := p.storage(ctx)
+	defer cancel()
+	user, created, err := p.users.Login(ctx, id)
+	if err != nil {
+		return store.User{}, false, err
+	}
+	if user.Disabled() {
+		return store.User{}, false, failure{code: codeUserBlocked}
+	}
+	return user, created, nil
+}
+
+func (p *public) beginSession(ctx context.Context, sess session.Session) (string, error) {
+	ctx, cancel := p.storage(ctx)
+	defer cancel()
+	return p.sessions.Create(ctx, sess)
+}

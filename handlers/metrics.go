@@ -1,0 +1,94 @@
+package handlers
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"wxlogin/wechat"
+)
+
+// Outcomes of a decryption.
+const (
+	openedByOwnKey   = "own_key"   // under the session's session_key
+	openedByOtherKey = "other_key" // under the session_key of another session of the same user
+	notOpened        = "failed"
+)
+
+// Metrics are the figures that GET /metrics gives, in a registry of their own.
+type Metrics struct {
+	registry       *prometheus.Registry
+	requests       *prometheus.CounterVec
+	requestSeconds *prometheus.HistogramVec
+	logins         *prometheus.CounterVec
+	decryptions    *prometheus.CounterVec
+	calls          *prometheus.CounterVec
+	callSeconds    *prometheus.HistogramVec
+}
+
+// latencyBuckets reach from a cached answer to WeChat's whole budget, in seconds.
+var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// NewMetrics makes the metrics of one server, those of Go and of the process with them.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry:       prometheus.NewRegistry(),
+		requests:       counter("http_requests_total", "Requests by route and status (499: the client did not wait).", "route", "status"),
+		requestSeconds: histogram("http_request_duration_seconds", "Time to answer a request, by route.", "route"),
+		logins:         counter("logins_total", "Logins by outcome: new, returning, or the problem code.", "outcome"),
+		decryptions:    counter("decryptions_total", "Open data by outcome: own_key, other_key or failed.", "outcome"),
+		calls:          counter("wechat_calls_total", "Calls of WeChat by API and errcode (none: no errcode was had).", "api", "errcode"),
+		callSeconds:    histogram("wechat_call_duration_seconds", "Time of a call of WeChat, by API.", "api"),
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds,
+	)
+	return m
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "wxlogin", Name: name, Help: help}, labels)
+}
+
+func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(
+		prometheus.HistogramOpts{Namespace: "wxlogin", Name: name, Help: help, Buckets: latencyBuckets}, labels)
+}
+
+// handler serves the figures in Prometheus's text format.
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// WeChatCall counts one attempt to call WeChat. It fits wechat.Options.OnCall.
+func (m *Metrics) WeChatCall(c wechat.Call) {
+	errcode := strconv.Itoa(c.ErrCode)
+	if c.Err != nil && c.ErrCode == 0 {
+		errcode = "none"
+	}
+	m.calls.WithLabelValues(c.API, errcode).Inc()
+	m.callSeconds.WithLabelValues(c.API).Observe(c.Duration.Seconds())
+}
+
+func (m *Metrics) request(route string, status int, d time.Duration) {
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	m.requestSeconds.WithLabelValues(route).Observe(d.Seconds())
+}
+
+func (m *Metrics) login(created bool, err error) {
+	outcome := "returning"
+	switch {
+	case err != nil:
+		outcome = string(classify(err).code)
+	case created:
+		outcome = "new"
+	}
+	m.logins.WithLabelValues(outcome).Inc()
+}
+
+func (m *Metrics) decryption(outcome string) { m.decryptions.WithLabelValues(outcome).Inc() }

@@ -1,0 +1,128 @@
+package handlers
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"wxlogin/wechat"
+)
+
+// statusClientGone stands in log and metrics for a client that did not wait for its answer. It is never sent.
+const statusClientGone = 499
+
+// scope is what one request leaves for its log line.
+type scope struct {
+	requestID string
+	failure   failure
+}
+
+type scopeKey struct{}
+
+// scopeOf finds the scope that observe made. Outside of it, a scope that nobody reads.
+func scopeOf(ctx context.Context) *scope {
+	if s, ok := ctx.Value(scopeKey{}).(*scope); ok {
+		return s
+	}
+	return &scope{}
+}
+
+// observe gives each request an id, and writes one log line and the metrics when it is done. Requests that succeed are
+// logged at the given level, server errors at level error.
+func observe(logger *slog.Logger, level slog.Level, metrics *Metrics) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			start := time.Now()
+			s := &scope{requestID: requestID(r)}
+			w.Header().Set("X-Request-Id", s.requestID)
+			ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+			r = r.WithContext(context.WithValue(r.Context(), scopeKey{}, s))
+			next.ServeHTTP(ww, r)
+
+			status, duration := ww.Status(), time.Since(start)
+			if status == 0 {
+				status = http.StatusOK
+			}
+			if errors.Is(r.Context().Err(), context.Canceled) {
+				status = statusClientGone
+			}
+			route := routeOf(r)
+			metrics.request(route, status, duration)
+			logRequest(logger, level, r, s, route, status, duration)
+		})
+	}
+}
+
+// routeOf is the pattern that matched: a path as a client sent it could hold anything.
+func routeOf(r *http.Request) string {
+	if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" {
+		return pattern
+	}
+	return "unmatched"
+}
+
+// methodOf keeps a made-up method out of log lines.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "OTHER"
+}
+
+// logRequest writes a request's one line. The cause of a failure stands in it once, with WeChat's errcode and rid where
+// the failure came from there.
+func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope, route string, status int, duration time.Duration) {
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	attrs := make([]slog.Attr, 0, 9)
+	attrs = append(attrs,
+		slog.String("method", methodOf(r)),
+		slog.String("route", route),
+		slog.Int("status", status),
+		slog.Duration("duration", duration),
+		slog.String("requestId", s.requestID),
+	)
+	if s.failure.code != "" {
+		attrs = append(attrs, slog.String("code", string(s.failure.code)))
+	}
+	if s.failure.cause != nil {
+		attrs = append(attrs, slog.String("cause", s.failure.cause.Error()))
+	}
+	if e, ok := errors.AsType[*wechat.Error](s.failure.cause); ok {
+		attrs = append(attrs, slog.Int("errcode", e.ErrCode), slog.String("rid", e.RID))
+	}
+	logger.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// requestID takes the caller's X-Request-Id where it is 1 to 64 letters, digits, '-', '_' or '.', and makes one otherwise.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); wellFormedID(id) {
+		return id
+	}
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func wellFormedID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		digit := c >= '0' && c <= '9'
+		if !letter && !digit && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,21 @@
+package handlers
+
+import "wxlogin/store"
+
+// userInfo is a profile under WeChat's names; every field is always present.
+type userInfo struct {
+	NickName  string `json:"nickName"`
+	AvatarURL string `json:"avatarUrl"`
+	Gender    int    `json:"gender"` // 0 unknown, 1 male, 2 female
+	Country   string `json:"country"`
+	Province  string `json:"province"`
+	City      string `json:"city"`
+	Language  string `json:"language"`
+}
+
+func userInfoOf(u store.User) userInfo {
+	return userInfo{
+		NickName: u.NickName, AvatarURL: u.AvatarURL, Gender: u.Gender,
+		Country: u.Country, Province: u.Province, City: u.City, Language: u.Language,
+	}
+}

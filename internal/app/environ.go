@@ -1,0 +1,54 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"wxlogin/store"
+)
+
+// secretVariables may also come from a file that NAME_FILE names, as container platforms mount secrets.
+var secretVariables = []string{"WECHAT_SECRET", "MYSQL_DSN", "REDIS_URL"}
+
+// variables makes a map of environ and fills in the secrets that stand in files.
+func variables(environ []string) (map[string]string, []error) {
+	vars := make(map[string]string, len(environ))
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		vars[name] = value
+	}
+	var faults []error
+	for _, name := range secretVariables {
+		file := vars[name+"_FILE"]
+		if file == "" {
+			continue
+		}
+		if vars[name] != "" {
+			faults = append(faults, fmt.Errorf("%s and %s_FILE are both set", name, name))
+			continue
+		}
+		content, err := os.ReadFile(file)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s_FILE: %w", name, err))
+			continue
+		}
+		vars[name] = strings.TrimSpace(string(content))
+	}
+	return vars, faults
+}
+
+// dsnFaults checks a DSN's form without connecting; what is wrong with it is told without showing it.
+func dsnFaults(dsn string) []error {
+	if dsn == "" {
+		return nil // reported as not set
+	}
+	db, err := store.Open(dsn, store.Options{})
+	if err != nil {
+		return []error{fmt.Errorf("MYSQL_DSN: %w", err)}
+	}
+	if err := db.Close(); err != nil {
+		return []error{fmt.Errorf("MYSQL_DSN: %w", err)}
+	}
+	return nil
+}

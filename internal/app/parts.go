@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"wxlogin/handlers"
+	"wxlogin/session"
+	"wxlogin/store"
+	"wxlogin/wechat"
+)
+
+// startCheckTimeout bounds the look at MySQL before the server starts.
+const startCheckTimeout = 3 * time.Second
+
+// parts are what the handlers are made of, and what must be closed in the end.
+type parts struct {
+	redis    *redis.Client
+	db       *store.DB
+	sessions *session.Store
+	apps     []handlers.CodeExchanger
+	metrics  *handlers.Metrics
+}
+
+// openParts makes all parts. Nothing is connected yet but for a look at MySQL's character set.
+func openParts(ctx context.Context, c Config, logger *slog.Logger) (*parts, error) {
+	p := &parts{metrics: handlers.NewMetrics()}
+	if err := p.open(ctx, c, logger); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
+	var err error
+	if p.redis, err = openRedis(c.RedisURL); err != nil {
+		return err
+	}
+	if p.db, err = store.Open(c.MySQLDSN, store.Options{Logger: logger}); err != nil {
+		return err
+	}
+	if err := checkDatabase(ctx, p.db, logger); err != nil {
+		return err
+	}
+	if p.apps, err = newExchangers(c, p.metrics); err != nil {
+		return err
+	}
+	p.sessions, err = session.New(session.Options{
+		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxTTL: c.SessionMaxTTL,
+	})
+	return err
+}
+
+// openRedis makes a client whose waiting is bounded on purpose; what the URL itself sets (redis://…?read_timeout=…) stays.
+func openRedis(url string) (*redis.Client, error) {
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errors.New("REDIS_URL cannot be read") // the error itself would show the password
+	}
+	setIfZero(&o.DialTimeout, time.Second)
+	setIfZero(&o.ReadTimeout, time.Second)
+	setIfZero(&o.WriteTimeout, time.Second)
+	setIfZero(&o.PoolTimeout, time.Second)
+	o.ContextTimeoutEnabled = true
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // only Redis Enterprise has them
+	return redis.NewClient(o), nil
+}
+
+func setIfZero(d *time.Duration, v time.Duration) {
+	if *d == 0 {
+		*d = v
+	}
+}
+
+// checkDatabase refuses a connection that is not utf8mb4, which would lose or refuse emoji. A database that cannot be
+// reached yet is no fault: /readyz says so until it can.
+func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
+	defer cancel()
+	err := db.CheckCharset(ctx)
+	if errors.Is(err, store.ErrUnavailable) {
+		logger.WarnContext(ctx, "MySQL cannot be reached yet", "cause", err)
+		return nil
+	}
+	return err
+}
+
+func newExchangers(c Config, metrics *handlers.Metrics) ([]handlers.CodeExchanger, error) {
+	transport := wechat.NewTransport()
+	var apps []handlers.CodeExchanger
+	for i, appID := range c.AppIDs {
+		client, err := wechat.NewClient(wechat.Options{
+			AppID: appID, Secret: c.Secrets[i], BaseURL: c.WeChatAPIBase, Transport: transport, OnCall: metrics.WeChatCall,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("app %s: %w", appID, err)
+		}
+		apps = append(apps, client)
+	}
+	return apps, nil
+}
+
+func sessionApps(c Config) []session.App {
+	var apps []session.App
+	for i, appID := range c.AppIDs {
+		apps = append(apps, session.App{AppID: appID, Secret: c.Secrets[i]})
+	}
+	return apps
+}
+
+// handlers makes the handlers of both listeners.
+func (p *parts) handlers(c Config, logger *slog.Logger) (public, internal http.Handler, err error) {
+	public, err = handlers.NewPublic(handlers.PublicOptions{
+		Apps: p.apps, Sessions: p.sessions, Users: p.db.Users(), Logger: logger, Metrics: p.metrics, StorageTimeout: c.StorageTimeout,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	internal, err = handlers.NewInternal(handlers.InternalOptions{
+		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}},
+		Logger: logger, Metrics: p.metrics,
+	})
+	return public, internal, err
+}
+
+// mysqlReady asks whether MySQL answers; until it did so once, whether its connection is utf8mb4 too.
+func (p *parts) mysqlReady() func(context.Context) error {
+	var checked atomic.Bool
+	return func(ctx context.Context) error {
+		if checked.Load() {
+			return p.db.Ping(ctx)
+		}
+		err := p.db.CheckCharset(ctx)
+		checked.Store(err == nil)
+		return err
+	}
+}
+
+func (p *parts) redisReady(ctx context.Context) error { return p.redis.Ping(ctx).Err() }
+
+// close closes what was opened, in any state of openParts.
+func (p *parts) close() error {
+	var errs []error
+	if p.redis != nil {
+		errs = append(errs, p.redis.Close())
+	}
+	if p.db != nil {
+		errs = append(errs, p.db.Close())
+	}
+	return errors.Join(errs...)
+}
