@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"wxlogin"
+	"wxlogin/internal/app"
+	"wxlogin/internal/embedded"
+	"wxlogin/session"
+	"wxlogin/store"
+	"wxlogin/wechat/wechattest"
+)
+
+// The demo's own mini-program, as wxsim and docker-compose have it too. Neither opens anything at WeChat.
+const (
+	demoAppID  = "wx000000000000demo"
+	demoSecret = "demosecret0000000000000000000000"
+)
+
+const stopTimeout = 5 * time.Second
+
+// stack is everything that runs.
+type stack struct {
+	mysql    *embedded.MySQL
+	redis    *embedded.Redis
+	wechat   *wechattest.Simulator
+	wxsim    *http.Server
+	wxsimURL string
+	server   *app.Server
+	logLevel *slog.LevelVar
+}
+
+// startStack starts everything, or nothing.
+func startStack(ctx context.Context, o options, stderr io.Writer) (*stack, error) {
+	s := &stack{logLevel: new(slog.LevelVar)}
+	s.logLevel.Set(slog.LevelError) // the walk provokes refusals on purpose and prints them itself
+	if err := s.start(ctx, o, stderr); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err error) {
+	if s.mysql, err = embedded.StartMySQL(embedded.MySQLOptions{Addr: o.mysql}); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.mysql.DSN()); err != nil {
+		return err
+	}
+	if s.redis, err = embedded.StartRedis(embedded.RedisOptions{Addr: o.redis}); err != nil {
+		return err
+	}
+	if err := s.startWeChat(o.wxsim); err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.logLevel}))
+	app.RouteRedisLog(logger)
+	s.server, err = app.Start(ctx, s.config(o), logger)
+	return err
+}
+
+// config is what the environment of cmd/wxlogin would say.
+func (s *stack) config(o options) app.Config {
+	return app.Config{
+		AppIDs: []string{demoAppID}, Secrets: []string{demoSecret},
+		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
+		ListenAddr: o.public, InternalAddr: o.internal,
+		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxTTL,
+		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
+	}
+}
+
+// migrate is what `wxlogin migrate` does.
+func migrate(ctx context.Context, dsn string) error {
+	db, err := store.Open(dsn, store.Options{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Migrate(ctx, wxlogin.Schema), db.Close())
+}
+
+func (s *stack) startWeChat(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	s.wechat = wechattest.New(wechattest.Options{Apps: map[string]string{demoAppID: demoSecret}})
+	s.wxsim = &http.Server{Handler: s.wechat, ReadHeaderTimeout: stopTimeout}
+	s.wxsimURL = "http://" + l.Addr().String()
+	go s.wxsim.Serve(l) // ends with http.ErrServerClosed in stop
+	return nil
+}
+
+// showRequests lets the server log its requests: from now on they are the reader's own.
+func (s *stack) showRequests() { s.logLevel.Set(slog.LevelInfo) }
+
+// stop ends what was started, in any state of start.
+func (s *stack) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	var errs []error
+	if s.server != nil {
+		errs = append(errs, s.server.Shutdown(ctx))
+	}
+	if s.wxsim != nil {
+		errs = append(errs, s.wxsim.Close())
+	}
+	if s.redis != nil {
+		errs = append(errs, s.redis.Close())
+	}
+	if s.mysql != nil {
+		errs = append(errs, s.mysql.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"wxlogin/wechat/wechattest"
+)
+
+// walk is one mini-program's way through the two-phase login. The parts of a step are the phone's call, the request, the
+// answer, and what is in the databases then.
+type walk struct {
+	*stack
+	out   printer
+	phone *wechattest.Phone
+	code  string // of the latest wx.login
+	token string // of the latest login
+}
+
+// step is one heading with what happens under it. An error says what was not as it should be.
+type step struct {
+	title string
+	do    func(context.Context) error
+}
+
+func (w *walk) run(ctx context.Context) error {
+	w.phone = w.wechat.Phone(demoAppID, wechattest.User{Name: "alice", Info: wechattest.Info{
+		NickName: "Alice 🐼", Gender: 2, Language: "zh_CN", City: "Guangzhou", Province: "Guangdong", Country: "China",
+		AvatarURL: "https://thirdwx.qlogo.cn/mmopen/vi_32/alice/132",
+	}})
+	w.out.intro()
+	steps := []step{
+		{"Alice opens the mini-program: phase one, no dialog", w.firstLogin},
+		{"Alice taps \"use my WeChat profile\": phase two", w.update},
+		{"Alice comes back: the profile is there already", w.secondLogin},
+		{"Two pages log in at once: data under the newer session_key, the older token", w.race},
+		{"A newer release gets only WeChat's placeholder: nothing is overwritten", w.anonymous},
+		{"A code is used twice, a token is made up: the answer says what helps", w.refusals},
+	}
+	for i, s := range steps {
+		w.out.heading(i+1, s.title)
+		if err := s.do(ctx); err != nil {
+			w.out.failed(err)
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+	}
+	w.out.done(len(steps))
+	return nil
+}
+
+// login is wx.login and POST /onLogin.
+func (w *walk) login(ctx context.Context) (answer, error) {
+	w.code = w.phone.Login()
+	w.out.phone("wx.login()", "code", w.code)
+	a, err := w.post(ctx, "/onLogin", url.Values{"code": {w.code}})
+	if err == nil && a.Status == 200 {
+		w.token = a.Token
+	}
+	return a, err
+}
+
+func (w *walk) firstLogin(ctx context.Context) error {
+	a, err := w.login(ctx)
+	if err != nil {
+		return err
+	}
+	if a.Status != 200 || len(a.Token) != 43 || !a.IsNewUser || a.ProfileComplete || a.UserInfo.NickName != "" {
+		return fmt.Errorf("want a token for a new user without a profile")
+	}
+	if err := w.showUser(ctx); err != nil {
+		return err
+	}
+	return w.showRedis(ctx)
+}
+
+// update is a wx.getUserInfo and POST /updateUserInfo.
+func (w *walk) send(ctx context.Context, call, token string, data wechattest.OpenData) (answer, error) {
+	w.out.phone(call, "encryptedData", data.EncryptedData, "iv", data.IV, "rawData", data.RawData, "signature", data.Signature)
+	return w.post(ctx, "/updateUserInfo", url.Values{
+		"token": {token}, "encryptedData": {data.EncryptedData}, "iv": {data.IV},
+		"rawData": {data.RawData}, "signature": {data.Signature},
+	})
+}
+
+func (w *walk) update(ctx context.Context) error {
+	a, err := w.send(ctx, "wx.getUserInfo()", w.token, w.phone.GetUserInfo())
+	if err != nil {
+		return err
+	}
+	if a.Status != 200 || !a.ProfileComplete || a.UserInfo.NickName != "Alice 🐼" {
+		return fmt.Errorf("want the profile filled in")
+	}
+	return w.showUser(ctx)
+}
+
+func (w *walk) secondLogin(ctx context.Context) error {
+	a, err := w.login(ctx)
+	if err != nil {
+		return err
+	}
+	if a.Status != 200 || a.IsNewUser || !a.ProfileComplete || a.UserInfo.NickName != "Alice 🐼" {
+		return fmt.Errorf("want a returning user with the profile filled in")
+	}
+	return nil
+}
+
+// race is the most reported failure of hand-written logins: a second wx.login replaces the session_key while data made
+// under the first, or for the first token, is on its way.
+func (w *walk) race(ctx context.Context) error {
+	older := w.token
+	w.phone.NewSessionKey()
+	if _, err := w.login(ctx); err != nil {
+		return err
+	}
+	a, err := w.send(ctx, "wx.getUserProfile()", older, w.phone.GetUserProfile())
+	if err != nil {
+		return err
+	}
+	if a.Status != 200 || a.UserInfo.NickName != "Alice 🐼" {
+		return fmt.Errorf("want the data opened with the key of the user's other session")
+	}
+	return nil
+}
+
+func (w *walk) anonymous(ctx context.Context) error {
+	a, err := w.send(ctx, "wx.getUserInfo()", w.token, w.phone.GetAnonymous())
+	if err != nil {
+		return err
+	}
+	if a.Status != 200 || !a.Anonymous || !a.ProfileComplete || a.UserInfo.NickName != "Alice 🐼" || a.UserInfo.Gender != 2 {
+		return fmt.Errorf("want the stored profile kept, and anonymous: true")
+	}
+	return w.showUser(ctx)
+}
+
+func (w *walk) refusals(ctx context.Context) error {
+	a, err := w.post(ctx, "/onLogin", url.Values{"code": {w.code}})
+	if err != nil {
+		return err
+	}
+	if a.Status != 400 || a.Code != "invalid_code" || a.Action != "relogin" {
+		return fmt.Errorf("want 400 invalid_code, relogin")
+	}
+	data := w.phone.GetUserInfo()
+	a, err = w.post(ctx, "/updateUserInfo", url.Values{
+		"token": {"made-up"}, "encryptedData": {data.EncryptedData}, "iv": {data.IV},
+	})
+	if err != nil {
+		return err
+	}
+	if a.Status != 401 || a.Code != "invalid_token" || a.Action != "relogin" {
+		return fmt.Errorf("want 401 invalid_token, relogin")
+	}
+	return nil
+}
