@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 
@@ -74,10 +75,25 @@ type validator interface{ validate() []error }
 func load[C validator](environ []string) (C, error) {
 	var c C
 	vars, faults := variables(environ)
-	err := env.ParseWithOptions(&c, env.Options{Environment: vars})
+	err := env.ParseWithOptions(&c, env.Options{
+		Environment: vars,
+		FuncMap:     map[reflect.Type]env.ParserFunc{reflect.TypeFor[time.Duration](): parseTTL},
+	})
 	faults = append(faults, parseFaults(err)...)
 	faults = append(faults, c.validate()...)
 	return c, errors.Join(faults...)
+}
+
+// parseTTL reads a time to live. Less than a second is a slip of the unit.
+func parseTTL(s string) (any, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a duration such as 168h", s)
+	}
+	if d < time.Second {
+		return nil, fmt.Errorf("%v is less than 1s", d)
+	}
+	return d, nil
 }
 
 // parseFaults takes apart what env reports, and leaves out what it says of its own innards.
@@ -137,10 +153,7 @@ func (c Config) validate() []error {
 	if u, err := url.Parse(c.WeChatAPIBase); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		fault("WECHAT_API_BASE is not an http or https URL")
 	}
-	if c.SessionIdleTTL < time.Second {
-		fault("SESSION_IDLE_TTL is less than 1s")
-	}
-	if c.SessionMaxTTL < c.SessionIdleTTL {
+	if c.SessionMaxTTL != 0 && c.SessionMaxTTL < c.SessionIdleTTL { // 0: was not read, and is reported
 		fault("SESSION_MAX_TTL is less than SESSION_IDLE_TTL")
 	}
 	faults = append(faults, dsnFaults(c.MySQLDSN)...)

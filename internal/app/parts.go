@@ -69,6 +69,7 @@ func openRedis(url string) (*redis.Client, error) {
 	setIfZero(&o.ReadTimeout, time.Second)
 	setIfZero(&o.WriteTimeout, time.Second)
 	setIfZero(&o.PoolTimeout, time.Second)
+	o.DialerRetries = 1 // a command that found no connection is tried again as a whole
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // only Redis Enterprise has them

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// The demo's app. They open nothing anywhere: the simulator only compares them.
+const (
+	demoAppID  = "wx000000000000demo"
+	demoSecret = "demosecret0000000000000000000000"
+)
+
+var errUsage = errors.New("wrong command line")
+
+type config struct {
+	addr          string
+	appID, secret string
+	latency       time.Duration
+	healthcheck   bool
+}
+
+// parse reads the command line, with the environment for what it leaves out. The error is flag.ErrHelp after -help,
+// and otherwise errUsage; what is to be said has been written then.
+func parse(args []string, stdout, stderr io.Writer) (config, error) {
+	var c config
+	flags := flag.NewFlagSet("wxsim", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&c.addr, "addr", "127.0.0.1:8089", "`address` to listen on; port 0 takes a free one")
+	flags.StringVar(&c.appID, "appid", "", "the mini-program's `appid` (default $WECHAT_APPID, or "+demoAppID+")")
+	flags.StringVar(&c.secret, "secret", "", "its `AppSecret` (default $WECHAT_SECRET, or "+demoSecret+")")
+	flags.DurationVar(&c.latency, "latency", 0, "`time` that every exchange takes, such as 80ms")
+	flags.BoolVar(&c.healthcheck, "healthcheck", false, "only ask the simulator at -addr whether it is up")
+	err := flags.Parse(args)
+	if err == nil && flags.NArg() > 0 {
+		err = errors.New("it takes no arguments")
+	}
+	if err == nil && c.latency < 0 {
+		err = errors.New("-latency is negative")
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		help(flags, stdout)
+		return config{}, flag.ErrHelp
+	case err != nil:
+		fmt.Fprintf(stderr, "wxsim: %v\nRun \"wxsim -help\" for its flags.\n", err)
+		return config{}, errUsage
+	}
+	c.appID = cmp.Or(c.appID, os.Getenv("WECHAT_APPID"), demoAppID)
+	c.secret = cmp.Or(c.secret, os.Getenv("WECHAT_SECRET"), demoSecret)
+	return c, nil
+}
+
+func help(flags *flag.FlagSet, stdout io.Writer) {
+	fmt.Fprint(stdout, "wxsim plays WeChat for development. Flags:\n\n")
+	flags.SetOutput(stdout)
+	flags.PrintDefaults()
+}

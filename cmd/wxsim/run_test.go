@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"wxlogin/wechat"
+)
+
+// output is a writer that tells when something has been written.
+type output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	written chan struct{}
+	once    sync.Once
+}
+
+func newOutput() *output { return &output{written: make(chan struct{})} }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer o.once.Do(func() { close(o.written) })
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// start runs wxsim on a free port until the test ends, and returns its URL.
+func start(t *testing.T, args ...string) (baseURL, greeting string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	out, ended := newOutput(), make(chan error, 1)
+	go func() { ended <- run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), out, io.Discard) }()
+	select {
+	case <-out.written:
+	case err := <-ended:
+		t.Fatalf("ended: %v", err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("did not stop in order: %v", err)
+		}
+	})
+	baseURL = regexp.MustCompile(`http://\S+`).FindString(out.String())
+	return baseURL, out.String()
+}
+
+func login(t *testing.T, baseURL, user string) (code string) {
+	t.Helper()
+	resp, err := http.Post(baseURL+"/sim/login?user="+user, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct{ Code string }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer.Code
+}
+
+func TestRun_plays_WeChat(t *testing.T) {
+	tests := map[string]struct {
+		env           map[string]string
+		args          []string
+		appID, secret string
+	}{
+		"for_the_demos_app":  {nil, nil, demoAppID, demoSecret},
+		"for_flags":          {nil, []string{"-appid", "wx1", "-secret", "s1", "-latency", "1ms"}, "wx1", "s1"},
+		"for_an_environment": {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, nil, "wx2", "s2"},
+		"for_flags_first":    {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, []string{"-appid", "wx3"}, "wx3", "s2"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("WECHAT_APPID", "")
+			t.Setenv("WECHAT_SECRET", "")
+			for k, v := range test.env {
+				t.Setenv(k, v)
+			}
+			baseURL, greeting := start(t, test.args...)
+			if !strings.Contains(greeting, test.appID) || strings.Contains(greeting, test.secret) {
+				t.Error("the greeting names the appid, and not the secret")
+			}
+			client, err := wechat.NewClient(wechat.Options{AppID: test.appID, Secret: test.secret, BaseURL: baseURL})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := client.Code2Session(t.Context(), login(t, baseURL, "alice")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestRun_healthcheck(t *testing.T) {
+	baseURL, _ := start(t)
+	addr := strings.TrimPrefix(baseURL, "http://")
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range []string{addr, ":" + port, "0.0.0.0:" + port, "[::]:" + port} {
+		if err := run(t.Context(), []string{"-healthcheck", "-addr", addr}, io.Discard, io.Discard); err != nil {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+	for _, addr := range []string{"127.0.0.1:1", "nowhere", ""} {
+		if err := run(t.Context(), []string{"-healthcheck", "-addr", addr}, io.Discard, io.Discard); err == nil {
+			t.Errorf("%q is healthy", addr)
+		}
+	}
+}
+
+func TestRun_help(t *testing.T) {
+	var out, errs bytes.Buffer
+	if err := run(t.Context(), []string{"-help"}, &out, &errs); err != nil || errs.Len() != 0 {
+		t.Fatalf("%v, %q", err, errs.String())
+	}
+	for _, want := range []string{"-addr", "-appid", "-secret", "-latency", "-healthcheck", "127.0.0.1:8089", demoAppID, "WECHAT_SECRET"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the help does not name %s", want)
+		}
+	}
+}
+
+func TestRun_refuses_a_wrong_command_line(t *testing.T) {
+	for name, args := range map[string][]string{
+		"an_unknown_flag":    {"-nosuch"},
+		"an_argument":        {"serve"},
+		"a_latency_in_words": {"-latency", "slow"},
+		"a_negative_latency": {"-latency", "-1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			err := run(t.Context(), args, &out, &errs)
+			if !errors.Is(err, errUsage) || exitCode(err) != 2 || out.Len() != 0 || !strings.HasPrefix(errs.String(), "wxsim: ") {
+				t.Errorf("%v, %q, %q", err, out.String(), errs.String())
+			}
+		})
+	}
+}
+
+func TestRun_reports_an_address_in_use(t *testing.T) {
+	baseURL, _ := start(t)
+	err := run(t.Context(), []string{"-addr", strings.TrimPrefix(baseURL, "http://")}, io.Discard, io.Discard)
+	if err == nil || errors.Is(err, errUsage) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Exchanges under way are answered before the end.
+func TestServe_finishes_what_is_under_way(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-goOn
+		io.WriteString(w, "answered")
+	})
+	answered, ended := make(chan string, 1), make(chan error, 1)
+	go func() { ended <- serve(ctx, listener, handler) }()
+	go func() {
+		resp, err := http.Get("http://" + listener.Addr().String())
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		answered <- string(body)
+	}()
+	<-arrived
+	stop()
+	close(goOn)
+	if got := <-answered; got != "answered" {
+		t.Error(got)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

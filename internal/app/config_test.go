@@ -1,0 +1,126 @@
+package app_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wxlogin/internal/app"
+)
+
+const (
+	goodSecret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
+	goodDSN    = "wxlogin:pa55word@tcp(127.0.0.1:3306)/wxlogin"
+	goodRedis  = "redis://:pa55word@127.0.0.1:6379/0"
+)
+
+func environ(extra ...string) []string {
+	return append([]string{
+		"WECHAT_APPID=wx0123456789abcdef", "WECHAT_SECRET=" + goodSecret, "MYSQL_DSN=" + goodDSN, "REDIS_URL=" + goodRedis,
+	}, extra...)
+}
+
+func TestLoadConfig_defaults(t *testing.T) {
+	c, err := app.LoadConfig(environ())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.ListenAddr != ":8080" || c.InternalAddr != "127.0.0.1:9090" || c.WeChatAPIBase != "https://api.weixin.qq.com" ||
+		c.SessionIdleTTL != 168*time.Hour || c.SessionMaxTTL != 720*time.Hour || c.Log.Format != "json" || c.Log.Level != 0 {
+		t.Errorf("got %+v", c.Log)
+	}
+}
+
+func TestLoadConfig_several_apps(t *testing.T) {
+	c, err := app.LoadConfig(environ("WECHAT_APPID=wx1,wx2", "WECHAT_SECRET=s1,s2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(c.AppIDs, []string{"wx1", "wx2"}) || !slices.Equal(c.Secrets, []string{"s1", "s2"}) {
+		t.Errorf("%d apps with %d secrets", len(c.AppIDs), len(c.Secrets))
+	}
+}
+
+func TestLoadConfig_secrets_from_files(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("from-the-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := app.LoadConfig(environ("WECHAT_SECRET=", "WECHAT_SECRET_FILE="+file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(c.Secrets, []string{"from-the-file"}) {
+		t.Error("the secret is not the file's")
+	}
+}
+
+func TestLoadConfig_faults(t *testing.T) {
+	tests := map[string]struct{ variable, want string }{
+		"no_appid":        {"WECHAT_APPID=", "WECHAT_APPID is not set"},
+		"no_secret":       {"WECHAT_SECRET=", "WECHAT_SECRET is not set"},
+		"no_dsn":          {"MYSQL_DSN=", "MYSQL_DSN is not set"},
+		"no_redis":        {"REDIS_URL=", "REDIS_URL is not set"},
+		"bad_appid":       {"WECHAT_APPID=wx 1", "WECHAT_APPID: "},
+		"too_few_secrets": {"WECHAT_APPID=wx1,wx2", "WECHAT_APPID has 2 entries, WECHAT_SECRET has 1"},
+		"bad_dsn":         {"MYSQL_DSN=wxlogin:pa55word@nowhere", "MYSQL_DSN: "},
+		"bad_redis":       {"REDIS_URL=http://:pa55word@127.0.0.1", "REDIS_URL is not of the form"},
+		"bad_api_base":    {"WECHAT_API_BASE=api.weixin.qq.com", "WECHAT_API_BASE is not"},
+		"bad_listen":      {"LISTEN_ADDR=8080", "LISTEN_ADDR: "},
+		"bad_internal":    {"INTERNAL_ADDR=localhost", "INTERNAL_ADDR: "},
+		"bad_ttl":         {"SESSION_IDLE_TTL=week", "SESSION_IDLE_TTL: "},
+		"short_ttl":       {"SESSION_IDLE_TTL=1ms", "SESSION_IDLE_TTL: 1ms is less than 1s"},
+		"max_under_idle":  {"SESSION_MAX_TTL=1h", "SESSION_MAX_TTL is less than SESSION_IDLE_TTL"},
+		"bad_level":       {"LOG_LEVEL=loud", "LOG_LEVEL: "},
+		"bad_format":      {"LOG_FORMAT=xml", "LOG_FORMAT: "},
+		"file_and_value":  {"WECHAT_SECRET_FILE=/dev/null", "WECHAT_SECRET and WECHAT_SECRET_FILE are both set"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := app.LoadConfig(environ(tt.variable))
+			if err == nil {
+				t.Fatal("it was taken")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("the error lacks %q:\n%v", tt.want, err)
+			}
+			if lines := strings.Count(err.Error(), "\n") + 1; lines != 1 {
+				t.Errorf("one fault is told in %d lines:\n%v", lines, err)
+			}
+			if strings.Contains(err.Error(), "pa55word") || strings.Contains(err.Error(), goodSecret) {
+				t.Error("the error shows a secret")
+			}
+		})
+	}
+	t.Run("missing_file", func(t *testing.T) {
+		_, err := app.LoadConfig(environ("REDIS_URL=", "REDIS_URL_FILE=/nonexistent"))
+		if err == nil || !strings.Contains(err.Error(), "REDIS_URL_FILE: ") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("all_at_once", func(t *testing.T) {
+		_, err := app.LoadConfig([]string{"LISTEN_ADDR=x", "LOG_LEVEL=loud", "SESSION_MAX_TTL=1h"})
+		for _, name := range []string{
+			"WECHAT_APPID", "WECHAT_SECRET", "MYSQL_DSN", "REDIS_URL", "LISTEN_ADDR", "LOG_LEVEL", "SESSION_MAX_TTL",
+		} {
+			if !strings.Contains(err.Error(), name) {
+				t.Errorf("%s is not told", name)
+			}
+		}
+	})
+}
+
+func TestNewLogger(t *testing.T) {
+	var b bytes.Buffer
+	app.NewLogger(app.LogConfig{Format: "json"}, &b).Info("hello")
+	app.NewLogger(app.LogConfig{Format: "text"}, &b).Debug("hidden")
+	app.NewLogger(app.LogConfig{Format: "text"}, &b).Info("there")
+	got := b.String()
+	if !strings.Contains(got, `"msg":"hello"`) || !strings.Contains(got, "msg=there") || strings.Contains(got, "hidden") {
+		t.Errorf("got %s", got)
+	}
+}

@@ -1,0 +1,123 @@
+package app_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"wxlogin/internal/app"
+	"wxlogin/internal/testenv"
+)
+
+func config(t *testing.T) app.Config {
+	return app.Config{
+		AppIDs: []string{"wx0123456789abcdef"}, Secrets: []string{goodSecret},
+		MySQLDSN: testenv.MySQL(t), RedisURL: testenv.NewRedis(t).URL,
+		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: "http://127.0.0.1:1",
+		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,
+	}
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+func TestStart_and_Shutdown(t *testing.T) {
+	s, err := app.Start(t.Context(), config(t), app.NewLogger(app.LogConfig{}, io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusOK {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, addr := range []string{s.PublicAddr(), s.InternalAddr()} {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			t.Errorf("%s is still open", addr)
+		}
+	}
+}
+
+func TestStart_says_which_port_is_taken_and_leaves_nothing_open(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	c := config(t)
+	c.InternalAddr = taken.Addr().String()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ListenAddr = free.Addr().String()
+	free.Close()
+	if _, err := app.Start(t.Context(), c, app.NewLogger(app.LogConfig{}, io.Discard)); err == nil || !strings.Contains(err.Error(), "INTERNAL_ADDR") {
+		t.Fatalf("Start: %v", err)
+	}
+	again, err := net.Listen("tcp", c.ListenAddr)
+	if err != nil {
+		t.Fatalf("the other port is still open: %v", err)
+	}
+	again.Close()
+}
+
+// A database that is down is no reason not to start: order does not matter, readiness tells.
+func TestStart_without_databases_is_not_ready(t *testing.T) {
+	c := config(t)
+	c.MySQLDSN, c.RedisURL = "root@tcp(127.0.0.1:1)/wxlogin", "redis://127.0.0.1:1"
+	var log safeBuffer
+	logger := app.NewLogger(app.LogConfig{Format: "json"}, &log)
+	app.RouteRedisLog(logger)
+	s, err := app.Start(t.Context(), c, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown(t.Context())
+	status, body := get(t, "http://"+s.InternalAddr()+"/readyz")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"mysql":"failed"`) || !strings.Contains(body, `"redis":"failed"`) {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	if status, _ := get(t, "http://"+s.InternalAddr()+"/healthz"); status != http.StatusOK {
+		t.Errorf("healthz: %d", status)
+	}
+	if !strings.Contains(log.String(), "MySQL cannot be reached yet") {
+		t.Error("the log does not tell")
+	}
+}
+
+// What cannot be configured right ends the start.
+func TestStart_refuses_unusable_parts(t *testing.T) {
+	for name, change := range map[string]func(*app.Config){
+		"redis_url": func(c *app.Config) { c.RedisURL = "http://x" },
+		"dsn":       func(c *app.Config) { c.MySQLDSN = "x" },
+		"apps":      func(c *app.Config) { c.AppIDs, c.Secrets = nil, nil },
+		"secret":    func(c *app.Config) { c.Secrets = []string{""} },
+		"ttl":       func(c *app.Config) { c.SessionIdleTTL = time.Millisecond },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config(t)
+			change(&c)
+			if s, err := app.Start(t.Context(), c, app.NewLogger(app.LogConfig{}, io.Discard)); err == nil {
+				s.Shutdown(t.Context())
+				t.Error("it started")
+			}
+		})
+	}
+}

@@ -1,0 +1,98 @@
+package wxlogin_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "wxlogin"
+
+// ours lists what a package may import of this module; a package that is not listed may import anything but the commands.
+var ours = map[string][]string{
+	module:                        {},
+	module + "/session":           {},
+	module + "/store":             {},
+	module + "/wechat":            {},
+	module + "/wechat/wechattest": {module + "/wechat"},
+	module + "/handlers":          {module + "/session", module + "/store", module + "/wechat"},
+	module + "/internal/app":      {module + "/handlers", module + "/session", module + "/store", module + "/wechat"},
+	module + "/internal/embedded": {},
+	module + "/internal/testenv":  {module + "/internal/embedded"},
+	module + "/cmd/wxlogin":       {module, module + "/internal/app", module + "/store"},
+	module + "/cmd/wxsim":         {module + "/wechat/wechattest"},
+}
+
+// foreign lists what a package may not import of others.
+var foreign = map[string][]string{
+	module + "/handlers":     {"gorm.io/", "github.com/redis/", "github.com/go-sql-driver/", "database/sql"},
+	module + "/cmd/wxlogin":  {"gorm.io/", "github.com/redis/", "database/sql"},
+	module + "/store":        {"github.com/redis/", "net/http", "github.com/go-chi/"},
+	module + "/session":      {"gorm.io/", "net/http", "database/sql"},
+	module + "/wechat":       {"gorm.io/", "github.com/", "database/sql"},
+	module + "/internal/app": {"gorm.io/", "github.com/go-chi/"},
+}
+
+// imports maps each package of the module to what it imports outside of its tests.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	packages := make(map[string][]string)
+	for line := range strings.Lines(goList(t, "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")) {
+		fields := strings.Fields(line)
+		packages[fields[0]] = fields[1:]
+	}
+	return packages
+}
+
+func goList(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	return string(out)
+}
+
+func isOurs(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
+
+func TestLayout_imports(t *testing.T) {
+	packages := imports(t)
+	for name := range ours {
+		if packages[name] == nil && name != module {
+			t.Errorf("there is no package %s", name)
+		}
+	}
+	for name, imported := range packages {
+		allowed, listed := ours[name]
+		for _, path := range imported {
+			if isOurs(path) && listed && !slices.Contains(allowed, path) {
+				t.Errorf("%s imports %s", name, path)
+			}
+			if strings.HasPrefix(path, module+"/cmd/") {
+				t.Errorf("%s imports the command %s", name, path)
+			}
+			for _, prefix := range foreign[name] {
+				if strings.HasPrefix(path, prefix) {
+					t.Errorf("%s imports %s", name, path)
+				}
+			}
+		}
+	}
+}
+
+// The engines and the simulator serve tests and trials; the server must not carry them.
+func TestLayout_server_links_no_engine_and_no_simulator(t *testing.T) {
+	deps := goList(t, "-deps", "./cmd/wxlogin")
+	if !strings.Contains(deps, module+"/handlers\n") {
+		t.Fatal("go list does not tell the server's packages")
+	}
+	for _, unwanted := range []string{
+		"dolthub", "miniredis", "gopher-lua", module + "/wechat/wechattest", module + "/internal/embedded", module + "/internal/testenv",
+		"testing\n", "net/http/httptest\n",
+	} {
+		if strings.Contains(deps, unwanted) {
+			t.Errorf("cmd/wxlogin links %s", strings.TrimSpace(unwanted))
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package wechat_test
+
+import (
+	"net/http"
+	"testing"
+
+	"wxlogin/wechat"
+)
+
+func BenchmarkCode2Session(b *testing.B) {
+	client := newClient(b, wechat.Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+		return response(http.StatusOK, goodAnswer), nil
+	})})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.Code2Session(b.Context(), testCode); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecrypt(b *testing.B) {
+	sample := loadOfficial(b).OpenData
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wechat.Decrypt(sample.SessionKey, sample.EncryptedData, sample.IV); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpenUserInfo(b *testing.B) {
+	sample := loadOfficial(b).OpenData
+	want := wechat.Expect{AppID: sample.AppID, OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wechat.OpenUserInfo(sample.SessionKey, sample.EncryptedData, sample.IV, want); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerifySignature(b *testing.B) {
+	s := loadOfficial(b).RawDataSignature
+	b.ReportAllocs()
+	for b.Loop() {
+		if !wechat.VerifySignature(s.SessionKey, s.RawData, s.Signature) {
+			b.Fatal("not verified")
+		}
+	}
+}

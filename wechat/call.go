@@ -1,0 +1,99 @@
+package wechat
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds what is read of an answer, in bytes. A real one has some hundred.
+const maxAnswer = 64 << 10
+
+// status is what every answer of WeChat's may carry. errcode is usually absent on success, and sometimes 0.
+type status struct {
+	ErrCode int    `json:"errcode"`
+	ErrMsg  string `json:"errmsg"`
+}
+
+func (s *status) failure() (int, string) { return s.ErrCode, s.ErrMsg }
+
+// answer is an API's answer: decoded from JSON, then checked.
+type answer interface {
+	reset()
+	failure() (errCode int, errMsg string)
+	check() cause // "" where the answer is whole
+}
+
+// attempt makes one GET and tells OnCall of it.
+func (c *Client) attempt(ctx context.Context, api, pathAndQuery string, into answer) *Error {
+	start := time.Now()
+	e := c.get(ctx, api, pathAndQuery, into)
+	call := Call{API: api, Duration: time.Since(start)}
+	if e != nil {
+		call.ErrCode, call.Err = e.ErrCode, e
+	}
+	c.onCall(call)
+	return e
+}
+
+func (c *Client) get(ctx context.Context, api, pathAndQuery string, into answer) *Error {
+	var conn connection
+	req, err := newOnceRequest(httptrace.WithClientTrace(ctx, conn.trace()), c.baseURL+pathAndQuery)
+	if err != nil {
+		return unavailable(api, 0, causeBadRequest)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		e := unavailable(api, 0, sanitize(ctx, err))
+		e.repeatable = ctx.Err() == nil && conn.neverMade(err)
+		return e
+	}
+	defer resp.Body.Close()
+	// Read before the status is looked at: a connection is only reused when its answer has been read to the end.
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return unavailable(api, resp.StatusCode, nil)
+	case err != nil:
+		return unavailable(api, resp.StatusCode, sanitize(ctx, err))
+	case len(body) > maxAnswer:
+		return unavailable(api, resp.StatusCode, causeTooLong)
+	}
+	return read(api, resp.StatusCode, body, into)
+}
+
+// read decodes an answer by what it is, not by its Content-Type: WeChat sends JSON as text/plain.
+func read(api string, httpStatus int, body []byte, into answer) *Error {
+	into.reset()
+	if err := json.Unmarshal(body, into); err != nil {
+		return unavailable(api, httpStatus, causeNotJSON)
+	}
+	if code, msg := into.failure(); code != 0 {
+		return answered(api, httpStatus, code, msg)
+	}
+	if why := into.check(); why != "" {
+		return unavailable(api, httpStatus, why)
+	}
+	return nil
+}
+
+// newOnceRequest returns a GET that net/http sends at most once.
+//
+// http.Transport silently repeats a GET when the reused connection that it was written to dies before an answer
+// (Request.isReplayable), although the server may have acted on it. What it never repeats is a request with a body
+// that it cannot rewind. So this one has a body, which is empty, and no GetBody. The "identity" transfer encoding says
+// that the body goes out as it is: nothing is sent for it, no Content-Length, no chunk, and the connection stays
+// reusable.
+func newOnceRequest(ctx context.Context, url string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, io.NopCloser(strings.NewReader("")))
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = -1
+	req.TransferEncoding = []string{"identity"}
+	return req, nil
+}

@@ -1,0 +1,109 @@
+package wechat
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	defaultBaseURL = "https://api.weixin.qq.com"
+	defaultTimeout = 5 * time.Second
+)
+
+// Options configures a Client. AppID and Secret are required.
+type Options struct {
+	// AppID and Secret are the mini-program's, from WeChat's admin console.
+	AppID, Secret string
+
+	// BaseURL is where WeChat's API is: an absolute http or https URL, with or without a trailing slash. Default:
+	// https://api.weixin.qq.com. Plain http is for a simulator only, since the AppSecret travels in the query.
+	BaseURL string
+
+	// Transport carries the requests. Default: a NewTransport of the client's own. Clients of several mini-programs
+	// should share one. A transport that repeats requests by itself breaks the promise of Code2Session.
+	Transport http.RoundTripper
+
+	// Timeout is the whole budget of one call, repeated attempts and pauses included. Default: 5 s.
+	Timeout time.Duration
+
+	// OnCall, if not nil, is told of every attempt after it ended, from the goroutine of the caller.
+	OnCall func(Call)
+}
+
+// Call describes one attempt at WeChat's API, for metrics and circuit breakers.
+type Call struct {
+	API      string        // "jscode2session"
+	ErrCode  int           // WeChat's errcode; 0 on success and where WeChat gave none
+	Err      error         // nil on success, otherwise an *Error, free of secrets
+	Duration time.Duration // from sending to the end of the answer
+}
+
+// Client calls WeChat's API for one mini-program. It is safe for concurrent use.
+type Client struct {
+	appID, secret string
+	baseURL       string
+	http          *http.Client
+	timeout       time.Duration
+	onCall        func(Call)
+}
+
+// NewClient returns a client for one mini-program. It does not connect. The error joins all faults of the options and
+// holds no values of them.
+func NewClient(o Options) (*Client, error) {
+	if o.BaseURL == "" {
+		o.BaseURL = defaultBaseURL
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if o.Transport == nil {
+		o.Transport = NewTransport()
+	}
+	if o.OnCall == nil {
+		o.OnCall = func(Call) {}
+	}
+	return &Client{
+		appID:   o.AppID,
+		secret:  o.Secret,
+		baseURL: strings.TrimRight(o.BaseURL, "/"),
+		http:    &http.Client{Transport: o.Transport, CheckRedirect: refuseRedirect},
+		timeout: o.Timeout,
+		onCall:  o.OnCall,
+	}, nil
+}
+
+// AppID returns the mini-program's appid.
+func (c *Client) AppID() string { return c.appID }
+
+func (o Options) validate() error {
+	var faults []error
+	fault := func(wrong bool, text string) {
+		if wrong {
+			faults = append(faults, errors.New("wechat: "+text))
+		}
+	}
+	fault(o.AppID == "", "the appid is empty")
+	fault(strings.ContainsFunc(o.AppID, notPrintableASCII), "the appid holds a space or a character that none has")
+	fault(o.Secret == "", "the appsecret is empty")
+	fault(strings.ContainsFunc(o.Secret, notPrintableASCII), "the appsecret holds a space or a character that none has")
+	fault(!validBaseURL(o.BaseURL), "the base URL is not an absolute http or https URL without user, query and fragment")
+	fault(o.Timeout < 0, "the time-out is negative")
+	return errors.Join(faults...)
+}
+
+func notPrintableASCII(r rune) bool { return r <= ' ' || r > '~' }
+
+func validBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil && !strings.ContainsAny(s, "?#")
+}
+
+// refuseRedirect keeps the AppSecret, which is in the query, from being carried anywhere else.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

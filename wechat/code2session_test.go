@@ -1,0 +1,203 @@
+package wechat_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
+)
+
+func TestCode2Session_exchanges_a_code(t *testing.T) {
+	sim, client := simulated(t, wechat.Options{})
+	phone := sim.Phone(testAppID, wechattest.User{Name: "alice", UnionID: "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"})
+	got, err := client.Code2Session(t.Context(), phone.Login())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := wechat.Session{OpenID: phone.OpenID(), UnionID: "ocMvos6NjeKLIBqg5Mr9QjxrP1FA", SessionKey: phone.SessionKey()}
+	if got != want {
+		t.Errorf("got %v, want %v, or the keys differ", got, want)
+	}
+}
+
+// A login must not depend on the access token's quota: an exchange is one request, to one path.
+func TestCode2Session_makes_one_call_and_fetches_no_access_token(t *testing.T) {
+	sim, client := simulated(t, wechat.Options{})
+	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	if _, err := client.Code2Session(t.Context(), phone.Login()); err != nil {
+		t.Fatal(err)
+	}
+	if s := sim.Stats(); s.Calls != 1 || s.Exchanged != 1 || s.Others != 0 {
+		t.Errorf("stats %+v, want one exchange and nothing else", s)
+	}
+}
+
+func TestCode2Session_sends_a_GET_with_the_query_only(t *testing.T) {
+	codes := map[string]string{
+		"an_ordinary_code":               testCode,
+		"a_code_that_injects_parameters": "x&appid=wxevil&secret=evil#?%00",
+		"a_code_with_plus_and_space":     "a+b c%2B",
+		"a_code_in_another_script":       "码",
+	}
+	for name, code := range codes {
+		t.Run(name, func(t *testing.T) {
+			var got *http.Request
+			var body []byte
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				got = r.Clone(r.Context())
+				body, _ = io.ReadAll(r.Body)
+				io.WriteString(w, goodAnswer)
+			}))
+			defer server.Close()
+			client := newClient(t, wechat.Options{BaseURL: server.URL + "/"})
+			if _, err := client.Code2Session(t.Context(), code); err != nil {
+				t.Fatal(err)
+			}
+			want := url.Values{"appid": {testAppID}, "secret": {testSecret}, "js_code": {code}, "grant_type": {"authorization_code"}}
+			if got.Method != http.MethodGet || got.URL.Path != "/sns/jscode2session" || got.URL.RawQuery != want.Encode() {
+				t.Error("WeChat got another request")
+			}
+			if len(body) != 0 || got.ContentLength != 0 || len(got.TransferEncoding) != 0 {
+				t.Error("the request had a body")
+			}
+		})
+	}
+}
+
+func TestCode2Session_refuses_without_a_call(t *testing.T) {
+	codes := map[string]string{
+		"an_empty_code":      "",
+		"a_blank_code":       " \t\n",
+		"the_mock_code":      wechat.MockCode,
+		"a_code_of_any_size": strings.Repeat("x", 513),
+	}
+	for name, code := range codes {
+		t.Run(name, func(t *testing.T) {
+			var calls int
+			client := newClient(t, wechat.Options{Transport: answering(&calls, goodAnswer)})
+			_, err := client.Code2Session(t.Context(), code)
+			if wechat.KindOf(err) != wechat.KindInvalidCode || calls != 0 {
+				t.Errorf("%v after %d calls", err, calls)
+			}
+		})
+	}
+}
+
+func TestCode2Session_reads_answers(t *testing.T) {
+	tests := map[string]struct {
+		body string
+		want wechat.Session
+	}{
+		"as_documented": {goodAnswer, wechat.Session{OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE", SessionKey: testKey}},
+		"with_errcode_0_and_expires_in": {
+			`{"errcode":0,"errmsg":"ok","expires_in":7200,"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o-_1"}`,
+			wechat.Session{OpenID: "o-_1", SessionKey: testKey},
+		},
+		"with_escaped_slashes": {
+			`{"session_key":"\/\/ihtNczf5v6AKRyjwEUhQ==","openid":"o1","unionid":"o2"}`,
+			wechat.Session{OpenID: "o1", UnionID: "o2", SessionKey: "//ihtNczf5v6AKRyjwEUhQ=="},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var calls int
+			got, err := newClient(t, wechat.Options{Transport: answering(&calls, test.body)}).Code2Session(t.Context(), testCode)
+			if err != nil || got != test.want {
+				t.Errorf("got %v, %v; want %v", got, err, test.want)
+			}
+		})
+	}
+}
+
+// What cannot be read may nevertheless have spent the code: it is unavailable, and it is not asked again.
+func TestCode2Session_finds_unreadable_and_does_not_repeat(t *testing.T) {
+	tests := map[string]struct {
+		status int
+		body   string
+	}{
+		"nothing":                     {200, ""},
+		"html":                        {200, "<html></html>"},
+		"half_an_answer":              {200, goodAnswer[:40]},
+		"something_after_the_answer":  {200, goodAnswer + "x"},
+		"null":                        {200, "null"},
+		"a_list":                      {200, "[]"},
+		"an_empty_object":             {200, "{}"},
+		"no_openid":                   {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`},
+		"an_openid_of_other_letters":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o'; --"}`},
+		"an_openid_without_end":       {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"` + strings.Repeat("o", 65) + `"}`},
+		"a_unionid_of_other_letters":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","unionid":"\u0000"}`},
+		"no_session_key":              {200, `{"openid":"o1"}`},
+		"a_session_key_that_is_short": {200, `{"session_key":"AAAA","openid":"o1"}`},
+		"a_session_key_of_17_bytes":   {200, `{"session_key":"AAAAAAAAAAAAAAAAAAAAAAA=","openid":"o1"}`},
+		"a_session_key_not_base64":    {200, `{"session_key":"!!!!!!!!!!!!!!!!!!!!!!==","openid":"o1"}`},
+		"an_errcode_that_is_a_text":   {200, `{"errcode":"x"}`},
+		"too_much":                    {200, `{"openid":"` + strings.Repeat("o", 64<<10) + `"}`},
+		"blanks_without_end":          {200, goodAnswer + strings.Repeat(" ", 64<<10)},
+		"bad_gateway":                 {502, "<html>502</html>"},
+		"bad_gateway_with_an_answer":  {502, goodAnswer},
+		"a_redirect":                  {302, ""},
+		"no_content":                  {204, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var calls int
+			client := newClient(t, wechat.Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				calls++
+				resp := response(test.status, test.body)
+				resp.Header.Set("Location", "https://elsewhere.example/")
+				return resp, nil
+			})})
+			_, err := client.Code2Session(t.Context(), testCode)
+			if wechat.KindOf(err) != wechat.KindUnavailable || calls != 1 {
+				t.Errorf("%v (%s) after %d calls", err, wechat.KindOf(err), calls)
+			}
+		})
+	}
+}
+
+func TestCode2Session_is_safe_for_concurrent_use(t *testing.T) {
+	var mu sync.Mutex
+	var told int
+	sim, client := simulated(t, wechat.Options{OnCall: func(wechat.Call) { mu.Lock(); told++; mu.Unlock() }})
+	var group sync.WaitGroup
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		group.Go(func() {
+			phone := sim.Phone(testAppID, wechattest.User{Name: name})
+			for range 20 {
+				s, err := client.Code2Session(t.Context(), phone.Login())
+				if err != nil || s.OpenID != phone.OpenID() {
+					t.Errorf("got %v, %v", s, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if s := sim.Stats(); s.Exchanged != 160 || s.Calls != 160 || told != 160 {
+		t.Errorf("stats %+v, told of %d calls, want 160", s, told)
+	}
+}
+
+func TestOnCall_is_told_of_every_attempt(t *testing.T) {
+	var got []wechat.Call
+	sim, client := simulated(t, wechat.Options{OnCall: func(c wechat.Call) { got = append(got, c) }})
+	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	sim.Fail(wechattest.Busy)
+	if _, err := client.Code2Session(t.Context(), phone.Login()); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[0].ErrCode != -1 || wechat.KindOf(got[0].Err) != wechat.KindUnavailable ||
+		got[1].ErrCode != 0 || got[1].Err != nil {
+		t.Errorf("told of %+v", got)
+	}
+	for _, c := range got {
+		if c.API != "jscode2session" || c.Duration <= 0 {
+			t.Errorf("told of %+v", c)
+		}
+	}
+}

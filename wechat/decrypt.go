@@ -1,0 +1,67 @@
+package wechat
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/subtle"
+	"errors"
+)
+
+// maxOpenData bounds encryptedData, in bytes after decoding. A real one has some hundred.
+const maxOpenData = 64 << 10
+
+// ErrOpenData is the one error for data that cannot be opened: bad base64 or lengths, padding, JSON, another app's
+// watermark, another user's openId. It is never wrapped and never tells which. AES-CBC here carries no MAC: who can
+// tell a padding error from another one can decrypt and forge data without the key.
+var ErrOpenData = errors.New("wechat: open data cannot be opened")
+
+// Decrypt opens WeChat's encryptedData: AES-128-CBC with PKCS#7 padding over 16-byte blocks. The three arguments are
+// base64, repaired as DecodeBase64 does; key and iv are 16 bytes, the data at most 64 KiB.
+//
+// It says nothing about who made the data: check the watermark, as OpenUserInfo does. The padding is checked in
+// constant time, so that the time taken tells nothing of the plaintext either. The error is ErrOpenData.
+func Decrypt(sessionKey, encryptedData, iv string) ([]byte, error) {
+	plain, sound := decrypt(sessionKey, encryptedData, iv)
+	if !sound {
+		return nil, ErrOpenData
+	}
+	return plain, nil
+}
+
+// decrypt returns the plaintext and whether its padding is sound. Where only the padding is unsound it returns the
+// whole garbage, so that a caller can do the same work on it as on good data and betray nothing by its speed.
+func decrypt(sessionKey, encryptedData, iv string) (plain []byte, sound bool) {
+	if len(encryptedData) > 2*maxOpenData {
+		return nil, false
+	}
+	key, keyErr := DecodeBase64(sessionKey)
+	vector, ivErr := DecodeBase64(iv)
+	data, dataErr := DecodeBase64(encryptedData)
+	if keyErr != nil || ivErr != nil || dataErr != nil {
+		return nil, false
+	}
+	if len(key) != aes.BlockSize || len(vector) != aes.BlockSize ||
+		len(data) == 0 || len(data)%aes.BlockSize != 0 || len(data) > maxOpenData {
+		return nil, false
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, false
+	}
+	cipher.NewCBCDecrypter(block, vector).CryptBlocks(data, data)
+	return unpad(data)
+}
+
+// unpad removes PKCS#7 padding from whole blocks. It looks at all of the last block, whatever is in it, and takes no
+// branch on it. Unsound padding removes nothing.
+func unpad(plain []byte) (unpadded []byte, sound bool) {
+	last := plain[len(plain)-aes.BlockSize:]
+	n := int(last[aes.BlockSize-1])
+	good := subtle.ConstantTimeLessOrEq(1, n) & subtle.ConstantTimeLessOrEq(n, aes.BlockSize)
+	for i, b := range last {
+		isPadding := subtle.ConstantTimeLessOrEq(aes.BlockSize-i, n)
+		good &= subtle.ConstantTimeSelect(isPadding, subtle.ConstantTimeByteEq(b, byte(n)), 1)
+	}
+	n = subtle.ConstantTimeSelect(good, n, 0)
+	return plain[:len(plain)-n], good == 1
+}

@@ -1,0 +1,126 @@
+package wechat_test
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
+)
+
+func TestDecrypt_opens_the_official_sample(t *testing.T) {
+	sample := loadOfficial(t).OpenData
+	for name, data := range damaged(sample.EncryptedData) {
+		t.Run(name, func(t *testing.T) {
+			plain, err := wechat.Decrypt(sample.SessionKey, data, sample.IV)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(plain) != sample.Plaintext {
+				t.Errorf("got %q", plain)
+			}
+		})
+	}
+}
+
+func TestDecrypt_opens_every_length(t *testing.T) {
+	for n := range 70 {
+		want := bytes.Repeat([]byte{byte(n)}, n)
+		data, iv := wechattest.Seal(testKey, want)
+		if got, err := wechat.Decrypt(testKey, data, iv); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes: got %x, %v", n, got, err)
+		}
+	}
+}
+
+// sealRaw encrypts whole blocks without padding them.
+func sealRaw(t testing.TB, blocks []byte) (encryptedData, iv string) {
+	t.Helper()
+	key, err := base64.StdEncoding.DecodeString(testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vector := make([]byte, aes.BlockSize)
+	data := make([]byte, len(blocks))
+	cipher.NewCBCEncrypter(block, vector).CryptBlocks(data, blocks)
+	return base64.StdEncoding.EncodeToString(data), base64.StdEncoding.EncodeToString(vector)
+}
+
+func TestDecrypt_refuses_with_one_error(t *testing.T) {
+	sample := loadOfficial(t).OpenData
+	b64 := base64.StdEncoding.EncodeToString
+	type args struct{ key, data, iv string }
+	tests := map[string]args{
+		"all_empty":           {},
+		"an_empty_key":        {"", sample.EncryptedData, sample.IV},
+		"a_key_of_15_bytes":   {b64(make([]byte, 15)), sample.EncryptedData, sample.IV},
+		"a_key_of_24_bytes":   {b64(make([]byte, 24)), sample.EncryptedData, sample.IV},
+		"a_key_of_32_bytes":   {b64(make([]byte, 32)), sample.EncryptedData, sample.IV},
+		"a_key_not_base64":    {"!", sample.EncryptedData, sample.IV},
+		"another_key":         {"HyVFkGl5F5OQWJZZaNzBBg==", sample.EncryptedData, sample.IV},
+		"an_empty_iv":         {sample.SessionKey, sample.EncryptedData, ""},
+		"a_short_iv":          {sample.SessionKey, sample.EncryptedData, b64(make([]byte, 4))},
+		"a_long_iv":           {sample.SessionKey, sample.EncryptedData, b64(make([]byte, 17))},
+		"an_iv_not_base64":    {sample.SessionKey, sample.EncryptedData, "r7BXXKkLb8qrSNn05n0qi"},
+		"no_data":             {sample.SessionKey, "", sample.IV},
+		"data_not_base64":     {sample.SessionKey, "{}", sample.IV},
+		"data_of_1_byte":      {sample.SessionKey, b64(make([]byte, 1)), sample.IV},
+		"data_of_15_bytes":    {sample.SessionKey, b64(make([]byte, 15)), sample.IV},
+		"data_of_17_bytes":    {sample.SessionKey, b64(make([]byte, 17)), sample.IV},
+		"data_cut_by_a_block": {sample.SessionKey, sample.EncryptedData[:len(sample.EncryptedData)-64], sample.IV},
+		"data_over_64_KiB":    {sample.SessionKey, b64(make([]byte, 64<<10+16)), sample.IV},
+		"data_without_end":    {sample.SessionKey, strings.Repeat("A", 1<<20), sample.IV},
+	}
+	for name, last := range map[string][]byte{
+		"padding_0":             append(make([]byte, 15), 0),
+		"padding_17":            append(bytes.Repeat([]byte{17}, 15), 17),
+		"padding_255":           bytes.Repeat([]byte{255}, 16),
+		"padding_32":            bytes.Repeat([]byte{32}, 16),
+		"padding_2_of_1_and_2":  append(make([]byte, 14), 1, 2),
+		"padding_16_but_first":  append([]byte{15}, bytes.Repeat([]byte{16}, 15)...),
+		"padding_16_but_middle": append(append(bytes.Repeat([]byte{16}, 8), 9), bytes.Repeat([]byte{16}, 7)...),
+	} {
+		data, iv := sealRaw(t, last)
+		tests[name] = args{testKey, data, iv}
+		data, iv = sealRaw(t, append(bytes.Repeat([]byte{'x'}, 32), last...))
+		tests[name+"_after_data"] = args{testKey, data, iv}
+	}
+	for name, a := range tests {
+		t.Run(name, func(t *testing.T) {
+			plain, err := wechat.Decrypt(a.key, a.data, a.iv)
+			if err != wechat.ErrOpenData || plain != nil {
+				t.Errorf("got %q, %v", plain, err)
+			}
+			_, err = wechat.OpenUserInfo(a.key, a.data, a.iv, wechat.Expect{AppID: sample.AppID})
+			if err != wechat.ErrOpenData {
+				t.Errorf("OpenUserInfo: %v", err)
+			}
+		})
+	}
+}
+
+// Each of the 256 last bytes: exactly the paddings that PKCS#7 allows are taken.
+func TestDecrypt_takes_exactly_the_right_paddings(t *testing.T) {
+	for last := range 256 {
+		for run := 1; run <= 16; run++ {
+			block := bytes.Repeat([]byte{0xee}, 16)
+			for i := 16 - run; i < 16; i++ {
+				block[i] = byte(last)
+			}
+			data, iv := sealRaw(t, block)
+			plain, err := wechat.Decrypt(testKey, data, iv)
+			want := last >= 1 && last <= 16 && run >= last
+			if (err == nil) != want || want && !bytes.Equal(plain, block[:16-last]) {
+				t.Fatalf("last byte %d, %d times: got %x, %v", last, run, plain, err)
+			}
+		}
+	}
+}

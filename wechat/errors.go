@@ -1,0 +1,131 @@
+package wechat
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strconv"
+)
+
+// Kind says what a failed call means to the caller.
+type Kind int
+
+// The kinds of failure. An errcode that is not known is KindUnavailable: it cannot be laid to the user or to the
+// configuration, so the user is asked to try again and the errcode is in the error for the operator.
+const (
+	KindUnknown       Kind = iota // no error
+	KindInvalidCode               // 40029, 40163: the mini-program must call wx.login again
+	KindBlocked                   // 40226: WeChat holds the user for a risk; not to be repeated
+	KindRateLimited               // 45011: too many calls this minute
+	KindMisconfigured             // 40002, 40013, 40125, 40164, 40243, 410xx, 48001: a job for the operator
+	KindUnavailable               // -1, no connection, time-out, not HTTP 200, unreadable, an unknown errcode
+)
+
+// String returns the kind's name, as it may be used for a metric's label: "invalid_code" and so on.
+func (k Kind) String() string {
+	switch k {
+	case KindInvalidCode:
+		return "invalid_code"
+	case KindBlocked:
+		return "blocked"
+	case KindRateLimited:
+		return "rate_limited"
+	case KindMisconfigured:
+		return "misconfigured"
+	case KindUnavailable:
+		return "unavailable"
+	default:
+		return "unknown"
+	}
+}
+
+// KindOf returns the Kind of an error of this package: KindUnknown for nil, and KindUnavailable for an error that is
+// no *Error.
+func KindOf(err error) Kind {
+	if err == nil {
+		return KindUnknown
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return KindUnavailable
+}
+
+// Error is a call to WeChat that failed: WeChat answered with an errcode, or could not be reached or understood.
+//
+// Neither the error nor what it wraps holds a URL, a code or a secret, or a word of WeChat's errmsg, which may repeat
+// what it was sent. errors.Is finds context.Canceled and context.DeadlineExceeded (for every time-out).
+type Error struct {
+	Kind    Kind
+	API     string // "jscode2session"
+	ErrCode int    // WeChat's errcode; 0 where it gave none
+	RID     string // the request id that WeChat's support asks for, such as 652d44d0-1d0af18b-5b069232; may be empty
+	Status  int    // the HTTP status; 0 where there was no answer
+
+	cause      error // sanitized; may be nil
+	repeatable bool  // certainly nothing happened at WeChat
+}
+
+// Error describes the failure in words of this package, with the errcode and rid.
+func (e *Error) Error() string {
+	text := "wechat: " + e.API + ": " + e.text()
+	switch {
+	case e.ErrCode != 0 && e.RID != "":
+		text += " (errcode " + strconv.Itoa(e.ErrCode) + ", rid " + e.RID + ")"
+	case e.ErrCode != 0:
+		text += " (errcode " + strconv.Itoa(e.ErrCode) + ")"
+	case e.Status != 0 && e.Status != http.StatusOK:
+		text += " (HTTP status " + strconv.Itoa(e.Status) + ")"
+	}
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the sanitized cause: context.Canceled, context.DeadlineExceeded, a text of this package, a
+// syscall.Errno, or nil.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Transport reports whether WeChat could not be reached or understood, as opposed to having answered with an errcode
+// or having been given up by the caller. Circuit breakers should count these only.
+func (e *Error) Transport() bool {
+	return e.Kind == KindUnavailable && e.ErrCode == 0 && !errors.Is(e.cause, context.Canceled)
+}
+
+func (e *Error) text() string {
+	if e.ErrCode != 0 {
+		_, text := classify(e.ErrCode)
+		return text
+	}
+	if e.Kind == KindInvalidCode {
+		return "invalid code"
+	}
+	return "unavailable"
+}
+
+// unavailable is the error of a call that WeChat did not answer, or not in a way that can be understood.
+func unavailable(api string, httpStatus int, cause error) *Error {
+	return &Error{Kind: KindUnavailable, API: api, Status: httpStatus, cause: cause}
+}
+
+// answered is the error of a call that WeChat refused with an errcode.
+func answered(api string, httpStatus, errCode int, errMsg string) *Error {
+	kind, _ := classify(errCode)
+	return &Error{
+		Kind: kind, API: api, ErrCode: errCode, RID: requestID(errMsg), Status: httpStatus,
+		repeatable: errCode == errCodeBusy,
+	}
+}
+
+// ridPattern is stricter than need be to find a rid, so that nothing else of an errmsg can pass for one.
+var ridPattern = regexp.MustCompile(`rid:\s*([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})\b`)
+
+// requestID finds the request id that WeChat puts at the end of an errmsg.
+func requestID(errMsg string) string {
+	if m := ridPattern.FindStringSubmatch(errMsg); m != nil {
+		return m[1]
+	}
+	return ""
+}

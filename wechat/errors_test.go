@@ -1,0 +1,284 @@
+package wechat_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"wxlogin/wechat"
+)
+
+func TestError_says_what_an_errcode_means(t *testing.T) {
+	const rid = ", rid: 652d44d0-1d0af18b-5b069232"
+	tests := []struct {
+		errCode int
+		kind    wechat.Kind
+		name    string
+		want    string
+	}{
+		{-1, wechat.KindUnavailable, "unavailable", "WeChat is busy"},
+		{40029, wechat.KindInvalidCode, "invalid_code", "invalid code"},
+		{40163, wechat.KindInvalidCode, "invalid_code", "code already used"},
+		{40226, wechat.KindBlocked, "blocked", "user blocked by WeChat"},
+		{45011, wechat.KindRateLimited, "rate_limited", "too many calls this minute"},
+		{40013, wechat.KindMisconfigured, "misconfigured", "invalid appid"},
+		{40125, wechat.KindMisconfigured, "misconfigured", "invalid appsecret"},
+		{40164, wechat.KindMisconfigured, "misconfigured", "this server's IP address is not on the mini-program's whitelist"},
+		{40243, wechat.KindMisconfigured, "misconfigured", "appsecret frozen"},
+		{40002, wechat.KindMisconfigured, "misconfigured", "invalid grant_type"},
+		{41002, wechat.KindMisconfigured, "misconfigured", "appid missing"},
+		{41004, wechat.KindMisconfigured, "misconfigured", "appsecret missing"},
+		{41008, wechat.KindMisconfigured, "misconfigured", "code missing"},
+		{41030, wechat.KindMisconfigured, "misconfigured", "a parameter is missing"},
+		{48001, wechat.KindMisconfigured, "misconfigured", "the mini-program may not use this API"},
+		{61024, wechat.KindUnavailable, "unavailable", "unknown errcode"},
+	}
+	for _, test := range tests {
+		t.Run(strconv.Itoa(test.errCode), func(t *testing.T) {
+			var calls int
+			body := fmt.Sprintf(`{"errcode":%d,"errmsg":"echo of %s%s"}`, test.errCode, testCode, rid)
+			client := newClient(t, wechat.Options{Transport: answering(&calls, body), Timeout: 10 * time.Millisecond})
+			_, err := client.Code2Session(t.Context(), testCode)
+			e, ok := errors.AsType[*wechat.Error](err)
+			if !ok {
+				t.Fatalf("%T is no *Error", err)
+			}
+			if e.Kind != test.kind || wechat.KindOf(fmt.Errorf("wrapped: %w", err)) != test.kind || e.Kind.String() != test.name {
+				t.Errorf("kind %s", e.Kind)
+			}
+			if e.API != "jscode2session" || e.ErrCode != test.errCode || e.RID != "652d44d0-1d0af18b-5b069232" || e.Status != 200 {
+				t.Errorf("got %+v", e)
+			}
+			want := fmt.Sprintf("wechat: jscode2session: %s (errcode %d, rid 652d44d0-1d0af18b-5b069232)", test.want, test.errCode)
+			if err.Error() != want {
+				t.Errorf("got %q, want %q", err, want)
+			}
+			if e.Transport() {
+				t.Error("an errcode is no transport fault")
+			}
+		})
+	}
+}
+
+func TestError_RID_is_nothing_but_a_rid(t *testing.T) {
+	tests := map[string]string{
+		"invalid code, rid: 652d44d0-1d0af18b-5b069232":         "652d44d0-1d0af18b-5b069232",
+		"invalid code hint: [x] rid:652d44d0-1d0af18b-5b069232": "652d44d0-1d0af18b-5b069232",
+		"invalid code, rid: \t 652d44d0-1d0af18b-5b069232 ":     "652d44d0-1d0af18b-5b069232",
+		"invalid code":                            "",
+		"rid: " + testSecret:                      "",
+		"rid: " + testCode:                        "",
+		"rid: 652d44d0-1d0af18b":                  "",
+		"rid: 652d44d0-1d0af18b-5b0692325ec4e75e": "",
+	}
+	for msg, want := range tests {
+		var calls int
+		client := newClient(t, wechat.Options{Transport: answering(&calls, fmt.Sprintf(`{"errcode":40029,"errmsg":%q}`, msg))})
+		_, err := client.Code2Session(t.Context(), testCode)
+		if e, ok := errors.AsType[*wechat.Error](err); !ok || e.RID != want {
+			t.Errorf("%q: got %+v, want rid %q", msg, err, want)
+		}
+	}
+}
+
+func TestKindOf_others(t *testing.T) {
+	if k := wechat.KindOf(nil); k != wechat.KindUnknown || k.String() != "unknown" {
+		t.Errorf("nil is %s", k)
+	}
+	if k := wechat.KindOf(io.EOF); k != wechat.KindUnavailable {
+		t.Errorf("another error is %s", k)
+	}
+}
+
+// failures is every way in which an exchange fails: transports that name the URL in their errors as net/http does, and
+// servers that echo what they were sent.
+func failures(t *testing.T) map[string]func(*http.Request) (*http.Response, error) {
+	fails := map[string]func(*http.Request) (*http.Response, error){}
+	for name, err := range map[string]error{
+		"refused":     &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
+		"dns":         &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: testSecret}},
+		"certificate": &tls.CertificateVerificationError{Err: errors.New(testSecret)},
+		"reset":       &net.OpError{Op: "read", Err: syscall.ECONNRESET},
+		"eof":         io.EOF,
+		"timeout":     &net.DNSError{IsTimeout: true, Name: testSecret},
+		"proxy":       &net.OpError{Op: "proxyconnect", Err: errors.New(testSecret)},
+		"cancelled":   context.Canceled,
+		"deadline":    context.DeadlineExceeded,
+	} {
+		fails["transport_"+name] = func(r *http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("echo %s: %w", r.URL, &url.Error{Op: "Get", URL: r.URL.String(), Err: err})
+		}
+	}
+	for _, errCode := range []int{-1, 40002, 40013, 40029, 40125, 40163, 40164, 40226, 40243, 41002, 41004, 41008, 45011, 48001, 99999} {
+		fails["errcode_"+strconv.Itoa(errCode)] = func(r *http.Request) (*http.Response, error) {
+			return response(200, fmt.Sprintf(`{"errcode":%d,"errmsg":%q}`, errCode, "echo "+r.URL.String()+" rid: "+testSecret)), nil
+		}
+	}
+	for name, body := range map[string]string{
+		"empty": "", "html": "<html>%s</html>", "echo": "%s", "text": `{"errcode":"%s"}`,
+		"openid": `{"openid":"%s","session_key":"x"}`, "key": `{"openid":"o1","session_key":"%s"}`,
+	} {
+		for _, status := range []int{200, 302, 500, 502} {
+			fails[fmt.Sprintf("answer_%s_%d", name, status)] = func(r *http.Request) (*http.Response, error) {
+				resp := response(status, strings.ReplaceAll(body, "%s", r.URL.String()))
+				resp.Header.Set("Location", r.URL.String())
+				return resp, nil
+			}
+		}
+	}
+	return fails
+}
+
+func TestError_holds_no_secret_code_or_URL(t *testing.T) {
+	const host = "wechat.example.com"
+	for name, fail := range failures(t) {
+		t.Run(name, func(t *testing.T) {
+			var told []error
+			client := newClient(t, wechat.Options{
+				BaseURL: "https://" + host, Transport: roundTrip(fail), Timeout: 20 * time.Millisecond,
+				OnCall: func(c wechat.Call) { told = append(told, c.Err) },
+			})
+			_, err := client.Code2Session(t.Context(), testCode)
+			if len(told) == 0 {
+				t.Fatal("OnCall was not told")
+			}
+			for _, err := range append(told, err) {
+				if err == nil {
+					t.Fatal("no error")
+				}
+				assertClean(t, err, testSecret, testCode, testKey, host, "https", "jscode2session?")
+			}
+		})
+	}
+}
+
+// The same with real connections and net/http's own errors.
+func TestError_of_a_real_connection_holds_no_secret_code_or_URL(t *testing.T) {
+	tlsServer := httptest.NewUnstartedServer(http.NotFoundHandler())
+	tlsServer.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	tlsServer.StartTLS() // with a certificate that is not trusted
+	defer tlsServer.Close()
+	garbage := killerOfGarbage(t)
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	tests := map[string]struct {
+		baseURL string
+		want    string
+	}{
+		"untrusted_certificate": {tlsServer.URL, "the certificate cannot be verified"},
+		"tls_to_a_plain_port":   {"https://" + garbage, ""},
+		"not_http":              {"http://" + garbage, "the connection was lost, or the answer is not HTTP"},
+		"nobody_there":          {"http://" + closed.Addr().String(), "no connection: connection refused"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			transport := wechat.NewTransport()
+			defer transport.CloseIdleConnections()
+			client := newClient(t, wechat.Options{BaseURL: test.baseURL, Transport: transport})
+			_, err := client.Code2Session(t.Context(), testCode)
+			assertClean(t, err, testSecret, testCode, "127.0.0.1", "http:", "https:")
+			e, ok := errors.AsType[*wechat.Error](err)
+			if !ok || !e.Transport() || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// killerOfGarbage is a server whose answer to everything repeats what it was sent.
+func killerOfGarbage(t *testing.T) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			buf := make([]byte, 4096)
+			n, _ := conn.Read(buf)
+			conn.Write(append(buf[:n], "\r\n\r\n"...))
+			conn.Close()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// assertClean searches an error, all that it wraps and all ways to print it.
+func assertClean(t *testing.T, err error, secrets ...string) {
+	t.Helper()
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		t.Error("the error wraps a *url.Error")
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Error("failed", "err", err)
+	texts := []string{log.String()}
+	for _, e := range wrapped(err) {
+		texts = append(texts, e.Error(), fmt.Sprintf("%v %+v %#v %s %q", e, e, e, e, e))
+	}
+	for _, text := range texts {
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) || strings.Contains(text, url.QueryEscape(secret)) {
+				t.Errorf("an error holds what it must not")
+			}
+		}
+	}
+}
+
+func wrapped(err error) []error {
+	all := []error{err}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			all = append(all, wrapped(inner)...)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			all = append(all, wrapped(inner)...)
+		}
+	}
+	return all
+}
+
+func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
+	hang := roundTrip(func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: context.Cause(r.Context())}
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New("because of " + testSecret))
+		_, err := newClient(t, wechat.Options{Transport: hang}).Code2Session(ctx, testCode)
+		e, ok := errors.AsType[*wechat.Error](err)
+		if !ok || !errors.Is(err, context.Canceled) || e.Transport() {
+			t.Errorf("got %v", err)
+		}
+		assertClean(t, err, testSecret, testCode)
+	})
+	t.Run("timed_out", func(t *testing.T) {
+		_, err := newClient(t, wechat.Options{Transport: hang, Timeout: time.Millisecond}).Code2Session(t.Context(), testCode)
+		e, ok := errors.AsType[*wechat.Error](err)
+		if !ok || !errors.Is(err, context.DeadlineExceeded) || !e.Transport() {
+			t.Errorf("got %v", err)
+		}
+	})
+}

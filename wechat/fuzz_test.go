@@ -1,0 +1,107 @@
+package wechat_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
+)
+
+func encode64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+// What decodes is written again the same, apart from the repairs.
+func FuzzDecodeBase64(f *testing.F) {
+	for _, s := range []string{"", "AA==", "AA", "+/+/", "-_ /", "A\r\nA\t==", "AA=", "AB==", "====", "%3D"} {
+		f.Add(s)
+	}
+	repair := strings.NewReplacer(" ", "+", "-", "+", "_", "/", "\r", "", "\n", "", "\t", "")
+	f.Fuzz(func(t *testing.T, s string) {
+		raw, err := wechat.DecodeBase64(s)
+		if err != nil {
+			return
+		}
+		if got, want := strings.TrimRight(encode64(raw), "="), strings.TrimRight(repair.Replace(s), "="); got != want {
+			t.Errorf("%q was read as %q", s, got)
+		}
+	})
+}
+
+// No input makes Decrypt panic, and no failure has another error.
+func FuzzDecrypt(f *testing.F) {
+	sample := loadOfficial(f).OpenData
+	f.Add(sample.SessionKey, sample.EncryptedData, sample.IV)
+	f.Add(sample.SessionKey, sample.EncryptedData, "AAAA")
+	f.Add(sample.SessionKey, "AAAA", sample.IV)
+	f.Add("", "", "")
+	f.Fuzz(func(t *testing.T, key, data, iv string) {
+		plain, err := wechat.Decrypt(key, data, iv)
+		if err != nil && (err != wechat.ErrOpenData || plain != nil) {
+			t.Errorf("got %q, %v", plain, err)
+		}
+		want := wechat.Expect{AppID: sample.AppID, OpenID: "o1"}
+		if _, err := wechat.OpenUserInfo(key, data, iv, want); err != nil && err != wechat.ErrOpenData {
+			t.Error(err)
+		}
+	})
+}
+
+// What is sealed opens, and any plaintext makes OpenUserInfo answer or refuse.
+func FuzzOpenUserInfo(f *testing.F) {
+	f.Add([]byte(loadOfficial(f).OpenData.Plaintext))
+	f.Add([]byte(`{"phoneNumber":"1","watermark":{"appid":"` + testAppID + `"}}`))
+	f.Add([]byte(`{"nickName":null}`))
+	f.Add([]byte(``))
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		if len(plain) > 60<<10 {
+			return
+		}
+		data, iv := wechattest.Seal(testKey, plain)
+		got, err := wechat.Decrypt(testKey, data, iv)
+		if err != nil || !bytes.Equal(got, plain) {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		info, err := wechat.OpenUserInfo(testKey, data, iv, wechat.Expect{AppID: testAppID, OpenID: "o1"})
+		if err != nil && err != wechat.ErrOpenData {
+			t.Error(err)
+		}
+		if err == nil && (info.Watermark.AppID != testAppID || info.OpenID != "" && info.OpenID != "o1") {
+			t.Errorf("opened %+v", info)
+		}
+	})
+}
+
+// Any answer is a whole session or an *Error.
+func FuzzCode2Session_answers(f *testing.F) {
+	f.Add(200, []byte(goodAnswer))
+	f.Add(200, []byte(busyAnswer))
+	f.Add(200, []byte(`{"errcode":40029,"errmsg":"invalid code, rid: 652d44d0-1d0af18b-5b069232"}`))
+	f.Add(200, []byte(`{"errcode":1e400}`))
+	f.Add(502, []byte(`<html>`))
+	f.Add(0, []byte(nil))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		client := newClient(t, wechat.Options{
+			Timeout: 20 * time.Millisecond, // no pause fits into it
+			Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				return response(status, string(body)), nil
+			}),
+		})
+		s, err := client.Code2Session(t.Context(), testCode)
+		if err == nil {
+			key, keyErr := wechat.DecodeBase64(s.SessionKey)
+			if s.OpenID == "" || keyErr != nil || len(key) != 16 || status != 200 {
+				t.Errorf("got %v", s)
+			}
+			return
+		}
+		if _, ok := errors.AsType[*wechat.Error](err); !ok || s != (wechat.Session{}) || wechat.KindOf(err) == wechat.KindUnknown {
+			t.Errorf("got %v, %v", s, err)
+		}
+		assertClean(t, err, testSecret, testCode)
+	})
+}

@@ -1,0 +1,72 @@
+package wechat
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+)
+
+// Watermark says when and for which mini-program WeChat made open data.
+type Watermark struct {
+	Timestamp int64  `json:"timestamp"` // Unix time, in seconds
+	AppID     string `json:"appid"`
+}
+
+// UserInfo is a user's profile as WeChat encrypts it for wx.getUserInfo and wx.getUserProfile. The latter has no
+// OpenID and no UnionID, so that who it is must come from the session.
+//
+// The fields are as WeChat sent them. Since 2021 and 2022 that is mostly its anonymous placeholder: see Real and
+// Anonymous.
+type UserInfo struct {
+	OpenID    string    `json:"openId,omitempty"`
+	NickName  string    `json:"nickName"`
+	Gender    int       `json:"gender"` // 0 unknown, 1 male, 2 female
+	Language  string    `json:"language"`
+	City      string    `json:"city"`
+	Province  string    `json:"province"`
+	Country   string    `json:"country"`
+	AvatarURL string    `json:"avatarUrl"`
+	UnionID   string    `json:"unionId,omitempty"`
+	Watermark Watermark `json:"watermark"`
+}
+
+// Expect says whose data is expected.
+type Expect struct {
+	AppID  string // compared with the watermark, always
+	OpenID string // compared with the data's openId, where it has one
+}
+
+// OpenUserInfo decrypts a user's profile and checks that it is one (a phone number's data is refused), that it was
+// made for the mini-program want.AppID, and, where it names a user, that this is want.OpenID. An empty want.AppID
+// fits nothing. The error is ErrOpenData, whatever the fault.
+func OpenUserInfo(sessionKey, encryptedData, iv string, want Expect) (UserInfo, error) {
+	plain, sound := decrypt(sessionKey, encryptedData, iv)
+	// Parsed even if the padding is unsound, for the same work in both cases.
+	info, isProfile := parseUserInfo(plain)
+	if !sound || !isProfile || !want.fits(info) {
+		return UserInfo{}, ErrOpenData
+	}
+	return info, nil
+}
+
+func (want Expect) fits(info UserInfo) bool {
+	app := want.AppID != "" && subtle.ConstantTimeCompare([]byte(want.AppID), []byte(info.Watermark.AppID)) == 1
+	user := info.OpenID == "" || subtle.ConstantTimeCompare([]byte(want.OpenID), []byte(info.OpenID)) == 1
+	return app && user
+}
+
+// parseUserInfo reads a profile. What tells it from other open data under the same key is that it has a nickname or an
+// avatar, even an empty one, and no phone number.
+func parseUserInfo(plain []byte) (info UserInfo, ok bool) {
+	var shape struct {
+		NickName        *json.RawMessage `json:"nickName"`
+		AvatarURL       *json.RawMessage `json:"avatarUrl"`
+		PhoneNumber     *json.RawMessage `json:"phoneNumber"`
+		PurePhoneNumber *json.RawMessage `json:"purePhoneNumber"`
+	}
+	if json.Unmarshal(plain, &shape) != nil || json.Unmarshal(plain, &info) != nil {
+		return UserInfo{}, false
+	}
+	isProfile := shape.NickName != nil || shape.AvatarURL != nil
+	isPhone := shape.PhoneNumber != nil || shape.PurePhoneNumber != nil
+	return info, isProfile && !isPhone
+}

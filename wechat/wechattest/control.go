@@ -1,0 +1,123 @@
+package wechattest
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxControlBody = 64 << 10
+	maxUserName    = 64   // characters
+	maxFaults      = 1000 // in one request
+)
+
+var (
+	errUser  = errors.New("user must be 1 to 64 printable characters")
+	errAppID = errors.New("appid is not one of this simulator's")
+	errKind  = errors.New("kind must be info, profile or anonymous")
+	errCount = errors.New("n must be 1 to 1000")
+)
+
+// addControls adds the paths under /sim/, with which a developer plays the phone. Parameters come in the query or as a
+// form; answers are JSON.
+func (s *Simulator) addControls(mux *http.ServeMux) {
+	mux.HandleFunc("POST /sim/login", control(s.controlLogin))
+	mux.HandleFunc("POST /sim/userinfo", control(s.controlUserInfo))
+	mux.HandleFunc("POST /sim/newkey", control(s.controlNewKey))
+	mux.HandleFunc("POST /sim/fault", control(s.controlFault))
+	mux.HandleFunc("GET /sim/stats", control(func(*http.Request) (any, error) { return s.Stats(), nil }))
+	mux.HandleFunc("GET /sim/healthz", control(func(*http.Request) (any, error) { return statusOK, nil }))
+	mux.HandleFunc("/sim/", http.NotFound)
+}
+
+var statusOK = map[string]string{"status": "ok"}
+
+// control turns a function that answers a value, or an error that is the caller's, into a handler.
+func control(answer func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxControlBody)
+		status := http.StatusOK
+		v, err := answer(r)
+		if err != nil {
+			status, v = http.StatusBadRequest, map[string]string{"error": err.Error()}
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(status)
+		w.Write(append(encode(v), '\n'))
+	}
+}
+
+func (s *Simulator) controlLogin(r *http.Request) (any, error) {
+	phone, err := s.controlPhone(r)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"code": phone.Login()}, nil
+}
+
+func (s *Simulator) controlUserInfo(r *http.Request) (any, error) {
+	phone, err := s.controlPhone(r)
+	if err != nil {
+		return nil, err
+	}
+	switch r.FormValue("kind") {
+	case "", "info":
+		return phone.GetUserInfo(), nil
+	case "profile":
+		return phone.GetUserProfile(), nil
+	case "anonymous":
+		return phone.GetAnonymous(), nil
+	}
+	return nil, errKind
+}
+
+func (s *Simulator) controlNewKey(r *http.Request) (any, error) {
+	phone, err := s.controlPhone(r)
+	if err != nil {
+		return nil, err
+	}
+	phone.NewSessionKey()
+	return statusOK, nil
+}
+
+func (s *Simulator) controlFault(r *http.Request) (any, error) {
+	fault, err := ParseFault(r.FormValue("kind"))
+	if err != nil {
+		return nil, err
+	}
+	n := 1
+	if text := r.FormValue("n"); text != "" {
+		n, err = strconv.Atoi(text)
+	}
+	if err != nil || n < 1 || n > maxFaults {
+		return nil, errCount
+	}
+	s.Fail(slices.Repeat([]Fault{fault}, n)...)
+	return statusOK, nil
+}
+
+// controlPhone is the phone of the user and mini-program that the request names. Unlike Phone it never panics.
+func (s *Simulator) controlPhone(r *http.Request) (*Phone, error) {
+	name, appID := r.FormValue("user"), r.FormValue("appid")
+	n := utf8.RuneCountInString(name)
+	if n == 0 || n > maxUserName || !utf8.ValidString(name) || !allPrintable(name) {
+		return nil, errUser
+	}
+	if _, known := s.apps[appID]; appID != "" && !known {
+		return nil, errAppID
+	}
+	return s.Phone(appID, User{Name: name}), nil
+}
+
+func allPrintable(s string) bool {
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}

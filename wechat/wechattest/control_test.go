@@ -1,0 +1,142 @@
+package wechattest_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
+)
+
+func TestControl_plays_the_phone(t *testing.T) {
+	sim := newSimulator(wechattest.Options{})
+	var login struct{ Code string }
+	decode(t, sim, "/sim/login", url.Values{"user": {"alice"}}, &login)
+	session, _ := ask(t, sim, query(appA, secretA, login.Code))
+	if session.ErrCode != 0 {
+		t.Fatalf("errcode %d", session.ErrCode)
+	}
+	for kind, anonymous := range map[string]bool{"": false, "info": false, "profile": false, "anonymous": true} {
+		var data wechattest.OpenData
+		decode(t, sim, "/sim/userinfo", url.Values{"user": {"alice"}, "kind": {kind}}, &data)
+		info, err := wechat.OpenUserInfo(session.SessionKey, data.EncryptedData, data.IV, wechat.Expect{AppID: appA, OpenID: session.OpenID})
+		if err != nil || info.Anonymous() != anonymous || (info.OpenID == "") != (kind == "profile") {
+			t.Errorf("%q: got %+v, %v", kind, info, err)
+		}
+	}
+	decode(t, sim, "/sim/newkey?user=alice", nil, &struct{}{})
+	decode(t, sim, "/sim/login?user=alice&appid="+appA, nil, &login)
+	if again, _ := ask(t, sim, query(appA, secretA, login.Code)); again.OpenID != session.OpenID || again.SessionKey == session.SessionKey {
+		t.Error("the session_key was not replaced, or the user is another")
+	}
+	decode(t, sim, "/sim/login", url.Values{"user": {"alice"}, "appid": {appB}}, &login)
+	if other, _ := ask(t, sim, query(appB, secretB, login.Code)); other.ErrCode != 0 || other.OpenID == session.OpenID {
+		t.Errorf("in the other mini-program: errcode %d", other.ErrCode)
+	}
+}
+
+func decode(t *testing.T, sim http.Handler, path string, form url.Values, into any) {
+	t.Helper()
+	status, body := post(t, sim, path, form)
+	if status != http.StatusOK {
+		t.Fatalf("%s answers HTTP status %d", path, status)
+	}
+	if err := json.Unmarshal([]byte(body), into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestControl_queues_faults(t *testing.T) {
+	sim := newSimulator(wechattest.Options{})
+	post(t, sim, "/sim/fault", url.Values{"kind": {"busy"}, "n": {"2"}})
+	post(t, sim, "/sim/fault", url.Values{"kind": {"errcode:45011"}})
+	for _, want := range []int{-1, -1, 45011, 40029} {
+		if got, _ := ask(t, sim, query(appA, secretA, "x")); got.ErrCode != want {
+			t.Errorf("errcode %d, want %d", got.ErrCode, want)
+		}
+	}
+}
+
+func TestControl_refuses(t *testing.T) {
+	sim := newSimulator(wechattest.Options{})
+	tests := map[string]struct {
+		path string
+		form url.Values
+		want string
+	}{
+		"no_user":            {"/sim/login", nil, "user"},
+		"a_long_user":        {"/sim/login", url.Values{"user": {strings.Repeat("码", 65)}}, "user"},
+		"an_invalid_user":    {"/sim/userinfo", url.Values{"user": {"\xff"}}, "user"},
+		"a_user_with_a_nul":  {"/sim/newkey", url.Values{"user": {"a\x00"}}, "user"},
+		"an_unknown_app":     {"/sim/login", url.Values{"user": {"alice"}, "appid": {"wxother"}}, "appid"},
+		"an_unknown_kind":    {"/sim/userinfo", url.Values{"user": {"alice"}, "kind": {"x"}}, "kind"},
+		"an_unknown_fault":   {"/sim/fault", url.Values{"kind": {"tired"}}, "fault"},
+		"no_faults":          {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"0"}}, "n must"},
+		"too_many_faults":    {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"1001"}}, "n must"},
+		"faults_in_words":    {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"two"}}, "n must"},
+		"a_body_without_end": {"/sim/login", url.Values{"user": {strings.Repeat("a", 70<<10)}}, "user"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			status, body := post(t, sim, test.path, test.form)
+			if status != http.StatusBadRequest || !strings.Contains(body, test.want) {
+				t.Errorf("HTTP status %d, %s", status, body)
+			}
+		})
+	}
+}
+
+func TestControl_answers_JSON(t *testing.T) {
+	sim := newSimulator(wechattest.Options{})
+	ask(t, sim, query(appA, secretA, "x"))
+	tests := map[string]struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		"healthz":       {http.MethodGet, "/sim/healthz", 200, `{"status":"ok"}`},
+		"stats":         {http.MethodGet, "/sim/stats", 200, `{"calls":1,"exchanged":0,"errcodes":{"40029":1},"others":0}`},
+		"login_by_get":  {http.MethodGet, "/sim/login?user=alice", 404, ""},
+		"an_other_path": {http.MethodPost, "/sim/other", 404, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			sim.ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
+			if w.Code != test.status || test.body != "" && strings.TrimSpace(w.Body.String()) != test.body {
+				t.Errorf("HTTP status %d, %s", w.Code, w.Body)
+			}
+			if test.status == 200 && w.Result().Header.Get("Content-Type") != "application/json; charset=utf-8" {
+				t.Error("not JSON by its Content-Type")
+			}
+		})
+	}
+}
+
+// No control request panics, and each is answered with JSON.
+func FuzzControl(f *testing.F) {
+	f.Add("/sim/login", "user=alice")
+	f.Add("/sim/userinfo", "user=alice&kind=anonymous&appid="+appB)
+	f.Add("/sim/newkey", "user=%ff")
+	f.Add("/sim/fault", "kind=slow:1s&n=2")
+	f.Add("/sim/fault", "kind=%&n=;")
+	sim := newSimulator(wechattest.Options{})
+	f.Fuzz(func(t *testing.T, path, form string) {
+		switch path {
+		case "/sim/login", "/sim/userinfo", "/sim/newkey", "/sim/fault":
+		default:
+			return
+		}
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		sim.ServeHTTP(w, r)
+		if w.Code != http.StatusOK && w.Code != http.StatusBadRequest || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("HTTP status %d, %s", w.Code, w.Body)
+		}
+	})
+}

@@ -1,0 +1,142 @@
+package wechattest
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Fault is a way in which one exchange fails, by its name: a constant, or one of Slow and ErrCode.
+type Fault string
+
+// The faults. Only DroppedAfter spends the code.
+const (
+	Busy         Fault = "busy"         // errcode -1
+	RateLimited  Fault = "ratelimited"  // errcode 45011
+	Blocked      Fault = "blocked"      // errcode 40226
+	Dropped      Fault = "dropped"      // the connection is closed instead of an answer
+	DroppedAfter Fault = "droppedafter" // the code is spent, then the connection is closed
+	BadGateway   Fault = "badgateway"   // HTTP 502 with an HTML page
+	BrokenJSON   Fault = "brokenjson"   // HTTP 200 with half an answer
+)
+
+const (
+	slowPrefix    = "slow:"
+	errCodePrefix = "errcode:"
+)
+
+// Slow delays the exchange by d and then lets it go on. A caller who leaves in the meantime has not spent the code.
+func Slow(d time.Duration) Fault { return Fault(slowPrefix + d.String()) }
+
+// ErrCode refuses the exchange with an errcode, known or not.
+func ErrCode(n int) Fault { return Fault(errCodePrefix + strconv.Itoa(n)) }
+
+var errFault = errors.New("no such fault")
+
+// ParseFault reads a Fault by its name: "busy", "dropped" and so on, "slow:1.5s", "errcode:40164".
+func ParseFault(name string) (Fault, error) {
+	switch f := Fault(name); f {
+	case Busy, RateLimited, Blocked, Dropped, DroppedAfter, BadGateway, BrokenJSON:
+		return f, nil
+	}
+	if text, isSlow := strings.CutPrefix(name, slowPrefix); isSlow {
+		if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+			return Slow(d), nil
+		}
+	}
+	if text, isCode := strings.CutPrefix(name, errCodePrefix); isCode {
+		if n, err := strconv.Atoi(text); err == nil && n != 0 {
+			return ErrCode(n), nil
+		}
+	}
+	return "", errFault
+}
+
+// Fail queues faults: the next calls of jscode2session fail in these ways, one each, in order. It panics for what
+// ParseFault would not take.
+func (s *Simulator) Fail(faults ...Fault) {
+	for _, f := range faults {
+		if _, err := ParseFault(string(f)); err != nil {
+			panic("wechattest: " + err.Error() + ": " + string(f))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, faults...)
+}
+
+func (f Fault) delay() time.Duration {
+	text, isSlow := strings.CutPrefix(string(f), slowPrefix)
+	if !isSlow {
+		return 0
+	}
+	d, _ := time.ParseDuration(text) // checked by Fail
+	return d
+}
+
+// errCode returns the errcode that the fault answers, 0 where it is another kind.
+func (f Fault) errCode() int {
+	switch f {
+	case Busy:
+		return -1
+	case RateLimited:
+		return 45011
+	case Blocked:
+		return 40226
+	}
+	text, isCode := strings.CutPrefix(string(f), errCodePrefix)
+	if !isCode {
+		return 0
+	}
+	n, _ := strconv.Atoi(text) // checked by Fail
+	return n
+}
+
+// misbehave commits the fault, and reports whether that was all that the caller gets. It does not return where the
+// connection is to be closed.
+func (s *Simulator) misbehave(w http.ResponseWriter, r *http.Request, f Fault) (done bool) {
+	switch f {
+	case Dropped:
+		closeConnection()
+	case DroppedAfter:
+		if appID, errCode := s.checkCall(r); errCode == 0 {
+			s.exchange(appID, r.URL.Query().Get("js_code"))
+		}
+		closeConnection()
+	case BadGateway:
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		io.WriteString(w, "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>")
+		return true
+	case BrokenJSON:
+		w.Header().Set("Content-Type", "text/plain")
+		io.WriteString(w, `{"session_key":"`)
+		return true
+	}
+	if errCode := f.errCode(); errCode != 0 {
+		s.refuse(w, errCode)
+		return true
+	}
+	return false
+}
+
+// closeConnection makes net/http's server close the connection without an answer, in HTTP/1.1 and HTTP/2.
+func closeConnection() { panic(http.ErrAbortHandler) }
+
+// wait waits for d and reports true; or false, where the caller leaves first.
+func wait(r *http.Request, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}

@@ -1,0 +1,113 @@
+package wechattest
+
+import (
+	"encoding/hex"
+	"time"
+)
+
+// minSweep is the least number of codes that is worth looking through for old ones.
+const minSweep = 1024
+
+// Phone is a user with a mini-program open. Several phones of one user in one mini-program share the session_key, as
+// with WeChat.
+type Phone struct {
+	sim *Simulator
+	id  accountID
+}
+
+// issuedCode is a code of wx.login.
+type issuedCode struct {
+	account accountID
+	made    time.Time
+	spent   bool
+}
+
+// Phone returns the phone of user u in the mini-program appID; "" means the first of the appids in alphabetical order.
+// A user of a known Name is the same person in every mini-program, and what u says beyond the name replaces what was
+// known. Phone panics without a Name, and for a mini-program that the simulator does not have.
+func (s *Simulator) Phone(appID string, u User) *Phone {
+	if appID == "" {
+		appID = s.defaultApp
+	}
+	if _, ok := s.apps[appID]; !ok {
+		panic("wechattest: Phone: no such app")
+	}
+	if u.Name == "" {
+		panic("wechattest: Phone: User.Name is empty")
+	}
+	s.register(appID, u)
+	return &Phone{sim: s, id: accountID{appID, u.Name}}
+}
+
+// Login is wx.login: it returns a new code, 32 characters. It replaces the user's session_key where that is older than
+// Options.MinKeyAge.
+func (p *Phone) Login() (code string) {
+	code = hex.EncodeToString(randomBytes(16))
+	s := p.sim
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if a := s.accounts[p.id]; s.minKeyAge < 0 || now.Sub(a.keyMade) > s.minKeyAge {
+		a.sessionKey, a.keyMade = newSessionKey(), now
+	}
+	s.sweepLocked(now)
+	s.codes[code] = &issuedCode{account: p.id, made: now}
+	return code
+}
+
+// sweepLocked removes expired codes whenever their number has doubled, so that a simulator under load stays small.
+func (s *Simulator) sweepLocked(now time.Time) {
+	if len(s.codes) < s.sweepAt {
+		return
+	}
+	for code, c := range s.codes {
+		if s.expired(c, now) {
+			delete(s.codes, code)
+		}
+	}
+	s.sweepAt = max(minSweep, 2*len(s.codes))
+}
+
+func (s *Simulator) expired(c *issuedCode, now time.Time) bool { return now.Sub(c.made) >= s.codeTTL }
+
+// NewSessionKey replaces the user's session_key at once, whatever its age: what was encrypted before cannot be opened
+// with the key of a later exchange.
+func (p *Phone) NewSessionKey() {
+	s := p.sim
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[p.id]
+	a.sessionKey, a.keyMade = newSessionKey(), s.now()
+}
+
+// Bind sets the user's unionid in all mini-programs, as when these are bound to an Open Platform account later on; ""
+// takes it away.
+func (p *Phone) Bind(unionID string) {
+	s := p.sim
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	person := s.people[p.id.name]
+	person.UnionID = unionID
+	s.people[p.id.name] = person
+}
+
+// AppID returns the mini-program that the phone has open.
+func (p *Phone) AppID() string { return p.id.appID }
+
+// OpenID returns the user's openid in this mini-program.
+func (p *Phone) OpenID() string {
+	_, a := p.state()
+	return a.openID
+}
+
+// SessionKey returns the user's present session_key. No phone knows it: it is here for tests that search for leaks.
+func (p *Phone) SessionKey() string {
+	_, a := p.state()
+	return a.sessionKey
+}
+
+func (p *Phone) state() (User, account) {
+	p.sim.mu.Lock()
+	defer p.sim.mu.Unlock()
+	return p.sim.people[p.id.name], *p.sim.accounts[p.id]
+}

@@ -1,0 +1,101 @@
+package wechattest
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	defaultCodeTTL   = 5 * time.Minute
+	defaultMinKeyAge = time.Minute
+)
+
+// Options configures a Simulator. Apps is required.
+type Options struct {
+	// Apps maps the appid of every mini-program to its AppSecret.
+	Apps map[string]string
+
+	// Now is the clock for codes, keys, watermarks and request ids. Default: time.Now.
+	Now func() time.Time
+
+	// MinKeyAge is how old a session_key must be for wx.login to replace it. WeChat MAY replace it then; the simulator
+	// always does. WeChat publishes no value. Default: 1 minute. Negative: every wx.login replaces it.
+	MinKeyAge time.Duration
+
+	// CodeTTL is how long a code lives. Default: WeChat's 5 minutes.
+	CodeTTL time.Duration
+
+	// Latency is how long every exchange takes.
+	Latency time.Duration
+}
+
+// Simulator is an http.Handler that plays WeChat. It is safe for concurrent use.
+type Simulator struct {
+	apps       map[string]string
+	defaultApp string
+	now        func() time.Time
+	minKeyAge  time.Duration
+	codeTTL    time.Duration
+	latency    time.Duration
+	routes     *http.ServeMux
+
+	mu       sync.Mutex // held for maps and counters only, never while something is sent or waited for
+	people   map[string]User
+	accounts map[accountID]*account
+	codes    map[string]*issuedCode
+	sweepAt  int // the number of codes at which old ones are next removed
+	faults   []Fault
+	stats    Stats
+}
+
+// New returns a simulator. It panics without an app: there is nothing that it could answer.
+func New(o Options) *Simulator {
+	if len(o.Apps) == 0 {
+		panic("wechattest: Options.Apps is empty")
+	}
+	s := &Simulator{
+		apps:       maps.Clone(o.Apps),
+		defaultApp: slices.Min(slices.Collect(maps.Keys(o.Apps))),
+		now:        o.Now,
+		minKeyAge:  o.MinKeyAge,
+		codeTTL:    o.CodeTTL,
+		latency:    o.Latency,
+		people:     map[string]User{},
+		accounts:   map[accountID]*account{},
+		codes:      map[string]*issuedCode{},
+		sweepAt:    minSweep,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.minKeyAge == 0 {
+		s.minKeyAge = defaultMinKeyAge
+	}
+	if s.codeTTL == 0 {
+		s.codeTTL = defaultCodeTTL
+	}
+	s.routes = s.newRoutes()
+	return s
+}
+
+// ServeHTTP serves WeChat's /sns/jscode2session and the simulator's own paths under /sim/. Other paths of WeChat's API
+// answer 404 and are counted.
+func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.routes.ServeHTTP(w, r) }
+
+func (s *Simulator) newRoutes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/sns/jscode2session", s.jscode2session)
+	mux.HandleFunc("/", s.notSimulated)
+	s.addControls(mux)
+	return mux
+}
+
+func (s *Simulator) notSimulated(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.stats.Others++
+	s.mu.Unlock()
+	http.NotFound(w, r)
+}
