@@ -113,7 +113,9 @@ func parseJSON(body []byte) (fields, error) {
 }
 
 // knownFields are those whose value must be a string; others may be anything and are ignored.
-const knownFields = " code appid token encryptedData iv rawData signature "
+var knownFields = map[string]bool{
+	"code": true, "appid": true, "token": true, "encryptedData": true, "iv": true, "rawData": true, "signature": true,
+}
 
 // jsonMember reads one member of a JSON object. The value of an unknown field comes back empty.
 func jsonMember(dec *json.Decoder) (name, value string, err error) {
@@ -126,7 +128,7 @@ func jsonMember(dec *json.Decoder) (name, value string, err error) {
 	if err := dec.Decode(&raw); err != nil {
 		return "", "", invalidRequest("The body is not a JSON object.")
 	}
-	if !strings.Contains(knownFields, " "+name+" ") || string(raw) == "null" {
+	if !knownFields[name] || string(raw) == "null" {
 		return name, "", nil
 	}
 	if err := json.Unmarshal(raw, &value); err != nil {

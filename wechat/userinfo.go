@@ -29,6 +29,9 @@ type UserInfo struct {
 	Watermark Watermark `json:"watermark"`
 }
 
+// endOfTime is the first second of the year 10000, which no database's calendar has.
+const endOfTime = 253402300800
+
 // Expect says whose data is expected.
 type Expect struct {
 	AppID  string // compared with the watermark, always
@@ -36,8 +39,8 @@ type Expect struct {
 }
 
 // OpenUserInfo decrypts a user's profile and checks that it is one (a phone number's data is refused), that it was
-// made for the mini-program want.AppID, and, where it names a user, that this is want.OpenID. An empty want.AppID
-// fits nothing. The error is ErrOpenData, whatever the fault.
+// made for the mini-program want.AppID at a time after 1970, and, where it names a user, that this is want.OpenID. An
+// empty want.AppID fits nothing. The error is ErrOpenData, whatever the fault.
 func OpenUserInfo(sessionKey, encryptedData, iv string, want Expect) (UserInfo, error) {
 	plain, sound := decrypt(sessionKey, encryptedData, iv)
 	// Parsed even if the padding is unsound, for the same work in both cases.
@@ -49,9 +52,10 @@ func OpenUserInfo(sessionKey, encryptedData, iv string, want Expect) (UserInfo, 
 }
 
 func (want Expect) fits(info UserInfo) bool {
+	dated := info.Watermark.Timestamp > 0 && info.Watermark.Timestamp < endOfTime
 	app := want.AppID != "" && subtle.ConstantTimeCompare([]byte(want.AppID), []byte(info.Watermark.AppID)) == 1
 	user := info.OpenID == "" || subtle.ConstantTimeCompare([]byte(want.OpenID), []byte(info.OpenID)) == 1
-	return app && user
+	return dated && app && user
 }
 
 // parseUserInfo reads a profile. What tells it from other open data under the same key is that it has a nickname or an

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"wxlogin/internal/testenv"
+)
+
+const (
+	appID  = "wx0123456789abcdef"
+	secret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
+)
+
+// TestMain lets the test binary be the command, for tests that need a process: its signals and its exit code.
+func TestMain(m *testing.M) {
+	if os.Getenv("WXLOGIN_TEST_RUN_MAIN") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// environ is a configuration with databases of its own, on ports that are free.
+func environ(t *testing.T, extra ...string) []string {
+	t.Helper()
+	return append([]string{
+		"WECHAT_APPID=" + appID, "WECHAT_SECRET=" + secret,
+		"MYSQL_DSN=" + testenv.MySQL(t), "REDIS_URL=" + testenv.NewRedis(t).URL,
+		"LISTEN_ADDR=127.0.0.1:0", "INTERNAL_ADDR=127.0.0.1:0", "WECHAT_API_BASE=http://127.0.0.1:1",
+	}, extra...)
+}
+
+// process is a running command whose log is read as it is written.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan map[string]any // the log, a line each; closed when the process has ended
+	exit  chan error
+
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func start(t *testing.T, environ []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), lines: make(chan map[string]any, 1000), exit: make(chan error, 1)}
+	p.cmd.Env = append(environ, "WXLOGIN_TEST_RUN_MAIN=1", "GOCOVERDIR="+t.TempDir())
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.cmd.Process.Kill() })
+	go p.read(stderr)
+	return p
+}
+
+func (p *process) read(stderr io.Reader) {
+	for s := bufio.NewScanner(stderr); s.Scan(); {
+		p.mu.Lock()
+		p.text.WriteString(s.Text() + "\n")
+		p.mu.Unlock()
+		var line map[string]any
+		if json.Unmarshal(s.Bytes(), &line) == nil {
+			p.lines <- line
+		}
+	}
+	close(p.lines)
+	p.exit <- p.cmd.Wait()
+}
+
+// wait reads the log up to the line with this message.
+func (p *process) wait(message string) map[string]any {
+	p.t.Helper()
+	for line := range p.lines {
+		if line["msg"] == message {
+			return line
+		}
+	}
+	p.t.Fatalf("the process ended without saying %q; it said:\n%s", message, p.log())
+	return nil
+}
+
+// log is all that the process has written.
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+// exitCode waits for the end of the process.
+func (p *process) exitCode() int {
+	p.t.Helper()
+	<-p.exit
+	return p.cmd.ProcessState.ExitCode()
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"wxlogin/internal/testenv"
+	"wxlogin/wechat/wechattest"
+)
+
+// gatedWeChat is the simulator behind a door: an exchange tells that it has come, and waits until it may go on.
+type gatedWeChat struct {
+	*wechattest.Simulator
+	arrived, proceed chan struct{}
+}
+
+func newGatedWeChat(t *testing.T) (*gatedWeChat, string) {
+	g := &gatedWeChat{
+		Simulator: wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}}),
+		arrived:   make(chan struct{}), proceed: make(chan struct{}),
+	}
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	return g, server.URL
+}
+
+func (g *gatedWeChat) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.arrived <- struct{}{}
+	<-g.proceed
+	g.Simulator.ServeHTTP(w, r)
+}
+
+func TestServe_finishes_requests_in_flight_on_SIGTERM(t *testing.T) {
+	weChat, base := newGatedWeChat(t)
+	env := environ(t, "WECHAT_API_BASE="+base)
+	if code := start(t, env, "migrate").exitCode(); code != exitOK {
+		t.Fatalf("migrate: exit code %d", code)
+	}
+	p := start(t, env)
+	public := "http://" + p.wait("serving")["public"].(string)
+
+	status := make(chan int)
+	code := weChat.Phone(appID, wechattest.User{Name: "alice"}).Login()
+	go func() {
+		res, err := http.PostForm(public+"/onLogin", url.Values{"code": {code}})
+		if err != nil {
+			status <- 0
+			return
+		}
+		res.Body.Close()
+		status <- res.StatusCode
+	}()
+	<-weChat.arrived
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.wait("stopping")
+	weChat.proceed <- struct{}{}
+	if got := <-status; got != http.StatusOK {
+		t.Errorf("the login in flight was answered %d", got)
+	}
+	if got := p.exitCode(); got != exitOK {
+		t.Errorf("exit code %d:\n%s", got, p.log())
+	}
+	if strings.Contains(p.log(), code) || strings.Contains(p.log(), secret) {
+		t.Error("the log holds the code or the AppSecret")
+	}
+}
+
+func TestServe_is_ready_after_migrate(t *testing.T) {
+	env := environ(t)
+	p := start(t, env)
+	internal := p.wait("serving")["internal"].(string)
+	check := func() int {
+		return start(t, append(env, "INTERNAL_ADDR="+internal), "healthcheck").exitCode()
+	}
+	if got := check(); got != exitFailed {
+		t.Errorf("healthcheck without tables: exit code %d, want %d", got, exitFailed)
+	}
+	for range 2 { // twice in a row does no harm
+		if code := start(t, env, "migrate").exitCode(); code != exitOK {
+			t.Fatalf("migrate: exit code %d", code)
+		}
+	}
+	if got := check(); got != exitOK {
+		t.Errorf("healthcheck: exit code %d, want %d", got, exitOK)
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.exitCode(); got != exitOK {
+		t.Errorf("exit code %d", got)
+	}
+	if got := check(); got != exitFailed {
+		t.Errorf("healthcheck of nobody: exit code %d, want %d", got, exitFailed)
+	}
+}
+
+// On MySQL and MariaDB a connection in latin1 would refuse emoji; the server does not start with one.
+func TestServe_refuses_a_connection_that_is_not_utf8mb4(t *testing.T) {
+	env := environ(t)
+	p := start(t, append(env, "MYSQL_DSN="+withCharset(testenv.MySQL(t), "latin1")))
+	if got := p.exitCode(); got != exitUsage {
+		t.Errorf("exit code %d, want %d", got, exitUsage)
+	}
+	if !strings.Contains(p.log(), "utf8mb4") {
+		t.Errorf("it said:\n%s", p.log())
+	}
+}
+
+func withCharset(dsn, charset string) string {
+	if strings.Contains(dsn, "?") {
+		return dsn + "&charset=" + charset
+	}
+	return dsn + "?charset=" + charset
+}
+
+func TestServe_reports_a_wrong_configuration(t *testing.T) {
+	p := start(t, []string{"WECHAT_SECRET=" + secret, "REDIS_URL=http://:pa55word@h", "LISTEN_ADDR=x"})
+	if got := p.exitCode(); got != exitUsage {
+		t.Errorf("exit code %d, want %d", got, exitUsage)
+	}
+	for _, want := range []string{"WECHAT_APPID", "MYSQL_DSN", "REDIS_URL", "LISTEN_ADDR"} {
+		if !strings.Contains(p.log(), want) {
+			t.Errorf("%s is not told", want)
+		}
+	}
+	if strings.Contains(p.log(), "pa55word") || strings.Contains(p.log(), secret) {
+		t.Error("a secret is told")
+	}
+}
