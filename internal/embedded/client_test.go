@@ -1,0 +1,103 @@
+package embedded_test
+
+import (
+	"database/sql"
+	"net"
+	osexec "os/exec"
+	"strings"
+	"testing"
+
+	"wxlogin/internal/embedded"
+)
+
+// TestMySQL_command_line_client is what an administrator does: connect with the client of the distribution, look
+// around, query. Where none is installed, the same statements go through the Go driver.
+func TestMySQL_command_line_client(t *testing.T) {
+	m := start(t, embedded.MySQLOptions{})
+	run := clientOf(t, m)
+
+	steps := []struct {
+		statement string
+		want      string // somewhere in the answer
+	}{
+		{script, ""},
+		{"INSERT INTO people VALUES (2, '小明🏮')", ""},
+		{"SHOW DATABASES", "wxlogin"},
+		{"SHOW TABLES", "people"},
+		{"SHOW CREATE TABLE people", "a; semicolon"},
+		{"DESCRIBE people", "varchar(10)"},
+		{"SELECT name FROM names ORDER BY name", "小明🏮"},
+		{"SELECT COUNT(*) FROM people WHERE name = '小明🏮'", "1"},
+		{"SHOW FULL COLUMNS FROM people", "name"},
+		{"SHOW VARIABLES LIKE 'character_set_client'", "utf8mb4"},
+		{"SELECT DATABASE(), USER()", "root"},
+	}
+	for _, step := range steps {
+		if got := run(t, step.statement); !strings.Contains(got, step.want) {
+			t.Errorf("%s: no %q in\n%s", step.statement, step.want, got)
+		}
+	}
+}
+
+// clientOf returns a function that runs a script and gives what is printed.
+func clientOf(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(m.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mariadb", "mysql"} {
+		path, err := osexec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		return func(t *testing.T, script string) string {
+			t.Helper()
+			cmd := osexec.CommandContext(t.Context(), path, "--no-defaults", "-h", host, "-P", port, "-u", "root",
+				"--default-character-set=utf8mb4", "wxlogin")
+			cmd.Stdin = strings.NewReader(script)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s: %s: %v\n%s", name, script, err, out)
+			}
+			return string(out)
+		}
+	}
+	t.Log("neither mariadb nor mysql is installed: the Go driver stands in for them")
+	return driverClient(t, m)
+}
+
+// driverClient does what the command-line client does, and prints the columns of a row parted by tabs.
+func driverClient(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
+	db := open(t, m, multiStatements)
+	return func(t *testing.T, script string) string {
+		t.Helper()
+		rows, err := db.QueryContext(t.Context(), script)
+		if err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		defer rows.Close()
+		var out strings.Builder
+		for more := true; more; more = rows.NextResultSet() {
+			for rows.Next() {
+				columns, _ := rows.Columns()
+				values := make([]sql.NullString, len(columns))
+				targets := make([]any, len(columns))
+				for i := range values {
+					targets[i] = &values[i]
+				}
+				if err := rows.Scan(targets...); err != nil {
+					t.Fatalf("%s: %v", script, err)
+				}
+				for _, v := range values {
+					out.WriteString(v.String + "\t")
+				}
+				out.WriteString("\n")
+			}
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		return out.String()
+	}
+}

@@ -1,0 +1,57 @@
+package embedded
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// pair returns both ends of a connection.
+func pair(t *testing.T) (*clientConn, net.Conn) {
+	t.Helper()
+	l, err := listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { accepted.Close() })
+	return accepted.(*clientConn), client
+}
+
+func TestClientConn_watch_keeps_what_comes_early(t *testing.T) {
+	server, client := pair(t)
+	early := strings.Repeat("early ", 500)
+	for range 3 {
+		server.watchFor(func() { t.Error("the client has not gone") })
+		if _, err := io.WriteString(client, early+"late"); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(early)+4)
+		if _, err := io.ReadFull(server, got); err != nil || string(got) != early+"late" {
+			t.Fatalf("read %q, %v", got, err)
+		}
+	}
+}
+
+func TestClientConn_watch_tells_that_the_client_has_gone(t *testing.T) {
+	server, client := pair(t)
+	gone := make(chan struct{})
+	server.watchFor(func() { close(gone) })
+	io.WriteString(client, "bye")
+	client.Close()
+	<-gone
+	server.unwatch()
+	if got, err := io.ReadAll(server); string(got) != "bye" || err != nil {
+		t.Errorf("read %q, %v; want what it said before", got, err)
+	}
+}

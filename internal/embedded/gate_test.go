@@ -1,0 +1,325 @@
+package embedded_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"wxlogin/internal/embedded"
+)
+
+const (
+	clients = 64
+	rounds  = 20
+)
+
+// TestGate_loses_nothing lets 64 connections count at once, in every way a client can.
+func TestGate_loses_nothing(t *testing.T) {
+	inTransaction := func(ctx context.Context, db *sql.DB) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		var n int
+		if err := tx.QueryRowContext(ctx, "SELECT n FROM counter WHERE id = ?", 1).Scan(&n); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE counter SET n = ? WHERE id = ?", n+1, 1); err != nil {
+			return err
+		}
+		return tx.Commit()
+	}
+	alone := func(ctx context.Context, db *sql.DB) error {
+		_, err := db.ExecContext(ctx, "UPDATE counter SET n = n + 1 WHERE id = ?", 1)
+		return err
+	}
+	withoutAutocommit := func(ctx context.Context, db *sql.DB) error {
+		return errors.Join(alone(ctx, db), second(db.ExecContext(ctx, "COMMIT")))
+	}
+	text := func(c *mysql.Config) { c.InterpolateParams = true }
+	prepared := func(c *mysql.Config) { c.InterpolateParams = false }
+	off := func(c *mysql.Config) { c.Params = map[string]string{"autocommit": "0"}; c.InterpolateParams = true }
+
+	tests := map[string]struct {
+		connect   func(*mysql.Config)
+		increment func(context.Context, *sql.DB) error
+	}{
+		"text_alone":           {text, alone},
+		"text_in_transaction":  {text, inTransaction},
+		"prepared_alone":       {prepared, alone},
+		"prepared_transaction": {prepared, inTransaction},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+			counter(t, open(t, m, nil))
+			db := open(t, m, test.connect)
+			began := time.Now()
+			countTogether(t, func() error { return test.increment(t.Context(), db) })
+			t.Logf("%d connections, %d increments in %v", clients, clients*rounds, time.Since(began).Round(time.Millisecond))
+			if n := number(t, db, count); n != clients*rounds {
+				t.Errorf("counted to %d, want %d", n, clients*rounds)
+			}
+		})
+	}
+
+	t.Run("autocommit_off", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		counter(t, open(t, m, nil))
+		var wg sync.WaitGroup
+		for range 8 {
+			db := open(t, m, off)
+			db.SetMaxOpenConns(1)
+			wg.Go(func() {
+				for range rounds {
+					if err := withoutAutocommit(t.Context(), db); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				db.Close() // an open transaction, even an empty one, keeps the others out
+			})
+		}
+		wg.Wait()
+		if n := number(t, open(t, m, nil), count); n != 8*rounds {
+			t.Errorf("counted to %d, want %d", n, 8*rounds)
+		}
+	})
+}
+
+func second(_ sql.Result, err error) error { return err }
+
+// countTogether runs increment in 64 goroutines, 20 times in each.
+func countTogether(t *testing.T, increment func() error) {
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			for range rounds {
+				if err := increment(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestGate_transactions(t *testing.T) {
+	tests := map[string]struct {
+		do   []string
+		want int
+	}{
+		"commit_keeps":                    {[]string{"BEGIN", increment, increment, "COMMIT"}, 2},
+		"rollback_undoes":                 {[]string{"BEGIN", increment, "ROLLBACK"}, 0},
+		"start_transaction":               {[]string{"START TRANSACTION", increment, "ROLLBACK"}, 0},
+		"begin_commits_what_was_open":     {[]string{"BEGIN", increment, "BEGIN", increment, "ROLLBACK"}, 1},
+		"autocommit_off":                  {[]string{"SET autocommit = 0", increment, "ROLLBACK", increment, "COMMIT", increment, "ROLLBACK", "SET autocommit = 1"}, 1},
+		"create_table_commits":            {[]string{"BEGIN", increment, "CREATE TABLE t (id INT PRIMARY KEY)", "ROLLBACK"}, 1},
+		"autocommit_is_back_after_create": {[]string{"BEGIN", "CREATE TABLE t (id INT PRIMARY KEY)", increment, "ROLLBACK"}, 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+			db := open(t, m, nil)
+			counter(t, db)
+			c := conn(t, db)
+			exec(t, c, test.do...)
+			other := open(t, m, nil) // nothing is left that keeps others out
+			if n := number(t, other, count); n != test.want {
+				t.Errorf("the others see %d, want %d", n, test.want)
+			}
+			if n := number(t, c, count); n != test.want {
+				t.Errorf("it sees %d itself, want %d", n, test.want)
+			}
+		})
+	}
+}
+
+func TestGate_failed_statement(t *testing.T) {
+	const insert = "INSERT INTO counter VALUES (2, 7), (1, 7)" // the second row is there already
+	var refused *mysql.MySQLError
+
+	t.Run("in_a_transaction_then_rollback_leaves_nothing", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		db := open(t, m, nil)
+		counter(t, db)
+		c := conn(t, db)
+		exec(t, c, "BEGIN", "INSERT INTO counter VALUES (3, 7)")
+		if _, err := c.ExecContext(t.Context(), insert); !errors.As(err, &refused) || refused.Number != 1062 {
+			t.Fatalf("got %v, want a duplicate key", err)
+		}
+		exec(t, c, "ROLLBACK")
+		if n := number(t, open(t, m, nil), "SELECT COUNT(*) FROM counter"); n != 1 {
+			t.Errorf("%d rows, want 1", n)
+		}
+	})
+
+	t.Run("in_a_transaction_is_undone_alone", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		db := open(t, m, nil)
+		counter(t, db)
+		c := conn(t, db)
+		exec(t, c, "BEGIN", "INSERT INTO counter VALUES (3, 7)")
+		if _, err := c.ExecContext(t.Context(), insert); !errors.As(err, &refused) || refused.Number != 1062 {
+			t.Fatalf("got %v, want a duplicate key", err)
+		}
+		exec(t, c, "COMMIT")
+		if n := number(t, open(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id IN (1, 3)"); n != 2 {
+			t.Errorf("%d of 2 rows", n)
+		}
+		if n := number(t, open(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id = 2"); n != 0 {
+			t.Error("the first row of the failed statement has stayed")
+		}
+	})
+
+	// The engine would go on with the tables as they were when the statement failed.
+	for name, statement := range map[string]string{
+		"duplicate_key":  "INSERT INTO counter VALUES (1, 7)",
+		"unknown_column": "UPDATE counter SET m = n + 1",
+		"unknown_table":  "SELECT * FROM counter, nowhere",
+		"syntax":         "SELECT FROM FROM counter",
+	} {
+		t.Run(name+"_does_not_freeze_the_connection", func(t *testing.T) {
+			m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+			db := open(t, m, nil)
+			counter(t, db)
+			c := conn(t, db)
+			if _, err := c.ExecContext(t.Context(), statement); err == nil {
+				t.Fatal("no error")
+			}
+			exec(t, open(t, m, nil), increment)
+			if n := number(t, c, count); n != 1 {
+				t.Errorf("it sees %d, want 1", n)
+			}
+			exec(t, c, increment)
+			if n := number(t, open(t, m, nil), count); n != 2 {
+				t.Errorf("the others see %d, want 2", n)
+			}
+		})
+	}
+}
+
+// A client that goes away, or is gone without a word, must not keep the others out.
+func TestGate_lost_clients(t *testing.T) {
+	t.Run("dies_in_a_transaction", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		other := open(t, m, nil)
+		counter(t, other)
+		var wire severable
+		c := conn(t, open(t, m, func(c *mysql.Config) { c.DialFunc = wire.dial }))
+		exec(t, c, "BEGIN", increment)
+		wire.last.Close()
+		if err := within(t, 20*time.Second, func() error { return second(other.Exec(increment)) }); err != nil {
+			t.Fatal(err)
+		}
+		if n := number(t, other, count); n != 1 {
+			t.Errorf("counted to %d, want 1: the dead client's increment is undone", n)
+		}
+	})
+
+	t.Run("leaves_in_a_transaction", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		other := open(t, m, nil)
+		counter(t, other)
+		leaver := open(t, m, nil)
+		c := conn(t, leaver)
+		exec(t, c, "BEGIN", increment)
+		c.Close()
+		leaver.Close() // says goodbye (COM_QUIT), not a word of the transaction
+		if err := within(t, 20*time.Second, func() error { return second(other.Exec(increment)) }); err != nil {
+			t.Fatal(err)
+		}
+		if n := number(t, other, count); n != 1 {
+			t.Errorf("counted to %d, want 1", n)
+		}
+	})
+
+	t.Run("idles_in_a_transaction", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: 50 * time.Millisecond})
+		other := open(t, m, nil)
+		counter(t, other)
+		idler := conn(t, open(t, m, nil))
+		exec(t, idler, "BEGIN", increment)
+		if err := within(t, 20*time.Second, func() error { return second(other.Exec(increment)) }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := idler.ExecContext(t.Context(), "COMMIT"); err == nil {
+			t.Error("it could still commit")
+		}
+		if n := number(t, other, count); n != 1 {
+			t.Errorf("counted to %d, want 1", n)
+		}
+	})
+
+	t.Run("idles_outside_a_transaction", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: 20 * time.Millisecond})
+		db := open(t, m, nil)
+		counter(t, db)
+		idler := conn(t, open(t, m, nil))
+		exec(t, idler, "BEGIN", increment, "COMMIT")
+		busy := conn(t, db) // idles in a transaction itself, until it is thrown out: by then idler would be, too
+		exec(t, busy, "BEGIN")
+		exec(t, open(t, m, nil), increment)
+		exec(t, idler, increment)
+	})
+
+	t.Run("gives_up_waiting", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		db := open(t, m, nil)
+		counter(t, db)
+		holder := conn(t, db)
+		waiter := conn(t, open(t, m, nil))
+		exec(t, holder, "BEGIN", increment)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := waiter.ExecContext(ctx, increment); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v, want the deadline", err)
+		}
+		eventually(t, "the server notices", func() bool {
+			return number(t, holder, "SELECT COUNT(*) FROM information_schema.processlist") == 1
+		})
+		exec(t, holder, "COMMIT")
+		if n := number(t, holder, count); n != 1 {
+			t.Errorf("counted to %d, want 1: the waiter's statement never ran", n)
+		}
+	})
+
+	t.Run("hangs_up_on_a_long_statement", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{})
+		db := open(t, m, nil)
+		counter(t, db)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := db.ExecContext(ctx, "SELECT SLEEP(600)"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v, want the deadline", err)
+		}
+		if err := within(t, 20*time.Second, func() error { return second(db.Exec(increment)) }); err != nil {
+			t.Fatal(err)
+		}
+	})
+
+	t.Run("does_not_read_its_rows", func(t *testing.T) {
+		m := start(t, embedded.MySQLOptions{TransactionIdle: 50 * time.Millisecond})
+		db := open(t, m, nil)
+		counter(t, db)
+		exec(t, db, "CREATE TABLE wide (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT NOT NULL)")
+		for range 40 {
+			exec(t, db, "INSERT INTO wide (text) VALUES (REPEAT('x', 1000000))")
+		}
+		rows, err := conn(t, open(t, m, nil)).QueryContext(t.Context(), "SELECT text FROM wide")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		if err := within(t, 20*time.Second, func() error { return second(db.Exec(increment)) }); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

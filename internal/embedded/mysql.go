@@ -1,0 +1,141 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	sqle "github.com/dolthub/go-mysql-server"
+	"github.com/dolthub/go-mysql-server/memory"
+	"github.com/dolthub/go-mysql-server/server"
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
+	driver "github.com/go-sql-driver/mysql"
+)
+
+// MySQLOptions configures StartMySQL. The zero value is usable.
+type MySQLOptions struct {
+	// Addr is the host:port to listen on. The host must be a loopback address, for the engine asks nobody for a
+	// password. Port 0 takes a free one. Default "127.0.0.1:0".
+	Addr string
+
+	// Database is created, empty, at the start. Default "wxlogin".
+	Database string
+
+	// TransactionIdle is how long a client may keep a transaction open without sending anything, and how long it
+	// may leave a result unread. After that its connection is closed and its transaction rolled back, because
+	// everybody else is waiting for it. Default 5 seconds.
+	TransactionIdle time.Duration
+}
+
+func (o *MySQLOptions) setDefaults() {
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	if o.Database == "" {
+		o.Database = "wxlogin"
+	}
+	if o.TransactionIdle <= 0 {
+		o.TransactionIdle = 5 * time.Second
+	}
+}
+
+// MySQL is a running embedded MySQL server. Its data lives in memory and ends with it.
+type MySQL struct {
+	database string
+	listener *listener
+	server   *server.Server
+	engine   *sqle.Engine
+	accepted chan struct{} // closed when the accept loop has ended
+	close    func() error
+}
+
+// starting serialises the start of engines, which set up variables that all engines of a process share.
+var starting sync.Mutex
+
+// StartMySQL starts a server and returns when it accepts connections. It fails when o.Addr is not a loopback
+// address or cannot be listened on. The caller must Close it.
+func StartMySQL(o MySQLOptions) (*MySQL, error) {
+	o.setDefaults()
+	starting.Lock()
+	defer starting.Unlock()
+	silenceEngine()
+
+	l, err := listen(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	m := &MySQL{database: o.Database, listener: l, accepted: make(chan struct{})}
+	if err := m.build(o); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("embedded: start MySQL: %w", err)
+	}
+	m.close = sync.OnceValue(m.shutdown)
+	go func() {
+		defer close(m.accepted)
+		m.server.Listener.Accept()
+	}()
+	return m, nil
+}
+
+// build puts the engine together: storage, the gate in front of it, and the protocol in front of the gate.
+func (m *MySQL) build(o MySQLOptions) error {
+	database := memory.NewDatabase(o.Database)
+	database.EnablePrimaryKeyIndexes()
+	provider := memory.NewDBProvider(database)
+	provider.WithOption(memory.NativeIndexProvider(true))
+	m.engine = sqle.NewDefault(provider)
+
+	g := newGate(o.TransactionIdle, m.listener)
+	config := server.Config{Protocol: "tcp", Address: o.Addr, Listener: m.listener}
+	wrap := func(h mysql.Handler) (mysql.Handler, error) {
+		g.Handler = h
+		return g, nil
+	}
+	sessions := g.rememberSessions(memory.NewSessionBuilder(provider))
+	s, err := server.NewServerWithHandler(config, m.engine, sql.NewContext, sessions, nil, wrap)
+	m.server = s
+	return err
+}
+
+// Addr returns the host:port the server listens on.
+func (m *MySQL) Addr() string { return m.listener.Addr().String() }
+
+// DSN returns the address in the form that github.com/go-sql-driver/mysql reads: user root, no password, the
+// database of the options.
+func (m *MySQL) DSN() string {
+	c := driver.NewConfig()
+	c.User, c.Net, c.Addr, c.DBName = "root", "tcp", m.Addr(), m.database
+	return c.FormatDSN()
+}
+
+// Close stops listening, closes every connection (open transactions are rolled back), waits until their work has
+// ended and frees the engine. Calling it again returns the first answer.
+func (m *MySQL) Close() error { return m.close() }
+
+func (m *MySQL) shutdown() error {
+	err := m.server.Close()
+	m.listener.hangUp()
+	<-m.accepted
+	m.listener.wait()
+	if e := m.engine.Close(); !errors.Is(e, context.Canceled) { // that is how its background threads report their end
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// requireLoopback refuses an address that other machines could reach.
+func requireLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("embedded: address %q: %w", addr, err)
+	}
+	ip := net.ParseIP(host)
+	if host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("embedded: address %q is not a loopback address, and this server has no password", addr)
+}

@@ -1,0 +1,280 @@
+package embedded_test
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"wxlogin/internal/embedded"
+)
+
+func TestStartMySQL_addresses(t *testing.T) {
+	taken := start(t, embedded.MySQLOptions{})
+	tests := map[string]struct {
+		addr string
+		ok   bool
+	}{
+		"default":          {"", true},
+		"loopback":         {"127.0.0.1:0", true},
+		"other_loopback":   {"127.0.0.2:0", true},
+		"localhost":        {"localhost:0", true},
+		"every_interface":  {"0.0.0.0:0", false},
+		"nothing_but_port": {":0", false},
+		"elsewhere":        {"192.0.2.1:0", false},
+		"a_name":           {"db.example:0", false},
+		"no_port":          {"127.0.0.1", false},
+		"taken":            {taken.Addr(), false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m, err := embedded.StartMySQL(embedded.MySQLOptions{Addr: test.addr})
+			if (err == nil) != test.ok {
+				t.Errorf("error %v, want none: %v", err, test.ok)
+			}
+			if err == nil {
+				m.Close()
+			}
+		})
+	}
+}
+
+func TestMySQL_Close(t *testing.T) {
+	m, err := embedded.StartMySQL(embedded.MySQLOptions{TransactionIdle: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, m, nil)
+	counter(t, db)
+	holder, waiter := conn(t, db), conn(t, db)
+	exec(t, holder, "BEGIN", increment)
+	waited := make(chan error, 1)
+	go func() { waited <- second(waiter.ExecContext(t.Context(), increment)) }()
+	eventually(t, "two connections", func() bool {
+		return number(t, holder, "SELECT COUNT(*) FROM information_schema.processlist") == 2
+	})
+
+	for range 2 {
+		if err := within(t, 20*time.Second, m.Close); err != nil {
+			t.Fatalf("Close: %v", err)
+		}
+	}
+	if <-waited == nil {
+		t.Error("a statement ran after the end")
+	}
+	if err := db.PingContext(t.Context()); err == nil {
+		t.Error("it still answers")
+	}
+	again := start(t, embedded.MySQLOptions{Addr: m.Addr()}) // the port is free again
+	if err := open(t, again, nil).PingContext(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMySQL_servers_are_apart(t *testing.T) {
+	a := start(t, embedded.MySQLOptions{Database: "one", TransactionIdle: time.Minute})
+	b := start(t, embedded.MySQLOptions{Database: "two", TransactionIdle: time.Minute})
+	holder := conn(t, open(t, a, nil))
+	counter(t, holder)
+	exec(t, holder, "BEGIN", increment)
+	counter(t, open(t, b, nil)) // neither its name nor the gate of the other is in the way
+	if !strings.HasSuffix(a.DSN(), "/one") || !strings.HasSuffix(b.DSN(), "/two") {
+		t.Errorf("DSNs %s and %s", a.DSN(), b.DSN())
+	}
+}
+
+func TestMySQL_charset(t *testing.T) {
+	m := start(t, embedded.MySQLOptions{})
+	for name, connect := range map[string]func(*mysql.Config){
+		"default": nil,
+		"named":   func(c *mysql.Config) { _ = c.Apply(mysql.Charset("utf8mb4", "utf8mb4_unicode_ci")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := open(t, m, connect)
+			var charsets [3]string
+			err := db.QueryRow("SELECT @@character_set_client, @@character_set_connection, @@character_set_results").
+				Scan(&charsets[0], &charsets[1], &charsets[2])
+			if err != nil || charsets != [3]string{"utf8mb4", "utf8mb4", "utf8mb4"} {
+				t.Errorf("%v, %v", charsets, err)
+			}
+		})
+	}
+}
+
+// protocols are the two ways in which the Go driver sends values.
+var protocols = map[string]func(*mysql.Config){
+	"text":     func(c *mysql.Config) { c.InterpolateParams, c.ParseTime = true, true },
+	"prepared": func(c *mysql.Config) { c.InterpolateParams, c.ParseTime = false, true },
+}
+
+func TestMySQL_values_survive(t *testing.T) {
+	for name, connect := range protocols {
+		t.Run(name, func(t *testing.T) {
+			db := open(t, start(t, embedded.MySQLOptions{}), connect)
+			exec(t, db, `CREATE TABLE v (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL,
+				at DATETIME(3) NOT NULL, none DATETIME(3) NULL, n TINYINT UNSIGNED NOT NULL DEFAULT 1)
+				DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci COMMENT='values'`)
+			at := time.Date(2025, 3, 14, 15, 9, 26, 535_000_000, time.UTC)
+			for _, want := range []string{"微信用户", "👩‍👩‍👧 𠮷野家 🏳️‍🌈", `quote ' " \ % _ ;`, "", "tab\tline\nend"} {
+				r, err := db.Exec("INSERT INTO v (name, at, none) VALUES (?, ?, ?)", want, at, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				id, _ := r.LastInsertId()
+				var got string
+				var when time.Time
+				var none sql.NullTime
+				if err := db.QueryRow("SELECT name, at, none FROM v WHERE id = ?", id).Scan(&got, &when, &none); err != nil {
+					t.Fatal(err)
+				}
+				if got != want || !when.Equal(at) || none.Valid {
+					t.Errorf("%q at %v (%v) came back as %q at %v", want, at, none, got, when)
+				}
+			}
+		})
+	}
+}
+
+func TestMySQL_ascii_bin_is_case_sensitive(t *testing.T) {
+	for name, connect := range protocols {
+		t.Run(name, func(t *testing.T) {
+			db := open(t, start(t, embedded.MySQLOptions{}), connect)
+			exec(t, db, `CREATE TABLE i (id INT AUTO_INCREMENT PRIMARY KEY,
+				openid VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, UNIQUE KEY by_openid (openid))`)
+			for _, openID := range []string{"oAbC", "oabc"} {
+				if _, err := db.Exec("INSERT INTO i (openid) VALUES (?)", openID); err != nil {
+					t.Fatal(err)
+				}
+				if n := number(t, db, "SELECT COUNT(*) FROM i WHERE openid = ?", openID); n != 1 {
+					t.Errorf("%d rows for %s, want 1", n, openID)
+				}
+			}
+			var refused *mysql.MySQLError
+			if _, err := db.Exec("INSERT INTO i (openid) VALUES (?)", "oAbC"); !errors.As(err, &refused) || refused.Number != 1062 {
+				t.Errorf("got %v, want a duplicate key", err)
+			}
+			if n := number(t, db, "SELECT COUNT(*) FROM i WHERE openid = ?", "OABC"); n != 0 {
+				t.Error("found in a spelling that nobody stored")
+			}
+		})
+	}
+}
+
+const script = `
+-- A comment; with a semicolon and a quote '
+CREATE TABLE IF NOT EXISTS people (
+  id INT PRIMARY KEY COMMENT 'a; semicolon', -- and more
+  name VARCHAR(10) NOT NULL
+) COMMENT='people';
+/* another; */ ;
+INSERT IGNORE INTO people VALUES (1, 'a;b');
+
+CREATE OR REPLACE VIEW names AS
+SELECT p.name FROM people p;  -- the view
+CREATE OR REPLACE VIEW more_names AS SELECT p.name FROM people p;
+# the end;
+`
+
+func TestMySQL_scripts(t *testing.T) {
+	m := start(t, embedded.MySQLOptions{})
+	db := open(t, m, multiStatements)
+	exec(t, db, script, script) // twice in a row
+	for _, view := range []string{"names", "more_names"} {
+		var name string
+		if err := db.QueryRow("SELECT name FROM " + view).Scan(&name); err != nil || name != "a;b" {
+			t.Errorf("%s: %q, %v", view, name, err)
+		}
+	}
+
+	t.Run("every_result_arrives", func(t *testing.T) {
+		rows, err := db.Query("SELECT 1; SELECT 2; SELECT 3; -- end")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		var got []int
+		for more := true; more; more = rows.NextResultSet() {
+			for rows.Next() {
+				var n int
+				if err := rows.Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, n)
+			}
+		}
+		if err := rows.Err(); err != nil || !slices.Equal(got, []int{1, 2, 3}) {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+
+	t.Run("nothing_runs_after_a_failure", func(t *testing.T) {
+		c := conn(t, db)
+		exec(t, c, "CREATE TABLE s (id INT PRIMARY KEY)")
+		_, err := c.ExecContext(t.Context(), "INSERT INTO s VALUES (1); INSERT INTO s VALUES (1); INSERT INTO s VALUES (2);")
+		var refused *mysql.MySQLError
+		if !errors.As(err, &refused) || refused.Number != 1062 {
+			t.Errorf("got %v, want a duplicate key", err)
+		}
+		if n := number(t, c, "SELECT COUNT(*) FROM s"); n != 1 { // on the same connection: it is still in step
+			t.Errorf("%d rows, want 1", n)
+		}
+	})
+
+	t.Run("a_transaction_may_span_it", func(t *testing.T) {
+		counter(t, db)
+		exec(t, conn(t, db), "BEGIN; "+increment+"; ROLLBACK; BEGIN; "+increment+"; COMMIT")
+		if n := number(t, db, count); n != 1 {
+			t.Errorf("counted to %d, want 1", n)
+		}
+	})
+}
+
+func TestMySQL_many_rows(t *testing.T) {
+	for name, connect := range protocols {
+		t.Run(name, func(t *testing.T) {
+			db := open(t, start(t, embedded.MySQLOptions{}), connect)
+			exec(t, db, "CREATE TABLE r (id INT PRIMARY KEY, name VARCHAR(100) NOT NULL)")
+			var values []string
+			for i := range 1000 {
+				values = append(values, fmt.Sprintf("(%d, 'row %d')", i, i))
+			}
+			exec(t, db, "INSERT INTO r VALUES "+strings.Join(values, ","))
+			rows, err := db.Query("SELECT id, name FROM r WHERE id >= ? ORDER BY id", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rows.Close()
+			n := 0
+			for ; rows.Next(); n++ {
+				var id int
+				var name string
+				if err := rows.Scan(&id, &name); err != nil || id != n || name != fmt.Sprintf("row %d", n) {
+					t.Fatalf("row %d: %d, %q, %v", n, id, name, err)
+				}
+			}
+			if n != 1000 || rows.Err() != nil {
+				t.Errorf("%d rows, %v", n, rows.Err())
+			}
+		})
+	}
+}
+
+func BenchmarkMySQL(b *testing.B) {
+	for name, connect := range protocols {
+		b.Run(name, func(b *testing.B) {
+			m := start(b, embedded.MySQLOptions{})
+			db := open(b, m, connect)
+			counter(b, db)
+			for b.Loop() {
+				if n := number(b, db, "SELECT n FROM counter WHERE id = ?", 1); n != 0 {
+					b.Fatal(n)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,52 @@
+package embedded
+
+import (
+	"context"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+)
+
+// settle brings a session into order after a statement and reports whether a transaction is open in it.
+//
+// The engine leaves two things behind that MySQL does not. A statement that failed outside a transaction leaves its
+// own little transaction open, with copies of the tables that the session's next statement would read, and commit,
+// although they are old by then. And a statement that commits implicitly (CREATE TABLE) inside BEGIN leaves
+// autocommit off.
+func settle(session sql.Session) bool {
+	if session == nil {
+		return false
+	}
+	open := session.GetTransaction() != nil
+	begun := session.GetIgnoreAutoCommit()
+	switch {
+	case !open && begun:
+		session.SetIgnoreAutoCommit(false)
+	case open && !begun && autocommit(session):
+		rollBack(session)
+		open = false
+	}
+	return open
+}
+
+func autocommit(session sql.Session) bool {
+	on, err := plan.IsSessionAutocommit(contextOf(session))
+	return err != nil || on
+}
+
+// rollBack drops what the session's transaction has changed: those copies are all there is of it.
+func rollBack(session sql.Session) {
+	if session == nil {
+		return
+	}
+	if s, ok := session.(sql.TransactionSession); ok {
+		// The in-memory session has nothing to do here that could fail.
+		_ = s.Rollback(contextOf(session), session.GetTransaction())
+	}
+	session.SetIgnoreAutoCommit(false)
+	session.SetTransaction(nil)
+}
+
+func contextOf(session sql.Session) *sql.Context {
+	return sql.NewContext(context.Background(), sql.WithSession(session))
+}

@@ -1,0 +1,162 @@
+package testenv_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"wxlogin/internal/testenv"
+)
+
+// shared plays the Redis server that others use too.
+func shared(t *testing.T, urlEnd string) *miniredis.Miniredis {
+	t.Helper()
+	server := miniredis.RunT(t)
+	t.Setenv("TEST_REDIS_URL", "redis://"+server.Addr()+urlEnd)
+	return server
+}
+
+// lease gives an inner test its database.
+func lease(t *testing.T) (*inner, *testenv.Redis) {
+	t.Helper()
+	i := &inner{TB: t}
+	var r *testenv.Redis
+	i.run(func() { r = testenv.NewRedis(i) })
+	t.Cleanup(i.end)
+	return i, r
+}
+
+func database(r *testenv.Redis) string {
+	if r == nil {
+		return "none"
+	}
+	return r.URL[strings.LastIndex(r.URL, "/"):]
+}
+
+func TestLease(t *testing.T) {
+	tests := map[string]struct {
+		url     string
+		prepare func(*miniredis.Miniredis)
+		want    string // "none": refused
+		left    string // what must still be in database 1, key "theirs"
+	}{
+		"first_free":             {"/", func(*miniredis.Miniredis) {}, "/1", ""},
+		"zero_stands_for_any":    {"/0", func(*miniredis.Miniredis) {}, "/1", ""},
+		"named":                  {"/7", func(*miniredis.Miniredis) {}, "/7", ""},
+		"options_are_kept":       {"/7?max_retries=2", func(*miniredis.Miniredis) {}, "/7?max_retries=2", ""},
+		"foreign_keys_stay":      {"/", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "/2", "1"},
+		"named_with_foreign":     {"/1", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "none", "1"},
+		"locked_by_another_test": {"/", func(s *miniredis.Miniredis) { s.Set("wxlogin:test:db:1", "x"); s.DB(1).Set("theirs", "1") }, "/2", "1"},
+		"left_by_a_killed_test":  {"/1", func(s *miniredis.Miniredis) { s.Set("wxlogin:test:used:1", "x"); s.DB(1).Set("theirs", "1") }, "/1", ""},
+		"foreign_everywhere": {"/", func(s *miniredis.Miniredis) {
+			for n := 1; n <= 15; n++ {
+				s.DB(n).Set("theirs", "1")
+			}
+		}, "none", "1"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			server := shared(t, test.url)
+			server.Set("of others", "in database 0")
+			test.prepare(server)
+			i, r := lease(t)
+			if got := database(r); got != test.want {
+				t.Fatalf("database %s, want %s; %q", got, test.want, i.failures)
+			}
+			if r == nil && !strings.Contains(i.failures[0], "left alone") {
+				t.Errorf("it does not say why: %q", i.failures)
+			}
+			if r != nil {
+				if d := r.Dump(t); len(d) != 0 {
+					t.Errorf("it is not empty: %q", d)
+				}
+				r.Client.Set(t.Context(), "ours", 1, 0)
+				i.end()
+			}
+			if got, _ := server.DB(1).Get("theirs"); got != test.left {
+				t.Errorf("of theirs there is %q, want %q", got, test.left)
+			}
+			if got, _ := server.Get("of others"); got == "" {
+				t.Error("database 0 was emptied")
+			}
+			if r != nil && len(i.failures) != 0 {
+				t.Errorf("failures: %q", i.failures)
+			}
+		})
+	}
+}
+
+func TestLease_is_given_back(t *testing.T) {
+	server := shared(t, "/")
+	first, a := lease(t)
+	second, b := lease(t)
+	if database(a) != "/1" || database(b) != "/2" {
+		t.Fatalf("databases %s and %s, want 1 and 2", database(a), database(b))
+	}
+	for _, n := range []string{"wxlogin:test:db:1", "wxlogin:test:db:2"} {
+		if server.TTL(n) <= 0 {
+			t.Errorf("%s would stay for ever if the run were killed", n)
+		}
+	}
+	a.Client.Set(t.Context(), "ours", 1, 0)
+	first.end()
+	second.end()
+	if keys := server.Keys(); len(keys) != 0 {
+		t.Errorf("left in database 0: %q", keys)
+	}
+	if keys := server.DB(1).Keys(); len(keys) != 0 {
+		t.Errorf("left in database 1: %q", keys)
+	}
+	if _, c := lease(t); database(c) != "/1" {
+		t.Errorf("database %s, want the first again", database(c))
+	}
+}
+
+func TestLease_waits_for_another_test(t *testing.T) {
+	server := shared(t, "/1")
+	first, _ := lease(t)
+	before := server.CommandCount()
+	got := make(chan string)
+	i := &inner{TB: t}
+	go i.run(func() { got <- database(testenv.NewRedis(i)) })
+	for server.CommandCount() < before+10 { // it asks again and again
+		select {
+		case n := <-got:
+			t.Fatalf("it got %s while another test has it", n)
+		default:
+			runtime.Gosched()
+		}
+	}
+	first.end()
+	if n := <-got; n != "/1" {
+		t.Errorf("it got %s", n)
+	}
+	i.end()
+}
+
+func TestLease_lost_lock_leaves_the_database_alone(t *testing.T) {
+	server := shared(t, "/")
+	i, _ := lease(t)
+	server.Set("wxlogin:test:db:1", "another test's")
+	server.DB(1).Set("theirs", "1")
+	i.end()
+	if got, _ := server.DB(1).Get("theirs"); got != "1" {
+		t.Error("it was emptied")
+	}
+	if got, _ := server.Get("wxlogin:test:db:1"); got != "another test's" {
+		t.Error("the lock of the other was taken away")
+	}
+	if len(i.failures) != 1 || !strings.Contains(i.failures[0], "lock was lost") {
+		t.Errorf("failures: %q", i.failures)
+	}
+}
+
+func TestLease_unreadable_url_is_not_shown(t *testing.T) {
+	t.Setenv("TEST_REDIS_URL", "http://:hidden@127.0.0.1")
+	i, _ := lease(t)
+	if len(i.failures) != 1 || strings.Contains(i.failures[0], "hidden") {
+		t.Errorf("failures: %q", i.failures)
+	}
+}

@@ -1,0 +1,138 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis is a logical Redis database that belongs to one test and is empty at its start.
+type Redis struct {
+	// Client is connected to it. It is closed at the end of the test.
+	Client redis.UniversalClient
+
+	// URL is its address, as redis.ParseURL reads it.
+	URL string
+
+	fake *miniredis.Miniredis // nil on a real server
+}
+
+// NewRedis gives this test a Redis database of its own: a miniredis, or, where the environment variable
+// TEST_REDIS_URL names a server, one of the server's logical databases (see the package comment).
+func NewRedis(t testing.TB) *Redis {
+	t.Helper()
+	if url := os.Getenv("TEST_REDIS_URL"); url != "" {
+		return leaseRedis(t, url)
+	}
+	fake := miniredis.RunT(t)
+	r := &Redis{URL: "redis://" + fake.Addr() + "/0", fake: fake}
+	client := redis.NewClient(&redis.Options{Addr: fake.Addr()})
+	t.Cleanup(func() { client.Close() })
+	r.Client = client
+	return r
+}
+
+// FastForward makes d pass: it takes d off the time that every key has left and removes those whose time is over.
+// The server's own clock (TIME, EXPIREAT) stays where it is, so only relative expiries follow.
+func (r *Redis) FastForward(t testing.TB, d time.Duration) {
+	t.Helper()
+	if r.fake != nil {
+		r.fake.FastForward(d)
+		return
+	}
+	for _, key := range r.keys(t) {
+		left := r.TTL(t, key)
+		var err error
+		switch {
+		case left < 0: // stays for ever, or has just gone
+		case left <= d:
+			err = r.Client.Del(t.Context(), key).Err()
+		default:
+			err = r.Client.PExpire(t.Context(), key, left-d).Err()
+		}
+		if err != nil {
+			t.Fatalf("testenv: fast-forward Redis: %v", err)
+		}
+	}
+}
+
+// TTL returns the time that a key has left, to the millisecond; -1 for a key without expiry, -2 for no such key.
+func (r *Redis) TTL(t testing.TB, key string) time.Duration {
+	t.Helper()
+	left, err := r.Client.PTTL(t.Context(), key).Result()
+	if err != nil {
+		t.Fatalf("testenv: TTL: %v", err)
+	}
+	return left
+}
+
+// Dump returns every key with its whole value as text: a string as it is; a list in its order; a set sorted; a hash
+// as sorted "field=value"; a sorted set as "member=score" in the order of the scores. Elements are parted by a space.
+func (r *Redis) Dump(t testing.TB) map[string]string {
+	t.Helper()
+	dump := make(map[string]string)
+	for _, key := range r.keys(t) {
+		value, err := r.text(t.Context(), key)
+		if err != nil {
+			t.Fatalf("testenv: dump Redis: %v", err)
+		}
+		dump[key] = value
+	}
+	return dump
+}
+
+func (r *Redis) keys(t testing.TB) []string {
+	t.Helper()
+	var keys []string
+	for scan := r.Client.Scan(t.Context(), 0, "", 1000).Iterator(); ; {
+		if !scan.Next(t.Context()) {
+			if err := scan.Err(); err != nil {
+				t.Fatalf("testenv: scan Redis: %v", err)
+			}
+			slices.Sort(keys)
+			return slices.Compact(keys) // SCAN may tell a key twice
+		}
+		keys = append(keys, scan.Val())
+	}
+}
+
+func (r *Redis) text(ctx context.Context, key string) (string, error) {
+	kind, err := r.Client.Type(ctx, key).Result()
+	if err != nil {
+		return "", err
+	}
+	var parts []string
+	switch kind {
+	case "string":
+		return r.Client.Get(ctx, key).Result()
+	case "list":
+		parts, err = r.Client.LRange(ctx, key, 0, -1).Result()
+	case "set":
+		parts, err = r.Client.SMembers(ctx, key).Result()
+		slices.Sort(parts)
+	case "hash":
+		var fields map[string]string
+		fields, err = r.Client.HGetAll(ctx, key).Result()
+		for field, value := range fields {
+			parts = append(parts, field+"="+value)
+		}
+		slices.Sort(parts)
+	case "zset":
+		var members []redis.Z
+		members, err = r.Client.ZRangeWithScores(ctx, key, 0, -1).Result()
+		for _, m := range members {
+			parts = append(parts, fmt.Sprintf("%v=%s", m.Member, strconv.FormatFloat(m.Score, 'f', -1, 64)))
+		}
+	default:
+		return "", fmt.Errorf("a key of type %s, which Dump does not know", kind)
+	}
+	return strings.Join(parts, " "), err
+}
