@@ -1,0 +1,357 @@
+package wxlogin_test
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"wxlogin"
+	"wxlogin/internal/app"
+	"wxlogin/internal/testenv"
+	"wxlogin/store"
+	"wxlogin/wechat/wechattest"
+)
+
+const (
+	english = "README.md"
+	chinese = "README.zh-CN.md"
+)
+
+// block is one fenced block of a README.
+type block struct{ language, text string }
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// blocks are a README's blocks in these languages, in order.
+func blocks(t *testing.T, file string, languages ...string) []block {
+	t.Helper()
+	var found []block
+	for _, m := range fence.FindAllStringSubmatch(read(t, file), -1) {
+		if slices.Contains(languages, m[1]) {
+			found = append(found, block{m[1], m[2]})
+		}
+	}
+	return found
+}
+
+// script is the one shell block that holds a text.
+func script(t *testing.T, holding string) string {
+	t.Helper()
+	for _, b := range blocks(t, english, "sh") {
+		if strings.Contains(b.text, holding) {
+			return b.text
+		}
+	}
+	t.Fatalf("%s has no block with %q", english, holding)
+	return ""
+}
+
+func TestReadme_both_languages_show_the_same(t *testing.T) {
+	shown := []string{"sh", "console", "js", "sql"}
+	if en, zh := blocks(t, english, shown...), blocks(t, chinese, shown...); !slices.Equal(en, zh) {
+		t.Errorf("%d and %d blocks, or other contents", len(en), len(zh))
+	}
+	code := regexp.MustCompile("(?m)^\\| (?:\\d+ \\| )?`([^`]+)`")
+	en, zh := code.FindAllString(read(t, english), -1), code.FindAllString(read(t, chinese), -1)
+	if len(en) < 25 || !slices.Equal(en, zh) {
+		t.Errorf("the tables have %d and %d rows, or other ones", len(en), len(zh))
+	}
+	if en, zh := headings(t, english), headings(t, chinese); en != zh {
+		t.Errorf("%d and %d headings", en, zh)
+	}
+}
+
+func headings(t *testing.T, file string) int { return strings.Count(read(t, file), "\n## ") }
+
+// What README says of a first look is what a first look shows.
+func TestReadme_transcript(t *testing.T) {
+	shown := blocks(t, english, "console")
+	if len(shown) != 1 {
+		t.Fatalf("%d transcripts", len(shown))
+	}
+	command, transcript, _ := strings.Cut(shown[0].text, "\n")
+	if command != "$ go run ./cmd/demo -once" {
+		t.Fatalf("the transcript is of %s", command)
+	}
+	out, err := exec.Command("go", strings.Fields(command)[2:]...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := regexp.MustCompile(`[^\s=]{1,7}…\(`)
+	actual := strings.Split(cut.ReplaceAllString(string(out), "…("), "\n")
+	for line := range strings.Lines(transcript) {
+		want := strings.TrimSuffix(cut.ReplaceAllString(line, "…("), "\n")
+		i := slices.Index(actual, want)
+		if i < 0 {
+			t.Fatalf("the demo does not say, or not in this order: %s", want)
+		}
+		actual = actual[i+1:]
+	}
+}
+
+// The mini-program's code is what Node runs against the server.
+func TestReadme_mini_program_is_the_tested_one(t *testing.T) {
+	code := blocks(t, english, "js")
+	if len(code) != 1 {
+		t.Fatalf("%d blocks", len(code))
+	}
+	tested := read(t, "examples/miniprogram/test/classic.js")
+	_, tested, _ = strings.Cut(tested, "// readme:begin\n")
+	tested, _, _ = strings.Cut(tested, "// readme:end")
+	if code[0].text != tested {
+		t.Error("README shows other code than examples/miniprogram/test/classic.js")
+	}
+}
+
+func TestReadme_every_command_is_known(t *testing.T) {
+	// .ci/run runs the second as it stands, and has Docker's own code read the file of the third.
+	var first []string
+	for _, b := range blocks(t, english, "sh") {
+		line, _, _ := strings.Cut(b.text, "\n")
+		first = append(first, line)
+	}
+	want := []string{
+		"go run ./cmd/demo", "go test ./...", "docker compose up --build",
+		"export WECHAT_APPID=wx0123456789abcdef WECHAT_SECRET=your-appsecret",
+		"SIM=http://127.0.0.1:8089 API=http://127.0.0.1:8080",
+	}
+	if !slices.Equal(first, want) {
+		t.Errorf("README's commands are %q", first)
+	}
+}
+
+// needs skips a test on a machine that lacks a program.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("NOTICE: %s is not on this machine, so README's shell commands were not run", p)
+		}
+	}
+}
+
+// Building, migrating and serving as README says, but for the addresses.
+func TestReadme_server_runs(t *testing.T) {
+	needs(t, "sh")
+	text := script(t, "go build -o bin/")
+	text = strings.ReplaceAll(text, "bin/", t.TempDir()+"/")
+	text = strings.Replace(text, "\ngo build", "\nexport MYSQL_DSN='"+testenv.MySQL(t)+"' REDIS_URL="+testenv.NewRedis(t).URL+
+		" LISTEN_ADDR=127.0.0.1:0 INTERNAL_ADDR=127.0.0.1:0\ngo build", 1)
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	lines[len(lines)-1] = "exec " + lines[len(lines)-1] // so that the signal reaches the server
+
+	cmd := exec.Command("sh", "-ec", strings.Join(lines, "\n"))
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	serving := false
+	for s := bufio.NewScanner(stderr); s.Scan(); {
+		if strings.Contains(s.Text(), `"msg":"serving"`) {
+			serving = true
+			cmd.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	if err := cmd.Wait(); err != nil || !serving {
+		t.Errorf("served %v, ended with %v", serving, err)
+	}
+}
+
+// Playing the phone by curl as README says, but for the addresses.
+func TestReadme_phone_by_curl(t *testing.T) {
+	needs(t, "sh", "curl", "sed")
+	const appID, secret = "wx000000000000demo", "demosecret0000000000000000000000"
+	sim := httptest.NewServer(wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}}))
+	defer sim.Close()
+	dsn := testenv.MySQL(t)
+	migrate(t, dsn)
+	server, err := app.Start(t.Context(), app.Config{
+		AppIDs: []string{appID}, Secrets: []string{secret}, MySQLDSN: dsn, RedisURL: testenv.NewRedis(t).URL,
+		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: sim.URL,
+		SessionIdleTTL: time.Hour, SessionMaxTTL: time.Hour, StorageTimeout: time.Minute,
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Shutdown(context.Background())
+
+	text := strings.NewReplacer("http://127.0.0.1:8089", sim.URL, "http://127.0.0.1:8080", "http://"+server.PublicAddr()).
+		Replace(script(t, "/sim/login"))
+	out, err := exec.Command("sh", "-ec", text).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Status   int
+		UserInfo struct{ NickName string }
+	}
+	if err := json.Unmarshal(out, &answer); err != nil || answer.Status != 200 || answer.UserInfo.NickName != "bob" {
+		t.Errorf("status %d, nickName %q, %v", answer.Status, answer.UserInfo.NickName, err)
+	}
+}
+
+// users opens the database of a test with its tables.
+func migrate(t *testing.T, dsn string) {
+	t.Helper()
+	db, err := store.Open(dsn, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Migrate(t.Context(), wxlogin.Schema); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Each query for admins finds whom it should among four users.
+func TestReadme_queries(t *testing.T) {
+	dsn := testenv.MySQL(t)
+	migrate(t, dsn)
+	seed(t, dsn)
+	db, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	want := []struct {
+		column string
+		values []string
+	}{
+		{"nickname", []string{"", "carol", "alice", "dave"}}, // newest first
+		{"sign_ups", []string{"2", "1"}},                     // today, three days ago
+		{"completed", []string{"1", "1"}},
+		{"nickname", []string{"alice"}},
+		{"nickname", []string{"alice"}},
+		{"nickname", []string{"dave"}},
+	}
+	queries := blocks(t, english, "sql")
+	if len(queries) != len(want) {
+		t.Fatalf("%d queries, want %d", len(queries), len(want))
+	}
+	for i, q := range queries {
+		if got := column(t, db, q.text, want[i].column); !slices.Equal(got, want[i].values) {
+			t.Errorf("%s%v, want %v", q.text, got, want[i].values)
+		}
+	}
+}
+
+// seed makes four users: dave, long gone; alice, three days old; carol and a nameless one of today.
+func seed(t *testing.T, dsn string) {
+	t.Helper()
+	now := time.Now()
+	for _, u := range []struct {
+		openID, nickname string
+		age              time.Duration
+	}{
+		{"oDave", "dave", 60 * 24 * time.Hour},
+		{"oGZUI0egBJY1zhBYw2KhdUfwVJJE", "alice", 3 * 24 * time.Hour},
+		{"oCarol", "carol", 0},
+		{"oNew", "", 0},
+	} {
+		then := func() time.Time { return now.Add(-u.age) }
+		db, err := store.Open(dsn, store.Options{Now: then})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, _, err := db.Users().Login(t.Context(), store.Identity{AppID: "wx1", OpenID: u.openID}); err != nil {
+			t.Fatal(err)
+		}
+		if u.nickname == "" {
+			continue
+		}
+		p := store.Profile{NickName: u.nickname, AvatarURL: "https://thirdwx.qlogo.cn/" + u.nickname, AsOf: then()}
+		if _, err := db.Users().UpdateProfile(t.Context(), "wx1", u.openID, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// column runs a query and returns one of its columns.
+func column(t *testing.T, db *sql.DB, query, name string) []string {
+	t.Helper()
+	rows, err := db.Query(query)
+	if err != nil {
+		t.Fatalf("%s%v", query, err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.Index(columns, name)
+	if i < 0 {
+		t.Fatalf("%sit has no column %s", query, name)
+	}
+	var values []string
+	for rows.Next() {
+		row := make([]sql.NullString, len(columns))
+		targets := make([]any, len(columns))
+		for j := range row {
+			targets[j] = &row[j]
+		}
+		if err := rows.Scan(targets...); err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, row[i].String)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+// Every variable of the configuration is in README's table with its default, and no other one.
+func TestReadme_configuration(t *testing.T) {
+	rows := make(map[string]string)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (\\S+) \\|").FindAllStringSubmatch(read(t, english), -1) {
+		rows[m[1]] = strings.Trim(m[2], "`")
+	}
+	known := make(map[string]string)
+	variables(reflect.TypeFor[app.Config](), known)
+	if !reflect.DeepEqual(rows, known) {
+		t.Errorf("README says %v\nthe server knows %v", rows, known)
+	}
+}
+
+// variables finds the environment variables of a configuration, with their defaults.
+func variables(t reflect.Type, known map[string]string) {
+	for f := range t.Fields() {
+		if f.Type.Kind() == reflect.Struct {
+			variables(f.Type, known)
+		}
+		name, required, _ := strings.Cut(f.Tag.Get("env"), ",")
+		if name == "" {
+			continue
+		}
+		known[name] = f.Tag.Get("envDefault")
+		if required != "" {
+			known[name] = "required"
+		}
+	}
+}
