@@ -215,7 +215,7 @@ func TestReadme_phone_by_curl(t *testing.T) {
 	}
 }
 
-// users opens the database of a test with its tables.
+// migrate gives the database of a test its tables.
 func migrate(t *testing.T, dsn string) {
 	t.Helper()
 	db, err := store.Open(dsn, store.Options{})

@@ -133,16 +133,18 @@ func (p *parts) handlers(c Config, logger *slog.Logger) (public, internal http.H
 	return public, internal, err
 }
 
-// mysqlReady asks whether MySQL answers; until it did so once, whether its connection is utf8mb4 too.
+// mysqlReady asks whether MySQL can serve logins; until it did so once, whether its connection is utf8mb4 too, which
+// could not be seen at a start without MySQL.
 func (p *parts) mysqlReady() func(context.Context) error {
-	var checked atomic.Bool
+	var utf8mb4 atomic.Bool
 	return func(ctx context.Context) error {
-		if checked.Load() {
-			return p.db.Ping(ctx)
+		if !utf8mb4.Load() {
+			if err := p.db.CheckCharset(ctx); err != nil {
+				return err
+			}
+			utf8mb4.Store(true)
 		}
-		err := p.db.CheckCharset(ctx)
-		checked.Store(err == nil)
-		return err
+		return p.db.Ready(ctx)
 	}
 }
 

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"wxlogin"
 	"wxlogin/internal/app"
 	"wxlogin/internal/testenv"
+	"wxlogin/store"
 )
 
 func config(t *testing.T) app.Config {
@@ -18,6 +20,18 @@ func config(t *testing.T) app.Config {
 		MySQLDSN: testenv.MySQL(t), RedisURL: testenv.NewRedis(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: "http://127.0.0.1:1",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,
+	}
+}
+
+func migrate(t *testing.T, dsn string) {
+	t.Helper()
+	db, err := store.Open(dsn, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Migrate(t.Context(), wxlogin.Schema); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -36,10 +50,15 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 func TestStart_and_Shutdown(t *testing.T) {
-	s, err := app.Start(t.Context(), config(t), app.NewLogger(app.LogConfig{}, io.Discard))
+	c := config(t)
+	s, err := app.Start(t.Context(), c, app.NewLogger(app.LogConfig{}, io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("readyz without tables: %d %s", status, body)
+	}
+	migrate(t, c.MySQLDSN)
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusOK {
 		t.Errorf("readyz: %d %s", status, body)
 	}

@@ -1,0 +1,232 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"wxlogin"
+	"wxlogin/internal/testenv"
+	"wxlogin/store"
+)
+
+const (
+	appA = "wxaaaaaaaaaaaaaaaa"
+	appB = "wxbbbbbbbbbbbbbbbb"
+	appC = "wxcccccccccccccccc"
+)
+
+// realServer is true where the tests run on a MySQL or MariaDB server and not on the embedded engine.
+var realServer = os.Getenv("TEST_MYSQL_DSN") != ""
+
+// fixture is a migrated database with a store on it, a clock to set, and a second way in to look at the rows.
+type fixture struct {
+	t     testing.TB
+	dsn   string
+	db    *store.DB
+	users *store.Users
+	wire  *wire
+	clock *clock
+	raw   *sql.DB
+	logs  *safeBuilder
+}
+
+func newFixture(t testing.TB) *fixture {
+	t.Helper()
+	f := &fixture{t: t, dsn: testenv.MySQL(t), wire: &wire{}, clock: newClock(), logs: &safeBuilder{}}
+	var err error
+	f.db, err = store.OpenVia(f.dsn, store.Options{
+		Now:          f.clock.now,
+		MaxOpenConns: 64,
+		Logger:       slog.New(slog.NewTextHandler(f.logs, nil)),
+	}, f.wire.via)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.db.Close() })
+	if err := f.db.Migrate(t.Context(), wxlogin.Schema); err != nil {
+		t.Fatal(err)
+	}
+	f.users = f.db.Users()
+	f.raw = openRaw(t, f.dsn)
+	return f
+}
+
+func openRaw(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Params = map[string]string{"time_zone": "'+00:00'"}
+	config.ParseTime = false // times are compared as text
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := sql.OpenDB(connector)
+	t.Cleanup(func() { raw.Close() })
+	return raw
+}
+
+// login logs in and fails the test where that fails.
+func (f *fixture) login(app, openID, unionID string) (store.User, bool) {
+	f.t.Helper()
+	user, created, err := f.users.Login(context.Background(), store.Identity{AppID: app, OpenID: openID, UnionID: unionID})
+	if err != nil {
+		f.t.Fatalf("Login: %v", err)
+	}
+	return user, created
+}
+
+// update updates a profile and fails the test where that fails.
+func (f *fixture) update(app, openID string, p store.Profile) store.User {
+	f.t.Helper()
+	user, err := f.users.UpdateProfile(context.Background(), app, openID, p)
+	if err != nil {
+		f.t.Fatalf("UpdateProfile: %v", err)
+	}
+	return user
+}
+
+func (f *fixture) exec(query string, args ...any) {
+	f.t.Helper()
+	if _, err := f.raw.Exec(query, args...); err != nil {
+		f.t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// rows reads a result as maps from column to text; NULL is "NULL".
+func (f *fixture) rows(query string, args ...any) []map[string]string {
+	f.t.Helper()
+	result, err := f.raw.Query(query, args...)
+	if err != nil {
+		f.t.Fatalf("%s: %v", query, err)
+	}
+	defer result.Close()
+	columns, err := result.Columns()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var all []map[string]string
+	for result.Next() {
+		values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := result.Scan(into...); err != nil {
+			f.t.Fatal(err)
+		}
+		row := map[string]string{}
+		for i, name := range columns {
+			row[name] = "NULL"
+			if values[i].Valid {
+				row[name] = values[i].String
+			}
+		}
+		all = append(all, row)
+	}
+	if err := result.Err(); err != nil {
+		f.t.Fatal(err)
+	}
+	return all
+}
+
+// one reads a single row.
+func (f *fixture) one(query string, args ...any) map[string]string {
+	f.t.Helper()
+	rows := f.rows(query, args...)
+	if len(rows) != 1 {
+		f.t.Fatalf("%s: %d rows, want 1", query, len(rows))
+	}
+	return rows[0]
+}
+
+func (f *fixture) user(id uint64) map[string]string {
+	f.t.Helper()
+	return f.one("SELECT * FROM users WHERE id = ?", id)
+}
+
+// wantCounts asserts how many rows both tables have.
+func (f *fixture) wantCounts(users, identities int) {
+	f.t.Helper()
+	for table, want := range map[string]int{"users": users, "wechat_identities": identities} {
+		if got := f.one("SELECT COUNT(*) AS n FROM " + table)["n"]; got != fmt.Sprint(want) {
+			f.t.Errorf("%s has %s rows, want %d", table, got, want)
+		}
+	}
+}
+
+// changed lists the columns in which two rows differ.
+func changed(before, after map[string]string) []string {
+	var names []string
+	for name, value := range after {
+		if before[name] != value {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// together runs n calls at the same moment.
+func together(n int, call func(i int)) {
+	var ready, done sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		ready.Add(1)
+		done.Go(func() {
+			ready.Done()
+			<-start
+			call(i)
+		})
+	}
+	ready.Wait()
+	close(start)
+	done.Wait()
+}
+
+type clock struct {
+	mu   sync.Mutex
+	t    time.Time
+	tick time.Duration // passes with each reading
+}
+
+func newClock() *clock { return &clock{t: time.Date(2025, 3, 14, 15, 9, 26, 535_897_932, time.UTC)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(c.tick)
+	return c.t
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+type safeBuilder struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *safeBuilder) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuilder) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

@@ -1,0 +1,62 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// loginPrecision is how old users.last_login_at may get before a login writes it again.
+const loginPrecision = time.Hour
+
+// Login finds the user with this identity, or creates it. created is true for exactly one call per user: the one that
+// inserted it, however many run at once; for none where the connection broke on the answer to that.
+//
+// A returning login is one indexed read. It writes only where the last login on record is an hour old, or where the
+// UnionID is news (see the package documentation). A disabled user is returned as it is, and no login is recorded:
+// whether it may go on is the caller's decision.
+//
+// Errors: ErrIdentity, ErrUnavailable, context.Canceled; anything else is a fault of the installation.
+func (u *Users) Login(ctx context.Context, id Identity) (user User, created bool, err error) {
+	if err := id.validate(); err != nil {
+		return User{}, false, err
+	}
+	var row userRow
+	err = retry(ctx, func() (err error) {
+		row, created, err = u.login(ctx, id)
+		return err
+	})
+	if err != nil {
+		return User{}, false, u.db.fault(ctx, "login", err)
+	}
+	return row.user(), created, nil
+}
+
+func (u *Users) login(ctx context.Context, id Identity) (row userRow, created bool, err error) {
+	row, err = u.byIdentity(ctx, id.AppID, id.OpenID)
+	if errors.Is(err, ErrNotFound) {
+		return u.firstLogin(ctx, id)
+	}
+	if err == nil && id.UnionID != "" && deref(row.UnionID) != id.UnionID {
+		row, err = u.learnUnionID(ctx, row, id.UnionID)
+	}
+	if err != nil {
+		return userRow{}, false, err
+	}
+	row, err = u.recordLogin(ctx, row)
+	return row, false, err
+}
+
+// recordLogin keeps last_login_at within the hour. The condition is repeated in the statement, so that of many logins
+// at the same moment one writes.
+func (u *Users) recordLogin(ctx context.Context, row userRow) (userRow, error) {
+	now := u.db.now()
+	due := now.Add(-loginPrecision)
+	if row.Status != StatusActive || row.LastLoginAt.After(due) {
+		return row, nil
+	}
+	row.LastLoginAt = now
+	return row, u.db.gorm.WithContext(ctx).Model(&userRow{}).
+		Where("id = ? AND last_login_at <= ?", row.ID, due).
+		UpdateColumn("last_login_at", now).Error
+}

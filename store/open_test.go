@@ -1,0 +1,106 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"wxlogin/internal/testenv"
+	"wxlogin/store"
+)
+
+func TestOpen_faults_never_echo_the_dsn(t *testing.T) {
+	for name, dsn := range map[string]string{
+		"empty":           "",
+		"no_slash":        "root:hunter2@tcp(db.example:3306)",
+		"no_database":     "root:hunter2@tcp(db.example:3306)/",
+		"bracket_missing": "root:hunter2@tcp(db.example:3306/wxlogin",
+		"network":         "root:hunter2@hunter2/wxlogin",
+		"bool":            "root:hunter2@tcp(db.example:3306)/wxlogin?parseTime=hunter2",
+		"duration":        "root:hunter2@tcp(db.example:3306)/wxlogin?timeout=hunter2",
+		"escape":          "root:hunter2@tcp(db.example:3306)/wxlogin?loc=%hunter2",
+		"database_escape": "root:hunter2@tcp(db.example:3306)/hunter2%zz",
+		"tls":             "root:hunter2@tcp(db.example:3306)/wxlogin?tls=hunter2",
+		"url":             "mysql://root:hunter2@db.example:3306/wxlogin",
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, err := store.Open(dsn, store.Options{})
+			if err == nil {
+				db.Close()
+				t.Fatal("no error")
+			}
+			for _, part := range []string{"hunter2", "root", "db.example", "wxlogin"} {
+				if strings.Contains(err.Error(), part) {
+					t.Errorf("the error echoes the DSN: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestOpen_settings(t *testing.T) {
+	c, err := store.DSNSettings("u:p@tcp(db.example:3306)/wxlogin?loc=Asia%2FShanghai&parseTime=false&multiStatements=true&interpolateParams=false&sql_mode=%27ANSI%27")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Loc != time.UTC || !c.ParseTime || c.MultiStatements || !c.InterpolateParams || !c.RejectReadOnly {
+		t.Errorf("settings %+v", c)
+	}
+	if c.Params["time_zone"] != "'+00:00'" || c.Params["sql_mode"] != "'ANSI'" {
+		t.Errorf("params %v", c.Params)
+	}
+	if c.Timeout <= 0 || c.ReadTimeout <= 0 || c.WriteTimeout <= 0 {
+		t.Errorf("time-outs %v %v %v", c.Timeout, c.ReadTimeout, c.WriteTimeout)
+	}
+	c, err = store.DSNSettings("u:p@tcp(db.example:3306)/wxlogin?timeout=1s&readTimeout=2s&writeTimeout=4s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Timeout != time.Second || c.ReadTimeout != 2*time.Second || c.WriteTimeout != 4*time.Second {
+		t.Errorf("the DSN's own time-outs are lost: %v %v %v", c.Timeout, c.ReadTimeout, c.WriteTimeout)
+	}
+}
+
+func TestOpen_times_are_utc(t *testing.T) {
+	f := newFixture(t)
+	user, _ := f.login(appA, "oAlice", "")
+	user, _ = f.login(appA, "oAlice", "")
+	if user.CreatedAt.Location() != time.UTC {
+		t.Errorf("location %v", user.CreatedAt.Location())
+	}
+	if got := f.user(user.ID)["created_at"]; got != "2025-03-14 15:09:26.535" {
+		t.Errorf("created_at %q", got)
+	}
+}
+
+func TestOpen_defaults(t *testing.T) {
+	db, err := store.Open(testenv.MySQL(t), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpen_logs_statements_without_values(t *testing.T) {
+	f := newFixture(t)
+	f.login(appA, "oSecret", "")
+	if logs := f.logs.String(); logs != "" {
+		t.Errorf("statements that are not slow are logged: %s", logs)
+	}
+	f.db.LogAll()
+	f.login(appA, "oSecret", "uSecret")
+	f.login(appB, "oSecret", "")
+	f.update(appA, "oSecret", store.Profile{NickName: "nSecret"})
+	logs := f.logs.String()
+	for _, verb := range []string{"SELECT", "INSERT", "UPDATE"} {
+		if !strings.Contains(logs, verb) {
+			t.Errorf("no %s in the log: %s", verb, logs)
+		}
+	}
+	if strings.Contains(logs, "Secret") || strings.Contains(logs, appA) {
+		t.Errorf("the log holds values: %s", logs)
+	}
+}

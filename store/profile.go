@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Profile is what a user tells of himself. In an update, empty texts and a Gender other than 1 and 2 mean "not given".
+type Profile struct {
+	NickName  string // up to 255 characters, longer ones are cut; no placeholder, see User.ProfileComplete
+	AvatarURL string // up to 1024 characters; a longer one counts as not given, for half an address is none
+	Gender    int    // 0 unknown, 1 male, 2 female
+	Country   string // up to 128 characters, as Province and City
+	Province  string
+	City      string
+	Language  string // up to 32 characters, such as zh_CN
+
+	// AsOf is when WeChat made this data: the watermark's timestamp. Zero, or a time to come, counts as now.
+	AsOf time.Time
+}
+
+// UpdateProfile takes new data into the profile of the user with this identity, and returns the user as it then
+// stands:
+//
+//   - what is not given never overwrites what is there;
+//   - the language zh_CN without gender and place, which WeChat has sent for everybody since October 2021, only fills
+//     an empty language;
+//   - data older than the newest that changed the profile is ignored as a whole;
+//   - where nothing changes, nothing is written: not even AsOf;
+//   - a user who is not active is returned unchanged.
+//
+// Of concurrent updates the newest data wins, in whatever order they arrive.
+//
+// Errors: ErrNotFound, ErrIdentity, ErrUnavailable, context.Canceled; anything else is a fault of the installation.
+func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profile) (User, error) {
+	if err := (Identity{AppID: appID, OpenID: openID}).validate(); err != nil {
+		return User{}, err
+	}
+	p = p.fit()
+	var row userRow
+	err := retry(ctx, func() (err error) {
+		row, err = u.updateProfile(ctx, appID, openID, p)
+		return err
+	})
+	if err != nil {
+		return User{}, u.db.fault(ctx, "update profile", err)
+	}
+	return row.user(), nil
+}
+
+// updateProfile reads, compares and writes without a transaction: the statement that writes holds only while the
+// profile is as old as it was read and the user has not been merged away or disabled; else all starts over.
+func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profile) (userRow, error) {
+	row, err := u.byIdentity(ctx, appID, openID)
+	if err != nil || row.Status != StatusActive {
+		return row, err
+	}
+	now := u.db.now()
+	old, asOf := row.profile(), p.asOf(now)
+	next := old.updatedBy(p)
+	columns := old.changes(next)
+	if len(columns) == 0 || asOf.Before(old.AsOf) {
+		return row, nil
+	}
+	columns["profile_as_of"] = asOf
+	columns["profile_updated_at"] = now
+	columns["updated_at"] = now
+
+	result := u.db.gorm.WithContext(ctx).Model(&userRow{}).
+		Where("id = ? AND status = ? AND profile_as_of <=> ?", row.ID, StatusActive, row.ProfileAsOf).
+		UpdateColumns(columns)
+	if result.Error == nil && result.RowsAffected == 0 {
+		return userRow{}, errAgain
+	}
+	row.setProfile(next, now)
+	row.ProfileAsOf = &asOf
+	return row, result.Error
+}
+
+// asOf brings the watermark to the precision of the column, and a clock that runs ahead to now: a watermark from next
+// year would lock the profile until then.
+func (p Profile) asOf(now time.Time) time.Time {
+	if p.AsOf.IsZero() || p.AsOf.After(now) {
+		return now
+	}
+	return p.AsOf.UTC().Truncate(time.Millisecond)
+}

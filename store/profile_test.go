@@ -1,0 +1,242 @@
+package store_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wxlogin/store"
+)
+
+var (
+	early = time.Date(2025, 3, 1, 0, 0, 0, 0, time.UTC)
+	late  = time.Date(2025, 3, 2, 0, 0, 0, 0, time.UTC)
+)
+
+// TestUsers_UpdateProfile has the rules one by one: what is stored, what is given, what stands then, and which columns
+// were written (profile_as_of, profile_updated_at and updated_at go without saying).
+func TestUsers_UpdateProfile(t *testing.T) {
+	full := store.Profile{
+		NickName: "Alice", AvatarURL: "https://a/1", Gender: 2,
+		Country: "China", Province: "Guangdong", City: "Guangzhou", Language: "en", AsOf: early,
+	}
+	with := func(p store.Profile, change func(*store.Profile)) store.Profile {
+		change(&p)
+		return p
+	}
+	allColumns := []string{"nickname", "avatar_url", "gender", "country", "province", "city", "language"}
+	for _, tt := range []struct {
+		name    string
+		stored  store.Profile
+		given   store.Profile
+		want    store.Profile
+		columns []string
+	}{
+		{"empty_is_filled", store.Profile{}, full, full, allColumns},
+		{"only_what_changes_is_written", full,
+			store.Profile{NickName: "Alicia", AvatarURL: "https://a/1", AsOf: late},
+			with(full, func(p *store.Profile) { p.NickName, p.AsOf = "Alicia", late }),
+			[]string{"nickname"}},
+		{"case_alone_is_a_change", full,
+			store.Profile{NickName: "alice", AsOf: late},
+			with(full, func(p *store.Profile) { p.NickName, p.AsOf = "alice", late }),
+			[]string{"nickname"}},
+		{"empty_never_overwrites", full, store.Profile{AsOf: late}, full, nil},
+		{"gender_0_never_overwrites", full, store.Profile{NickName: "Alice", Gender: 0, AsOf: late}, full, nil},
+		{"gender_changes", full,
+			store.Profile{Gender: 1, AsOf: late},
+			with(full, func(p *store.Profile) { p.Gender, p.AsOf = 1, late }),
+			[]string{"gender"}},
+		{"gender_out_of_range_is_not_given", full, store.Profile{Gender: 7, AsOf: late}, full, nil},
+		{"same_again", full, with(full, func(p *store.Profile) { p.AsOf = late }), full, nil},
+		{"older_is_ignored", with(full, func(p *store.Profile) { p.AsOf = late }),
+			store.Profile{NickName: "Old", City: "Old", AsOf: early},
+			with(full, func(p *store.Profile) { p.AsOf = late }), nil},
+		{"older_does_not_even_fill", store.Profile{NickName: "Alice", AsOf: late},
+			store.Profile{AvatarURL: "https://a/old", AsOf: late.Add(-time.Millisecond)},
+			store.Profile{NickName: "Alice", AsOf: late}, nil},
+		{"same_age_is_taken", full,
+			store.Profile{City: "Shenzhen", AsOf: early},
+			with(full, func(p *store.Profile) { p.City = "Shenzhen" }),
+			[]string{"city"}},
+		{"fixed_language_never_overwrites", full, store.Profile{Language: "zh_CN", AsOf: late}, full, nil},
+		{"fixed_language_beside_a_new_nickname", full,
+			store.Profile{NickName: "Alicia", Language: "zh_CN", AsOf: late},
+			with(full, func(p *store.Profile) { p.NickName, p.AsOf = "Alicia", late }),
+			[]string{"nickname"}},
+		{"fixed_language_fills", store.Profile{},
+			store.Profile{Language: "zh_CN", AsOf: early}, store.Profile{Language: "zh_CN", AsOf: early},
+			[]string{"language"}},
+		{"zh_CN_with_a_gender_is_meant", full,
+			store.Profile{Language: "zh_CN", Gender: 2, AsOf: late},
+			with(full, func(p *store.Profile) { p.Language, p.AsOf = "zh_CN", late }),
+			[]string{"language"}},
+		{"zh_CN_with_a_city_is_meant", full,
+			store.Profile{Language: "zh_CN", City: "Guangzhou", AsOf: late},
+			with(full, func(p *store.Profile) { p.Language, p.AsOf = "zh_CN", late }),
+			[]string{"language"}},
+		{"another_language_alone_is_meant", full,
+			store.Profile{Language: "fr", AsOf: late},
+			with(full, func(p *store.Profile) { p.Language, p.AsOf = "fr", late }),
+			[]string{"language"}},
+		{"emoji", store.Profile{},
+			store.Profile{NickName: "小明👨‍👩‍👧😀", AsOf: early}, store.Profile{NickName: "小明👨‍👩‍👧😀", AsOf: early},
+			[]string{"nickname"}},
+		{"emoji_for_another_emoji", store.Profile{NickName: "😀", AsOf: early},
+			store.Profile{NickName: "😁", AsOf: late}, store.Profile{NickName: "😁", AsOf: late},
+			[]string{"nickname"}},
+		{"quotes_and_backslashes", store.Profile{},
+			store.Profile{NickName: `'; DROP TABLE users; -- \ " ?`, AsOf: early},
+			store.Profile{NickName: `'; DROP TABLE users; -- \ " ?`, AsOf: early},
+			[]string{"nickname"}},
+		{"watermark_is_cut_to_milliseconds", store.Profile{},
+			store.Profile{NickName: "Alice", AsOf: early.Add(1_999_999)},
+			store.Profile{NickName: "Alice", AsOf: early.Add(time.Millisecond)},
+			[]string{"nickname"}},
+		{"long_texts_are_cut", store.Profile{},
+			store.Profile{NickName: strings.Repeat("名", 256), Country: strings.Repeat("c", 129), Language: strings.Repeat("l", 33), AsOf: early},
+			store.Profile{NickName: strings.Repeat("名", 255), Country: strings.Repeat("c", 128), Language: strings.Repeat("l", 32), AsOf: early},
+			[]string{"nickname", "country", "language"}},
+		{"longest_avatar", store.Profile{},
+			store.Profile{AvatarURL: strings.Repeat("a", 1024), AsOf: early}, store.Profile{AvatarURL: strings.Repeat("a", 1024), AsOf: early},
+			[]string{"avatar_url"}},
+		{"longer_avatar_is_not_given", full, store.Profile{AvatarURL: strings.Repeat("a", 1025), AsOf: late}, full, nil},
+		{"broken_text_is_mended", store.Profile{},
+			store.Profile{NickName: "Al\xffice", AsOf: early}, store.Profile{NickName: "Alice", AsOf: early},
+			[]string{"nickname"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			user, _ := f.login(appA, "oAlice", "")
+			f.login(appA, "oBystander", "")
+			f.update(appA, "oAlice", tt.stored)
+			before, bystander := f.user(user.ID), f.user(user.ID+1)
+			f.clock.advance(time.Minute)
+			f.wire.reset()
+
+			got := f.update(appA, "oAlice", tt.given)
+			if tt.columns == nil {
+				f.wire.wantVerbs(t, "SELECT")
+			} else {
+				f.wire.wantVerbs(t, "SELECT", "UPDATE")
+			}
+			if got.Profile != tt.want {
+				t.Errorf("profile %+v\nwant %+v", got.Profile, tt.want)
+			}
+			if again, _ := f.login(appA, "oAlice", ""); again != got {
+				t.Errorf("the row reads\n %+v\nreturned was\n %+v", again, got)
+			}
+			want := slices.Clone(tt.columns)
+			if want != nil {
+				want = append(want, "profile_updated_at", "updated_at")
+			}
+			if !tt.want.AsOf.Equal(tt.stored.AsOf) {
+				want = append(want, "profile_as_of")
+			}
+			wrote := changed(before, f.user(user.ID))
+			slices.Sort(wrote)
+			slices.Sort(want)
+			if !slices.Equal(wrote, want) {
+				t.Errorf("wrote %v, want %v", wrote, want)
+			}
+			if got := changed(bystander, f.user(user.ID+1)); len(got) != 0 {
+				t.Errorf("another user changed: %v", got)
+			}
+		})
+	}
+}
+
+func TestUsers_UpdateProfile_watermark_to_come_is_now(t *testing.T) {
+	f := newFixture(t)
+	f.login(appA, "oAlice", "")
+	now := f.clock.now().Truncate(time.Millisecond)
+	for name, asOf := range map[string]time.Time{"next_year": now.AddDate(1, 0, 0), "zero": {}} {
+		if user := f.update(appA, "oAlice", store.Profile{NickName: name, AsOf: asOf}); !user.AsOf.Equal(now) {
+			t.Errorf("%s: as of %v, want %v", name, user.AsOf, now)
+		}
+	}
+}
+
+func TestUsers_UpdateProfile_completes(t *testing.T) {
+	f := newFixture(t)
+	f.login(appA, "oAlice", "")
+	if f.update(appA, "oAlice", store.Profile{NickName: "Alice"}).ProfileComplete() {
+		t.Error("complete without an avatar")
+	}
+	user := f.update(appA, "oAlice", store.Profile{AvatarURL: "https://a/1"})
+	if !user.ProfileComplete() || user.NickName != "Alice" {
+		t.Errorf("user %+v", user)
+	}
+}
+
+func TestUsers_UpdateProfile_who_is_not_active(t *testing.T) {
+	f := newFixture(t)
+	user, _ := f.login(appA, "oAlice", "")
+	f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
+	f.wire.reset()
+	if got := f.update(appA, "oAlice", store.Profile{NickName: "Alice"}); !got.Disabled() || got.NickName != "" {
+		t.Errorf("user %+v", got)
+	}
+	f.wire.wantVerbs(t, "SELECT")
+
+	if _, err := f.users.UpdateProfile(t.Context(), appB, "oAlice", store.Profile{NickName: "Alice"}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("in another app: %v, want ErrNotFound", err)
+	}
+	f.wantCounts(1, 1)
+}
+
+// TestUsers_UpdateProfile_newest_wins sends data of different age at once; whatever the order, the newest stands.
+func TestUsers_UpdateProfile_newest_wins(t *testing.T) {
+	const n = 32
+	f := newFixture(t)
+	f.login(appA, "oAlice", "")
+	together(n, func(i int) {
+		p := store.Profile{NickName: strings.Repeat("n", i+1), City: strings.Repeat("c", i+1), AsOf: early.Add(time.Duration(i) * time.Second)}
+		if _, err := f.users.UpdateProfile(t.Context(), appA, "oAlice", p); err != nil {
+			t.Error(err)
+		}
+	})
+	user, _ := f.login(appA, "oAlice", "")
+	if len(user.NickName) != n || len(user.City) != n || !user.AsOf.Equal(early.Add((n-1)*time.Second)) {
+		t.Errorf("stands: %d %d %v", len(user.NickName), len(user.City), user.AsOf)
+	}
+}
+
+// TestUsers_UpdateProfile_meets_another_write has another write come between the read and the write of an update.
+func TestUsers_UpdateProfile_meets_another_write(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		between string
+		given   store.Profile
+		want    string
+		verbs   []string
+	}{
+		{"newer_data_came_first", "UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03' WHERE id = ?",
+			store.Profile{NickName: "Given", AsOf: late}, "Newer", []string{"SELECT", "UPDATE", "SELECT"}},
+		{"older_data_came_first", "UPDATE users SET nickname = 'Older', profile_as_of = '2025-03-01' WHERE id = ?",
+			store.Profile{NickName: "Given", AsOf: late}, "Given", []string{"SELECT", "UPDATE", "SELECT", "UPDATE"}},
+		{"disabled", "UPDATE users SET status = 2 WHERE id = ?",
+			store.Profile{NickName: "Given", AsOf: late}, "", []string{"SELECT", "UPDATE", "SELECT"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			user, _ := f.login(appA, "oAlice", "")
+			f.wire.reset()
+			done := false
+			f.wire.sabotage(func(sql string) error {
+				if strings.HasPrefix(sql, "UPDATE") && !done {
+					done = true
+					f.exec(tt.between, user.ID)
+				}
+				return nil
+			}, nil)
+			got := f.update(appA, "oAlice", tt.given)
+			f.wire.wantVerbs(t, tt.verbs...)
+			if row := f.user(user.ID); got.NickName != tt.want || row["nickname"] != tt.want {
+				t.Errorf("nickname %q, row %q; want %q", got.NickName, row["nickname"], tt.want)
+			}
+		})
+	}
+}

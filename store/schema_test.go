@@ -1,0 +1,242 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wxlogin"
+	"wxlogin/store"
+)
+
+func TestDB_Migrate(t *testing.T) {
+	t.Run("twice_keeps_data", func(t *testing.T) {
+		f := newFixture(t)
+		user, _ := f.login(appA, "oAlice", "uAlice")
+		user = f.update(appA, "oAlice", store.Profile{NickName: "Alice😀"})
+		if err := f.db.Migrate(t.Context(), wxlogin.Schema); err != nil {
+			t.Fatal(err)
+		}
+		if again, created := f.login(appA, "oAlice", "uAlice"); created || again != user {
+			t.Errorf("created %v\n got %+v\nwant %+v", created, again, user)
+		}
+		f.wantCounts(1, 1)
+	})
+	t.Run("a_fault_in_a_later_statement_is_told", func(t *testing.T) {
+		f := newFixture(t)
+		err := f.db.Migrate(t.Context(), "CREATE TABLE one (a INT); CREATE TABLE two (a NOTYPE); CREATE TABLE three (a INT);")
+		if err == nil || errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestSchema_names_no_database(t *testing.T) {
+	if regexp.MustCompile(`(?im)^\s*(USE|CREATE DATABASE)\b`).MatchString(wxlogin.Schema) {
+		t.Error("schema.sql chooses a database")
+	}
+}
+
+// TestSchema_is_commented reads the comments from where administrators see them.
+func TestSchema_is_commented(t *testing.T) {
+	f := newFixture(t)
+	if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 2 {
+		t.Errorf("%d tables with a comment, want 2", got)
+	}
+	for _, table := range []string{"users", "wechat_identities"} {
+		columns := f.rows("SELECT column_name AS n, column_comment AS c FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?", table)
+		if len(columns) < 4 {
+			t.Errorf("%s: %d columns", table, len(columns))
+		}
+		for _, column := range columns {
+			if column["c"] == "" {
+				t.Errorf("%s.%s has no comment", table, column["n"])
+			}
+		}
+		if !realServer {
+			continue // the embedded engine forgets the comments of tables, schema.sql has them
+		}
+		if got := f.one("SELECT table_comment AS c FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", table)["c"]; got == "" {
+			t.Errorf("%s has no comment", table)
+		}
+	}
+}
+
+func TestSchema_view_reads_right(t *testing.T) {
+	f := newFixture(t)
+	alice, _ := f.login(appB, "oAliceInB", "uAlice")
+	f.login(appA, "oAliceInA", "uAlice")
+	f.update(appA, "oAliceInA", store.Profile{
+		NickName: "Alice😀", AvatarURL: "https://a/1", Gender: 2, Country: "China", City: "Guangzhou", Language: "zh_CN",
+	})
+	bob, _ := f.login(appA, "oBob", "")
+	f.update(appA, "oBob", store.Profile{NickName: "Bob", Gender: 1})
+	f.exec("UPDATE users SET status = 2 WHERE id = ?", bob.ID)
+	carol, _ := f.login(appA, "oCarol", "")
+	f.login(appB, "oCarolInB", "uCarol")
+	f.login(appA, "oCarol", "uCarol")
+
+	const now = "2025-03-14 15:09:26.535"
+	for id, want := range map[uint64]map[string]string{
+		alice.ID: {
+			"identities": appA + ":oAliceInA, " + appB + ":oAliceInB", "unionid": "uAlice", "nickname": "Alice😀",
+			"avatar_url": "https://a/1", "gender": "female", "place": "Guangzhou, China", "language": "zh_CN",
+			"status": "active", "merged_into": "NULL", "profile_complete": "yes",
+			"profile_as_of": now, "profile_updated_at": now, "created_at": now, "updated_at": now, "last_login_at": now,
+		},
+		bob.ID: {
+			"identities": appA + ":oBob", "unionid": "NULL", "nickname": "Bob", "gender": "male", "place": "",
+			"status": "disabled", "profile_complete": "no",
+		},
+		carol.ID: {
+			"identities": "NULL", "gender": "unknown", "status": "merged", "merged_into": fmt.Sprint(carol.ID + 1),
+			"profile_complete": "no", "profile_as_of": "NULL", "profile_updated_at": "NULL",
+		},
+	} {
+		row := f.one("SELECT * FROM user_profiles WHERE id = ?", id)
+		for column, value := range want {
+			if row[column] != value {
+				t.Errorf("user %d: %s is %q, want %q", id, column, row[column], value)
+			}
+		}
+	}
+	for _, condition := range []string{"gender = 'male'", "status = 'disabled'", "profile_complete = 'no' AND gender = 'male'"} {
+		if got := f.one("SELECT id FROM user_profiles WHERE " + condition)["id"]; got != fmt.Sprint(bob.ID) {
+			t.Errorf("%s finds %s, want %d", condition, got, bob.ID)
+		}
+	}
+}
+
+var orphanQuery = regexp.MustCompile(`(?s)-- Orphans\.[^\n]*\n(.*;)`)
+
+// orphans runs the query that schema.sql documents.
+func (f *fixture) orphans() []map[string]string {
+	f.t.Helper()
+	match := orphanQuery.FindStringSubmatch(wxlogin.Schema)
+	if match == nil {
+		f.t.Fatal("schema.sql documents no orphan query")
+	}
+	return f.rows(strings.TrimSuffix(strings.ReplaceAll(match[1], "--", ""), ";"))
+}
+
+func (f *fixture) wantNoOrphans() {
+	f.t.Helper()
+	if found := f.orphans(); len(found) != 0 {
+		f.t.Errorf("orphans: %v", found)
+	}
+}
+
+func TestSchema_orphan_query_finds_orphans(t *testing.T) {
+	f := newFixture(t)
+	f.login(appA, "oAlice", "uAlice")
+	f.login(appB, "oAlice", "uAlice")
+	f.wantNoOrphans()
+
+	f.exec("INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES (?, 'oGhost', 4711, '2025-01-01')", appA)
+	lonely, _ := f.login(appA, "oLonely", "")
+	f.exec("DELETE FROM wechat_identities WHERE openid = 'oLonely'")
+	merged, _ := f.login(appA, "oMerged", "")
+	f.exec("UPDATE users SET status = 3, merged_into = 4712 WHERE id = ?", merged.ID)
+	var got []string
+	for _, row := range f.orphans() {
+		got = append(got, row["fault"]+" "+row["openid"]+" "+row["user_id"])
+	}
+	slices.Sort(got)
+	want := []string{
+		"identity of a merged user oMerged " + fmt.Sprint(merged.ID),
+		"identity without user oGhost 4711",
+		"merged into nobody NULL " + fmt.Sprint(merged.ID),
+		"user without identity NULL " + fmt.Sprint(lonely.ID),
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q\nwant %q", got, want)
+	}
+}
+
+// TestUsers_Login_reads_by_index asks the server how it finds a returning user. The embedded engine words its plans
+// in its own way: there the plan must at least speak of index lookups, and not of a table scan.
+func TestUsers_Login_reads_by_index(t *testing.T) {
+	f := newFixture(t)
+	f.login(appA, "oAlice", "uAlice")
+	f.wire.reset()
+	f.login(appA, "oAlice", "uAlice")
+	sent := f.wire.statements()[0]
+	query := "EXPLAIN " + sent.sql
+	if !realServer {
+		query = "EXPLAIN FORMAT=TREE " + sent.sql
+	}
+	for _, arg := range sent.args { // the embedded engine's EXPLAIN takes no parameters
+		query = strings.Replace(query, "?", fmt.Sprintf("'%s'", arg.Value), 1)
+	}
+	plan := f.rows(query)
+	if !realServer {
+		text := fmt.Sprint(plan)
+		if !strings.Contains(text, "IndexedTableAccess") || strings.Contains(text, "TableScan") {
+			t.Errorf("plan %v", plan)
+		}
+		return
+	}
+	if len(plan) != 2 {
+		t.Fatalf("plan %v", plan)
+	}
+	for _, step := range plan {
+		if step["key"] != "PRIMARY" || step["rows"] != "1" || !slices.Contains([]string{"const", "eq_ref"}, step["type"]) {
+			t.Errorf("step %v", step)
+		}
+	}
+}
+
+// TestAdministrators_queries are the queries that administrators are told of.
+func TestAdministrators_queries(t *testing.T) {
+	f := newFixture(t)
+	f.clock.advance(time.Since(f.clock.now())) // the queries compare with the server's clock
+	f.clock.advance(-40 * 24 * time.Hour)
+	f.login(appA, "oInactive", "")
+	f.clock.advance(39 * 24 * time.Hour)
+	f.login(appA, "oAlice", "")
+	f.update(appA, "oAlice", store.Profile{NickName: "Alice😀", AvatarURL: "https://a/1"})
+	f.login(appA, "oBob", "")
+	type search struct {
+		name, query string
+		column      string
+		want        []string
+	}
+	searches := []search{
+		{"newest_users", "SELECT * FROM user_profiles WHERE status <> 'merged' ORDER BY created_at DESC, id DESC LIMIT 2",
+			"id", []string{"3", "2"}},
+		{"daily_sign-ups", "SELECT DATE(created_at) AS day, COUNT(*) AS sign_ups FROM users " +
+			"WHERE status <> 3 AND created_at >= UTC_TIMESTAMP() - INTERVAL 30 DAY GROUP BY DATE(created_at) ORDER BY day DESC",
+			"sign_ups", []string{"2"}},
+		{"profiles_completed", "SELECT DATE(profile_updated_at) AS day, COUNT(*) AS completed FROM user_profiles " +
+			"WHERE profile_complete = 'yes' AND status <> 'merged' AND profile_updated_at >= UTC_TIMESTAMP() - INTERVAL 30 DAY " +
+			"GROUP BY DATE(profile_updated_at) ORDER BY day DESC",
+			"completed", []string{"1"}},
+		{"by_openid", "SELECT p.* FROM wechat_identities i JOIN user_profiles p ON p.id = i.user_id WHERE i.openid = 'oBob'",
+			"id", []string{"3"}},
+		{"by_nickname", "SELECT * FROM user_profiles WHERE nickname = 'alice😀'", "id", []string{"2"}},
+		{"by_another_nickname", "SELECT * FROM user_profiles WHERE nickname = 'alice😁'", "id", nil},
+		{"by_a_part_of_the_nickname", "SELECT * FROM user_profiles WHERE nickname LIKE '%lice%'", "id", []string{"2"}},
+		{"inactive_for_30_days", "SELECT id, nickname, identities, last_login_at FROM user_profiles " +
+			"WHERE status = 'active' AND last_login_at < UTC_TIMESTAMP() - INTERVAL 30 DAY ORDER BY last_login_at LIMIT 100",
+			"id", []string{"1"}},
+	}
+	if realServer { // the embedded engine misses an emoji behind a prefix
+		searches = append(searches, search{"by_the_beginning_of_the_nickname",
+			"SELECT * FROM user_profiles WHERE nickname LIKE 'alice%'", "id", []string{"2"}})
+	}
+	for _, tt := range searches {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, row := range f.rows(tt.query) {
+				got = append(got, row[tt.column])
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

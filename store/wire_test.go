@@ -1,0 +1,206 @@
+package store_test
+
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// wire sits between the pool and the real driver. It keeps what is sent to the server, and can cut the connection
+// before a statement is sent or after it has been.
+type wire struct {
+	mu     sync.Mutex
+	sent   []statement
+	before func(sql string) error
+	after  func(sql string) error
+
+	prepare func() error // before a statement is prepared, which each connection does once and is not kept
+}
+
+type statement struct {
+	sql      string
+	args     []driver.NamedValue
+	affected int64
+}
+
+// verbs are the first words of the statements since the last reset.
+func (w *wire) verbs() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var verbs []string
+	for _, s := range w.sent {
+		verb, _, _ := strings.Cut(s.sql, " ")
+		verbs = append(verbs, verb)
+	}
+	return verbs
+}
+
+func (w *wire) statements() []statement {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.sent)
+}
+
+func (w *wire) reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent, w.before, w.after, w.prepare = nil, nil, nil, nil
+}
+
+// sabotage sets what happens before and after statements; both may be nil.
+func (w *wire) sabotage(before, after func(sql string) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.before, w.after = before, after
+}
+
+// wantVerbs asserts what was sent since the last reset.
+func (w *wire) wantVerbs(t *testing.T, want ...string) {
+	t.Helper()
+	if got := w.verbs(); !slices.Equal(got, want) {
+		t.Errorf("statements %v, want %v", got, want)
+	}
+}
+
+// send runs one statement and keeps it. errCut from a hook closes the connection, as a crash would.
+func (w *wire) send(c *wireConn, s statement, run func() (affected int64, err error)) error {
+	w.mu.Lock()
+	before, after := w.before, w.after
+	w.mu.Unlock()
+	if before != nil {
+		if err := before(s.sql); err != nil {
+			return c.broken(err)
+		}
+	}
+	affected, err := run()
+	s.affected = affected
+	w.mu.Lock()
+	w.sent = append(w.sent, s)
+	w.mu.Unlock()
+	if err == nil && after != nil {
+		err = c.broken(after(s.sql))
+	}
+	return err
+}
+
+var errCut = mysql.ErrInvalidConn
+
+func (w *wire) via(c driver.Connector) driver.Connector { return wireConnector{c, w} }
+
+type wireConnector struct {
+	driver.Connector
+	wire *wire
+}
+
+func (c wireConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &wireConn{conn.(mysqlConn), c.wire}, nil
+}
+
+// mysqlConn is what database/sql uses of the driver's connection.
+type mysqlConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+	driver.NamedValueChecker
+}
+
+type wireConn struct {
+	mysqlConn
+	wire *wire
+}
+
+func (c *wireConn) broken(err error) error {
+	if err == errCut {
+		c.mysqlConn.Close()
+	}
+	return err
+}
+
+func (c *wireConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
+	err = c.wire.send(c, statement{sql: query, args: args}, func() (int64, error) {
+		if result, err = c.mysqlConn.ExecContext(ctx, query, args); err != nil {
+			return 0, err
+		}
+		return result.RowsAffected()
+	})
+	return result, err
+}
+
+func (c *wireConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	err = c.wire.send(c, statement{sql: query, args: args}, func() (int64, error) {
+		rows, err = c.mysqlConn.QueryContext(ctx, query, args)
+		return 0, err
+	})
+	return rows, err
+}
+
+func (c *wireConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	c.wire.mu.Lock()
+	prepare := c.wire.prepare
+	c.wire.mu.Unlock()
+	if prepare != nil {
+		if err := prepare(); err != nil {
+			return nil, err
+		}
+	}
+	stmt, err := c.mysqlConn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return wireStmt{stmt.(mysqlStmt), c, query}, nil
+}
+
+// mysqlStmt is what database/sql uses of the driver's prepared statement; the package under test only reads with it.
+type mysqlStmt interface {
+	driver.Stmt
+	driver.StmtQueryContext
+	driver.NamedValueChecker
+}
+
+type wireStmt struct {
+	mysqlStmt
+	conn  *wireConn
+	query string
+}
+
+func (s wireStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (rows driver.Rows, err error) {
+	err = s.conn.wire.send(s.conn, statement{sql: s.query, args: args}, func() (int64, error) {
+		rows, err = s.mysqlStmt.QueryContext(ctx, args)
+		return 0, err
+	})
+	return rows, err
+}
+
+func (c *wireConn) BeginTx(ctx context.Context, o driver.TxOptions) (tx driver.Tx, err error) {
+	err = c.wire.send(c, statement{sql: "BEGIN"}, func() (int64, error) {
+		tx, err = c.mysqlConn.BeginTx(ctx, o)
+		return 0, err
+	})
+	return wireTx{tx, c}, err
+}
+
+type wireTx struct {
+	driver.Tx
+	conn *wireConn
+}
+
+func (t wireTx) Commit() error {
+	return t.conn.wire.send(t.conn, statement{sql: "COMMIT"}, func() (int64, error) { return 0, t.Tx.Commit() })
+}
+
+func (t wireTx) Rollback() error {
+	return t.conn.wire.send(t.conn, statement{sql: "ROLLBACK"}, func() (int64, error) { return 0, t.Tx.Rollback() })
+}
