@@ -1,0 +1,126 @@
+package examples_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	moduleRoot  = ".."
+	miniprogram = "miniprogram"
+	oldestNode  = 18 // the first with node:test and fetch
+	nodeTimeout = 2 * time.Minute
+)
+
+// TestMiniProgram_flow runs the mini-program's own tests against the demo.
+func TestMiniProgram_flow(t *testing.T) {
+	watchSources(t)
+	node := findNode(t)
+	files, err := filepath.Glob(filepath.Join(miniprogram, "test", "*.test.js"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no test files (%v)", err)
+	}
+	at := startDemo(t)
+	ctx, cancel := context.WithTimeout(t.Context(), nodeTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, append([]string{"--test"}, files...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // unlike SIGKILL it ends the test files too
+	cmd.WaitDelay = stopTimeout
+	cmd.Env = append(os.Environ(), "WXLOGIN_SERVER="+at.server, "WXLOGIN_SIMULATOR="+at.simulator)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("node --test: %v\n%s", err, redact(string(out)))
+	}
+}
+
+// findNode skips the test where there is no Node that could run it.
+func findNode(t *testing.T) string {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skipf("NOT TESTED: the mini-program's flow needs Node %d or newer, and there is none in PATH", oldestNode)
+	}
+	out, err := exec.Command(node, "--version").Output()
+	if err != nil {
+		t.Fatalf("node --version: %v", err)
+	}
+	var major int
+	if _, err := fmt.Sscanf(string(out), "v%d.", &major); err != nil {
+		t.Fatalf("node --version says %q", out)
+	}
+	if major < oldestNode {
+		t.Skipf("NOT TESTED: the mini-program's flow needs Node %d or newer, and this is %s", oldestNode, bytes.TrimSpace(out))
+	}
+	return node
+}
+
+// TestMiniProgram_files checks what DevTools would refuse to open.
+func TestMiniProgram_files(t *testing.T) {
+	var app struct {
+		Pages           []string `json:"pages"`
+		SitemapLocation string   `json:"sitemapLocation"`
+	}
+	readJSON(t, filepath.Join(miniprogram, "app.json"), &app)
+	if len(app.Pages) == 0 {
+		t.Error("app.json names no page")
+	}
+	wanted := []string{"app.js", app.SitemapLocation}
+	for _, page := range app.Pages {
+		wanted = append(wanted, page+".js", page+".json", page+".wxml", page+".wxss")
+	}
+	for _, name := range wanted {
+		if info, err := os.Stat(filepath.Join(miniprogram, name)); err != nil || !info.Mode().IsRegular() {
+			t.Errorf("app.json needs the file %s", name)
+		}
+	}
+}
+
+func TestMiniProgram_json_parses(t *testing.T) {
+	err := filepath.WalkDir(miniprogram, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".json" {
+			readJSON(t, path, new(map[string]any))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readJSON(t *testing.T, path string, v any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		t.Errorf("%s: %v", path, err)
+	}
+}
+
+// TestClassic_fits_into_the_README checks the part of classic.js that documentation shows.
+func TestClassic_fits_into_the_README(t *testing.T) {
+	const begin, end, most = "// readme:begin\n", "// readme:end\n", 40 // lines
+	data, err := os.ReadFile(filepath.Join(miniprogram, "test", "classic.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	if strings.Count(text, begin) != 1 || strings.Count(text, end) != 1 {
+		t.Fatal("classic.js must have its markers once")
+	}
+	_, core, _ := strings.Cut(text, begin)
+	core, _, found := strings.Cut(core, end)
+	if n := strings.Count(core, "\n"); !found || n == 0 || n > most {
+		t.Errorf("the part between the markers has %d lines, want 1 to %d", n, most)
+	}
+}
