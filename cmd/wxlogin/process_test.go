@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,13 +20,24 @@ const (
 	secret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
 )
 
-// TestMain lets the test binary be the command, for tests that need a process: its signals and its exit code.
-func TestMain(m *testing.M) {
-	if os.Getenv("WXLOGIN_TEST_RUN_MAIN") != "" {
-		main()
-		return
+// binary is the command, built for these tests: its signals and exit codes are a process's.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "wxlogin")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	os.Exit(m.Run())
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "wxlogin")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
 }
 
 // environ is a configuration with databases of its own, on ports that are free.
@@ -50,8 +63,8 @@ type process struct {
 
 func start(t *testing.T, environ []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), lines: make(chan map[string]any, 1000), exit: make(chan error, 1)}
-	p.cmd.Env = append(environ, "WXLOGIN_TEST_RUN_MAIN=1", "GOCOVERDIR="+t.TempDir())
+	p := &process{t: t, cmd: exec.Command(binary, args...), lines: make(chan map[string]any, 1000), exit: make(chan error, 1)}
+	p.cmd.Env = environ
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
