@@ -19,7 +19,7 @@ var ours = map[string][]string{
 	module + "/handlers":          {module + "/session", module + "/store", module + "/wechat"},
 	module + "/internal/app":      {module + "/handlers", module + "/session", module + "/store", module + "/wechat"},
 	module + "/internal/embedded": {},
-	module + "/internal/testenv":  {module + "/internal/embedded"},
+	module + "/internal/testenv":  {module, module + "/internal/embedded", module + "/store"},
 	module + "/cmd/wxlogin":       {module, module + "/internal/app", module + "/store"},
 	module + "/cmd/wxsim":         {module + "/wechat/wechattest"},
 }

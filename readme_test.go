@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin"
 	"wxlogin/internal/app"
 	"wxlogin/internal/testenv"
 	"wxlogin/store"
@@ -188,8 +187,7 @@ func TestReadme_phone_by_curl(t *testing.T) {
 	const appID, secret = "wx000000000000demo", "demosecret0000000000000000000000"
 	sim := httptest.NewServer(wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}}))
 	defer sim.Close()
-	dsn := testenv.MySQL(t)
-	migrate(t, dsn)
+	dsn := testenv.MySQLWithSchema(t)
 	server, err := app.Start(t.Context(), app.Config{
 		AppIDs: []string{appID}, Secrets: []string{secret}, MySQLDSN: dsn, RedisURL: testenv.NewRedis(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: sim.URL,
@@ -215,23 +213,9 @@ func TestReadme_phone_by_curl(t *testing.T) {
 	}
 }
 
-// migrate gives the database of a test its tables.
-func migrate(t *testing.T, dsn string) {
-	t.Helper()
-	db, err := store.Open(dsn, store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Migrate(t.Context(), wxlogin.Schema); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Each query for admins finds whom it should among four users.
 func TestReadme_queries(t *testing.T) {
-	dsn := testenv.MySQL(t)
-	migrate(t, dsn)
+	dsn := testenv.MySQLWithSchema(t)
 	seed(t, dsn)
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {

@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -17,7 +16,6 @@ import (
 
 	_ "github.com/go-sql-driver/mysql"
 
-	"wxlogin"
 	"wxlogin/handlers"
 	"wxlogin/internal/testenv"
 	"wxlogin/session"
@@ -42,7 +40,7 @@ type world struct {
 	sim      *wechattest.Simulator
 	redis    *testenv.Redis
 	db       *sql.DB
-	logs     *safeBuffer
+	logs     *testenv.Log
 
 	mu  sync.Mutex
 	now time.Time
@@ -59,8 +57,8 @@ type setup struct {
 
 func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	t.Helper()
-	w := &world{t: t, redis: testenv.NewRedis(t), logs: &safeBuffer{}, now: time.Now()}
-	dsn := testenv.MySQL(t)
+	w := &world{t: t, redis: testenv.NewRedis(t), logs: &testenv.Log{}, now: time.Now()}
+	dsn := testenv.MySQLWithSchema(t)
 	su := setup{
 		dsn: dsn, apps: map[string]string{appID: secret},
 		exchange: func(e handlers.CodeExchanger) handlers.CodeExchanger { return e },
@@ -70,21 +68,12 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 		change(&su)
 	}
 	w.sim = wechattest.New(wechattest.Options{Apps: su.apps, Now: w.clock})
-	w.prepareDatabase(dsn)
-	w.serve(su)
-	return w
-}
-
-// prepareDatabase applies the schema and opens a connection for the test's own look at the rows.
-func (w *world) prepareDatabase(dsn string) {
-	w.t.Helper()
-	db, err := store.Open(dsn, store.Options{})
-	w.must(err)
-	w.must(db.Migrate(context.Background(), wxlogin.Schema))
-	w.must(db.Close())
+	var err error
 	w.db, err = sql.Open("mysql", dsn)
 	w.must(err)
-	w.t.Cleanup(func() { w.db.Close() })
+	t.Cleanup(func() { w.db.Close() })
+	w.serve(su)
+	return w
 }
 
 func (w *world) serve(su setup) {
@@ -321,22 +310,4 @@ func (w *world) get(path string) string {
 	b, err := io.ReadAll(res.Body)
 	w.must(err)
 	return string(b)
-}
-
-// safeBuffer is a log that is read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,12 +35,12 @@ type fixture struct {
 	wire  *wire
 	clock *clock
 	raw   *sql.DB
-	logs  *safeBuilder
+	logs  *testenv.Log
 }
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{t: t, dsn: testenv.MySQL(t), wire: &wire{}, clock: newClock(), logs: &safeBuilder{}}
+	f := &fixture{t: t, dsn: testenv.MySQL(t), wire: &wire{}, clock: newClock(), logs: &testenv.Log{}}
 	var err error
 	f.db, err = store.OpenVia(f.dsn, store.Options{
 		Now:          f.clock.now,
@@ -212,21 +211,4 @@ func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.t = c.t.Add(d)
-}
-
-type safeBuilder struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (s *safeBuilder) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuilder) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -16,8 +16,8 @@ import (
 func TestDB_Migrate(t *testing.T) {
 	t.Run("twice_keeps_data", func(t *testing.T) {
 		f := newFixture(t)
-		user, _ := f.login(appA, "oAlice", "uAlice")
-		user = f.update(appA, "oAlice", store.Profile{NickName: "Alice😀"})
+		f.login(appA, "oAlice", "uAlice")
+		user := f.update(appA, "oAlice", store.Profile{NickName: "Alice😀"})
 		if err := f.db.Migrate(t.Context(), wxlogin.Schema); err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,7 @@ func (w *walk) showRedis(ctx context.Context) error {
 		return err
 	}
 	if len(keys) == 0 {
-		return errors.New("Redis has no session")
+		return errors.New("no session in Redis")
 	}
 	slices.Sort(keys)
 	for _, key := range keys {

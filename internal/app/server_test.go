@@ -101,7 +101,7 @@ func TestStart_says_which_port_is_taken_and_leaves_nothing_open(t *testing.T) {
 func TestStart_without_databases_is_not_ready(t *testing.T) {
 	c := config(t)
 	c.MySQLDSN, c.RedisURL = "root@tcp(127.0.0.1:1)/wxlogin", "redis://127.0.0.1:1"
-	var log safeBuffer
+	var log testenv.Log
 	logger := app.NewLogger(app.LogConfig{Format: "json"}, &log)
 	app.RouteRedisLog(logger)
 	s, err := app.Start(t.Context(), c, logger)
