@@ -1,0 +1,174 @@
+// Package deploy_test holds docker-compose.yml, the Dockerfile and the server to one another.
+package deploy_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"wxlogin/internal/app"
+)
+
+// services reads docker-compose.yml by its layout: a service's name is indented by two spaces, what belongs to it by
+// more. Its lines come without comments.
+func services(t *testing.T) map[string][]string {
+	t.Helper()
+	_, text, found := strings.Cut(read(t, "../docker-compose.yml"), "\nservices:\n")
+	if !found {
+		t.Fatal("docker-compose.yml has no services")
+	}
+	text, _, _ = strings.Cut(text, "\nvolumes:\n")
+	comment, name := regexp.MustCompile(`(^|\s)#.*`), regexp.MustCompile(`^  (\w+):$`)
+	all, current := make(map[string][]string), ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(comment.ReplaceAllString(line, ""), " \n")
+		if m := name.FindStringSubmatch(line); m != nil {
+			current = m[1]
+		} else if line != "" {
+			all[current] = append(all[current], line)
+		}
+	}
+	return all
+}
+
+// section returns the lines under a key of a service, without their indentation and dash.
+func section(lines []string, key string) []string {
+	var under []string
+	inside := false
+	for _, line := range lines {
+		text := strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "      ") {
+			inside = text == key+":"
+		} else if inside {
+			under = append(under, strings.TrimPrefix(text, "- "))
+		}
+	}
+	return under
+}
+
+// environ is a service's environment as it is on a machine that sets nothing: with the defaults.
+func environ(lines []string) []string {
+	reference := regexp.MustCompile(`\$\{\w+:-([^}]*)\}`)
+	var env []string
+	for _, entry := range section(lines, "environment") {
+		name, value, _ := strings.Cut(reference.ReplaceAllString(entry, "$1"), ": ")
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestCompose_defaults_configure_the_server(t *testing.T) {
+	all := services(t)
+	config, err := app.LoadConfig(environ(all["wxlogin"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.LoadMigrateConfig(environ(all["migrate"])); err != nil {
+		t.Fatal(err)
+	}
+	if config.InternalAddr != "0.0.0.0:9090" {
+		t.Error("the internal port is published, but answers inside the container only")
+	}
+	for _, name := range []string{"WECHAT_APPID=", "WECHAT_SECRET="} {
+		same := func(entry string) bool { return strings.HasPrefix(entry, name) }
+		server, simulator := environ(all["wxlogin"]), environ(all["wxsim"])
+		if i, j := slices.IndexFunc(server, same), slices.IndexFunc(simulator, same); i < 0 || j < 0 || server[i] != simulator[j] {
+			t.Errorf("the server and the simulator differ in %s", name)
+		}
+	}
+}
+
+// A misspelt name would be ignored in silence.
+func TestCompose_names_only_variables_that_the_server_knows(t *testing.T) {
+	known := regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/app/config.go"), -1)
+	all := services(t)
+	for _, entry := range slices.Concat(environ(all["wxlogin"]), environ(all["migrate"]), environ(all["wxsim"])) {
+		name, _, _ := strings.Cut(entry, "=")
+		if !slices.ContainsFunc(known, func(m []string) bool { return m[1] == name }) {
+			t.Errorf("%s is none of the server's", name)
+		}
+	}
+}
+
+func TestCompose_publishes_on_loopback_only(t *testing.T) {
+	want := map[string][]string{
+		"wxlogin": {"127.0.0.1:8080:8080", "127.0.0.1:9090:9090"},
+		"wxsim":   {"127.0.0.1:8089:8089"},
+		"mysql":   {"127.0.0.1:3306:3306"},
+		"redis":   {"127.0.0.1:6379:6379"},
+	}
+	for name, lines := range services(t) {
+		if got := section(lines, "ports"); !slices.Equal(got, want[name]) {
+			t.Errorf("%s publishes %q, want %q", name, got, want[name])
+		}
+	}
+}
+
+func TestCompose_pins_images_and_checks_health(t *testing.T) {
+	for name, lines := range services(t) {
+		has := func(pattern string) bool {
+			return slices.ContainsFunc(lines, regexp.MustCompile(pattern).MatchString)
+		}
+		if !has(`^    build: `) && !has(`^    image: \w+:\d`) {
+			t.Errorf("%s is neither built here nor of a version", name)
+		}
+		if once := has(`^    restart: "no"$`); once == has(`\btest: \[CMD`) {
+			t.Errorf("%s: a service has a health check, what runs once has none", name)
+		}
+	}
+}
+
+// The entrypoint runs the files in the order of their names; the account's grants are made when the tables are there.
+func TestCompose_mounts_the_schema_and_the_account(t *testing.T) {
+	volumes := section(services(t)["mysql"], "volumes")
+	want := []string{
+		"mysql:/var/lib/mysql",
+		"./schema.sql:/docker-entrypoint-initdb.d/10-schema.sql:ro",
+		"./deploy/mysql/20-admin-account.sh:/docker-entrypoint-initdb.d/20-admin-account.sh:ro",
+	}
+	if !slices.Equal(volumes, want) {
+		t.Errorf("got %q", volumes)
+	}
+	info, err := os.Stat("mysql/20-admin-account.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode()&0o111 != 0 {
+		t.Error("20-admin-account.sh is executable: the entrypoint would not source it")
+	}
+}
+
+func TestDockerfile_is_small_and_unprivileged(t *testing.T) {
+	stages := regexp.MustCompile(`(?m)^FROM .*$`).FindAllString(read(t, "../Dockerfile"), -1)
+	want := []string{
+		"FROM --platform=$BUILDPLATFORM golang:1.26 AS build",
+		"FROM scratch AS base", "FROM base AS wxsim", "FROM base AS wxlogin",
+	}
+	if !slices.Equal(stages, want) {
+		t.Errorf("stages %q", stages)
+	}
+	for _, line := range []string{"USER 65532:65532", `CMD ["/wxlogin", "healthcheck"]`, "EXPOSE 8080 9090"} {
+		if !strings.Contains(read(t, "../Dockerfile"), line) {
+			t.Errorf("no %s", line)
+		}
+	}
+}
+
+// The builder's Go must be able to build this module.
+func TestDockerfile_has_the_modules_Go(t *testing.T) {
+	m := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "../go.mod"))
+	if m == nil || !strings.Contains(read(t, "../Dockerfile"), "golang:"+m[1]+" ") {
+		t.Errorf("go.mod says %q", m)
+	}
+}
