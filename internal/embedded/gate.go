@@ -21,12 +21,13 @@ type gate struct {
 	mysql.Handler // the engine's; set before the first connection
 
 	turn     chan struct{} // holds an element while somebody is inside; waiting senders are served in order
+	shut     chan struct{} // closed when nobody may enter any more
 	idle     time.Duration
 	listener *listener
 }
 
 func newGate(idle time.Duration, l *listener) *gate {
-	return &gate{turn: make(chan struct{}, 1), idle: idle, listener: l}
+	return &gate{turn: make(chan struct{}, 1), shut: make(chan struct{}), idle: idle, listener: l}
 }
 
 // visitor is what the gate knows of a connection. It belongs to the goroutine that runs the connection's commands.
@@ -52,6 +53,7 @@ func (g *gate) rememberSessions(build server.SessionBuilder) server.SessionBuild
 var (
 	errGone = mysql.NewSQLError(mysql.ERQueryInterrupted, mysql.SSUnknownSQLState,
 		"the client hung up while its statement waited")
+	errShut = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown, "the server is being stopped")
 	errIdle = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown,
 		"the transaction was idle for too long and is rolled back")
 	errBusy = mysql.NewSQLError(mysql.CRCommandsOutOfSync, mysql.SSUnknownComError,
@@ -89,10 +91,18 @@ func (g *gate) enter(ctx context.Context, v *visitor) error {
 	}
 	select {
 	case g.turn <- struct{}{}:
-		v.inside = true
-		return nil
+	case <-g.shut:
+		return errShut
 	case <-ctx.Done():
 		return errGone
+	}
+	select {
+	case <-g.shut: // in the same moment as the turn
+		<-g.turn
+		return errShut
+	default:
+		v.inside = true
+		return nil
 	}
 }
 

@@ -47,6 +47,7 @@ func (o *MySQLOptions) setDefaults() {
 type MySQL struct {
 	database string
 	listener *listener
+	gate     *gate
 	server   *server.Server
 	engine   *sqle.Engine
 	accepted chan struct{} // closed when the accept loop has ended
@@ -90,6 +91,7 @@ func (m *MySQL) build(o MySQLOptions) error {
 	m.engine = sqle.NewDefault(provider)
 
 	g := newGate(o.TransactionIdle, m.listener)
+	m.gate = g
 	config := server.Config{Protocol: "tcp", Address: o.Addr, Listener: m.listener}
 	wrap := func(h mysql.Handler) (mysql.Handler, error) {
 		g.Handler = h
@@ -117,6 +119,7 @@ func (m *MySQL) DSN() string {
 func (m *MySQL) Close() error { return m.close() }
 
 func (m *MySQL) shutdown() error {
+	close(m.gate.shut) // before a transaction is rolled back and the gate is free for whoever waits
 	err := m.server.Close()
 	m.listener.hangUp()
 	<-m.accepted
