@@ -387,7 +387,7 @@ func TestFailure14_undecryptable_data_gets_one_answer(t *testing.T) {
 }
 
 func TestFailure15_waiting_for_wechat_is_bounded(t *testing.T) {
-	w := newWorld(t, func(su *setup) { su.wechat.Timeout = 50 * time.Millisecond })
+	w := newWorld(t, func(su *setup) { su.wechat.Timeout = time.Second })
 	w.sim.Fail(wechattest.Slow(time.Hour))
 	w.wantProblem(w.form("/onLogin", "code", w.phone("alice").Login()), 503, "wechat_unavailable", "retry")
 	w.login(w.phone("bob"))

@@ -242,7 +242,7 @@ func TestGate_lost_clients(t *testing.T) {
 	})
 
 	t.Run("idles_in_a_transaction", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: 50 * time.Millisecond})
+		m := start(t, embedded.MySQLOptions{TransactionIdle: 500 * time.Millisecond})
 		other := open(t, m, nil)
 		counter(t, other)
 		idler := conn(t, open(t, m, nil))
@@ -259,7 +259,7 @@ func TestGate_lost_clients(t *testing.T) {
 	})
 
 	t.Run("idles_outside_a_transaction", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: 20 * time.Millisecond})
+		m := start(t, embedded.MySQLOptions{TransactionIdle: 500 * time.Millisecond})
 		db := open(t, m, nil)
 		counter(t, db)
 		idler := conn(t, open(t, m, nil))
@@ -306,7 +306,7 @@ func TestGate_lost_clients(t *testing.T) {
 	})
 
 	t.Run("does_not_read_its_rows", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: 50 * time.Millisecond})
+		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Second})
 		db := open(t, m, nil)
 		counter(t, db)
 		exec(t, db, "CREATE TABLE wide (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT NOT NULL)")
