@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,6 +17,11 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add(good[:len(good)-1])
 	f.Add(append(bytes.Clone(good), 0))
 	f.Add([]byte{})
+	longest, err := encodeRecord(Session{AppID: strings.Repeat("w", 255), OpenID: "o1", SessionKey: "k"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(longest)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := decodeRecord(b)
 		if err != nil {

@@ -33,10 +33,14 @@ func decodeRecord(b []byte) (Session, error) {
 	s := Session{CreatedAt: time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC()}
 	b = b[8:]
 	for _, field := range [...]*string{&s.AppID, &s.OpenID, &s.SessionKey} {
-		if len(b) == 0 || b[0] == 0 || len(b) < 1+int(b[0]) {
+		if len(b) == 0 || b[0] == 0 {
 			return Session{}, errRecord
 		}
-		*field, b = string(b[1:1+b[0]]), b[1+b[0]:]
+		end := 1 + int(b[0])
+		if len(b) < end {
+			return Session{}, errRecord
+		}
+		*field, b = string(b[1:end]), b[end:]
 	}
 	if len(b) != 0 {
 		return Session{}, errRecord
