@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -135,14 +136,21 @@ func TestWalk_that_fails_says_where(t *testing.T) {
 }
 
 func TestRun_refuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
 	for name, tt := range map[string]struct {
 		args []string
 		code int
 	}{
-		"unknown_flag": {[]string{"-x"}, 2},
-		"argument":     {[]string{"now"}, 2},
-		"not_loopback": {[]string{"-once", "-mysql", "0.0.0.0:0"}, 1},
-		"help":         {[]string{"-help"}, 0},
+		"unknown_flag":     {[]string{"-x"}, 2},
+		"argument":         {[]string{"now"}, 2},
+		"mysql_elsewhere":  {[]string{"-once", "-mysql", "0.0.0.0:0"}, 2},
+		"server_elsewhere": {[]string{"-once", "-addr", ":0"}, 2},
+		"taken_port":       {[]string{"-once", "-wxsim", taken.Addr().String()}, 1},
+		"help":             {[]string{"-help"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"wxlogin/internal/embedded"
 )
 
 func main() {
@@ -49,7 +51,21 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		fmt.Fprintf(stderr, "demo: unexpected argument %q\n", fs.Arg(0))
 		return options{}, errors.New("unexpected argument")
 	}
+	if err := o.requireLoopback(); err != nil {
+		fmt.Fprintf(stderr, "demo: %v\n", err)
+		return options{}, err
+	}
 	return o, nil
+}
+
+// requireLoopback keeps everything on this machine: the demo's MySQL has no password, and its WeChat lets anybody log in
+// as anybody.
+func (o options) requireLoopback() error {
+	var faults []error
+	for _, addr := range []string{o.public, o.internal, o.mysql, o.redis, o.wxsim} {
+		faults = append(faults, embedded.RequireLoopback(addr))
+	}
+	return errors.Join(faults...)
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

@@ -17,7 +17,7 @@ type listener struct {
 }
 
 func listen(addr string) (*listener, error) {
-	if err := requireLoopback(addr); err != nil {
+	if err := RequireLoopback(addr); err != nil {
 		return nil, err
 	}
 	l, err := net.Listen("tcp", addr)

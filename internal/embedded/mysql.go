@@ -130,8 +130,8 @@ func (m *MySQL) shutdown() error {
 	return err
 }
 
-// requireLoopback refuses an address that other machines could reach.
-func requireLoopback(addr string) error {
+// RequireLoopback refuses a host:port that other machines could reach.
+func RequireLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("embedded: address %q: %w", addr, err)
@@ -140,5 +140,5 @@ func requireLoopback(addr string) error {
 	if host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("embedded: address %q is not a loopback address, and this server has no password", addr)
+	return fmt.Errorf("embedded: address %q is not a loopback address", addr)
 }

@@ -27,7 +27,7 @@ func StartRedis(o RedisOptions) (*Redis, error) {
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
-	if err := requireLoopback(o.Addr); err != nil {
+	if err := RequireLoopback(o.Addr); err != nil {
 		return nil, err
 	}
 	server := miniredis.NewMiniRedis()
