@@ -56,7 +56,7 @@ func buildDemo(t *testing.T) string {
 	ctx, cancel := context.WithTimeout(t.Context(), buildTimeout)
 	defer cancel()
 	binary := filepath.Join(t.TempDir(), "demo")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/demo")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "./cmd/demo")
 	cmd.Dir = moduleRoot
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build ./cmd/demo: %v\n%s", err, out)
