@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"wxlogin/handlers"
 	"wxlogin/session"
 	"wxlogin/wechat"
 	"wxlogin/wechat/wechattest"
@@ -54,6 +56,19 @@ func TestFailure01_session_key_race(t *testing.T) {
 			t.Errorf("%s decryptions by the session's own key, want 2", got)
 		}
 	})
+	t.Run("data_overtakes_the_login_of_its_key", func(t *testing.T) {
+		ring := &interrupted{}
+		w := newWorld(t, func(su *setup) {
+			su.sessions = func(s handlers.Sessions) handlers.Sessions { ring.Sessions = s; return ring }
+		})
+		p := w.phone("alice")
+		older := w.login(p).Token
+		p.NewSessionKey()
+		ring.afterFirstLook = func() { w.login(p) } // the other page's code arrives while the data waits
+		if got := w.mustUpdate(older, p.GetUserProfile()).UserInfo["nickName"]; got != "alice" {
+			t.Errorf("nickName is %v", got)
+		}
+	})
 	t.Run("another_users_key_is_not_tried", func(t *testing.T) {
 		w := newWorld(t)
 		alice, bob := w.phone("alice"), w.phone("bob")
@@ -64,6 +79,19 @@ func TestFailure01_session_key_race(t *testing.T) {
 			t.Errorf("Alice is called %s", got)
 		}
 	})
+}
+
+// interrupted is a session store in which something happens right after the first look at the key ring.
+type interrupted struct {
+	handlers.Sessions
+	once           sync.Once
+	afterFirstLook func()
+}
+
+func (i *interrupted) OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
+	keys, err := i.Sessions.OtherSessionKeys(ctx, sess)
+	i.once.Do(i.afterFirstLook)
+	return keys, err
 }
 
 func TestFailure02_base64_that_travelled_badly(t *testing.T) {

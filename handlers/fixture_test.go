@@ -53,6 +53,7 @@ type setup struct {
 	dsn      string
 	apps     map[string]string
 	exchange func(handlers.CodeExchanger) handlers.CodeExchanger
+	sessions func(handlers.Sessions) handlers.Sessions
 }
 
 func newWorld(t testing.TB, changes ...func(*setup)) *world {
@@ -62,6 +63,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	su := setup{
 		dsn: dsn, apps: map[string]string{appID: secret},
 		exchange: func(e handlers.CodeExchanger) handlers.CodeExchanger { return e },
+		sessions: func(s handlers.Sessions) handlers.Sessions { return s },
 	}
 	su.session.Redis = w.redis.Client
 	for _, change := range changes {
@@ -90,8 +92,9 @@ func (w *world) serve(su setup) {
 	sessions, err := session.New(su.session)
 	w.must(err)
 	public, err := handlers.NewPublic(handlers.PublicOptions{
-		Apps: w.exchangers(su, metrics), Sessions: sessions, Users: db.Users(), Logger: logger, Metrics: metrics,
+		Apps: w.exchangers(su, metrics), Sessions: su.sessions(sessions), Users: db.Users(), Logger: logger, Metrics: metrics,
 		StorageTimeout: time.Minute, // the machine may be busy; what hangs is another test's business
+		LateLoginWait:  time.Millisecond,
 	})
 	w.must(err)
 	internal, err := handlers.NewInternal(handlers.InternalOptions{

@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"wxlogin/session"
 	"wxlogin/wechat"
@@ -45,23 +47,48 @@ func (d openData) openWith(sessionKey string, want wechat.Expect) (wechat.UserIn
 // the same user's other sessions' keys.
 func (p *public) open(ctx context.Context, sess session.Session, data openData) (wechat.UserInfo, error) {
 	want := wechat.Expect{AppID: sess.AppID, OpenID: sess.OpenID}
-	info, err := data.openWith(sess.SessionKey, want)
-	if err == nil {
+	if info, err := data.openWith(sess.SessionKey, want); err == nil {
 		p.metrics.decryption(openedByOwnKey)
 		return info, nil
 	}
+	info, err := p.openWithOthers(ctx, sess, data, want)
+	if errors.Is(err, wechat.ErrOpenData) && sleep(ctx, p.lateLoginWait) {
+		// The data may have overtaken the login that its key belongs to. Every fault waits, so that none stands out.
+		info, err = p.openWithOthers(ctx, sess, data, want)
+	}
+	switch {
+	case err == nil:
+		p.metrics.decryption(openedByOtherKey)
+	case errors.Is(err, wechat.ErrOpenData):
+		p.metrics.decryption(notOpened)
+	}
+	return info, err
+}
+
+// openWithOthers opens the data under the key of another session of the same user.
+func (p *public) openWithOthers(ctx context.Context, sess session.Session, data openData, want wechat.Expect) (wechat.UserInfo, error) {
 	others, err := p.otherSessionKeys(ctx, sess)
 	if err != nil {
 		return wechat.UserInfo{}, err
 	}
 	for _, key := range others {
 		if info, err := data.openWith(key, want); err == nil {
-			p.metrics.decryption(openedByOtherKey)
 			return info, nil
 		}
 	}
-	p.metrics.decryption(notOpened)
 	return wechat.UserInfo{}, wechat.ErrOpenData
+}
+
+// sleep waits for d and reports true; or false, where ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (p *public) otherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {

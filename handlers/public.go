@@ -14,8 +14,11 @@ import (
 	"wxlogin/wechat"
 )
 
-// DefaultStorageTimeout bounds each step that waits for MySQL or Redis.
-const DefaultStorageTimeout = time.Second
+// Defaults of PublicOptions.
+const (
+	DefaultStorageTimeout = time.Second
+	DefaultLateLoginWait  = 300 * time.Millisecond
+)
 
 // CodeExchanger exchanges the code of wx.login with WeChat for one mini-program. *wechat.Client is one.
 type CodeExchanger interface {
@@ -47,6 +50,10 @@ type PublicOptions struct {
 
 	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
 	StorageTimeout time.Duration
+
+	// LateLoginWait is how long data that no session_key of its user opens waits, once, for a login under way: another
+	// page's wx.login has replaced the key, and the data came before that page's code did. Default DefaultLateLoginWait.
+	LateLoginWait time.Duration
 }
 
 func (o *PublicOptions) validate() error {
@@ -67,6 +74,7 @@ type public struct {
 	users          Users
 	metrics        *Metrics
 	storageTimeout time.Duration
+	lateLoginWait  time.Duration
 }
 
 // NewPublic makes the handler of the public listener: POST /onLogin and POST /updateUserInfo.
@@ -77,9 +85,13 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 	if o.StorageTimeout == 0 {
 		o.StorageTimeout = DefaultStorageTimeout
 	}
+	if o.LateLoginWait == 0 {
+		o.LateLoginWait = DefaultLateLoginWait
+	}
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
-		sessions: o.Sessions, users: o.Users, metrics: o.Metrics, storageTimeout: o.StorageTimeout,
+		sessions: o.Sessions, users: o.Users, metrics: o.Metrics,
+		storageTimeout: o.StorageTimeout, lateLoginWait: o.LateLoginWait,
 	}
 	for _, app := range o.Apps {
 		p.apps[app.AppID()] = app
