@@ -17,11 +17,12 @@ var ours = map[string][]string{
 	module + "/wechat":            {},
 	module + "/wechat/wechattest": {module + "/wechat"},
 	module + "/handlers":          {module + "/session", module + "/store", module + "/wechat"},
-	module + "/internal/app":      {module + "/handlers", module + "/session", module + "/store", module + "/wechat"},
+	module + "/internal/app":      {module, module + "/handlers", module + "/session", module + "/store", module + "/wechat"},
 	module + "/internal/embedded": {},
+	module + "/internal/probe":    {},
 	module + "/internal/testenv":  {module, module + "/internal/embedded", module + "/store"},
-	module + "/cmd/wxlogin":       {module, module + "/internal/app", module + "/store"},
-	module + "/cmd/wxsim":         {module + "/wechat/wechattest"},
+	module + "/cmd/wxlogin":       {module + "/internal/app", module + "/internal/probe", module + "/store"},
+	module + "/cmd/wxsim":         {module + "/internal/probe", module + "/wechat/wechattest"},
 }
 
 // foreign lists what a package may not import of others.

@@ -184,7 +184,7 @@ func TestReadme_server_runs(t *testing.T) {
 // Playing the phone by curl as README says, but for the addresses.
 func TestReadme_phone_by_curl(t *testing.T) {
 	needs(t, "sh", "curl", "sed")
-	const appID, secret = "wx000000000000demo", "demosecret0000000000000000000000"
+	const appID, secret = wechattest.DemoAppID, wechattest.DemoSecret
 	sim := httptest.NewServer(wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}}))
 	defer sim.Close()
 	dsn := testenv.MySQLWithSchema(t)

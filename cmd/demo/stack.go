@@ -9,18 +9,10 @@ import (
 	"net/http"
 	"time"
 
-	"wxlogin"
 	"wxlogin/internal/app"
 	"wxlogin/internal/embedded"
 	"wxlogin/session"
-	"wxlogin/store"
 	"wxlogin/wechat/wechattest"
-)
-
-// The demo's own mini-program, as wxsim and docker-compose have it too. Neither opens anything at WeChat.
-const (
-	demoAppID  = "wx000000000000demo"
-	demoSecret = "demosecret0000000000000000000000"
 )
 
 const stopTimeout = 5 * time.Second
@@ -47,10 +39,12 @@ func startStack(ctx context.Context, o options, stderr io.Writer) (*stack, error
 }
 
 func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err error) {
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.logLevel}))
+	app.RouteRedisLog(logger)
 	if s.mysql, err = embedded.StartMySQL(embedded.MySQLOptions{Addr: o.mysql}); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.mysql.DSN()); err != nil {
+	if err := app.Migrate(ctx, s.mysql.DSN(), logger); err != nil {
 		return err
 	}
 	if s.redis, err = embedded.StartRedis(embedded.RedisOptions{Addr: o.redis}); err != nil {
@@ -59,8 +53,6 @@ func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err err
 	if err := s.startWeChat(o.wxsim); err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.logLevel}))
-	app.RouteRedisLog(logger)
 	s.server, err = app.Start(ctx, s.config(o), logger)
 	return err
 }
@@ -68,7 +60,7 @@ func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err err
 // config is what the environment of cmd/wxlogin would say.
 func (s *stack) config(o options) app.Config {
 	return app.Config{
-		AppIDs: []string{demoAppID}, Secrets: []string{demoSecret},
+		AppIDs: []string{wechattest.DemoAppID}, Secrets: []string{wechattest.DemoSecret},
 		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
 		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxTTL,
@@ -76,21 +68,12 @@ func (s *stack) config(o options) app.Config {
 	}
 }
 
-// migrate is what `wxlogin migrate` does.
-func migrate(ctx context.Context, dsn string) error {
-	db, err := store.Open(dsn, store.Options{})
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.Migrate(ctx, wxlogin.Schema), db.Close())
-}
-
 func (s *stack) startWeChat(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	s.wechat = wechattest.New(wechattest.Options{Apps: map[string]string{demoAppID: demoSecret}})
+	s.wechat = wechattest.New(wechattest.Options{Apps: map[string]string{wechattest.DemoAppID: wechattest.DemoSecret}})
 	s.wxsim = &http.Server{Handler: s.wechat, ReadHeaderTimeout: stopTimeout}
 	s.wxsimURL = "http://" + l.Addr().String()
 	go s.wxsim.Serve(l) // ends with http.ErrServerClosed in stop

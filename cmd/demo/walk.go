@@ -25,7 +25,7 @@ type step struct {
 }
 
 func (w *walk) run(ctx context.Context) error {
-	w.phone = w.wechat.Phone(demoAppID, wechattest.User{Name: "alice", Info: wechattest.Info{
+	w.phone = w.wechat.Phone(wechattest.DemoAppID, wechattest.User{Name: "alice", Info: wechattest.Info{
 		NickName: "Alice 🐼", Gender: 2, Language: "zh_CN", City: "Guangzhou", Province: "Guangdong", Country: "China",
 		AvatarURL: "https://thirdwx.qlogo.cn/mmopen/vi_32/alice/132",
 	}})

@@ -36,14 +36,3 @@ func TestRun(t *testing.T) {
 		})
 	}
 }
-
-func TestLocalAddr(t *testing.T) {
-	for addr, want := range map[string]string{
-		"127.0.0.1:9090": "127.0.0.1:9090", ":9090": "127.0.0.1:9090", "0.0.0.0:9090": "127.0.0.1:9090",
-		"[::]:9090": "127.0.0.1:9090", "10.0.0.7:9090": "10.0.0.7:9090", "localhost:9090": "localhost:9090",
-	} {
-		if got := localAddr(addr); got != want {
-			t.Errorf("%s is reached at %s, want %s", addr, got, want)
-		}
-	}
-}

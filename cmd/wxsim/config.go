@@ -8,12 +8,8 @@ import (
 	"io"
 	"os"
 	"time"
-)
 
-// The demo's app. They open nothing anywhere: the simulator only compares them.
-const (
-	demoAppID  = "wx000000000000demo"
-	demoSecret = "demosecret0000000000000000000000"
+	"wxlogin/wechat/wechattest"
 )
 
 var errUsage = errors.New("wrong command line")
@@ -32,8 +28,8 @@ func parse(args []string, stdout, stderr io.Writer) (config, error) {
 	flags := flag.NewFlagSet("wxsim", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:8089", "`address` to listen on; port 0 takes a free one")
-	flags.StringVar(&c.appID, "appid", "", "the mini-program's `appid` (default $WECHAT_APPID, or "+demoAppID+")")
-	flags.StringVar(&c.secret, "secret", "", "its `AppSecret` (default $WECHAT_SECRET, or "+demoSecret+")")
+	flags.StringVar(&c.appID, "appid", "", "the mini-program's `appid` (default $WECHAT_APPID, or "+wechattest.DemoAppID+")")
+	flags.StringVar(&c.secret, "secret", "", "its `AppSecret` (default $WECHAT_SECRET, or "+wechattest.DemoSecret+")")
 	flags.DurationVar(&c.latency, "latency", 0, "`time` that every exchange takes, such as 80ms")
 	flags.BoolVar(&c.healthcheck, "healthcheck", false, "only ask the simulator at -addr whether it is up")
 	err := flags.Parse(args)
@@ -51,8 +47,8 @@ func parse(args []string, stdout, stderr io.Writer) (config, error) {
 		fmt.Fprintf(stderr, "wxsim: %v\nRun \"wxsim -help\" for its flags.\n", err)
 		return config{}, errUsage
 	}
-	c.appID = cmp.Or(c.appID, os.Getenv("WECHAT_APPID"), demoAppID)
-	c.secret = cmp.Or(c.secret, os.Getenv("WECHAT_SECRET"), demoSecret)
+	c.appID = cmp.Or(c.appID, os.Getenv("WECHAT_APPID"), wechattest.DemoAppID)
+	c.secret = cmp.Or(c.secret, os.Getenv("WECHAT_SECRET"), wechattest.DemoSecret)
 	return c, nil
 }
 

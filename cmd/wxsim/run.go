@@ -8,16 +8,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
 
+	"wxlogin/internal/probe"
 	"wxlogin/wechat/wechattest"
 )
 
-const (
-	stopTimeout  = 5 * time.Second
-	probeTimeout = 3 * time.Second
-)
+const stopTimeout = 5 * time.Second
 
 // run serves the simulator until ctx ends, and then lets the exchanges under way finish.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -29,7 +26,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if c.healthcheck {
-		return healthcheck(ctx, c.addr)
+		return probe.Get(ctx, c.addr, "/sim/healthz")
 	}
 	listener, err := net.Listen("tcp", c.addr)
 	if err != nil {
@@ -61,42 +58,4 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		server.Close() // what is still under way waits for a fault of its own making
 	}
 	return nil
-}
-
-// healthcheck asks the simulator at addr whether it is up, for containers that have no curl.
-func healthcheck(ctx context.Context, addr string) error {
-	target, err := healthURL(addr)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return err
-	}
-	direct := &http.Client{Transport: &http.Transport{}} // no proxy
-	resp, err := direct.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("health check: HTTP status %d", resp.StatusCode)
-	}
-	return nil
-}
-
-// healthURL is where the simulator that listens on addr answers this machine: an address that means every interface
-// is no address to call.
-func healthURL(addr string) (string, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", err
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: "/sim/healthz"}
-	return u.String(), nil
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
 )
 
 // output is a writer that tells when something has been written.
@@ -80,7 +81,7 @@ func TestRun_plays_WeChat(t *testing.T) {
 		args          []string
 		appID, secret string
 	}{
-		"for_the_demos_app":  {nil, nil, demoAppID, demoSecret},
+		"for_the_demos_app":  {nil, nil, wechattest.DemoAppID, wechattest.DemoSecret},
 		"for_flags":          {nil, []string{"-appid", "wx1", "-secret", "s1", "-latency", "1ms"}, "wx1", "s1"},
 		"for_an_environment": {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, nil, "wx2", "s2"},
 		"for_flags_first":    {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, []string{"-appid", "wx3"}, "wx3", "s2"},
@@ -131,7 +132,7 @@ func TestRun_help(t *testing.T) {
 	if err := run(t.Context(), []string{"-help"}, &out, &errs); err != nil || errs.Len() != 0 {
 		t.Fatalf("%v, %q", err, errs.String())
 	}
-	for _, want := range []string{"-addr", "-appid", "-secret", "-latency", "-healthcheck", "127.0.0.1:8089", demoAppID, "WECHAT_SECRET"} {
+	for _, want := range []string{"-addr", "-appid", "-secret", "-latency", "-healthcheck", "127.0.0.1:8089", wechattest.DemoAppID, "WECHAT_SECRET"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not name %s", want)
 		}

@@ -2,16 +2,15 @@ package app_test
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"wxlogin"
 	"wxlogin/internal/app"
 	"wxlogin/internal/testenv"
-	"wxlogin/store"
 )
 
 func config(t *testing.T) app.Config {
@@ -20,18 +19,6 @@ func config(t *testing.T) app.Config {
 		MySQLDSN: testenv.MySQL(t), RedisURL: testenv.NewRedis(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: "http://127.0.0.1:1",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,
-	}
-}
-
-func migrate(t *testing.T, dsn string) {
-	t.Helper()
-	db, err := store.Open(dsn, store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Migrate(t.Context(), wxlogin.Schema); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -58,7 +45,9 @@ func TestStart_and_Shutdown(t *testing.T) {
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("readyz without tables: %d %s", status, body)
 	}
-	migrate(t, c.MySQLDSN)
+	if err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusOK {
 		t.Errorf("readyz: %d %s", status, body)
 	}
