@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -34,5 +33,5 @@ func (s *Store) Lookup(ctx context.Context, token string) (Session, error) {
 
 // missing tells a key that holds no record (nothing, or a value of another type) from a fault.
 func missing(err error) bool {
-	return errors.Is(err, redis.Nil) || err != nil && strings.HasPrefix(err.Error(), "WRONGTYPE")
+	return errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE")
 }

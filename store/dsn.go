@@ -22,6 +22,12 @@ var (
 	errDSNDatabase = errors.New("store: the DSN names no database: want user:password@tcp(host:port)/database")
 )
 
+// CheckDSN reports what is wrong with a DSN's form, without connecting. Its errors never hold a part of the DSN.
+func CheckDSN(dsn string) error {
+	_, err := parseDSN(dsn, slog.New(slog.DiscardHandler))
+	return err
+}
+
 // parseDSN reads a DSN and sets what the statements of this package rely on. The driver's errors quote the DSN, which
 // holds the password: they are replaced.
 func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {

@@ -29,6 +29,9 @@ func TestOpen_faults_never_echo_the_dsn(t *testing.T) {
 				db.Close()
 				t.Fatal("no error")
 			}
+			if checked := store.CheckDSN(dsn); checked == nil || checked.Error() != err.Error() {
+				t.Errorf("CheckDSN says %v, Open %v", checked, err)
+			}
 			for _, part := range []string{"hunter2", "root", "db.example", "wxlogin"} {
 				if strings.Contains(err.Error(), part) {
 					t.Errorf("the error echoes the DSN: %v", err)

@@ -43,11 +43,7 @@ func dsnFaults(dsn string) []error {
 	if dsn == "" {
 		return nil // reported as not set
 	}
-	db, err := store.Open(dsn, store.Options{})
-	if err != nil {
-		return []error{fmt.Errorf("MYSQL_DSN: %w", err)}
-	}
-	if err := db.Close(); err != nil {
+	if err := store.CheckDSN(dsn); err != nil {
 		return []error{fmt.Errorf("MYSQL_DSN: %w", err)}
 	}
 	return nil
