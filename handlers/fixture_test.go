@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,9 +40,7 @@ type world struct {
 	redis    *testenv.Redis
 	db       *sql.DB
 	logs     *testenv.Log
-
-	mu  sync.Mutex
-	now time.Time
+	clock    *testenv.Clock
 }
 
 // setup is what a test may change before the world begins.
@@ -58,7 +55,7 @@ type setup struct {
 
 func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	t.Helper()
-	w := &world{t: t, redis: testenv.NewRedis(t), logs: &testenv.Log{}, now: time.Now()}
+	w := &world{t: t, redis: testenv.NewRedis(t), logs: &testenv.Log{}, clock: testenv.NewClock()}
 	dsn := testenv.MySQLWithSchema(t)
 	su := setup{
 		dsn: dsn, apps: map[string]string{appID: secret},
@@ -69,7 +66,7 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	for _, change := range changes {
 		change(&su)
 	}
-	w.sim = wechattest.New(wechattest.Options{Apps: su.apps, Now: w.clock})
+	w.sim = wechattest.New(wechattest.Options{Apps: su.apps, Now: w.clock.Now})
 	var err error
 	w.db, err = sql.Open("mysql", dsn)
 	w.must(err)
@@ -82,10 +79,10 @@ func (w *world) serve(su setup) {
 	w.t.Helper()
 	logger := slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	metrics := handlers.NewMetrics()
-	db, err := store.Open(su.dsn, store.Options{Now: w.clock, Logger: logger})
+	db, err := store.Open(su.dsn, store.Options{Now: w.clock.Now, Logger: logger})
 	w.must(err)
 	w.t.Cleanup(func() { db.Close() })
-	su.session.Now = w.clock
+	su.session.Now = w.clock.Now
 	for id, secret := range su.apps {
 		su.session.Apps = append(su.session.Apps, session.App{AppID: id, Secret: secret})
 	}
@@ -139,18 +136,10 @@ func (w *world) must(err error) {
 	}
 }
 
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
 // pass lets time pass for everybody.
 func (w *world) pass(d time.Duration) {
 	w.t.Helper()
-	w.mu.Lock()
-	w.now = w.now.Add(d)
-	w.mu.Unlock()
+	w.clock.Advance(d)
 	w.redis.FastForward(w.t, d)
 }
 

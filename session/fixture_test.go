@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,15 +20,13 @@ const (
 type fixture struct {
 	*session.Store
 	redis *testenv.Redis
-
-	mu  sync.Mutex
-	now time.Time
+	clock *testenv.Clock
 }
 
 func newFixture(t testing.TB, change ...func(*session.Options)) *fixture {
 	t.Helper()
-	f := &fixture{redis: testenv.NewRedis(t), now: time.Now()}
-	o := session.Options{Redis: f.redis.Client, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock}
+	f := &fixture{redis: testenv.NewRedis(t), clock: testenv.NewClock()}
+	o := session.Options{Redis: f.redis.Client, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now}
 	for _, c := range change {
 		c(&o)
 	}
@@ -40,18 +37,10 @@ func newFixture(t testing.TB, change ...func(*session.Options)) *fixture {
 	return f
 }
 
-func (f *fixture) clock() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.now
-}
-
 // pass lets time pass, for the Store and for Redis.
 func (f *fixture) pass(t testing.TB, d time.Duration) {
 	t.Helper()
-	f.mu.Lock()
-	f.now = f.now.Add(d)
-	f.mu.Unlock()
+	f.clock.Advance(d)
 	f.redis.FastForward(t, d)
 }
 

@@ -24,7 +24,7 @@ func TestStore_Lookup(t *testing.T) {
 
 	t.Run("finds_what_Create_was_given", func(t *testing.T) {
 		f := newFixture(t)
-		began := f.clock()
+		began := f.clock.Now()
 		sess := f.mustFind(t, f.login(t, openID, sessionKey))
 		want := session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey, CreatedAt: began.UTC().Truncate(time.Millisecond)}
 		if sess != want {
@@ -134,7 +134,7 @@ func TestStore_Lookup_foreign_records(t *testing.T) {
 	t.Run("sealed_under_another_secret", func(t *testing.T) {
 		token := f.login(t, openID, sessionKey)
 		other, err := session.New(session.Options{
-			Redis: f.redis.Client, Apps: []session.App{{AppID: appID, Secret: strings.Repeat("f", 32)}}, Now: f.clock,
+			Redis: f.redis.Client, Apps: []session.App{{AppID: appID, Secret: strings.Repeat("f", 32)}}, Now: f.clock.Now,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -142,19 +142,25 @@ func TestGate_transactions(t *testing.T) {
 	}
 }
 
-func TestGate_failed_statement(t *testing.T) {
-	const insert = "INSERT INTO counter VALUES (2, 7), (1, 7)" // the second row is there already
+// refusedInTransaction is a connection in a transaction that has inserted row 3 and then failed to insert rows 2 and 1.
+func refusedInTransaction(t *testing.T) (*embedded.MySQL, *sql.Conn) {
+	t.Helper()
+	m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+	db := open(t, m, nil)
+	counter(t, db)
+	c := conn(t, db)
+	exec(t, c, "BEGIN", "INSERT INTO counter VALUES (3, 7)")
 	var refused *mysql.MySQLError
+	_, err := c.ExecContext(t.Context(), "INSERT INTO counter VALUES (2, 7), (1, 7)") // the second row is there already
+	if !errors.As(err, &refused) || refused.Number != 1062 {
+		t.Fatalf("got %v, want a duplicate key", err)
+	}
+	return m, c
+}
 
+func TestGate_failed_statement(t *testing.T) {
 	t.Run("in_a_transaction_then_rollback_leaves_nothing", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-		db := open(t, m, nil)
-		counter(t, db)
-		c := conn(t, db)
-		exec(t, c, "BEGIN", "INSERT INTO counter VALUES (3, 7)")
-		if _, err := c.ExecContext(t.Context(), insert); !errors.As(err, &refused) || refused.Number != 1062 {
-			t.Fatalf("got %v, want a duplicate key", err)
-		}
+		m, c := refusedInTransaction(t)
 		exec(t, c, "ROLLBACK")
 		if n := number(t, open(t, m, nil), "SELECT COUNT(*) FROM counter"); n != 1 {
 			t.Errorf("%d rows, want 1", n)
@@ -162,14 +168,7 @@ func TestGate_failed_statement(t *testing.T) {
 	})
 
 	t.Run("in_a_transaction_is_undone_alone", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-		db := open(t, m, nil)
-		counter(t, db)
-		c := conn(t, db)
-		exec(t, c, "BEGIN", "INSERT INTO counter VALUES (3, 7)")
-		if _, err := c.ExecContext(t.Context(), insert); !errors.As(err, &refused) || refused.Number != 1062 {
-			t.Fatalf("got %v, want a duplicate key", err)
-		}
+		m, c := refusedInTransaction(t)
 		exec(t, c, "COMMIT")
 		if n := number(t, open(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id IN (1, 3)"); n != 2 {
 			t.Errorf("%d of 2 rows", n)
