@@ -2,8 +2,16 @@ package session_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"wxlogin/internal/testenv"
 	"wxlogin/session"
@@ -21,20 +29,49 @@ type fixture struct {
 	*session.Store
 	redis *testenv.Redis
 	clock *testenv.Clock
+	logs  *testenv.Log
 }
 
 func newFixture(t testing.TB, change ...func(*session.Options)) *fixture {
 	t.Helper()
 	f := &fixture{redis: testenv.NewRedis(t), clock: testenv.NewClock()}
-	o := session.Options{Redis: f.redis.Client, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now}
+	return f.restart(t, change...)
+}
+
+// restart is another Store on the same Redis and clock, with a log of its own.
+func (f *fixture) restart(t testing.TB, change ...func(*session.Options)) *fixture {
+	t.Helper()
+	again := &fixture{redis: f.redis, clock: f.clock, logs: &testenv.Log{}}
+	o := session.Options{
+		Redis: f.redis.Client, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now,
+		Logger: slog.New(slog.NewJSONHandler(again.logs, nil)),
+	}
 	for _, c := range change {
 		c(&o)
 	}
 	var err error
-	if f.Store, err = session.New(o); err != nil {
+	if again.Store, err = session.New(o); err != nil {
 		t.Fatal(err)
 	}
-	return f
+	return again
+}
+
+// client is another client of the fixture's Redis, with a hook of its own.
+func (f *fixture) client(t testing.TB, hook redis.Hook) redis.UniversalClient {
+	t.Helper()
+	o, err := redis.ParseURL(f.redis.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(o)
+	client.AddHook(hook)
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// apps replaces the one app that a fixture serves.
+func apps(apps ...session.App) func(*session.Options) {
+	return func(o *session.Options) { o.Apps = apps }
 }
 
 // pass lets time pass, for the Store and for Redis.
@@ -70,5 +107,56 @@ func (f *fixture) mustMiss(t testing.TB, token string) {
 	t.Helper()
 	if sess, err := f.Lookup(context.Background(), token); err != session.ErrNotFound {
 		t.Fatalf("Lookup: %v, %v; want ErrNotFound", sess, err)
+	}
+}
+
+// recordKey is where a token's record stands.
+func recordKey(token string) string {
+	hash := sha256.Sum256([]byte(token))
+	return session.KeyPrefix + "session:" + base64.RawURLEncoding.EncodeToString(hash[:])
+}
+
+// indexKey is where a user's index stands.
+func indexKey(openID string) string { return session.KeyPrefix + "sessions:" + appID + ":" + openID }
+
+// member is how an index names a token.
+func member(token string) string {
+	return strings.TrimPrefix(recordKey(token), session.KeyPrefix+"session:")
+}
+
+// members are the tokens' names in a user's index.
+func (f *fixture) members(t testing.TB, openID string) []string {
+	t.Helper()
+	members, err := f.redis.Client.ZRange(t.Context(), indexKey(openID), 0, -1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return members
+}
+
+// kinds returns the kinds of foreign things that the Store has logged, sorted, and fails for a line that says more.
+func (f *fixture) kinds(t testing.TB) []string {
+	t.Helper()
+	kinds := []string{}
+	for line := range strings.Lines(f.logs.String()) {
+		var said map[string]string
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if len(said) != 5 || said["level"] != "WARN" || said["op"] == "" {
+			t.Errorf("logged at another level, or with more than a kind and an op: %s", line)
+		}
+		kinds = append(kinds, said["kind"])
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// mustLog fails unless these kinds and no others were logged, each once.
+func (f *fixture) mustLog(t testing.TB, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if got := f.kinds(t); !slices.Equal(got, want) {
+		t.Errorf("logged %q, want %q", got, want)
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"time"
 
 	"wxlogin"
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
 )
 
 func benchDB(b *testing.B) *store.DB {
 	b.Helper()
-	db, err := store.Open(testenv.MySQL(b), store.Options{})
+	db, err := store.Open(mysqltest.New(b), store.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

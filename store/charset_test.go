@@ -5,12 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
 )
 
 func TestDB_CheckCharset(t *testing.T) {
-	dsn := testenv.MySQL(t)
+	dsn := mysqltest.New(t)
 	with := func(param string) string {
 		if strings.Contains(dsn, "?") {
 			return dsn + "&" + param

@@ -14,6 +14,7 @@ import (
 
 	"wxlogin"
 	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
 )
 
@@ -40,7 +41,7 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{t: t, dsn: testenv.MySQL(t), wire: &wire{}, clock: newClock(), logs: &testenv.Log{}}
+	f := &fixture{t: t, dsn: mysqltest.New(t), wire: &wire{}, clock: newClock(), logs: &testenv.Log{}}
 	var err error
 	f.db, err = store.OpenVia(f.dsn, store.Options{
 		Now:          f.clock.now,

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
 )
 
@@ -77,7 +77,7 @@ func TestOpen_times_are_utc(t *testing.T) {
 }
 
 func TestOpen_defaults(t *testing.T) {
-	db, err := store.Open(testenv.MySQL(t), store.Options{})
+	db, err := store.Open(mysqltest.New(t), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

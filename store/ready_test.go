@@ -5,12 +5,12 @@ import (
 	"testing"
 
 	"wxlogin"
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
 )
 
 func TestDB_Ready(t *testing.T) {
-	db, err := store.Open(testenv.MySQL(t), store.Options{})
+	db, err := store.Open(mysqltest.New(t), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,9 @@
 package testenv_test
 
 import (
-	"database/sql"
 	"fmt"
 	"runtime"
 	"testing"
-
-	_ "github.com/go-sql-driver/mysql"
 )
 
 // inner is a test within a test: it may fail, and it ends when the outer one says so.
@@ -46,14 +43,4 @@ func (i *inner) end() {
 		i.cleanups = i.cleanups[:len(i.cleanups)-1]
 		i.run(last)
 	}
-}
-
-func open(t *testing.T, dsn string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("mysql", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
 }

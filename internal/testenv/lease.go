@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -107,7 +108,7 @@ func takeFrom(ctx context.Context, o *redis.Options, first, last int) (*lease, e
 func newLease(o *redis.Options, n int) *lease {
 	zero, own := *o, *o
 	zero.DB, own.DB = 0, n
-	return &lease{locks: redis.NewClient(&zero), data: redis.NewClient(&own), n: n, token: randomHex()}
+	return &lease{locks: redis.NewClient(&zero), data: redis.NewClient(&own), n: n, token: rand.Text()}
 }
 
 // take locks the database and empties it of what an earlier run of tests has left. errBusy: somebody has it;

@@ -42,14 +42,20 @@ func TestLease(t *testing.T) {
 		want    string // "none": refused
 		left    string // what must still be in database 1, key "theirs"
 	}{
-		"first_free":             {"/", func(*miniredis.Miniredis) {}, "/1", ""},
-		"zero_stands_for_any":    {"/0", func(*miniredis.Miniredis) {}, "/1", ""},
-		"named":                  {"/7", func(*miniredis.Miniredis) {}, "/7", ""},
-		"options_are_kept":       {"/7?max_retries=2", func(*miniredis.Miniredis) {}, "/7?max_retries=2", ""},
-		"foreign_keys_stay":      {"/", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "/2", "1"},
-		"named_with_foreign":     {"/1", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "none", "1"},
-		"locked_by_another_test": {"/", func(s *miniredis.Miniredis) { s.Set("wxlogin:test:db:1", "x"); s.DB(1).Set("theirs", "1") }, "/2", "1"},
-		"left_by_a_killed_test":  {"/1", func(s *miniredis.Miniredis) { s.Set("wxlogin:test:used:1", "x"); s.DB(1).Set("theirs", "1") }, "/1", ""},
+		"first_free":          {"/", func(*miniredis.Miniredis) {}, "/1", ""},
+		"zero_stands_for_any": {"/0", func(*miniredis.Miniredis) {}, "/1", ""},
+		"named":               {"/7", func(*miniredis.Miniredis) {}, "/7", ""},
+		"options_are_kept":    {"/7?max_retries=2", func(*miniredis.Miniredis) {}, "/7?max_retries=2", ""},
+		"foreign_keys_stay":   {"/", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "/2", "1"},
+		"named_with_foreign":  {"/1", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "none", "1"},
+		"locked_by_another_test": {"/", func(s *miniredis.Miniredis) {
+			s.Set("wxlogin:test:db:1", "x")
+			s.DB(1).Set("theirs", "1")
+		}, "/2", "1"},
+		"left_by_a_killed_test": {"/1", func(s *miniredis.Miniredis) {
+			s.Set("wxlogin:test:used:1", "x")
+			s.DB(1).Set("theirs", "1")
+		}, "/1", ""},
 		"foreign_everywhere": {"/", func(s *miniredis.Miniredis) {
 			for n := 1; n <= 15; n++ {
 				s.DB(n).Set("theirs", "1")

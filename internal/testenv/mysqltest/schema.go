@@ -1,4 +1,4 @@
-package testenv
+package mysqltest
 
 import (
 	"testing"
@@ -7,17 +7,17 @@ import (
 	"wxlogin/store"
 )
 
-// MySQLWithSchema is MySQL with the tables of schema.sql in it.
-func MySQLWithSchema(t testing.TB) (dsn string) {
+// NewWithSchema is New with the tables of schema.sql in it.
+func NewWithSchema(t testing.TB) (dsn string) {
 	t.Helper()
-	dsn = MySQL(t)
+	dsn = New(t)
 	db, err := store.Open(dsn, store.Options{})
 	if err != nil {
-		t.Fatalf("testenv: %v", err)
+		t.Fatalf("mysqltest: %v", err)
 	}
 	defer db.Close()
 	if err := db.Migrate(t.Context(), wxlogin.Schema); err != nil {
-		t.Fatalf("testenv: %v", err)
+		t.Fatalf("mysqltest: %v", err)
 	}
 	return dsn
 }

@@ -1,11 +1,12 @@
-package testenv
+package mysqltest
 
 import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
+	"errors"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,25 +21,28 @@ var engine = sync.OnceValues(func() (*embedded.MySQL, error) {
 	return embedded.StartMySQL(embedded.MySQLOptions{})
 })
 
-// MySQL makes a database for this test alone and returns its DSN, in the form that
-// github.com/go-sql-driver/mysql reads. The database is empty and is dropped at the end of the test.
+// New makes a database for this test alone and returns its DSN, in the form that github.com/go-sql-driver/mysql reads.
+// The database is empty and is dropped at the end of the test.
 //
 // It is on the embedded engine, unless the environment variable TEST_MYSQL_DSN names a MySQL or MariaDB server,
 // with a user who may create databases; what else that DSN says (TLS, time-outs) is kept, its database is not used.
 // Databases of others are not touched: the name is random, and CREATE DATABASE fails for one that exists.
 //
 // Pools on it must be closed before the test ends: by a t.Cleanup after this call, or by defer.
-func MySQL(t testing.TB) (dsn string) {
+func New(t testing.TB) (dsn string) {
 	t.Helper()
-	server := mysqlServer(t)
-	name := "wxlogin_test_" + randomHex()
+	server, err := serverOf(os.Getenv("TEST_MYSQL_DSN"))
+	if err != nil {
+		t.Fatalf("mysqltest: %v", err)
+	}
+	name := "wxlogin_test_" + strings.ToLower(rand.Text())
 
 	if err := exec(server, "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4"); err != nil {
-		t.Fatalf("testenv: create a database: %v", err)
+		t.Fatalf("mysqltest: create a database: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := exec(server, "DROP DATABASE `"+name+"`"); err != nil {
-			t.Errorf("testenv: drop the database (does a connection still have a transaction open?): %v", err)
+			t.Errorf("mysqltest: drop the database (does a connection still have a transaction open?): %v", err)
 		}
 	})
 
@@ -47,23 +51,22 @@ func MySQL(t testing.TB) (dsn string) {
 	return database.FormatDSN()
 }
 
-// mysqlServer returns the DSN of the server, which names no database.
-func mysqlServer(t testing.TB) *mysql.Config {
-	t.Helper()
-	dsn := os.Getenv("TEST_MYSQL_DSN")
+// serverOf tells how to reach the server, without a database: the one that a DSN names, or, where that is empty, the
+// embedded one.
+func serverOf(dsn string) (*mysql.Config, error) {
 	if dsn == "" {
 		e, err := engine()
 		if err != nil {
-			t.Fatalf("testenv: %v", err)
+			return nil, err
 		}
 		dsn = e.DSN()
 	}
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		t.Fatal("testenv: TEST_MYSQL_DSN cannot be read (it is not shown, as it may hold a password)")
+		return nil, errors.New("TEST_MYSQL_DSN cannot be read (it is not shown, as it may hold a password)")
 	}
 	config.DBName = ""
-	return config
+	return config, nil
 }
 
 // exec runs one statement on a connection of its own.
@@ -78,10 +81,4 @@ func exec(config *mysql.Config, statement string) error {
 	defer cancel()
 	_, err = db.ExecContext(ctx, statement)
 	return err
-}
-
-func randomHex() string {
-	b := make([]byte, 8)
-	rand.Read(b)
-	return hex.EncodeToString(b)
 }

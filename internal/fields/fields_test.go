@@ -1,0 +1,163 @@
+package fields_test
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"wxlogin/internal/fields"
+)
+
+const (
+	formType = "application/x-www-form-urlencoded"
+	jsonType = "application/json"
+)
+
+func read(contentType string, body io.Reader) (fields.Fields, error) {
+	r := httptest.NewRequest(http.MethodPost, "/", body)
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	return fields.Read(httptest.NewRecorder(), r)
+}
+
+func TestRead(t *testing.T) {
+	longest := strings.Repeat("a", fields.MaxBody-len("code="))
+	tests := map[string]struct {
+		contentType, body string
+		want              fields.Fields
+	}{
+		"form":                       {formType, "code=a+b%2B&appid=wx1", fields.Fields{"code": "a b+", "appid": "wx1"}},
+		"form_with_charset":          {formType + "; charset=UTF-8", "code=a", fields.Fields{"code": "a"}},
+		"form_without_body":          {formType, "", fields.Fields{}},
+		"form_empty_field":           {formType, "code=&iv", fields.Fields{}},
+		"form_flag":                  {formType, "everywhere=true", fields.Fields{"everywhere": "true"}},
+		"json":                       {jsonType, `{"code":"a","appid":"wx1"}`, fields.Fields{"code": "a", "appid": "wx1"}},
+		"json_null_or_empty":         {jsonType, `{"code":null,"iv":"","everywhere":null}`, fields.Fields{}},
+		"json_unknown_ones_ignored":  {jsonType, `{"x":[{"code":1}],"y":true,"code":"a"}`, fields.Fields{"code": "a"}},
+		"json_flag_as_boolean":       {jsonType, `{"everywhere":true}`, fields.Fields{"everywhere": "true"}},
+		"json_flag_as_false":         {jsonType, `{"everywhere":false}`, fields.Fields{"everywhere": "false"}},
+		"json_flag_as_string":        {jsonType, `{"everywhere":"true"}`, fields.Fields{"everywhere": "true"}},
+		"json_names_keep_their_case": {jsonType, `{"Code":"a"}`, fields.Fields{}},
+		"body_of_64_KiB":             {formType, "code=" + longest, fields.Fields{"code": longest}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := read(test.contentType, strings.NewReader(test.body))
+			if err != nil || !maps.Equal(got, test.want) {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestRead_refuses(t *testing.T) {
+	tests := map[string]struct{ contentType, body, want string }{
+		"form_bad_escape":      {formType, "code=%zz", "The body is not form-encoded."},
+		"form_field_twice":     {formType, "code=a&code=a", "A field is given twice."},
+		"json_array":           {jsonType, `["code"]`, "The body is not a JSON object."},
+		"json_without_body":    {jsonType, "", "The body is not a JSON object."},
+		"json_cut":             {jsonType, `{"code":"a"`, "The body is not a JSON object."},
+		"json_field_twice":     {jsonType, `{"code":"a","code":"a"}`, "A field is given twice."},
+		"json_unknown_twice":   {jsonType, `{"x":1,"x":1}`, "A field is given twice."},
+		"json_two_objects":     {jsonType, `{"code":"a"}{}`, "Something follows the JSON object."},
+		"json_number":          {jsonType, `{"code":1}`, "The field code is not a string."},
+		"json_boolean":         {jsonType, `{"code":true}`, "The field code is not a string."},
+		"json_flag_as_number":  {jsonType, `{"everywhere":1}`, "The field everywhere is neither a boolean nor a string."},
+		"json_flag_as_element": {jsonType, `{"everywhere":[true]}`, "The field everywhere is neither a boolean nor a string."},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := read(test.contentType, strings.NewReader(test.body))
+			if e, ok := errors.AsType[*fields.Error](err); !ok || e.Detail != test.want || e.Cause != nil || got != nil {
+				t.Errorf("got %q, %v; want the detail %q", got, err, test.want)
+			}
+		})
+	}
+
+	t.Run("body_that_ends_early_with_its_cause", func(t *testing.T) {
+		_, err := read(formType, iotest.ErrReader(io.ErrUnexpectedEOF))
+		e, ok := errors.AsType[*fields.Error](err)
+		if !ok || e.Detail != "The body ended early." || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestRead_other_media_types(t *testing.T) {
+	for _, contentType := range []string{"", "text/plain", "multipart/form-data; boundary=x", "application/json; =", "json"} {
+		if _, err := read(contentType, strings.NewReader("code=a")); err != fields.ErrMediaType {
+			t.Errorf("%q: %v, want ErrMediaType", contentType, err)
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("code=a"))
+	r.Header.Set("Content-Type", formType)
+	r.Header.Set("Content-Encoding", "gzip")
+	if _, err := fields.Read(httptest.NewRecorder(), r); err != fields.ErrMediaType {
+		t.Errorf("compressed: %v, want ErrMediaType", err)
+	}
+}
+
+func TestRead_large_body(t *testing.T) {
+	body := strings.Repeat("a", fields.MaxBody+1)
+	for name, reader := range map[string]io.Reader{
+		"length_is_told":    strings.NewReader(body),
+		"length_is_unknown": struct{ io.Reader }{strings.NewReader(body)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := read(formType, reader)
+			if e, ok := errors.AsType[*http.MaxBytesError](err); !ok || e.Limit != fields.MaxBody {
+				t.Errorf("%v, want a *http.MaxBytesError", err)
+			}
+		})
+	}
+}
+
+func TestFields_Required(t *testing.T) {
+	f := fields.Fields{"code": "a"}
+	if got, err := f.Required("code"); got != "a" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, err := f.Required("iv")
+	if e, ok := errors.AsType[*fields.Error](err); !ok || e.Detail != "The field iv is missing." {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestToken(t *testing.T) {
+	tests := map[string]struct {
+		header []string
+		field  string
+		want   string
+		differ bool
+	}{
+		"none":                  {nil, "", "", false},
+		"field":                 {nil, "abc", "abc", false},
+		"header":                {[]string{"Bearer abc"}, "", "abc", false},
+		"scheme_in_any_case":    {[]string{"bEARER  abc "}, "", "abc", false},
+		"both_the_same":         {[]string{"Bearer abc"}, "abc", "abc", false},
+		"both_and_different":    {[]string{"Bearer abc"}, "abd", "", true},
+		"another_scheme":        {[]string{"Basic abc"}, "abc", "", false},
+		"header_twice":          {[]string{"Bearer abc", "Bearer abc"}, "abc", "", false},
+		"scheme_alone":          {[]string{"Bearer"}, "", "", false},
+		"scheme_alone_and_more": {[]string{"Bearer"}, "abc", "", true},
+		"header_is_empty":       {[]string{""}, "abc", "", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := fields.Token(http.Header{"Authorization": test.header}, fields.Fields{"token": test.field})
+			if got != test.want || (err != nil) != test.differ {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+			const differ = "Authorization and the field token differ."
+			if e, ok := errors.AsType[*fields.Error](err); test.differ && (!ok || e.Detail != differ) {
+				t.Errorf("%v, want %q", err, differ)
+			}
+		})
+	}
+}

@@ -1,0 +1,21 @@
+package fields
+
+import "net/url"
+
+// parseForm reads an application/x-www-form-urlencoded body.
+func parseForm(body []byte) (Fields, error) {
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, invalid("The body is not form-encoded.")
+	}
+	f := make(Fields, len(values))
+	for name, v := range values {
+		if len(v) > 1 {
+			return nil, invalid("A field is given twice.")
+		}
+		if v[0] != "" {
+			f[name] = v[0]
+		}
+	}
+	return f, nil
+}

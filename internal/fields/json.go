@@ -1,0 +1,84 @@
+package fields
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+)
+
+// kind is what the value of a known field may be in JSON, besides null.
+type kind int
+
+const (
+	text kind = iota + 1 // a string
+	flag                 // a string, or a boolean, which is read as "true" or "false"
+)
+
+// known are the fields that the server asks for; others may be anything and are ignored.
+var known = map[string]kind{
+	"code": text, "appid": text, "token": text, "encryptedData": text, "iv": text, "rawData": text, "signature": text,
+	"everywhere": flag,
+}
+
+// parseJSON reads one JSON object.
+func parseJSON(body []byte) (Fields, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, invalid("The body is not a JSON object.")
+	}
+	f, seen := make(Fields), make(map[string]bool)
+	for dec.More() {
+		name, value, err := jsonMember(dec)
+		if err != nil {
+			return nil, err
+		}
+		if seen[name] {
+			return nil, invalid("A field is given twice.")
+		}
+		seen[name] = true
+		if value != "" {
+			f[name] = value
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, invalid("The body is not a JSON object.")
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, invalid("Something follows the JSON object.")
+	}
+	return f, nil
+}
+
+// jsonMember reads one member of a JSON object. The value of an unknown field comes back empty.
+func jsonMember(dec *json.Decoder) (name, value string, err error) {
+	t, err := dec.Token()
+	if err != nil {
+		return "", "", invalid("The body is not a JSON object.")
+	}
+	name, _ = t.(string)
+	var raw json.RawMessage
+	if err := dec.Decode(&raw); err != nil {
+		return "", "", invalid("The body is not a JSON object.")
+	}
+	value, err = jsonValue(name, raw)
+	return name, value, err
+}
+
+// jsonValue reads the value of a field as its kind allows.
+func jsonValue(name string, raw json.RawMessage) (value string, err error) {
+	allowed := known[name]
+	literal := string(raw)
+	if allowed == 0 || literal == "null" {
+		return "", nil
+	}
+	if allowed == flag && (literal == "true" || literal == "false") {
+		return literal, nil
+	}
+	if err := json.Unmarshal(raw, &value); err != nil {
+		if allowed == flag {
+			return "", invalid("The field " + name + " is neither a boolean nor a string.")
+		}
+		return "", invalid("The field " + name + " is not a string.")
+	}
+	return value, nil
+}

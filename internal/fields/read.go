@@ -1,0 +1,53 @@
+package fields
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+)
+
+// MaxBody is the largest request body in bytes.
+const MaxBody = 64 << 10
+
+// Read reads a request's body, form-encoded or JSON.
+//
+// ErrMediaType: another type of body. *http.MaxBytesError: the body is larger than MaxBody. *Error: the body ended early,
+// is malformed, has a field twice, or has a known field that is no string.
+func Read(w http.ResponseWriter, r *http.Request) (Fields, error) {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || r.Header.Get("Content-Encoding") != "" {
+		return nil, ErrMediaType
+	}
+	var parse func([]byte) (Fields, error)
+	switch mediaType {
+	case "application/x-www-form-urlencoded":
+		parse = parseForm
+	case "application/json":
+		parse = parseJSON
+	default:
+		return nil, ErrMediaType
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return parse(body)
+}
+
+// readBody reads at most MaxBody bytes; more is a *http.MaxBytesError.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > MaxBody {
+		return nil, &http.MaxBytesError{Limit: MaxBody}
+	}
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
+		if _, tooLarge := err.(*http.MaxBytesError); tooLarge {
+			return nil, err
+		}
+		return nil, &Error{Detail: "The body ended early.", Cause: err}
+	}
+	return buf.Bytes(), nil
+}

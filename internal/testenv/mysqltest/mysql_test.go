@@ -1,0 +1,79 @@
+package mysqltest_test
+
+import (
+	"database/sql"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"wxlogin/internal/testenv/mysqltest"
+)
+
+func open(t *testing.T, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func TestNew_databases_are_fresh_and_apart(t *testing.T) {
+	for _, name := range []string{"one", "two", "three"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := open(t, mysqltest.New(t))
+			for _, statement := range []string{
+				"CREATE TABLE t (name VARCHAR(10) NOT NULL)", // there is none of that name yet
+				"INSERT INTO t VALUES ('" + name + "🏮')",
+			} {
+				if _, err := db.Exec(statement); err != nil {
+					t.Fatalf("%s: %v", statement, err)
+				}
+			}
+			var got string
+			if err := db.QueryRow("SELECT name FROM t").Scan(&got); err != nil || got != name+"🏮" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestNew_database_ends_with_its_test(t *testing.T) {
+	lasting := open(t, mysqltest.New(t))
+	var name string
+	exists := func() (n int) {
+		t.Helper()
+		const query = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = ?"
+		if err := lasting.QueryRow(query, name).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	t.Run("inner", func(t *testing.T) {
+		config, err := mysql.ParseDSN(mysqltest.New(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name = config.DBName
+		if !strings.HasPrefix(name, "wxlogin_test_") {
+			t.Errorf("the name %q does not say what it is", name)
+		}
+		if exists() != 1 {
+			t.Error("there is no such database")
+		}
+	})
+	if exists() != 0 {
+		t.Error("the database is still there")
+	}
+}
+
+func TestNewWithSchema_has_the_tables(t *testing.T) {
+	var users int
+	err := open(t, mysqltest.NewWithSchema(t)).QueryRow("SELECT COUNT(*) FROM users").Scan(&users)
+	if err != nil || users != 0 {
+		t.Errorf("%d users, %v", users, err)
+	}
+}
