@@ -9,17 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// trimScript takes the oldest members out of an index that holds more than ARGV[1], and returns them. It is one script
-// because a member that leaves the index unseen would be a session that "log out everywhere" no longer finds.
-var trimScript = redis.NewScript(`
-local extra = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[1])
-if extra <= 0 then return {} end
-local oldest = redis.call('ZRANGE', KEYS[1], 0, extra - 1)
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, extra - 1)
-return oldest`)
-
 // Create begins a session and returns its token, the only copy there is. CreatedAt of the argument is ignored: the
-// Store's clock sets it. It costs one round trip to Redis, two more when the user has too many sessions.
+// Store's clock sets it. It costs one round trip to Redis (in a Cluster two), two more when the user has too many sessions.
 //
 // A session without appid, openid or session_key, or of an app that was not configured, is an error and writes nothing.
 // ErrUnavailable: Redis could not be asked; there is no usable session then.
@@ -36,51 +27,53 @@ func (s *Store) Create(ctx context.Context, sess Session) (token string, err err
 	}
 	token = newToken()
 	hash := hashToken(token)
-	if err := s.write(ctx, sess, hash, sealer.seal(record, hash), now); err != nil {
+	index := indexKey(sess.AppID, sess.OpenID)
+	excess, err := s.write(ctx, index, hash.text(), sealer.seal(record, hash), now)
+	if err != nil {
+		return "", unavailable("create", err)
+	}
+	if err := s.end(ctx, "create", index, excess); err != nil {
 		return "", err
 	}
 	return token, nil
 }
 
-// write stores a sealed record and puts it into its user's index.
-func (s *Store) write(ctx context.Context, sess Session, hash tokenHash, sealed []byte, now time.Time) error {
-	index := indexKey(sess.AppID, sess.OpenID)
-	member := hash.text()
+// write stores a sealed record, puts it into its user's index, and returns the oldest members beyond the cap.
+func (s *Store) write(ctx context.Context, index, member string, sealed []byte, now time.Time) (excess []string, err error) {
 	pipe := s.redis.Pipeline()
 	pipe.Set(ctx, recordKey(member), sealed, s.idleTTL)
+	if !s.oneNode {
+		// The nodes of a Cluster work side by side. The record stands before it is in the index, because RevokeAll in
+		// between would take the member out again, and the record that comes after it would be in no index.
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, err
+		}
+	}
+	excess, err = s.enter(ctx, pipe, index, member, now)
+	if !isWrongType(err) {
+		return excess, err
+	}
+	// Something else than an index stands there. The user must not stay locked out for it, so it goes, once.
+	s.met(ctx, "create", wrongType)
+	if err := dropUnlessIndex.Run(ctx, s.redis, []string{index}).Err(); err != nil {
+		return nil, err
+	}
+	return s.enter(ctx, pipe, index, member, now)
+}
+
+// enter puts a member into an index, takes the absolutely expired ones out, and returns the oldest beyond the cap.
+func (s *Store) enter(ctx context.Context, pipe redis.Pipeliner, index, member string, now time.Time) ([]string, error) {
 	pipe.ZAdd(ctx, index, redis.Z{Score: float64(now.UnixMicro()), Member: member})
 	pipe.ZRemRangeByScore(ctx, index, "-inf", strconv.FormatInt(now.Add(-s.maxTTL).UnixMicro(), 10))
-	count := pipe.ZCard(ctx, index)
+	excess := pipe.ZRange(ctx, index, 0, -int64(s.maxPerUser)-1)
 	pipe.PExpire(ctx, index, s.maxTTL)
 	if _, err := pipe.Exec(ctx); err != nil {
-		return unavailable("create", err)
+		return nil, err
 	}
-	if count.Val() <= int64(s.maxPerUser) {
-		return nil
-	}
-	return s.trim(ctx, index)
+	return excess.Val(), nil
 }
 
-// trim ends the oldest sessions of a user who has too many.
-func (s *Store) trim(ctx context.Context, index string) error {
-	oldest, err := trimScript.Run(ctx, s.redis, []string{index}, s.maxPerUser).StringSlice()
-	if err != nil {
-		return unavailable("trim", err)
-	}
-	return s.deleteRecords(ctx, oldest)
-}
-
-// deleteRecords deletes records one key a command: in a Cluster they live on different nodes.
-func (s *Store) deleteRecords(ctx context.Context, hashes []string) error {
-	if len(hashes) == 0 {
-		return nil
-	}
-	pipe := s.redis.Pipeline()
-	for _, h := range hashes {
-		pipe.Del(ctx, recordKey(h))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return unavailable("delete", err)
-	}
-	return nil
-}
+// dropUnlessIndex deletes what stands at an index's key and is no sorted set. It is one script because two of them at once
+// would else delete the index that one of the two callers has begun since.
+var dropUnlessIndex = redis.NewScript(
+	`if redis.call('TYPE', KEYS[1]).ok == 'zset' then return 0 end return redis.call('DEL', KEYS[1])`)

@@ -84,7 +84,8 @@ func TestStore_Create(t *testing.T) {
 
 	t.Run("unreachable_redis_is_a_fault", func(t *testing.T) {
 		f := newFixture(t, unreachable)
-		if _, err := f.Create(ctx, session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey}); !errors.Is(err, session.ErrUnavailable) {
+		_, err := f.Create(ctx, session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey})
+		if !errors.Is(err, session.ErrUnavailable) {
 			t.Errorf("Create: %v, want ErrUnavailable", err)
 		}
 	})
@@ -121,7 +122,7 @@ func TestStore_Create_cap(t *testing.T) {
 		f.login(t, openID, sessionKey)
 		f.pass(t, 2*time.Hour)
 		f.login(t, openID, sessionKey)
-		if got := f.redis.Dump(t)[session.KeyPrefix+"sessions:"+appID+":"+openID]; strings.Count(got, "=") != 2 {
+		if got := f.redis.Dump(t)[indexKey(openID)]; strings.Count(got, "=") != 2 {
 			t.Errorf("the index holds %s, want two members", got)
 		}
 	})
@@ -162,10 +163,12 @@ func TestStore_Create_race(t *testing.T) {
 func TestNew_reports_every_fault(t *testing.T) {
 	r := testenv.NewRedis(t)
 	app := session.App{AppID: appID, Secret: secret}
+	unnamed := session.App{PreviousSecret: secret}
 	tests := map[string]session.Options{
 		"no_redis":          {Apps: []session.App{app}},
 		"no_app":            {Redis: r.Client},
 		"app_without_id":    {Redis: r.Client, Apps: []session.App{{Secret: secret}}},
+		"previous_only":     {Redis: r.Client, Apps: []session.App{unnamed}},
 		"app_twice":         {Redis: r.Client, Apps: []session.App{app, app}},
 		"idle_over_max":     {Redis: r.Client, Apps: []session.App{app}, IdleTTL: 2 * time.Hour, MaxTTL: time.Hour},
 		"idle_under_second": {Redis: r.Client, Apps: []session.App{app}, IdleTTL: time.Millisecond},

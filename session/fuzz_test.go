@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -53,14 +54,19 @@ func FuzzKeyringOpen(f *testing.F) {
 	f.Add(sealed[:len(sealed)-1])
 	f.Add(sealed[:headerLength])
 	f.Add(s.seal(record, hashToken("another token")))
+	f.Add(append(bytes.Clone(sealed), make([]byte, maxSealed)...))
 	f.Add([]byte{sealVersion})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if bytes.Equal(b, sealed) {
 			return
 		}
-		if got, err := keys.open(b, hash); err == nil {
+		got, err := keys.open(b, hash)
+		if err == nil {
 			t.Errorf("%x opens as %v", b, got)
+		}
+		if kind, ok := errors.AsType[foreign](err); !ok || int(kind) >= len(foreignTexts) {
+			t.Errorf("%x does not open for %v", b, err)
 		}
 	})
 }

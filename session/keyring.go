@@ -19,21 +19,22 @@ const MaxOtherKeys = 3
 //
 // ErrUnavailable: Redis could not be asked.
 func (s *Store) OtherSessionKeys(ctx context.Context, sess Session) ([]string, error) {
-	hashes, err := s.redis.ZRevRange(ctx, indexKey(sess.AppID, sess.OpenID), 0, int64(s.maxPerUser)-1).Result()
-	if missing(err) || err == nil && len(hashes) == 0 {
+	members, err := s.redis.ZRevRange(ctx, indexKey(sess.AppID, sess.OpenID), 0, int64(s.maxPerUser)-1).Result()
+	if s.missing(ctx, opKeyRing, err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unavailable("key ring", err)
+		return nil, unavailable(opKeyRing, err)
 	}
-	others, err := s.peek(ctx, hashes)
+	others, err := s.peek(ctx, s.hashes(ctx, members))
 	if err != nil {
 		return nil, err
 	}
 	var keys []string
 	for _, other := range others {
 		if other.AppID != sess.AppID || other.OpenID != sess.OpenID {
-			continue // not written by Create: an index never lists another user's session
+			s.met(ctx, opKeyRing, anotherUsers) // not written by Create
+			continue
 		}
 		if other.SessionKey == sess.SessionKey || slices.Contains(keys, other.SessionKey) {
 			continue
@@ -45,30 +46,43 @@ func (s *Store) OtherSessionKeys(ctx context.Context, sess Session) ([]string, e
 	return keys, nil
 }
 
+// opKeyRing names OtherSessionKeys in errors and in the log.
+const opKeyRing = "key ring"
+
+// hashes reads the members of an index, and leaves out what is no hash.
+func (s *Store) hashes(ctx context.Context, members []string) []tokenHash {
+	hashes := make([]tokenHash, 0, len(members))
+	for _, member := range members {
+		hash, ok := parseHash(member)
+		if !ok {
+			s.met(ctx, opKeyRing, notAHash)
+			continue
+		}
+		hashes = append(hashes, hash)
+	}
+	return hashes
+}
+
 // peek reads the sessions behind hashes, in order, without prolonging them; ended ones are left out.
-func (s *Store) peek(ctx context.Context, hashes []string) ([]Session, error) {
+func (s *Store) peek(ctx context.Context, hashes []tokenHash) ([]Session, error) {
 	pipe := s.redis.Pipeline()
 	replies := make([]*redis.StringCmd, len(hashes))
-	for i, h := range hashes {
-		replies[i] = pipe.Get(ctx, recordKey(h))
+	for i, hash := range hashes {
+		replies[i] = pipe.Get(ctx, recordKey(hash.text()))
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !missing(err) {
-		return nil, unavailable("key ring", err)
+	if _, err := pipe.Exec(ctx); err != nil && !s.missing(ctx, opKeyRing, err) {
+		return nil, unavailable(opKeyRing, err)
 	}
 	sessions := make([]Session, 0, len(hashes))
 	for i, reply := range replies {
 		sealed, err := reply.Bytes()
-		if missing(err) {
+		if s.missing(ctx, opKeyRing, err) {
 			continue
 		}
 		if err != nil {
-			return nil, unavailable("key ring", err)
+			return nil, unavailable(opKeyRing, err)
 		}
-		hash, ok := parseHash(hashes[i])
-		if !ok {
-			continue
-		}
-		if sess, err := s.keys.open(sealed, hash); err == nil && !s.expired(sess) {
+		if sess, ok := s.open(ctx, opKeyRing, sealed, hashes[i]); ok {
 			sessions = append(sessions, sess)
 		}
 	}

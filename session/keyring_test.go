@@ -80,53 +80,9 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 
 	t.Run("unreachable_redis_is_a_fault", func(t *testing.T) {
 		f := newFixture(t, unreachable)
-		if _, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); !errors.Is(err, session.ErrUnavailable) {
+		_, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID})
+		if !errors.Is(err, session.ErrUnavailable) {
 			t.Errorf("%v, want ErrUnavailable", err)
 		}
 	})
-}
-
-func TestStore_Revoke(t *testing.T) {
-	ctx := context.Background()
-	f := newFixture(t)
-	phone, tablet := f.login(t, openID, key(1)), f.login(t, openID, key(2))
-	for range 2 { // a second time is no error
-		if err := f.Revoke(ctx, phone); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.mustMiss(t, phone)
-	f.mustFind(t, tablet)
-	if err := f.Revoke(ctx, "garbage"); err != nil {
-		t.Error(err)
-	}
-	if err := f.Revoke(ctx, tablet); err != nil {
-		t.Fatal(err)
-	}
-	if keys := f.redis.Dump(t); len(keys) != 0 {
-		t.Errorf("%d keys are left", len(keys))
-	}
-	if err := newFixture(t, unreachable).Revoke(ctx, phone); !errors.Is(err, session.ErrUnavailable) {
-		t.Errorf("%v, want ErrUnavailable", err)
-	}
-}
-
-func TestStore_RevokeAll(t *testing.T) {
-	ctx := context.Background()
-	f := newFixture(t)
-	phone, tablet, other := f.login(t, openID, key(1)), f.login(t, openID, key(2)), f.login(t, "oOTHER", key(3))
-	for range 2 {
-		if err := f.RevokeAll(ctx, appID, openID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.mustMiss(t, phone)
-	f.mustMiss(t, tablet)
-	f.mustFind(t, other)
-	if keys := f.redis.Dump(t); len(keys) != 2 {
-		t.Errorf("%d keys, want the other user's record and index", len(keys))
-	}
-	if err := newFixture(t, unreachable).RevokeAll(ctx, appID, openID); !errors.Is(err, session.ErrUnavailable) {
-		t.Errorf("%v, want ErrUnavailable", err)
-	}
 }

@@ -1,11 +1,6 @@
 package session
 
-import (
-	"context"
-	"errors"
-
-	"github.com/redis/go-redis/v9"
-)
+import "context"
 
 // Lookup finds the session that a token stands for and begins its idle expiry anew, in one command.
 //
@@ -15,23 +10,28 @@ func (s *Store) Lookup(ctx context.Context, token string) (Session, error) {
 	if !wellFormed(token) {
 		return Session{}, ErrNotFound
 	}
+	const op = "lookup"
 	hash := hashToken(token)
-	key := recordKey(hash.text())
-	sealed, err := s.redis.GetEx(ctx, key, s.idleTTL).Bytes()
-	if missing(err) {
+	sealed, err := s.redis.GetEx(ctx, recordKey(hash.text()), s.idleTTL).Bytes()
+	if s.missing(ctx, op, err) {
 		return Session{}, ErrNotFound
 	}
 	if err != nil {
-		return Session{}, unavailable("lookup", err)
+		return Session{}, unavailable(op, err)
 	}
-	sess, err := s.keys.open(sealed, hash)
-	if err != nil || s.expired(sess) {
+	sess, ok := s.open(ctx, op, sealed, hash)
+	if !ok {
 		return Session{}, ErrNotFound
 	}
 	return sess, nil
 }
 
-// missing tells a key that holds no record (nothing, or a value of another type) from a fault.
-func missing(err error) bool {
-	return errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE")
+// open opens a record; ok is false where it is none of ours or has reached its absolute expiry.
+func (s *Store) open(ctx context.Context, op string, sealed []byte, hash tokenHash) (sess Session, ok bool) {
+	sess, err := s.keys.open(sealed, hash)
+	if err != nil {
+		s.met(ctx, op, err)
+		return Session{}, false
+	}
+	return sess, !s.expired(sess)
 }

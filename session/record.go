@@ -9,6 +9,12 @@ import (
 
 var errRecord = errors.New("session: not a session record")
 
+// The length of a record: the time, and three texts of 1 to 255 bytes.
+const (
+	minRecord = 8 + 3*(1+1)
+	maxRecord = 8 + 3*(1+math.MaxUint8)
+)
+
 // encodeRecord lays a session out as eight bytes of creation time (milliseconds of Unix time, big endian) and then three
 // texts, each behind one byte of length.
 func encodeRecord(s Session) ([]byte, error) {

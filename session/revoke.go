@@ -1,56 +1,60 @@
 package session
 
-import (
-	"context"
+import "context"
 
-	"github.com/redis/go-redis/v9"
-)
-
-// Revoke ends the session of a token. A token without a session is no error: it is as the caller wants it.
-// ErrUnavailable: Redis could not be asked; the session may still be there.
+// Revoke ends the session of a token, and deletes whatever else stands in its place. A token without a session is no
+// error: it is as the caller wants it.
+//
+// ErrUnavailable: Redis could not be asked; the session may still be there, and calling it again does no harm. Where only
+// the second of its two commands failed, the session has ended and its hash stays in the index: that counts as one of the
+// user's sessions until it is the oldest, and does nothing else.
 func (s *Store) Revoke(ctx context.Context, token string) error {
 	if !wellFormed(token) {
 		return nil
 	}
+	const op = "revoke"
 	hash := hashToken(token)
-	sealed, err := s.redis.GetDel(ctx, recordKey(hash.text())).Bytes()
-	if missing(err) {
+	key := recordKey(hash.text())
+	sealed, err := s.redis.GetDel(ctx, key).Bytes()
+	if isWrongType(err) {
+		s.met(ctx, op, wrongType)
+		if err := s.redis.Del(ctx, key).Err(); err != nil {
+			return unavailable(op, err)
+		}
+		return nil
+	}
+	if s.missing(ctx, op, err) {
 		return nil
 	}
 	if err != nil {
-		return unavailable("revoke", err)
+		return unavailable(op, err)
 	}
 	sess, err := s.keys.open(sealed, hash)
 	if err != nil {
+		s.met(ctx, op, err)
 		return nil
 	}
-	if err := s.redis.ZRem(ctx, indexKey(sess.AppID, sess.OpenID), hash.text()).Err(); err != nil {
-		return unavailable("revoke", err)
+	err = s.redis.ZRem(ctx, indexKey(sess.AppID, sess.OpenID), hash.text()).Err()
+	if err != nil && !s.missing(ctx, op, err) {
+		return unavailable(op, err)
 	}
 	return nil
 }
 
-// RevokeAll ends all sessions that a user has in one app: "log out everywhere". Sessions begun while it runs stay.
+// RevokeAll ends all sessions that a user has in one app: "log out everywhere". A session that begins meanwhile either
+// stays whole or is ended whole. It finds sessions by the user's index; where something else stands in the index's place
+// it finds none, so who has a token calls Revoke for that one too.
+//
 // ErrUnavailable: Redis could not be asked; some sessions may still be there, and calling it again does no harm.
 func (s *Store) RevokeAll(ctx context.Context, appID, openID string) error {
+	const op = "revoke all"
 	index := indexKey(appID, openID)
-	hashes, err := s.redis.ZRange(ctx, index, 0, -1).Result()
-	if missing(err) || err == nil && len(hashes) == 0 {
+	members, err := s.redis.ZRange(ctx, index, 0, -1).Result()
+	if s.missing(ctx, op, err) {
 		return nil
 	}
 	if err != nil {
-		return unavailable("revoke all", err)
+		return unavailable(op, err)
 	}
-	// The records go first: were the index to go first and the rest to fail, nothing would find them again.
-	if err := s.deleteRecords(ctx, hashes); err != nil {
-		return err
-	}
-	members := make([]any, len(hashes))
-	for i, h := range hashes {
-		members[i] = h
-	}
-	if err := s.redis.ZRem(ctx, index, members...).Err(); err != nil && err != redis.Nil {
-		return unavailable("revoke all", err)
-	}
-	return nil
+	return s.end(ctx, op, index, members)
 }

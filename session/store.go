@@ -3,6 +3,8 @@ package session
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,6 +21,10 @@ const (
 type App struct {
 	AppID  string
 	Secret string // the AppSecret: records are sealed under a key derived from it
+
+	// PreviousSecret is the AppSecret that Secret has replaced: records sealed under it still open. Optional; the same as
+	// Secret is none. Once Options.MaxTTL has passed since the change it opens nothing that lives, and may go.
+	PreviousSecret string
 }
 
 // Options are the parts and limits of a Store.
@@ -34,6 +40,9 @@ type Options struct {
 	MaxPerUser int
 	// Now tells the time. Default time.Now.
 	Now func() time.Time
+	// Logger is told, at level Warn, of the first thing of each kind that stands in Redis where the Store writes and that
+	// is none of its own. Default: nobody is told.
+	Logger *slog.Logger
 }
 
 func (o *Options) setDefaults() {
@@ -48,6 +57,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 }
 
@@ -72,16 +84,19 @@ func (o *Options) validate() error {
 	return errors.Join(faults...)
 }
 
-// Store keeps sessions in Redis. It is safe for concurrent use and holds no state of its own: any number of processes
-// may share one Redis.
+// Store keeps sessions in Redis. It is safe for concurrent use and keeps no session itself: any number of processes may
+// share one Redis.
 type Store struct {
 	redis      redis.UniversalClient
-	byApp      map[string]*sealer
-	keys       keyring
+	oneNode    bool               // all keys live on one node, which keeps the order of a pipeline
+	byApp      map[string]*sealer // what new records are sealed with
+	keys       keyring            // what records open with
 	idleTTL    time.Duration
 	maxTTL     time.Duration
 	maxPerUser int
 	now        func() time.Time
+	logger     *slog.Logger
+	kindsMet   atomic.Uint32 // a bit for each kind of foreign that was logged
 }
 
 // New makes a Store. It opens no connection; every fault of the options is reported at once.
@@ -90,9 +105,10 @@ func New(o Options) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	_, oneNode := o.Redis.(*redis.Client) // one Redis, or one behind Sentinel
 	s := &Store{
-		redis: o.Redis, byApp: make(map[string]*sealer), keys: make(keyring),
-		idleTTL: o.IdleTTL, maxTTL: o.MaxTTL, maxPerUser: o.MaxPerUser, now: o.Now,
+		redis: o.Redis, oneNode: oneNode, byApp: make(map[string]*sealer), keys: make(keyring),
+		idleTTL: o.IdleTTL, maxTTL: o.MaxTTL, maxPerUser: o.MaxPerUser, now: o.Now, logger: o.Logger,
 	}
 	for _, app := range o.Apps {
 		if err := s.addApp(app); err != nil {
@@ -109,15 +125,22 @@ func (s *Store) addApp(app App) error {
 	if s.byApp[app.AppID] != nil {
 		return fmt.Errorf("session: app %s is given twice", app.AppID)
 	}
-	sealer, err := newSealer(app.AppID, app.Secret)
+	current, err := newSealer(app.AppID, app.Secret)
 	if err != nil {
 		return err
 	}
-	if other := s.keys[sealer.id]; other != nil {
-		return fmt.Errorf("session: apps %s and %s have the same key id", other.appID, app.AppID)
+	s.byApp[app.AppID] = current
+	if err := s.keys.add(current); err != nil {
+		return err
 	}
-	s.byApp[app.AppID], s.keys[sealer.id] = sealer, sealer
-	return nil
+	if app.PreviousSecret == "" || app.PreviousSecret == app.Secret {
+		return nil
+	}
+	previous, err := newSealer(app.AppID, app.PreviousSecret)
+	if err != nil {
+		return err
+	}
+	return s.keys.add(previous)
 }
 
 // IdleTTL is how long a session lives without use.

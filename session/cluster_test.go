@@ -1,0 +1,132 @@
+package session_test
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/session"
+)
+
+// cluster is a Redis Cluster of several nodes, each of which has a part of the slots.
+type cluster struct {
+	*redis.ClusterClient
+	nodes []*miniredis.Miniredis
+}
+
+func newCluster(t *testing.T, size int) *cluster {
+	t.Helper()
+	const slots = 16384
+	c := &cluster{}
+	var parts []redis.ClusterSlot
+	for n := range size {
+		node := miniredis.RunT(t)
+		c.nodes = append(c.nodes, node)
+		parts = append(parts, redis.ClusterSlot{
+			Start: n * slots / size, End: (n+1)*slots/size - 1, Nodes: []redis.ClusterNode{{Addr: node.Addr()}},
+		})
+	}
+	c.ClusterClient = redis.NewClusterClient(&redis.ClusterOptions{
+		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { return parts, nil },
+	})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// dump is what testenv.Redis.Dump gives, of all nodes.
+func (c *cluster) dump(t *testing.T) map[string]string {
+	t.Helper()
+	dump := make(map[string]string)
+	for _, node := range c.nodes {
+		for _, key := range node.Keys() {
+			dump[key] = ""
+			if !strings.HasPrefix(key, session.KeyPrefix+"sessions:") {
+				continue
+			}
+			members, err := node.SortedSet(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dump[key] = strings.Join(slices.Collect(maps.Keys(members)), "= ") + "="
+		}
+	}
+	return dump
+}
+
+func TestStore_on_a_Cluster(t *testing.T) {
+	ctx := context.Background()
+	c := newCluster(t, 3)
+	f := newFixture(t, func(o *session.Options) { o.Redis, o.MaxPerUser = c, 3 })
+	var tokens []string
+	for n := range 6 {
+		tokens = append(tokens, f.login(t, openID, key(n)))
+	}
+	for _, token := range tokens[:3] {
+		f.mustMiss(t, token)
+	}
+	keys, err := f.OtherSessionKeys(ctx, f.mustFind(t, tokens[3]))
+	if err != nil || !slices.Equal(keys, []string{key(5), key(4)}) {
+		t.Errorf("%d keys, %v; want the newer ones", len(keys), err)
+	}
+	if err := f.Revoke(ctx, tokens[3]); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, c.dump(t))
+	if err := f.RevokeAll(ctx, appID, openID); err != nil {
+		t.Fatal(err)
+	}
+	if keys := c.dump(t); len(keys) != 0 {
+		t.Errorf("%d keys are left", len(keys))
+	}
+	f.mustLog(t)
+}
+
+// between does something before a member is put into an index.
+type between struct {
+	dying
+	do func()
+}
+
+func (b between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == "zadd" }) {
+			b.do()
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// The nodes of a Cluster work side by side: a record that could come after its index entry could miss RevokeAll for ever.
+func TestStore_Create_on_a_Cluster_writes_the_record_first(t *testing.T) {
+	ctx := context.Background()
+	c := newCluster(t, 3)
+	f := newFixture(t, func(o *session.Options) { o.Redis = c })
+	records := 0
+	c.AddHook(between{do: func() {
+		records = len(c.dump(t))
+		if err := f.RevokeAll(ctx, appID, openID); err != nil {
+			t.Error(err)
+		}
+	}})
+	token := f.login(t, openID, sessionKey)
+	if records != 1 {
+		t.Errorf("%d records stand when the index is written, want 1", records)
+	}
+	f.mustFind(t, token)
+	mustBeWhole(t, c.dump(t))
+}
+
+func TestStore_RevokeAll_race_on_a_Cluster(t *testing.T) {
+	c := newCluster(t, 3)
+	f := newFixture(t, func(o *session.Options) { o.Redis = c })
+	for range 3 {
+		chaos(t, f.Store)
+		mustBeWhole(t, c.dump(t))
+	}
+	f.mustLog(t)
+}

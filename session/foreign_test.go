@@ -1,0 +1,270 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/session"
+)
+
+// spoilt is what may stand at a token's key in place of its record, and the kind that the log names.
+var spoilt = map[string]struct {
+	kind  string
+	spoil func(r redis.UniversalClient, key, sealed string) // sealed: the record of another token
+}{
+	"empty":                {"wrong length", set(func(string) string { return "" })},
+	"truncated":            {"wrong length", set(func(s string) string { return s[:20] })},
+	"header_only":          {"wrong length", set(func(s string) string { return s[:17] })},
+	"longer_than_any":      {"wrong length", set(func(s string) string { return s + strings.Repeat("x", 64<<10) })},
+	"text":                 {"unknown version", set(func(string) string { return strings.Repeat(`{"openid":"o"}`, 9) })},
+	"other_version":        {"unknown version", set(func(s string) string { return "\x02" + s[1:] })},
+	"number":               {"wrong length", set(func(string) string { return "1" })},
+	"other_key":            {"unknown key", set(func(s string) string { return s[:1] + "\x00\x00\x00\x00" + s[5:] })},
+	"another_users_record": {"altered or another token's", set(func(s string) string { return s })},
+	"altered":              {"altered or another token's", set(flipLast)},
+	"longer_by_a_byte":     {"altered or another token's", set(func(s string) string { return s + "x" })},
+	"list": {"wrong type", func(r redis.UniversalClient, key, _ string) {
+		r.RPush(context.Background(), key, "x")
+	}},
+	"hash": {"wrong type", func(r redis.UniversalClient, key, _ string) {
+		r.HSet(context.Background(), key, "x", "y")
+	}},
+}
+
+func set(value func(sealed string) string) func(redis.UniversalClient, string, string) {
+	return func(r redis.UniversalClient, key, sealed string) {
+		r.Set(context.Background(), key, value(sealed), time.Hour)
+	}
+}
+
+func flipLast(s string) string {
+	last := len(s) - 1
+	return s[:last] + string([]byte{s[last] ^ 1})
+}
+
+// Whatever stands at a token's key and is not the record sealed for it is a miss: never an error, never a panic. It is
+// logged once, and Revoke deletes it.
+func TestStore_foreign_records(t *testing.T) {
+	ctx := context.Background()
+	for name, test := range spoilt {
+		operations := map[string]func(*testing.T, *fixture, string){
+			"lookup": func(t *testing.T, f *fixture, token string) { f.mustMiss(t, token); f.mustMiss(t, token) },
+			"key_ring": func(t *testing.T, f *fixture, _ string) {
+				for range 2 {
+					keys, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID})
+					if err != nil || len(keys) != 0 {
+						t.Errorf("OtherSessionKeys: %d keys, %v", len(keys), err)
+					}
+				}
+			},
+			"revoke": func(t *testing.T, f *fixture, token string) {
+				if err := f.Revoke(ctx, token); err != nil {
+					t.Errorf("Revoke: %v", err)
+				}
+				if f.redis.Client.Exists(ctx, recordKey(token)).Val() != 0 {
+					t.Error("it is still there")
+				}
+			},
+		}
+		for op, do := range operations {
+			t.Run(name+"/"+op, func(t *testing.T) {
+				f := newFixture(t)
+				other := f.redis.Client.Get(ctx, recordKey(f.login(t, "oOTHER", key(1)))).Val()
+				token := f.login(t, openID, sessionKey)
+				f.redis.Client.Del(ctx, recordKey(token))
+				test.spoil(f.redis.Client, recordKey(token), other)
+				do(t, f, token)
+				f.mustLog(t, test.kind)
+			})
+		}
+		t.Run(name+"/revoke_all", func(t *testing.T) {
+			f := newFixture(t)
+			token := f.login(t, openID, sessionKey)
+			test.spoil(f.redis.Client, recordKey(token), f.redis.Client.Get(ctx, recordKey(token)).Val())
+			if err := f.RevokeAll(ctx, appID, openID); err != nil {
+				t.Errorf("RevokeAll: %v", err)
+			}
+			if keys := f.redis.Dump(t); len(keys) != 0 {
+				t.Errorf("%d keys are left", len(keys))
+			}
+		})
+	}
+}
+
+func TestStore_misses_are_not_logged(t *testing.T) {
+	f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxTTL = time.Hour, time.Hour })
+	ctx := context.Background()
+	revoked, ended := f.login(t, openID, key(1)), f.login(t, openID, key(2))
+	f.redis.Client.Del(ctx, recordKey(revoked))
+	f.clock.Advance(time.Hour) // the record is still there: its absolute expiry has come
+	f.mustMiss(t, revoked)
+	f.mustMiss(t, ended)
+	if _, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); err != nil {
+		t.Error(err)
+	}
+	for _, token := range []string{revoked, ended, revoked} {
+		if err := f.Revoke(ctx, token); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := f.RevokeAll(ctx, appID, openID); err != nil {
+		t.Error(err)
+	}
+	f.mustLog(t)
+}
+
+func TestStore_foreign_index(t *testing.T) {
+	ctx := context.Background()
+	types := map[string]func(r redis.UniversalClient, key string){
+		"string": func(r redis.UniversalClient, key string) { r.Set(ctx, key, "x", 0) },
+		"number": func(r redis.UniversalClient, key string) { r.Incr(ctx, key) },
+		"list":   func(r redis.UniversalClient, key string) { r.RPush(ctx, key, "x") },
+		"set":    func(r redis.UniversalClient, key string) { r.SAdd(ctx, key, "x") },
+		"hash":   func(r redis.UniversalClient, key string) { r.HSet(ctx, key, "x", "y") },
+	}
+	for name, write := range types {
+		t.Run(name+"_gives_way_to_a_login", func(t *testing.T) {
+			f := newFixture(t)
+			write(f.redis.Client, indexKey(openID))
+			token := f.login(t, openID, key(1))
+			f.mustFind(t, token)
+			f.login(t, openID, key(2))
+			if n := len(f.members(t, openID)); n != 2 {
+				t.Errorf("the index has %d members, want 2", n)
+			}
+			if ttl := f.redis.TTL(t, indexKey(openID)); ttl <= 0 {
+				t.Errorf("the index expires in %v", ttl)
+			}
+			f.mustLog(t, "wrong type")
+		})
+
+		t.Run(name+"_is_no_fault_to_others", func(t *testing.T) {
+			f := newFixture(t)
+			token := f.login(t, openID, key(1))
+			f.redis.Client.Del(ctx, indexKey(openID))
+			write(f.redis.Client, indexKey(openID))
+			if keys, err := f.OtherSessionKeys(ctx, f.mustFind(t, token)); err != nil || len(keys) != 0 {
+				t.Errorf("OtherSessionKeys: %d keys, %v", len(keys), err)
+			}
+			if err := f.RevokeAll(ctx, appID, openID); err != nil {
+				t.Errorf("RevokeAll: %v", err)
+			}
+			if err := f.Revoke(ctx, token); err != nil {
+				t.Errorf("Revoke: %v", err)
+			}
+			f.mustMiss(t, token)
+			f.mustLog(t, "wrong type")
+		})
+	}
+
+	t.Run("member_that_is_no_hash", func(t *testing.T) {
+		f := newFixture(t)
+		token := f.login(t, openID, key(1))
+		for n, text := range []string{"", "x", member(token) + "=", strings.Repeat("A", 42) + "B"} {
+			f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: float64(n), Member: text})
+		}
+		f.redis.Client.Set(ctx, session.KeyPrefix+"session:x", "theirs", 0)
+		if keys, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); err != nil || len(keys) != 1 {
+			t.Errorf("OtherSessionKeys: %d keys, %v; want the one session's", len(keys), err)
+		}
+		f.mustLog(t, "not a hash")
+		f = f.restart(t)
+		if err := f.RevokeAll(ctx, appID, openID); err != nil {
+			t.Errorf("RevokeAll: %v", err)
+		}
+		if keys := f.redis.Dump(t); len(keys) != 1 || keys[session.KeyPrefix+"session:x"] != "theirs" {
+			t.Errorf("%d keys are left, want the one that is not ours", len(keys))
+		}
+		f.mustLog(t, "not a hash")
+	})
+
+	t.Run("another_users_session", func(t *testing.T) {
+		f := newFixture(t)
+		other := f.login(t, "oOTHER", key(1))
+		f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: 1, Member: member(other)})
+		if keys, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); err != nil || len(keys) != 0 {
+			t.Errorf("OtherSessionKeys: %d keys, %v", len(keys), err)
+		}
+		f.mustFind(t, other)
+		f.mustLog(t, "another user's")
+	})
+}
+
+// during does something once, before a script runs.
+type during struct {
+	dying
+	once *sync.Once
+	do   func()
+}
+
+func (d during) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if strings.HasPrefix(cmd.Name(), "eval") {
+			d.once.Do(d.do)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (d during) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// Were what stands there deleted without a look, one login would delete the index that another has just begun.
+func TestStore_Create_race_for_a_foreign_index(t *testing.T) {
+	f := newFixture(t)
+	f.redis.Client.Set(t.Context(), indexKey(openID), "x", 0)
+	var first string
+	client := f.client(t, during{once: &sync.Once{}, do: func() { first = f.login(t, openID, key(1)) }})
+	second := f.restart(t, func(o *session.Options) { o.Redis = client }).login(t, openID, key(2))
+	for _, token := range []string{first, second} {
+		f.mustFind(t, token)
+	}
+	if n := len(f.members(t, openID)); n != 2 {
+		t.Errorf("the index has %d members, want 2", n)
+	}
+}
+
+// Many requests meet the same things at once: each kind is one line.
+func TestStore_foreign_kinds_are_logged_once(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	sealed := f.redis.Client.Get(ctx, recordKey(f.login(t, "oOTHER", key(1)))).Val()
+	var tokens []string
+	for _, test := range spoilt {
+		token := f.login(t, openID, sessionKey)
+		f.redis.Client.Del(ctx, recordKey(token))
+		test.spoil(f.redis.Client, recordKey(token), sealed)
+		tokens = append(tokens, token)
+	}
+	f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: 1, Member: "x"})
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			for _, token := range tokens {
+				f.Lookup(ctx, token)
+			}
+			f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID})
+		})
+	}
+	wg.Wait()
+	f.mustLog(t, "wrong type", "wrong length", "unknown version", "unknown key", "altered or another token's", "not a hash")
+	for _, hidden := range append(tokens, openID, sessionKey, fmt.Sprintf("%q", sealed)) {
+		if strings.Contains(f.logs.String(), hidden) {
+			t.Error("the log holds a value")
+		}
+	}
+
+	again := f.restart(t)
+	again.Lookup(ctx, tokens[0])
+	if n := len(again.kinds(t)); n != 1 {
+		t.Errorf("a new Store logs %d lines for a kind, want 1", n)
+	}
+	f.restart(t, func(o *session.Options) { o.Logger = nil }).mustMiss(t, tokens[0])
+}

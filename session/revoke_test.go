@@ -1,0 +1,259 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/session"
+)
+
+func TestStore_Revoke(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	phone, tablet := f.login(t, openID, key(1)), f.login(t, openID, key(2))
+	for range 2 { // a second time is no error
+		if err := f.Revoke(ctx, phone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.mustMiss(t, phone)
+	f.mustFind(t, tablet)
+	if err := f.Revoke(ctx, "garbage"); err != nil {
+		t.Error(err)
+	}
+	if err := f.Revoke(ctx, tablet); err != nil {
+		t.Fatal(err)
+	}
+	if keys := f.redis.Dump(t); len(keys) != 0 {
+		t.Errorf("%d keys are left", len(keys))
+	}
+	if err := newFixture(t, unreachable).Revoke(ctx, phone); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("%v, want ErrUnavailable", err)
+	}
+}
+
+func TestStore_RevokeAll(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	phone, tablet, other := f.login(t, openID, key(1)), f.login(t, openID, key(2)), f.login(t, "oOTHER", key(3))
+	for range 2 {
+		if err := f.RevokeAll(ctx, appID, openID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.mustMiss(t, phone)
+	f.mustMiss(t, tablet)
+	f.mustFind(t, other)
+	if keys := f.redis.Dump(t); len(keys) != 2 {
+		t.Errorf("%d keys, want the other user's record and index", len(keys))
+	}
+	if err := newFixture(t, unreachable).RevokeAll(ctx, appID, openID); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("%v, want ErrUnavailable", err)
+	}
+}
+
+// dying is a Redis that dies before one kind of command.
+type dying struct{ command string }
+
+func (d dying) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (d dying) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() != d.command {
+			return next(ctx, cmd)
+		}
+		cmd.SetErr(errors.New("connection refused"))
+		return cmd.Err()
+	}
+}
+
+func (d dying) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if !slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == d.command }) {
+			return next(ctx, cmds)
+		}
+		for _, cmd := range cmds {
+			cmd.SetErr(errors.New("connection refused"))
+		}
+		return cmds[0].Err()
+	}
+}
+
+// dies is another Store on the fixture's Redis, which dies for it before a command.
+func (f *fixture) dies(t *testing.T, command string, change ...func(*session.Options)) *fixture {
+	t.Helper()
+	client := f.client(t, dying{command})
+	return f.restart(t, append(change, func(o *session.Options) { o.Redis = client })...)
+}
+
+// A member that is left in the index stands for nothing, and goes with the next RevokeAll.
+func TestStore_Revoke_cut_in_two(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	token, other := f.login(t, openID, key(1)), f.login(t, openID, key(2))
+	if err := f.dies(t, "zrem").Revoke(ctx, token); !errors.Is(err, session.ErrUnavailable) {
+		t.Fatalf("%v, want ErrUnavailable", err)
+	}
+	if !slices.Contains(f.members(t, openID), member(token)) {
+		t.Fatal("the index was reached")
+	}
+	f.mustMiss(t, token)
+	if err := f.Revoke(ctx, token); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if keys, err := f.OtherSessionKeys(ctx, f.mustFind(t, other)); err != nil || len(keys) != 0 {
+		t.Errorf("%d keys, %v; want none of an ended session", len(keys), err)
+	}
+	if err := f.RevokeAll(ctx, appID, openID); err != nil {
+		t.Fatal(err)
+	}
+	if keys := f.redis.Dump(t); len(keys) != 0 {
+		t.Errorf("%d keys are left", len(keys))
+	}
+	f.mustLog(t)
+}
+
+// Whatever half was done: no record is in no index, and doing it again does the rest.
+func TestStore_RevokeAll_cut_in_two(t *testing.T) {
+	ctx := context.Background()
+	for _, command := range []string{"zrange", "del", "zrem"} {
+		t.Run(command, func(t *testing.T) {
+			f := newFixture(t)
+			f.login(t, openID, key(1))
+			f.login(t, openID, key(2))
+			if err := f.dies(t, command).RevokeAll(ctx, appID, openID); !errors.Is(err, session.ErrUnavailable) {
+				t.Fatalf("%v, want ErrUnavailable", err)
+			}
+			mustBeIndexed(t, f.redis.Dump(t))
+			if err := f.RevokeAll(ctx, appID, openID); err != nil {
+				t.Fatal(err)
+			}
+			if keys := f.redis.Dump(t); len(keys) != 0 {
+				t.Errorf("%d keys are left", len(keys))
+			}
+		})
+	}
+}
+
+// A login that fails while it takes out the oldest session leaves that one where RevokeAll finds it.
+func TestStore_Create_cut_in_two(t *testing.T) {
+	ctx := context.Background()
+	for _, command := range []string{"del", "zrem"} {
+		t.Run(command, func(t *testing.T) {
+			one := func(o *session.Options) { o.MaxPerUser = 1 }
+			f := newFixture(t, one)
+			f.login(t, openID, key(1))
+			sess := session.Session{AppID: appID, OpenID: openID, SessionKey: key(2)}
+			if _, err := f.dies(t, command, one).Create(ctx, sess); !errors.Is(err, session.ErrUnavailable) {
+				t.Fatalf("%v, want ErrUnavailable", err)
+			}
+			mustBeIndexed(t, f.redis.Dump(t))
+		})
+	}
+}
+
+// mustBeIndexed fails for a record that is in no index. dump is of Redis.
+func mustBeIndexed(t testing.TB, dump map[string]string) {
+	t.Helper()
+	var indexes strings.Builder
+	for key, value := range dump {
+		if strings.HasPrefix(key, session.KeyPrefix+"sessions:") {
+			indexes.WriteString(" " + value)
+		}
+	}
+	for key := range dump {
+		hash, record := strings.CutPrefix(key, session.KeyPrefix+"session:")
+		if record && !strings.Contains(indexes.String(), " "+hash+"=") {
+			t.Error("a record is in no index")
+		}
+	}
+}
+
+// mustBeWhole is mustBeIndexed, and fails for an index that lists what is not there.
+func mustBeWhole(t testing.TB, dump map[string]string) {
+	t.Helper()
+	mustBeIndexed(t, dump)
+	for key, index := range dump {
+		if !strings.HasPrefix(key, session.KeyPrefix+"sessions:") {
+			continue
+		}
+		for _, entry := range strings.Fields(index) {
+			hash, _, _ := strings.Cut(entry, "=")
+			if _, there := dump[session.KeyPrefix+"session:"+hash]; !there {
+				t.Error("an index lists a session that is not there")
+			}
+		}
+	}
+}
+
+// chaos begins and ends sessions of one user in all ways at once.
+func chaos(t *testing.T, store *session.Store) {
+	t.Helper()
+	ctx := context.Background()
+	tokens := make(chan string, 200)
+	var wg sync.WaitGroup
+	for n := range 8 {
+		wg.Go(func() {
+			for range cap(tokens) / 8 {
+				token, err := store.Create(ctx, session.Session{AppID: appID, OpenID: openID, SessionKey: key(n)})
+				if err != nil {
+					t.Error(err)
+				}
+				tokens <- token
+			}
+		})
+	}
+	for range 2 {
+		wg.Go(func() {
+			for range 20 {
+				if err := store.RevokeAll(ctx, appID, openID); err != nil {
+					t.Error(err)
+				}
+				if err := store.Revoke(ctx, <-tokens); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A session that begins while its user's sessions end stays whole or ends whole.
+func TestStore_RevokeAll_race(t *testing.T) {
+	f := newFixture(t)
+	for range 5 {
+		chaos(t, f.Store)
+		mustBeWhole(t, f.redis.Dump(t))
+	}
+	if err := f.RevokeAll(context.Background(), appID, openID); err != nil {
+		t.Fatal(err)
+	}
+	if keys := f.redis.Dump(t); len(keys) != 0 {
+		t.Errorf("%d keys are left after RevokeAll", len(keys))
+	}
+	f.mustLog(t)
+}
+
+func TestStore_Revoke_race(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	token, other := f.login(t, openID, key(1)), f.login(t, openID, key(2))
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			if err := f.Revoke(ctx, token); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	f.mustMiss(t, token)
+	f.mustFind(t, other)
+	mustBeWhole(t, f.redis.Dump(t))
+}
