@@ -13,13 +13,20 @@ import (
 
 // post sends a form over the benchmark's connections.
 func (w *world) post(b *testing.B, path string, form url.Values) {
+	b.Helper()
+	w.postFor(b, http.StatusOK, path, form)
+}
+
+// postFor sends a form that must be answered with a status.
+func (w *world) postFor(b *testing.B, status int, path string, form url.Values) {
+	b.Helper()
 	res, err := http.Post(w.public.URL+path, formType, strings.NewReader(form.Encode()))
 	if err != nil {
 		b.Fatal(err)
 	}
 	io.Copy(io.Discard, res.Body)
 	res.Body.Close()
-	if res.StatusCode != http.StatusOK {
+	if res.StatusCode != status {
 		b.Fatal(res.Status)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"wxlogin/internal/fields"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -38,9 +39,14 @@ func classify(err error) failure {
 	var f failure
 	var fromWeChat *wechat.Error
 	var tooLarge *http.MaxBytesError
+	var unreadable *fields.Error
 	switch {
 	case errors.As(err, &f):
 		return f
+	case errors.As(err, &unreadable):
+		return failure{code: codeInvalidRequest, detail: unreadable.Detail, cause: unreadable.Cause}
+	case errors.Is(err, fields.ErrMediaType):
+		return failure{code: codeUnsupportedMediaType}
 	case errors.As(err, &tooLarge):
 		return failure{code: codeRequestTooLarge}
 	case errors.Is(err, wechat.ErrOpenData):

@@ -374,29 +374,8 @@ func TestFailure14_undecryptable_data_gets_one_answer(t *testing.T) {
 	w := newWorld(t)
 	p, stranger := w.phone("alice"), w.phone("bob")
 	token := w.login(p).Token
-	good := p.GetUserInfo()
-	sealed := func(plain string) wechattest.OpenData {
-		data, iv := wechattest.Seal(p.SessionKey(), []byte(plain))
-		return wechattest.OpenData{EncryptedData: data, IV: iv}
-	}
-	cases := map[string]wechattest.OpenData{
-		"short_iv":        {EncryptedData: good.EncryptedData, IV: "AAAA"},
-		"no_base64":       {EncryptedData: "%%%%", IV: good.IV},
-		"half_a_block":    {EncryptedData: "AAAAAAAAAAA=", IV: good.IV},
-		"bad_padding":     {EncryptedData: good.EncryptedData[:64], IV: good.IV},
-		"other_iv":        {EncryptedData: good.EncryptedData, IV: "AAAAAAAAAAAAAAAAAAAAAA=="},
-		"no_json":         sealed("hello"),
-		"no_profile":      sealed(`{"watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
-		"phone_number":    sealed(`{"phoneNumber":"+8613","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
-		"other_app":       sealed(`{"nickName":"x","watermark":{"timestamp":1,"appid":"` + otherAppID + `"}}`),
-		"no_watermark":    sealed(`{"nickName":"x"}`),
-		"other_openid":    sealed(`{"openId":"oOTHER","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
-		"strangers_data":  stranger.GetUserInfo(),
-		"wrong_signature": {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: strings.Repeat("0", 40)},
-		"other_raw_data":  {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData + " ", Signature: good.Signature},
-	}
 	var first string
-	for name, data := range cases {
+	for name, data := range undecryptable(p, stranger) {
 		t.Run(name, func(t *testing.T) {
 			r := w.update(token, data)
 			w.wantProblem(r, 422, "undecryptable", "relogin")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	"wxlogin/handlers"
 	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -40,6 +42,7 @@ type world struct {
 	redis    *testenv.Redis
 	db       *sql.DB
 	logs     *testenv.Log
+	answers  *testenv.Log // all that do was answered, headers included
 	clock    *testenv.Clock
 }
 
@@ -51,12 +54,14 @@ type setup struct {
 	apps     map[string]string
 	exchange func(handlers.CodeExchanger) handlers.CodeExchanger
 	sessions func(handlers.Sessions) handlers.Sessions
+	limits   handlers.Limits
+	proxies  []string
 }
 
 func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	t.Helper()
-	w := &world{t: t, redis: testenv.NewRedis(t), logs: &testenv.Log{}, clock: testenv.NewClock()}
-	dsn := testenv.MySQLWithSchema(t)
+	w := &world{t: t, redis: testenv.NewRedis(t), logs: &testenv.Log{}, answers: &testenv.Log{}, clock: testenv.NewClock()}
+	dsn := mysqltest.NewWithSchema(t)
 	su := setup{
 		dsn: dsn, apps: map[string]string{appID: secret},
 		exchange: func(e handlers.CodeExchanger) handlers.CodeExchanger { return e },
@@ -89,9 +94,10 @@ func (w *world) serve(su setup) {
 	sessions, err := session.New(su.session)
 	w.must(err)
 	public, err := handlers.NewPublic(handlers.PublicOptions{
-		Apps: w.exchangers(su, metrics), Sessions: su.sessions(sessions), Users: db.Users(), Logger: logger, Metrics: metrics,
+		Apps: w.exchangers(su, metrics), Sessions: su.sessions(sessions), Revoker: sessions, Users: db.Users(), Logger: logger, Metrics: metrics,
 		StorageTimeout: time.Minute, // the machine may be busy; what hangs is another test's business
-		LateLoginWait:  time.Millisecond,
+		LateLoginWait:  time.Nanosecond,
+		Limits:         su.limits, TrustedProxies: su.proxies,
 	})
 	w.must(err)
 	internal, err := handlers.NewInternal(handlers.InternalOptions{
@@ -179,6 +185,7 @@ func (w *world) do(req *http.Request) response {
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	w.must(err)
+	fmt.Fprintln(w.answers, res.Header, string(raw))
 	r := response{status: res.StatusCode, header: res.Header, raw: string(raw)}
 	if err := json.Unmarshal(raw, &r.body); err != nil {
 		w.t.Fatalf("%d: the answer is not JSON: %v", r.status, err)

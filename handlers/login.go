@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"wxlogin/internal/fields"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -37,17 +38,29 @@ func (p *public) login(w http.ResponseWriter, r *http.Request) (loginAnswer, err
 	if err != nil {
 		return loginAnswer{}, err
 	}
-	exchanged, err := app.Code2Session(r.Context(), code)
+	if !p.admission.enter(r.Context()) {
+		return loginAnswer{}, p.refused(overload)
+	}
+	defer p.admission.leave()
+	if !p.logins.take(w, r, clientKey(r)) {
+		return loginAnswer{}, p.refused(loginRate)
+	}
+	return p.exchange(r.Context(), app, code)
+}
+
+// exchange turns a code into a session of a user who exists from then on.
+func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (loginAnswer, error) {
+	exchanged, err := app.Code2Session(ctx, code)
 	if err != nil {
 		return loginAnswer{}, err
 	}
-	user, created, err := p.findUser(r.Context(), store.Identity{
+	user, created, err := p.findUser(ctx, store.Identity{
 		AppID: app.AppID(), OpenID: exchanged.OpenID, UnionID: exchanged.UnionID,
 	})
 	if err != nil {
 		return loginAnswer{}, err
 	}
-	token, err := p.beginSession(r.Context(), session.Session{
+	token, err := p.beginSession(ctx, session.Session{
 		AppID: app.AppID(), OpenID: exchanged.OpenID, SessionKey: exchanged.SessionKey,
 	})
 	if err != nil {
@@ -61,11 +74,11 @@ func (p *public) login(w http.ResponseWriter, r *http.Request) (loginAnswer, err
 
 // loginRequest reads which app a user logs in to, and the code.
 func (p *public) loginRequest(w http.ResponseWriter, r *http.Request) (CodeExchanger, string, error) {
-	f, err := readFields(w, r)
+	f, err := fields.Read(w, r)
 	if err != nil {
 		return nil, "", err
 	}
-	code, err := f.required("code")
+	code, err := f.Required("code")
 	if err != nil {
 		return nil, "", err
 	}

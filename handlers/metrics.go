@@ -28,6 +28,7 @@ type Metrics struct {
 	decryptions    *prometheus.CounterVec
 	calls          *prometheus.CounterVec
 	callSeconds    *prometheus.HistogramVec
+	refusals       *prometheus.CounterVec
 }
 
 // latencyBuckets reach from a cached answer to WeChat's whole budget, in seconds.
@@ -42,11 +43,13 @@ func NewMetrics() *Metrics {
 		logins:         counter("logins_total", "Logins by outcome: new, returning, or the problem code.", "outcome"),
 		decryptions:    counter("decryptions_total", "Open data by outcome: own_key, other_key or failed.", "outcome"),
 		calls:          counter("wechat_calls_total", "Calls of WeChat by API and errcode (none: no errcode was had).", "api", "errcode"),
-		callSeconds:    histogram("wechat_call_duration_seconds", "Time of a call of WeChat, by API.", "api"),
+		refusals: counter("refusals_total",
+			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate or failed_update_rate.", "bound"),
+		callSeconds: histogram("wechat_call_duration_seconds", "Time of a call of WeChat, by API.", "api"),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds,
+		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds, m.refusals,
 	)
 	return m
 }
@@ -92,3 +95,36 @@ func (m *Metrics) login(created bool, err error) {
 }
 
 func (m *Metrics) decryption(outcome string) { m.decryptions.WithLabelValues(outcome).Inc() }
+
+func (m *Metrics) refusal(why refusal) { m.refusals.WithLabelValues(string(why)).Inc() }
+
+// gauge registers a figure that is read when it is asked for.
+func (m *Metrics) gauge(name, help string, labels prometheus.Labels, read func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Namespace: "wxlogin", Name: name, Help: help, ConstLabels: labels}, read))
+}
+
+// watchLogins shows how many logins are at work and how many queue.
+func (m *Metrics) watchLogins(a *admission) {
+	if a == nil {
+		return
+	}
+	m.gauge("logins_in_flight", "Logins at work.", nil, func() float64 { return float64(len(a.working)) })
+	m.gauge("logins_queued", "Logins that wait for their turn.", nil, func() float64 { return float64(len(a.queued)) })
+}
+
+// breakerStates are the states of a circuit breaker, as WatchBreaker's function names them.
+var breakerStates = []string{"closed", "half-open", "open"}
+
+// WatchBreaker shows the state of the circuit breaker towards WeChat: closed, half-open or open. It may be called once.
+func (m *Metrics) WatchBreaker(state func() string) {
+	for _, s := range breakerStates {
+		m.gauge("wechat_breaker_state", "1 for the state that the circuit breaker towards WeChat is in.",
+			prometheus.Labels{"state": s}, func() float64 {
+				if state() == s {
+					return 1
+				}
+				return 0
+			})
+	}
+}

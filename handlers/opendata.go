@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"wxlogin/internal/fields"
 	"wxlogin/session"
 	"wxlogin/wechat"
 )
@@ -15,12 +16,12 @@ type openData struct {
 	rawData, signature string // both or neither
 }
 
-func openDataOf(f fields) (openData, error) {
-	encryptedData, err := f.required("encryptedData")
+func openDataOf(f fields.Fields) (openData, error) {
+	encryptedData, err := f.Required("encryptedData")
 	if err != nil {
 		return openData{}, err
 	}
-	iv, err := f.required("iv")
+	iv, err := f.Required("iv")
 	if err != nil {
 		return openData{}, err
 	}

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/go-chi/httprate"
 
 	"wxlogin/session"
 	"wxlogin/store"
@@ -18,6 +21,7 @@ import (
 const (
 	DefaultStorageTimeout = time.Second
 	DefaultLateLoginWait  = 300 * time.Millisecond
+	DefaultLoginWait      = 250 * time.Millisecond
 )
 
 // CodeExchanger exchanges the code of wx.login with WeChat for one mini-program. *wechat.Client is one.
@@ -34,6 +38,12 @@ type Sessions interface {
 	IdleTTL() time.Duration
 }
 
+// Revoker ends sessions. *session.Store is one.
+type Revoker interface {
+	Revoke(ctx context.Context, token string) error
+	RevokeAll(ctx context.Context, appID, openID string) error
+}
+
 // Users keeps people and their profiles. *store.Users is one.
 type Users interface {
 	Login(ctx context.Context, id store.Identity) (user store.User, created bool, err error)
@@ -44,6 +54,7 @@ type Users interface {
 type PublicOptions struct {
 	Apps     []CodeExchanger // required; the first serves requests that name no appid
 	Sessions Sessions        // required
+	Revoker  Revoker         // required
 	Users    Users           // required
 	Logger   *slog.Logger    // required
 	Metrics  *Metrics        // required
@@ -54,14 +65,41 @@ type PublicOptions struct {
 	// LateLoginWait is how long data that no session_key of its user opens waits, once, for a login under way: another
 	// page's wx.login has replaced the key, and the data came before that page's code did. Default DefaultLateLoginWait.
 	LateLoginWait time.Duration
+
+	Limits Limits
+
+	// TrustedProxies are the networks (CIDR) of the proxies in front: their X-Forwarded-For tells a client's address.
+	// NewPublic panics for one that cannot be read. None: a client's address is that of its connection, and
+	// X-Forwarded-For is ignored.
+	TrustedProxies []string
+}
+
+// Limits bound what the public listener takes on. 0 is no limit.
+type Limits struct {
+	LoginsInFlight int           // logins at work at the same time; as many may queue
+	LoginWait      time.Duration // how long a login may queue. Default DefaultLoginWait
+
+	Logins        int // POST /onLogin, a minute and client address
+	Updates       int // POST /updateUserInfo, a minute and session
+	FailedUpdates int // data that cannot be decrypted, a minute and user
+
+	// Counter counts for the limits a minute; instances that share one count together. What it fails to count is let
+	// through. Default: a counter in this process.
+	Counter httprate.LimitCounter
+}
+
+func (o *PublicOptions) setDefaults() {
+	o.StorageTimeout = cmp.Or(o.StorageTimeout, DefaultStorageTimeout)
+	o.LateLoginWait = cmp.Or(o.LateLoginWait, DefaultLateLoginWait)
+	o.Limits.LoginWait = cmp.Or(o.Limits.LoginWait, DefaultLoginWait)
 }
 
 func (o *PublicOptions) validate() error {
 	if len(o.Apps) == 0 {
 		return errors.New("handlers: no app")
 	}
-	if o.Sessions == nil || o.Users == nil || o.Logger == nil || o.Metrics == nil {
-		return errors.New("handlers: Sessions, Users, Logger and Metrics are required")
+	if o.Sessions == nil || o.Revoker == nil || o.Users == nil || o.Logger == nil || o.Metrics == nil {
+		return errors.New("handlers: Sessions, Revoker, Users, Logger and Metrics are required")
 	}
 	return nil
 }
@@ -71,35 +109,51 @@ type public struct {
 	apps           map[string]CodeExchanger
 	defaultApp     string
 	sessions       Sessions
+	revoker        Revoker
 	users          Users
 	metrics        *Metrics
 	storageTimeout time.Duration
 	lateLoginWait  time.Duration
+
+	admission     *admission
+	logins        *limiter // by client address
+	updates       *limiter // by session
+	failedUpdates *limiter // by user
 }
 
-// NewPublic makes the handler of the public listener: POST /onLogin and POST /updateUserInfo.
+// NewPublic makes the handler of the public listener: POST /onLogin, POST /updateUserInfo and POST /logout.
 func NewPublic(o PublicOptions) (http.Handler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	if o.StorageTimeout == 0 {
-		o.StorageTimeout = DefaultStorageTimeout
-	}
-	if o.LateLoginWait == 0 {
-		o.LateLoginWait = DefaultLateLoginWait
-	}
+	o.setDefaults()
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
-		sessions: o.Sessions, users: o.Users, metrics: o.Metrics,
+		sessions: o.Sessions, revoker: o.Revoker, users: o.Users, metrics: o.Metrics,
 		storageTimeout: o.StorageTimeout, lateLoginWait: o.LateLoginWait,
+		admission:     newAdmission(o.Limits.LoginsInFlight, o.Limits.LoginWait),
+		logins:        newLimiter("logins", o.Limits.Logins, o.Limits.Counter),
+		updates:       newLimiter("updates", o.Limits.Updates, o.Limits.Counter),
+		failedUpdates: newLimiter("failed updates", o.Limits.FailedUpdates, o.Limits.Counter),
 	}
 	for _, app := range o.Apps {
 		p.apps[app.AppID()] = app
 	}
+	o.Metrics.watchLogins(p.admission)
 	r := newRouter(o.Logger, slog.LevelInfo, o.Metrics)
+	r.Use(clientAddress(o.TrustedProxies))
 	r.Post("/onLogin", handle(p.onLogin))
 	r.Post("/updateUserInfo", handle(p.updateUserInfo))
+	r.Post("/logout", handle(p.logout))
 	return r, nil
+}
+
+// clientAddress finds out who asks, for limits by address.
+func clientAddress(trustedProxies []string) func(http.Handler) http.Handler {
+	if len(trustedProxies) == 0 {
+		return middleware.ClientIPFromRemoteAddr
+	}
+	return middleware.ClientIPFromXFF(trustedProxies...)
 }
 
 // storage bounds a step that waits for MySQL or Redis.

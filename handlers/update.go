@@ -2,9 +2,11 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
+	"wxlogin/internal/fields"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -20,33 +22,55 @@ type updateAnswer struct {
 
 // updateUserInfo is phase two: token and open data in, profile filled in and out.
 func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
-	f, err := readFields(w, r)
+	f, err := fields.Read(w, r)
 	if err != nil {
 		return err
 	}
-	token, err := requestToken(r, f)
+	token, err := fields.Token(r.Header, f)
 	if err != nil {
 		return err
 	}
-	sess, err := p.findSession(r.Context(), token)
+	// Redis is asked up to three times and MySQL once; in all they get no more time than this.
+	ctx, cancel := context.WithTimeout(r.Context(), 3*p.storageTimeout)
+	defer cancel()
+	sess, err := p.findSession(ctx, token)
 	if err != nil {
 		return err
+	}
+	if !p.updates.take(w, r, sessionKey(token)) {
+		return p.refused(updateRate)
 	}
 	data, err := openDataOf(f)
 	if err != nil {
 		return err
 	}
-	info, err := p.open(r.Context(), sess, data)
+	info, err := p.openWithinLimit(ctx, w, r, sess, data)
 	if err != nil {
 		return err
 	}
-	user, err := p.saveProfile(r.Context(), sess, info)
+	user, err := p.saveProfile(ctx, sess, info)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, updateAnswer{
 		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), Anonymous: info.Anonymous(), UserInfo: userInfoOf(user),
 	})
+}
+
+// openWithinLimit opens the data of a user who has not sent too much that cannot be opened. Failures are counted for the
+// user, not for the session: an attacker begins sessions of his own at will, but WeChat gives him one openid.
+func (p *public) openWithinLimit(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, sess session.Session, data openData,
+) (wechat.UserInfo, error) {
+	if p.failedUpdates.spent(userKey(sess)) {
+		return wechat.UserInfo{}, p.refused(failedUpdateRate)
+	}
+	info, err := p.open(ctx, sess, data)
+	if errors.Is(err, wechat.ErrOpenData) && !p.failedUpdates.take(w, r, userKey(sess)) {
+		// Others failed in the meantime: this one learns no more than those that come after it.
+		return wechat.UserInfo{}, p.refused(failedUpdateRate)
+	}
+	return info, err
 }
 
 func (p *public) findSession(ctx context.Context, token string) (session.Session, error) {

@@ -58,6 +58,13 @@ type hanging struct {
 	handlers.Users
 }
 
+func (hanging) Revoke(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return fmt.Errorf("%w: %w", session.ErrUnavailable, ctx.Err())
+}
+
+func (h hanging) RevokeAll(ctx context.Context, _, _ string) error { return h.Revoke(ctx, "") }
+
 func (hanging) Login(ctx context.Context, _ store.Identity) (store.User, bool, error) {
 	<-ctx.Done()
 	return store.User{}, false, fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
@@ -79,13 +86,13 @@ func (willing) Code2Session(context.Context, string) (wechat.Session, error) {
 
 func TestStorageTimeout_ends_a_step_that_hangs(t *testing.T) {
 	h, err := handlers.NewPublic(handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
+		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Revoker: hanging{}, Users: hanging{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), StorageTimeout: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, form := range map[string]string{"/onLogin": "code=c", "/updateUserInfo": "token=t"} {
+	for path, form := range map[string]string{"/onLogin": "code=c", "/updateUserInfo": "token=t", "/logout": "token=t"} {
 		rec := httptest.NewRecorder()
 		req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form))
 		req.Header.Set("Content-Type", formType)
@@ -100,12 +107,13 @@ func TestStorageTimeout_ends_a_step_that_hangs(t *testing.T) {
 
 func TestNewPublic_needs_its_parts(t *testing.T) {
 	whole := handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
+		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Revoker: hanging{}, Users: hanging{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(),
 	}
 	for name, remove := range map[string]func(*handlers.PublicOptions){
 		"apps":     func(o *handlers.PublicOptions) { o.Apps = nil },
 		"sessions": func(o *handlers.PublicOptions) { o.Sessions = nil },
+		"revoker":  func(o *handlers.PublicOptions) { o.Revoker = nil },
 		"users":    func(o *handlers.PublicOptions) { o.Users = nil },
 		"logger":   func(o *handlers.PublicOptions) { o.Logger = nil },
 		"metrics":  func(o *handlers.PublicOptions) { o.Metrics = nil },

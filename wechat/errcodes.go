@@ -1,14 +1,14 @@
 package wechat
 
-// errCodeBusy is WeChat's answer when it did nothing because it is busy: "try again".
-const errCodeBusy = -1
+// ErrCodeBusy is WeChat's answer when it did nothing because it is busy: "try again". Its Kind is KindUnavailable.
+const ErrCodeBusy = -1
 
 // errCodes are the errcodes that are known, from WeChat's documentation of auth.code2Session and its community.
 var errCodes = map[int]struct {
 	kind Kind
 	text string
 }{
-	errCodeBusy: {KindUnavailable, "WeChat is busy"},
+	ErrCodeBusy: {KindUnavailable, "WeChat is busy"},
 	40002:       {KindMisconfigured, "invalid grant_type"},
 	40013:       {KindMisconfigured, "invalid appid"},
 	40029:       {KindInvalidCode, "invalid code"},

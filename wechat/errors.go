@@ -115,7 +115,7 @@ func answered(api string, httpStatus, errCode int, errMsg string) *Error {
 	kind, _ := classify(errCode)
 	return &Error{
 		Kind: kind, API: api, ErrCode: errCode, RID: requestID(errMsg), Status: httpStatus,
-		repeatable: errCode == errCodeBusy,
+		repeatable: errCode == ErrCodeBusy,
 	}
 }
 

@@ -1,0 +1,68 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"wxlogin/internal/fields"
+)
+
+// Whatever package fields refuses has a code of the contract, its own words and its cause for the log.
+func TestClassify_requests_that_cannot_be_read(t *testing.T) {
+	early, tooLarge := iotest.ErrReader(io.ErrUnexpectedEOF), strings.NewReader(strings.Repeat(" ", fields.MaxBody+1))
+	tests := map[string]struct {
+		contentType string
+		body        io.Reader
+		code        code
+		detail      string
+		cause       error
+	}{
+		"malformed":     {"application/json", strings.NewReader("[]"), codeInvalidRequest, "The body is not a JSON object.", nil},
+		"ended_early":   {"application/json", early, codeInvalidRequest, "The body ended early.", io.ErrUnexpectedEOF},
+		"other_type":    {"text/plain", strings.NewReader("code=a"), codeUnsupportedMediaType, "", nil},
+		"over_the_size": {"application/json", tooLarge, codeRequestTooLarge, "", nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/", test.body)
+			r.Header.Set("Content-Type", test.contentType)
+			_, err := fields.Read(httptest.NewRecorder(), r)
+			got := classify(err)
+			if got.code != test.code || got.detail != test.detail || !errors.Is(got.cause, test.cause) {
+				t.Errorf("got %+v, want %s %q %v", got, test.code, test.detail, test.cause)
+			}
+		})
+	}
+}
+
+func TestClassify_fields_that_are_missing_or_differ(t *testing.T) {
+	f := fields.Fields{"token": "abc"}
+	_, missing := f.Required("iv")
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Header.Set("Authorization", "Bearer abd")
+	_, differ := fields.Token(r.Header, f)
+	for want, err := range map[string]error{
+		"The field iv is missing.": missing, "Authorization and the field token differ.": differ,
+	} {
+		if got := classify(err); fmt.Sprint(got.code, got.detail) != fmt.Sprint(codeInvalidRequest, want) {
+			t.Errorf("got %+v, want %q", got, want)
+		}
+	}
+}
+
+func TestProblems_are_whole(t *testing.T) {
+	for c, p := range problems {
+		if p.status < 400 || p.title == "" || p.detail == "" || p.action == "" {
+			t.Errorf("%s is not whole: %+v", c, p)
+		}
+		if (p.action == actionRetry) != (p.retryAfter > 0) {
+			t.Errorf("%s: action %s, Retry-After %d s", c, p.action, p.retryAfter)
+		}
+	}
+}

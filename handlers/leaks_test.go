@@ -1,0 +1,171 @@
+package handlers_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/handlers"
+	"wxlogin/wechat/wechattest"
+)
+
+const phoneNumber = "13800138000"
+
+// leakHunt drives a world and remembers every secret that went in or came out.
+type leakHunt struct {
+	*world
+	alice, bob *wechattest.Phone
+	unionID    string
+	codes      []string
+	tokens     []string
+	keys       []string // session_keys
+}
+
+// code is a new code of Alice's.
+func (h *leakHunt) code() string {
+	code := h.alice.Login()
+	h.codes = append(h.codes, code)
+	h.keys = append(h.keys, h.alice.SessionKey())
+	return code
+}
+
+// token is a token that works, or one of the same form where nobody can log in.
+func (h *leakHunt) token() string {
+	r := h.form("/onLogin", "code", h.code())
+	token := r.body.Token
+	if r.status != http.StatusOK {
+		token = strings.Repeat(fmt.Sprint(len(h.tokens)%10), 42) + "A"
+	}
+	h.tokens = append(h.tokens, token)
+	return token
+}
+
+// logins provokes every answer of /onLogin.
+func (h *leakHunt) logins() {
+	spent := h.code()
+	for range 2 {
+		h.form("/onLogin", "code", spent)
+	}
+	for _, fault := range []wechattest.Fault{
+		wechattest.Dropped, wechattest.DroppedAfter, wechattest.BadGateway, wechattest.BrokenJSON, wechattest.Blocked,
+		wechattest.RateLimited, wechattest.ErrCode(40013), wechattest.ErrCode(40125), wechattest.ErrCode(40164), wechattest.ErrCode(99999),
+	} {
+		h.sim.Fail(fault)
+		h.form("/onLogin", "code", h.code())
+	}
+	h.sim.Fail(wechattest.Busy, wechattest.Busy, wechattest.Busy)
+	h.form("/onLogin", "code", h.code())
+	h.form("/onLogin", "code", h.code()+"&appid="+otherAppID)
+	h.form("/onLogin", "code", h.code(), "appid", h.token())
+}
+
+// updates provokes every answer of /updateUserInfo.
+func (h *leakHunt) updates() {
+	token := h.token()
+	h.update(token, h.alice.GetUserInfo())
+	for _, data := range undecryptable(h.alice, h.bob) {
+		h.update(token, data)
+	}
+	phoneData, iv := wechattest.Seal(h.alice.SessionKey(), []byte(`{"phoneNumber":"`+phoneNumber+`","purePhoneNumber":"`+phoneNumber+
+		`","countryCode":"86","watermark":{"timestamp":1,"appid":"`+appID+`"}}`))
+	h.update(token, wechattest.OpenData{EncryptedData: phoneData, IV: iv})
+	h.alice.NewSessionKey()
+	h.keys = append(h.keys, h.alice.SessionKey())
+	h.update(token, h.alice.GetUserInfo())
+	h.form("/updateUserInfo", "token", token, "encryptedData", token)
+	h.form("/updateUserInfo", "token", token+"x", "encryptedData", "x", "iv", "x")
+}
+
+// misuse sends secrets where nobody expects them, to every route.
+func (h *leakHunt) misuse() {
+	for _, path := range []string{"/onLogin", "/updateUserInfo", "/logout", "/nowhere"} {
+		code, token := h.code(), h.token()
+		form := url.Values{"code": {code}, "token": {token}, "encryptedData": {token}, "iv": {code}, "appid": {appID}}.Encode()
+		for contentType, body := range map[string]string{
+			"text/plain": form, formType: form + "&code=" + code, formType + ";": "%zz" + token, "application/json": `{"code":"` + code + `","token":["` + token + `"]`,
+			"application/json; x=y": `{"code":{"a":"` + code + `"},"token":7}`, "multipart/form-data; boundary=x": token,
+			"application/x-www-form-urlencoded; charset=utf-8": form + "&filler=" + strings.Repeat("x", 70_000),
+		} {
+			h.do(h.request(path, contentType, body))
+		}
+		req := h.request(path+"?code="+code+"&token="+token, formType, form)
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Referer", "https://example.com/?token="+token)
+		h.do(req)
+		req, err := http.NewRequest(http.MethodPut, h.public.URL+path+"/"+token+"/"+code, nil)
+		h.must(err)
+		h.do(req)
+	}
+	h.form("/logout", "token", h.token())
+	h.form("/logout", "token", h.token(), "everywhere", "true")
+}
+
+// wantNo fails if a text holds one of these secrets, as it is or as it stands in a URL. It does not print them.
+func wantNo(t *testing.T, where, text, kind string, secrets ...string) {
+	t.Helper()
+	for _, s := range secrets {
+		if strings.Contains(text, s) || strings.Contains(text, url.QueryEscape(s)) {
+			t.Errorf("%s: it holds a secret: %s", where, kind)
+			return
+		}
+	}
+}
+
+// report searches everything that left the server. Tokens may stand in the answers of the logins that made them.
+func (h *leakHunt) report(t *testing.T) {
+	t.Helper()
+	answers := h.answers.String()
+	for _, token := range h.tokens {
+		answers = strings.Replace(answers, `"token":"`+token+`"`, "", 1)
+	}
+	places := map[string]string{
+		"answers": answers, "log": h.logs.String(), "metrics": h.get("/metrics"), "readiness": h.get("/readyz"),
+		"Redis": fmt.Sprint(h.redis.Dump(t)),
+	}
+	for where, text := range places {
+		wantNo(t, where, text, "an AppSecret", secret, otherSecret)
+		wantNo(t, where, text, "a code", h.codes...)
+		wantNo(t, where, text, "a token", h.tokens...)
+		wantNo(t, where, text, "a session_key", h.keys...)
+		wantNo(t, where, text, "a phone number", phoneNumber)
+	}
+	wantNo(t, "answers", answers, "an openid or unionid", h.alice.OpenID(), h.bob.OpenID(), h.unionID)
+	if len(answers) < 10_000 || len(places["log"]) < 10_000 {
+		t.Errorf("%d bytes of answers and %d of log: too little was provoked", len(answers), len(places["log"]))
+	}
+}
+
+// One hunt for each state of the server: every route, every failure, and afterwards no secret anywhere.
+func TestLeaks_no_secret_leaves_by_any_route_through_any_failure(t *testing.T) {
+	for name, change := range map[string]func(*setup){
+		"all_well": func(*setup) {},
+		"redis_down": func(su *setup) {
+			su.session.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
+		},
+		"mysql_down": func(su *setup) { su.dsn = "root:" + secret + "@tcp(127.0.0.1:1)/wxlogin" },
+		"wechat_down": func(su *setup) {
+			su.wechat.BaseURL, su.wechat.Timeout = "http://127.0.0.1:1", 50*time.Millisecond // no time for a second attempt
+		},
+		"panic": func(su *setup) {
+			su.exchange = func(e handlers.CodeExchanger) handlers.CodeExchanger { return panicker{e} }
+		},
+		"limits": func(su *setup) {
+			su.limits = handlers.Limits{LoginsInFlight: 1, Logins: 12, Updates: 3, FailedUpdates: 2}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &leakHunt{world: newWorld(t, twoApps, change)}
+			h.alice, h.bob, h.unionID = h.phone("alice"), h.phone("bob"), "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"
+			h.alice.Bind(h.unionID)
+			h.logins()
+			h.updates()
+			h.misuse()
+			h.report(t)
+		})
+	}
+}

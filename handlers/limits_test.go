@@ -1,0 +1,184 @@
+package handlers_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-chi/httprate"
+
+	"wxlogin/handlers"
+)
+
+func limits(l handlers.Limits) func(*setup) { return func(su *setup) { su.limits = l } }
+
+func (w *world) wantLimited(r response) {
+	w.t.Helper()
+	w.wantProblem(r, 429, "rate_limited", "retry")
+}
+
+// wantRefusals fails unless /metrics has counted so many requests beyond a bound.
+func (w *world) wantRefusals(bound, n string) {
+	w.t.Helper()
+	if got := w.metric(`wxlogin_refusals_total{bound="` + bound + `"}`); got != n {
+		w.t.Errorf("%s requests beyond %s, want %s", got, bound, n)
+	}
+}
+
+func TestLimit_of_logins_by_address(t *testing.T) {
+	w := newWorld(t, limits(handlers.Limits{Logins: 2}))
+	w.login(w.phone("alice"))
+	w.login(w.phone("bob"))
+	w.wantLimited(w.form("/onLogin", "code", w.phone("carol").Login()))
+	w.wantRefusals("login_rate", "1")
+	w.wantUsers("2", "2")
+	if n := w.sim.Calls(); n != 2 {
+		t.Errorf("WeChat was asked %d times, want 2", n)
+	}
+}
+
+func TestLimit_believes_only_trusted_proxies(t *testing.T) {
+	ask := func(w *world, forwarded string) response {
+		req := w.request("/onLogin", formType, url.Values{"code": {w.phone("alice").Login()}}.Encode())
+		req.Header.Set("X-Forwarded-For", forwarded)
+		return w.do(req)
+	}
+	t.Run("untrusted_peer", func(t *testing.T) {
+		w := newWorld(t, limits(handlers.Limits{Logins: 1}))
+		ask(w, "192.0.2.1")
+		w.wantLimited(ask(w, "192.0.2.2"))
+	})
+	t.Run("untrusted_peer_beside_trusted_networks", func(t *testing.T) {
+		w := newWorld(t, limits(handlers.Limits{Logins: 1}), func(su *setup) { su.proxies = []string{"10.0.0.0/8"} })
+		ask(w, "192.0.2.1")
+		w.wantLimited(ask(w, "192.0.2.2"))
+	})
+	trusted := func(su *setup) { su.limits.Logins, su.proxies = 1, []string{"127.0.0.1/32", "::1/128"} }
+	t.Run("trusted_peer", func(t *testing.T) {
+		w := newWorld(t, trusted)
+		for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
+			if r := ask(w, address); r.status != http.StatusOK {
+				t.Errorf("%d %s", r.status, r.body.Code)
+			}
+		}
+		w.wantLimited(ask(w, "198.51.100.7, 192.0.2.1")) // what a client puts in front is not believed
+	})
+	t.Run("one_IPv6_network_is_one_client", func(t *testing.T) {
+		w := newWorld(t, trusted)
+		ask(w, "2001:db8::1")
+		w.wantLimited(ask(w, "2001:db8::2"))
+		if r := ask(w, "2001:db8:0:1::1"); r.status != http.StatusOK {
+			t.Errorf("another network: %d %s", r.status, r.body.Code)
+		}
+	})
+	t.Run("garbage_from_a_trusted_peer_counts_for_the_peer", func(t *testing.T) {
+		w := newWorld(t, trusted)
+		ask(w, "unknown")
+		w.wantLimited(ask(w, "also unknown"))
+	})
+}
+
+func TestLimit_of_updates_by_session(t *testing.T) {
+	w := newWorld(t, limits(handlers.Limits{Updates: 2}))
+	p := w.phone("alice")
+	first, second := w.login(p).Token, w.login(p).Token
+	w.mustUpdate(first, p.GetUserInfo())
+	w.mustUpdate(first, p.GetUserInfo())
+	w.wantLimited(w.update(first, p.GetUserInfo()))
+	w.mustUpdate(second, p.GetUserInfo())
+	w.wantRefusals("update_rate", "1")
+}
+
+// Tokens that stand for nobody leave nothing in the counters, which a flood of them would fill.
+func TestLimit_counts_no_unknown_tokens(t *testing.T) {
+	counter := &recordingCounter{LimitCounter: httprate.NewLocalLimitCounter(handlers.RateWindow)}
+	w := newWorld(t, limits(handlers.Limits{Updates: 1, FailedUpdates: 1, Counter: counter}))
+	w.wantDead("x")
+	if len(counter.keys) != 0 {
+		t.Errorf("%d keys are counted", len(counter.keys))
+	}
+	w.wantAlive(w.login(w.phone("alice")).Token)
+	if len(counter.keys) != 2 {
+		t.Errorf("%d keys are counted, want the session's and the user's", len(counter.keys))
+	}
+}
+
+// recordingCounter remembers what was counted.
+type recordingCounter struct {
+	httprate.LimitCounter
+	keys []string
+}
+
+func (c *recordingCounter) IncrementBy(key string, window time.Time, n int) error {
+	c.keys = append(c.keys, key)
+	return c.LimitCounter.IncrementBy(key, window, n)
+}
+
+// Who sends data that cannot be opened soon learns nothing more, in whichever session, not even whether it would open.
+func TestLimit_of_failed_decryptions_starves_an_oracle(t *testing.T) {
+	w := newWorld(t, limits(handlers.Limits{FailedUpdates: 3}))
+	p := w.phone("mallory")
+	token := w.login(p).Token
+	w.mustUpdate(token, p.GetUserInfo()) // what opens is not counted
+	for range 3 {
+		w.wantAlive(token)
+	}
+	w.wantLimited(w.update(token, p.GetUserInfo()))
+	w.wantLimited(w.update(w.login(p).Token, p.GetUserInfo()))
+	w.wantRefusals("failed_update_rate", "2")
+
+	bob := w.phone("bob")
+	w.mustUpdate(w.login(bob).Token, bob.GetUserInfo())
+}
+
+func TestLimit_of_failed_decryptions_holds_for_attempts_at_once(t *testing.T) {
+	const limit, attempts = 5, 40
+	w := newWorld(t, limits(handlers.Limits{FailedUpdates: limit}))
+	token := w.login(w.phone("mallory")).Token
+	statuses := make(chan int, attempts)
+	var wg sync.WaitGroup
+	for range attempts {
+		wg.Go(func() {
+			res, err := http.PostForm(w.public.URL+"/updateUserInfo",
+				url.Values{"token": {token}, "encryptedData": {"AAAA"}, "iv": {"AAAA"}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			res.Body.Close()
+			statuses <- res.StatusCode
+		})
+	}
+	wg.Wait()
+	close(statuses)
+	got := map[int]int{}
+	for s := range statuses {
+		got[s]++
+	}
+	if got[422] != limit || got[429] != attempts-limit {
+		t.Errorf("got %v, want %d times 422 and %d times 429", got, limit, attempts-limit)
+	}
+}
+
+// brokenCounter is a counter that fails.
+type brokenCounter struct{ httprate.LimitCounter }
+
+func (brokenCounter) Config(int, time.Duration) {}
+
+func (brokenCounter) Get(string, time.Time, time.Time) (int, int, error) {
+	return 0, 0, errors.New("gone")
+}
+
+func (brokenCounter) IncrementBy(string, time.Time, int) error { return errors.New("gone") }
+
+// A limit must not be what makes a request fail.
+func TestLimit_with_a_broken_counter_lets_everybody_in(t *testing.T) {
+	w := newWorld(t, limits(handlers.Limits{Logins: 1, Updates: 1, FailedUpdates: 1, Counter: brokenCounter{}}))
+	p := w.phone("alice")
+	for range 2 {
+		w.mustUpdate(w.login(p).Token, p.GetUserInfo())
+	}
+}
