@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 )
 
 const (
@@ -45,8 +46,9 @@ func environ(t *testing.T, extra ...string) []string {
 	t.Helper()
 	return append([]string{
 		"WECHAT_APPID=" + appID, "WECHAT_SECRET=" + secret,
-		"MYSQL_DSN=" + testenv.MySQL(t), "REDIS_URL=" + testenv.NewRedis(t).URL,
+		"MYSQL_DSN=" + mysqltest.New(t), "REDIS_URL=" + testenv.NewRedis(t).URL,
 		"LISTEN_ADDR=127.0.0.1:0", "INTERNAL_ADDR=127.0.0.1:0", "WECHAT_API_BASE=http://127.0.0.1:1",
+		"SHUTDOWN_DELAY=0s",
 	}, extra...)
 }
 
@@ -101,6 +103,14 @@ func (p *process) wait(message string) map[string]any {
 	}
 	p.t.Fatalf("the process ended without saying %q; it said:\n%s", message, p.log())
 	return nil
+}
+
+// signal sends the process a signal.
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // log is all that the process has written.

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"wxlogin/internal/app"
 	"wxlogin/store"
@@ -18,10 +22,13 @@ func serve(ctx context.Context, environ []string, _, stderr io.Writer) int {
 	logger := app.NewLogger(config.Log, stderr)
 	app.RouteRedisLog(logger)
 	server, err := app.Start(ctx, config, logger)
-	if errors.Is(err, store.ErrCharset) {
+	switch {
+	case errors.Is(err, store.ErrCharset), errors.Is(err, app.ErrCertificate):
 		return misconfigured(stderr, err)
-	}
-	if err != nil {
+	case err != nil && ctx.Err() != nil:
+		logger.Info("stopped before it served")
+		return exitOK
+	case err != nil:
 		return fail(stderr, err)
 	}
 	select {
@@ -29,10 +36,21 @@ func serve(ctx context.Context, environ []string, _, stderr io.Writer) int {
 	case err = <-server.Failed():
 		logger.Error("a listener broke", "cause", err)
 	}
+	return stop(ctx, server, err, logger)
+}
+
+// stop drains the server and shuts it down. A second signal cuts the drain short; requests in flight keep their time.
+// failure is why the server stops, where nobody told it to.
+func stop(ctx context.Context, server *app.Server, failure error, logger *slog.Logger) int {
+	ctx = context.WithoutCancel(ctx) // what ended is the time to serve, not the time to stop
+	drainCtx, cancelDrain := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer cancelDrain()
 	logger.Info("stopping")
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), app.ShutdownTimeout)
-	defer cancel()
-	if err := errors.Join(err, server.Shutdown(stopCtx)); err != nil {
+	server.Drain(drainCtx)
+	logger.Info("closing the ports")
+	stopCtx, cancelStop := context.WithTimeout(ctx, app.ShutdownTimeout)
+	defer cancelStop()
+	if err := errors.Join(failure, server.Shutdown(stopCtx)); err != nil {
 		logger.Error("stopped badly", "cause", err)
 		return exitFailed
 	}

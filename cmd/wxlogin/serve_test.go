@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -35,6 +35,16 @@ func (g *gatedWeChat) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.Simulator.ServeHTTP(w, r)
 }
 
+// login tells the status of the answer, or 0 for none.
+func login(public, code string) int {
+	res, err := http.PostForm(public+"/onLogin", url.Values{"code": {code}})
+	if err != nil {
+		return 0
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
 func TestServe_finishes_requests_in_flight_on_SIGTERM(t *testing.T) {
 	weChat, base := newGatedWeChat(t)
 	env := environ(t, "WECHAT_API_BASE="+base)
@@ -44,21 +54,11 @@ func TestServe_finishes_requests_in_flight_on_SIGTERM(t *testing.T) {
 	p := start(t, env)
 	public := "http://" + p.wait("serving")["public"].(string)
 
-	status := make(chan int)
+	status := make(chan int, 1)
 	code := weChat.Phone(appID, wechattest.User{Name: "alice"}).Login()
-	go func() {
-		res, err := http.PostForm(public+"/onLogin", url.Values{"code": {code}})
-		if err != nil {
-			status <- 0
-			return
-		}
-		res.Body.Close()
-		status <- res.StatusCode
-	}()
+	go func() { status <- login(public, code) }()
 	<-weChat.arrived
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	p.signal(syscall.SIGTERM)
 	p.wait("stopping")
 	weChat.proceed <- struct{}{}
 	if got := <-status; got != http.StatusOK {
@@ -90,9 +90,7 @@ func TestServe_is_ready_after_migrate(t *testing.T) {
 	if got := check(); got != exitOK {
 		t.Errorf("healthcheck: exit code %d, want %d", got, exitOK)
 	}
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
+	p.signal(os.Interrupt)
 	if got := p.exitCode(); got != exitOK {
 		t.Errorf("exit code %d", got)
 	}
@@ -104,7 +102,7 @@ func TestServe_is_ready_after_migrate(t *testing.T) {
 // On MySQL and MariaDB a connection in latin1 would refuse emoji; the server does not start with one.
 func TestServe_refuses_a_connection_that_is_not_utf8mb4(t *testing.T) {
 	env := environ(t)
-	p := start(t, append(env, "MYSQL_DSN="+withCharset(testenv.MySQL(t), "latin1")))
+	p := start(t, append(env, "MYSQL_DSN="+withCharset(mysqltest.New(t), "latin1")))
 	if got := p.exitCode(); got != exitUsage {
 		t.Errorf("exit code %d, want %d", got, exitUsage)
 	}
@@ -118,6 +116,16 @@ func withCharset(dsn, charset string) string {
 		return dsn + "&charset=" + charset
 	}
 	return dsn + "?charset=" + charset
+}
+
+func TestServe_refuses_a_certificate_that_cannot_be_read(t *testing.T) {
+	p := start(t, environ(t, "TLS_CERT_FILE=/nowhere/tls.crt", "TLS_KEY_FILE=/nowhere/tls.key"))
+	if got := p.exitCode(); got != exitUsage {
+		t.Errorf("exit code %d, want %d", got, exitUsage)
+	}
+	if !strings.Contains(p.log(), "TLS_CERT_FILE") {
+		t.Errorf("it said:\n%s", p.log())
+	}
 }
 
 func TestServe_reports_a_wrong_configuration(t *testing.T) {

@@ -33,6 +33,10 @@ func TestLoadConfig_defaults(t *testing.T) {
 		c.SessionIdleTTL != 168*time.Hour || c.SessionMaxTTL != 720*time.Hour || c.Log.Format != "json" || c.Log.Level != 0 {
 		t.Errorf("got %+v", c.Log)
 	}
+	want := app.LimitConfig{LoginsInFlight: 256, Logins: 6000, Updates: 60, FailedUpdates: 10}
+	if c.Limits != want || c.ShutdownDelay != time.Second || len(c.TrustedProxies) != 0 || len(c.PreviousSecrets) != 0 {
+		t.Errorf("got %+v, %v, %v", c.Limits, c.ShutdownDelay, c.TrustedProxies)
+	}
 }
 
 func TestLoadConfig_several_apps(t *testing.T) {
@@ -42,6 +46,26 @@ func TestLoadConfig_several_apps(t *testing.T) {
 	}
 	if !slices.Equal(c.AppIDs, []string{"wx1", "wx2"}) || !slices.Equal(c.Secrets, []string{"s1", "s2"}) {
 		t.Errorf("%d apps with %d secrets", len(c.AppIDs), len(c.Secrets))
+	}
+}
+
+func TestLoadConfig_previous_secrets(t *testing.T) {
+	c, err := app.LoadConfig(environ("WECHAT_APPID=wx1,wx2", "WECHAT_SECRET=s1,s2", "WECHAT_SECRET_PREVIOUS=,old2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(c.PreviousSecrets, []string{"", "old2"}) {
+		t.Errorf("%d previous secrets, or other ones", len(c.PreviousSecrets))
+	}
+}
+
+func TestLoadConfig_takes_0_for_no_limit_and_proxies_in_any_form(t *testing.T) {
+	c, err := app.LoadConfig(environ("LOGIN_RATE_LIMIT=0", "SHUTDOWN_DELAY=0s", "TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.7,::1,2001:db8::/32"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Limits.Logins != 0 || c.ShutdownDelay != 0 || len(c.TrustedProxies) != 4 {
+		t.Errorf("got %+v, %v, %v", c.Limits, c.ShutdownDelay, c.TrustedProxies)
 	}
 }
 
@@ -77,6 +101,14 @@ func TestLoadConfig_faults(t *testing.T) {
 		"max_under_idle":  {"SESSION_MAX_TTL=1h", "SESSION_MAX_TTL is less than SESSION_IDLE_TTL"},
 		"bad_level":       {"LOG_LEVEL=loud", "LOG_LEVEL: "},
 		"bad_format":      {"LOG_FORMAT=xml", "LOG_FORMAT: "},
+		"previous_count":  {"WECHAT_SECRET_PREVIOUS=a,b", "WECHAT_APPID has 1 entries, WECHAT_SECRET_PREVIOUS has 2"},
+		"bad_limit":       {"LOGIN_RATE_LIMIT=many", `LOGIN_RATE_LIMIT: "many" is not a whole number`},
+		"negative_limit":  {"MAX_LOGINS_IN_FLIGHT=-1", "MAX_LOGINS_IN_FLIGHT: -1 is less than 0"},
+		"bad_proxy":       {"TRUSTED_PROXIES=10.0.0.0/8,proxy", `TRUSTED_PROXIES: "proxy" is neither`},
+		"proxy_with_zone": {"TRUSTED_PROXIES=fe80::1%eth0", "TRUSTED_PROXIES: "},
+		"key_alone":       {"TLS_KEY_FILE=/nowhere", "TLS_CERT_FILE and TLS_KEY_FILE go together"},
+		"bad_delay":       {"SHUTDOWN_DELAY=2", "SHUTDOWN_DELAY: "},
+		"long_delay":      {"SHUTDOWN_DELAY=1h", "SHUTDOWN_DELAY: 1h0m0s is not between 0s and 1m0s"},
 		"file_and_value":  {"WECHAT_SECRET_FILE=/dev/null", "WECHAT_SECRET and WECHAT_SECRET_FILE are both set"},
 	}
 	for name, tt := range tests {

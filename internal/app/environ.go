@@ -9,7 +9,7 @@ import (
 )
 
 // secretVariables may also come from a file that NAME_FILE names, as container platforms mount secrets.
-var secretVariables = []string{"WECHAT_SECRET", "MYSQL_DSN", "REDIS_URL"}
+var secretVariables = []string{"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "MYSQL_DSN", "REDIS_URL"}
 
 // variables makes a map of environ and fills in the secrets that stand in files.
 func variables(environ []string) (map[string]string, []error) {

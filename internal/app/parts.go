@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"wxlogin/handlers"
 	"wxlogin/session"
@@ -23,11 +22,12 @@ const startCheckTimeout = 3 * time.Second
 
 // parts are what the handlers are made of, and what must be closed in the end.
 type parts struct {
-	redis    *redis.Client
-	db       *store.DB
-	sessions *session.Store
-	apps     []handlers.CodeExchanger
-	metrics  *handlers.Metrics
+	redis        *redis.Client
+	counterRedis *redis.Client
+	db           *store.DB
+	sessions     *session.Store
+	apps         []handlers.CodeExchanger
+	metrics      *handlers.Metrics
 }
 
 // openParts makes all parts. Nothing is connected yet but for a look at MySQL's character set.
@@ -44,42 +44,22 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	if p.redis, err = openRedis(c.RedisURL); err != nil {
 		return err
 	}
+	if p.counterRedis, err = openCounterRedis(c.RedisURL); err != nil {
+		return err
+	}
 	if p.db, err = store.Open(c.MySQLDSN, store.Options{Logger: logger}); err != nil {
 		return err
 	}
 	if err := checkDatabase(ctx, p.db, logger); err != nil {
 		return err
 	}
-	if p.apps, err = newExchangers(c, p.metrics); err != nil {
+	if p.apps, err = newExchangers(c, p.metrics, logger); err != nil {
 		return err
 	}
 	p.sessions, err = session.New(session.Options{
-		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxTTL: c.SessionMaxTTL,
+		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxTTL: c.SessionMaxTTL, Logger: logger,
 	})
 	return err
-}
-
-// openRedis makes a client whose waiting is bounded on purpose; what the URL itself sets (redis://…?read_timeout=…) stays.
-func openRedis(url string) (*redis.Client, error) {
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, errors.New("REDIS_URL cannot be read") // the error itself would show the password
-	}
-	setIfZero(&o.DialTimeout, time.Second)
-	setIfZero(&o.ReadTimeout, time.Second)
-	setIfZero(&o.WriteTimeout, time.Second)
-	setIfZero(&o.PoolTimeout, time.Second)
-	o.DialerRetries = 1 // a command that found no connection is tried again as a whole
-	o.ContextTimeoutEnabled = true
-	o.DisableIdentity = true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // only Redis Enterprise has them
-	return redis.NewClient(o), nil
-}
-
-func setIfZero(d *time.Duration, v time.Duration) {
-	if *d == 0 {
-		*d = v
-	}
 }
 
 // checkDatabase refuses a connection that is not utf8mb4, which would lose or refuse emoji. A database that cannot be
@@ -95,8 +75,12 @@ func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error
 	return err
 }
 
-func newExchangers(c Config, metrics *handlers.Metrics) ([]handlers.CodeExchanger, error) {
+// newExchangers makes a client of WeChat for each app, all on one transport and behind one circuit breaker.
+func newExchangers(c Config, metrics *handlers.Metrics, logger *slog.Logger) ([]handlers.CodeExchanger, error) {
 	transport := wechat.NewTransport()
+	// What made the breaker open may have killed the idle connections too: WeChat is tried again on new ones.
+	breaker := newBreaker(defaultBreaker, logger, transport.CloseIdleConnections)
+	metrics.WatchBreaker(func() string { return breaker.State().String() })
 	var apps []handlers.CodeExchanger
 	for i, appID := range c.AppIDs {
 		client, err := wechat.NewClient(wechat.Options{
@@ -105,7 +89,7 @@ func newExchangers(c Config, metrics *handlers.Metrics) ([]handlers.CodeExchange
 		if err != nil {
 			return nil, fmt.Errorf("app %s: %w", appID, err)
 		}
-		apps = append(apps, client)
+		apps = append(apps, guarded{client, breaker})
 	}
 	return apps, nil
 }
@@ -113,21 +97,41 @@ func newExchangers(c Config, metrics *handlers.Metrics) ([]handlers.CodeExchange
 func sessionApps(c Config) []session.App {
 	var apps []session.App
 	for i, appID := range c.AppIDs {
-		apps = append(apps, session.App{AppID: appID, Secret: c.Secrets[i]})
+		app := session.App{AppID: appID, Secret: c.Secrets[i]}
+		if len(c.PreviousSecrets) > i {
+			app.PreviousSecret = c.PreviousSecrets[i]
+		}
+		apps = append(apps, app)
 	}
 	return apps
 }
 
+// publicOptions are the parts and limits of the public listener.
+func (p *parts) publicOptions(c Config, logger *slog.Logger) (handlers.PublicOptions, error) {
+	proxies, err := proxyPrefixes(c.TrustedProxies)
+	return handlers.PublicOptions{
+		Apps: p.apps, Sessions: p.sessions, Revoker: p.sessions, Users: p.db.Users(), Logger: logger, Metrics: p.metrics,
+		StorageTimeout: c.StorageTimeout,
+		TrustedProxies: proxies,
+		Limits: handlers.Limits{
+			LoginsInFlight: c.Limits.LoginsInFlight,
+			Logins:         c.Limits.Logins, Updates: c.Limits.Updates, FailedUpdates: c.Limits.FailedUpdates,
+			Counter: newCounter(p.counterRedis, logger),
+		},
+	}, err
+}
+
 // handlers makes the handlers of both listeners.
-func (p *parts) handlers(c Config, logger *slog.Logger) (public, internal http.Handler, err error) {
-	public, err = handlers.NewPublic(handlers.PublicOptions{
-		Apps: p.apps, Sessions: p.sessions, Users: p.db.Users(), Logger: logger, Metrics: p.metrics, StorageTimeout: c.StorageTimeout,
-	})
+func (p *parts) handlers(c Config, stopping handlers.Check, logger *slog.Logger) (public, internal http.Handler, err error) {
+	options, err := p.publicOptions(c, logger)
 	if err != nil {
 		return nil, nil, err
 	}
+	if public, err = handlers.NewPublic(options); err != nil {
+		return nil, nil, err
+	}
 	internal, err = handlers.NewInternal(handlers.InternalOptions{
-		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}},
+		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}, stopping},
 		Logger: logger, Metrics: p.metrics,
 	})
 	return public, internal, err
@@ -153,8 +157,10 @@ func (p *parts) redisReady(ctx context.Context) error { return p.redis.Ping(ctx)
 // close closes what was opened, in any state of openParts.
 func (p *parts) close() error {
 	var errs []error
-	if p.redis != nil {
-		errs = append(errs, p.redis.Close())
+	for _, client := range []*redis.Client{p.redis, p.counterRedis} {
+		if client != nil {
+			errs = append(errs, client.Close())
+		}
 	}
 	if p.db != nil {
 		errs = append(errs, p.db.Close())

@@ -5,36 +5,48 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"time"
+
+	"wxlogin/handlers"
 )
 
-// ShutdownTimeout is how long an orderly stop waits for requests in flight.
-const ShutdownTimeout = 15 * time.Second
+const (
+	// ShutdownTimeout is how long an orderly stop waits for requests in flight.
+	ShutdownTimeout = 15 * time.Second
+
+	// handshakeTime is how long, before a port is closed, connections that are being made may take to be complete: a
+	// few round trips.
+	handshakeTime = 200 * time.Millisecond
+)
 
 // Server is a running wxlogin.
 type Server struct {
 	parts            *parts
 	public, internal *listener
+	drain            drain
+	delay            time.Duration // how long Drain takes
 	failed           chan error
 	logger           *slog.Logger
 }
 
-// listener is an HTTP server with the address it got.
-type listener struct {
-	server *http.Server
-	net.Listener
+// Start opens the parts and both listeners, and serves until Shutdown. When it returns an error, nothing is left open.
+// The error is ErrCertificate for files of a certificate that cannot be used, and ctx's own when ctx ended meanwhile.
+func Start(ctx context.Context, c Config, logger *slog.Logger) (*Server, error) {
+	return start(ctx, c, listenerLimits, logger)
 }
 
-// Start opens the parts and both listeners, and serves until Shutdown. When it returns an error, nothing is left open.
-func Start(ctx context.Context, c Config, logger *slog.Logger) (*Server, error) {
+// start is Start with the limits of the listeners.
+func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Server, error) {
+	cert, err := publicCertificate(c.TLS, logger)
+	if err != nil {
+		return nil, err
+	}
 	p, err := openParts(ctx, c, logger)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{parts: p, failed: make(chan error, 2), logger: logger}
-	if err := s.listen(c); err != nil {
+	s := &Server{parts: p, delay: c.ShutdownDelay, failed: make(chan error, 2), logger: logger}
+	if err := s.listen(c, l, cert); err != nil {
 		return nil, errors.Join(err, s.closeListeners(), p.close())
 	}
 	s.serve(s.public)
@@ -43,41 +55,37 @@ func Start(ctx context.Context, c Config, logger *slog.Logger) (*Server, error) 
 	return s, nil
 }
 
-func (s *Server) listen(c Config) error {
-	public, internal, err := s.parts.handlers(c, s.logger)
+// publicCertificate is nil where the public listener is to speak plain HTTP.
+func publicCertificate(c TLSConfig, logger *slog.Logger) (*certificate, error) {
+	if c.CertFile == "" {
+		return nil, nil
+	}
+	return loadCertificate(c, certificateInterval, logger)
+}
+
+func (s *Server) listen(c Config, l limits, cert *certificate) error {
+	public, internal, err := s.parts.handlers(c, handlers.Check{Name: "stopping", Func: s.drain.check}, s.logger)
 	if err != nil {
 		return err
 	}
-	if s.public, err = newListener(c.ListenAddr, public, s.logger); err != nil {
+	s.public, err = newListener(listenerOptions{
+		addr: c.ListenAddr, handler: s.drain.closing(public), limits: l, certificate: cert, logger: s.logger,
+	})
+	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	if s.internal, err = newListener(c.InternalAddr, internal, s.logger); err != nil {
+	s.internal, err = newListener(listenerOptions{
+		addr: c.InternalAddr, handler: s.drain.closing(internal), limits: l, logger: s.logger,
+	})
+	if err != nil {
 		return fmt.Errorf("INTERNAL_ADDR: %w", err)
 	}
 	return nil
 }
 
-// newListener opens a port. A request has 5 s for its header and 10 s in all to arrive; the answer has 20 s, in which
-// WeChat's budget fits.
-func newListener(addr string, h http.Handler, logger *slog.Logger) (*listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	return &listener{Listener: l, server: &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      20 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}}, nil
-}
-
 func (s *Server) serve(l *listener) {
 	go func() {
-		if err := l.server.Serve(l.Listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := l.serve(); err != nil {
 			s.failed <- err
 		}
 	}()
@@ -92,12 +100,40 @@ func (s *Server) InternalAddr() string { return s.internal.Addr().String() }
 // Failed tells when a listener broke while it should serve.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Shutdown stops taking requests, lets those in flight finish until ctx ends, and closes the parts.
+// Drain goes before Shutdown, so that no request is cut: for Config.ShutdownDelay, or until ctx ends, the server serves
+// on, but says that it is not ready and ends each connection with the next answer. Load balancers and clients that keep
+// connections go elsewhere meanwhile. Shortly before the end no new connection is let in.
+func (s *Server) Drain(ctx context.Context) {
+	s.drain.begin()
+	settling := min(s.delay/2, handshakeTime)
+	if !pause(ctx, s.delay-settling) {
+		return
+	}
+	if err := refuseHandshakes(s.public.Listener); err != nil {
+		s.logger.DebugContext(ctx, "connections are let in until the port is closed", "cause", err)
+	}
+	pause(ctx, settling)
+}
+
+// pause waits, and tells whether the time passed before ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Shutdown closes both ports, lets requests in flight finish until ctx ends, and closes the parts. Health checks are
+// answered until no request of a mini-program is left.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := errors.Join(s.public.server.Shutdown(ctx), s.internal.server.Shutdown(ctx))
+	s.drain.begin()
+	err := errors.Join(s.public.stop(ctx), s.internal.stop(ctx))
 	if err != nil {
 		err = fmt.Errorf("requests in flight were cut: %w", err)
-		err = errors.Join(err, s.public.server.Close(), s.internal.server.Close())
 	}
 	return errors.Join(err, s.parts.close())
 }

@@ -11,12 +11,13 @@ import (
 
 	"wxlogin/internal/app"
 	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 )
 
 func config(t *testing.T) app.Config {
 	return app.Config{
 		AppIDs: []string{"wx0123456789abcdef"}, Secrets: []string{goodSecret},
-		MySQLDSN: testenv.MySQL(t), RedisURL: testenv.NewRedis(t).URL,
+		MySQLDSN: mysqltest.New(t), RedisURL: testenv.NewRedis(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: "http://127.0.0.1:1",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,
 	}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"wxlogin/wechat/wechattest"
+)
+
+// load is clients that log in all the time, each as a user of its own, until the server takes no more connections.
+type load struct {
+	t        *testing.T
+	wechat   *wechattest.Simulator
+	url      string
+	clients  sync.WaitGroup
+	answered atomic.Int64 // whole answers of 200
+	closing  atomic.Int64 // of these, those that ended their connection
+}
+
+// run is one client. Only a connection that cannot be made may fail; whatever was sent must be answered whole.
+func (l *load) run(user string, keepAlive bool) {
+	transport := &http.Transport{DisableKeepAlives: !keepAlive}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	phone := l.wechat.Phone(appID, wechattest.User{Name: user})
+	for {
+		res, err := client.PostForm(l.url, url.Values{"code": {phone.Login()}})
+		if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+			return
+		}
+		if err == nil {
+			err = l.take(res, keepAlive)
+		}
+		if err != nil {
+			l.t.Errorf("%s: a request was cut: %v", user, withoutURL(err))
+			return
+		}
+	}
+}
+
+// take reads an answer to its end.
+func (l *load) take(res *http.Response, keepAlive bool) error {
+	defer res.Body.Close()
+	var body struct{ Status int }
+	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK || body.Status != http.StatusOK {
+		return fmt.Errorf("it is answered %s", res.Status)
+	}
+	l.answered.Add(1)
+	if keepAlive && res.Close {
+		l.closing.Add(1)
+	}
+	return nil
+}
+
+// withoutURL is the cause of a client's error.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// waitFor polls until something is so.
+func waitFor(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(30 * time.Second); !so(); <-ticker.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: still not", what)
+		}
+	}
+}
+
+func TestServe_cuts_no_request_on_SIGTERM_under_load(t *testing.T) {
+	weChat := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})
+	simulator := httptest.NewServer(weChat)
+	defer simulator.Close()
+	env := environ(t, "WECHAT_API_BASE="+simulator.URL, "SHUTDOWN_DELAY=600ms", "LOGIN_RATE_LIMIT=0", "MAX_LOGINS_IN_FLIGHT=0")
+	if code := start(t, env, "migrate").exitCode(); code != exitOK {
+		t.Fatalf("migrate: exit code %d", code)
+	}
+	p := start(t, env)
+	serving := p.wait("serving")
+
+	l := &load{t: t, wechat: weChat, url: "http://" + serving["public"].(string) + "/onLogin"}
+	for i := range 4 {
+		l.clients.Go(func() { l.run(fmt.Sprintf("keeps-%d", i), true) })
+		l.clients.Go(func() { l.run(fmt.Sprintf("fresh-%d", i), false) })
+	}
+	waitFor(t, "the load is on", func() bool { return l.answered.Load() > 50 })
+	p.signal(syscall.SIGTERM)
+	p.wait("stopping")
+	before := l.answered.Load()
+	waitFor(t, "readyz is 503", func() bool {
+		res, err := http.Get("http://" + serving["internal"].(string) + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusServiceUnavailable
+	})
+	l.clients.Wait()
+	if got := p.exitCode(); got != exitOK {
+		t.Errorf("exit code %d", got)
+	}
+	if during := l.answered.Load() - before; during == 0 || l.closing.Load() == 0 {
+		t.Errorf("%d logins were answered while it stopped, %d of them as the last of their connection", during, l.closing.Load())
+	}
+}
+
+// A second signal does not wait for load balancers, but still for requests in flight.
+func TestServe_second_signal_ends_the_delay(t *testing.T) {
+	weChat, base := newGatedWeChat(t)
+	env := environ(t, "WECHAT_API_BASE="+base, "SHUTDOWN_DELAY=1m")
+	if code := start(t, env, "migrate").exitCode(); code != exitOK {
+		t.Fatalf("migrate: exit code %d", code)
+	}
+	p := start(t, env)
+	public := "http://" + p.wait("serving")["public"].(string)
+	status := make(chan int, 1)
+	code := weChat.Phone(appID, wechattest.User{Name: "alice"}).Login()
+	go func() { status <- login(public, code) }()
+	<-weChat.arrived
+	p.signal(syscall.SIGTERM)
+	p.wait("stopping")
+	p.signal(syscall.SIGINT)
+	p.wait("closing the ports")
+	weChat.proceed <- struct{}{}
+	if got := <-status; got != http.StatusOK {
+		t.Errorf("the login in flight was answered %d", got)
+	}
+	if got := p.exitCode(); got != exitOK {
+		t.Errorf("exit code %d", got)
+	}
+}
+
+// mute is a MySQL that takes a connection and says nothing. It hands over the connection when it has come.
+func mute(t *testing.T) (addr string, come <-chan net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	first := make(chan net.Conn, 1)
+	go func() {
+		if conn, err := l.Accept(); err == nil {
+			first <- conn
+		}
+	}()
+	return l.Addr().String(), first
+}
+
+func TestServe_stops_while_it_waits_for_MySQL(t *testing.T) {
+	addr, come := mute(t)
+	p := start(t, environ(t, "MYSQL_DSN=root@tcp("+addr+")/wxlogin", "SHUTDOWN_DELAY=1m"))
+	conn := <-come
+	defer conn.Close()
+	p.signal(syscall.SIGTERM)
+	p.wait("stopped before it served")
+	if got := p.exitCode(); got != exitOK {
+		t.Errorf("exit code %d", got)
+	}
+}

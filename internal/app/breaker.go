@@ -1,0 +1,82 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"wxlogin/handlers"
+	"wxlogin/wechat"
+)
+
+// breakerSettings say when the circuit breaker towards WeChat opens and for how long.
+type breakerSettings struct {
+	window   time.Duration // calls that ended so long ago do not count any more
+	failures uint32        // it opens at so many failures that are at least half of all calls,
+	inARow   uint32        // or at so many without a success in between
+	open     time.Duration // it refuses calls so long before it tries WeChat again
+	probes   uint32        // by so many calls, which all must succeed
+}
+
+// defaultBreaker opens within five time-outs of a single login at a time, and at a busy server with the first time-outs,
+// but not for a handful of lost connections among many. Open is kept short: the server is to serve again within 2 s of
+// WeChat's return, and a second without calls is relief enough for a host that is overloaded.
+var defaultBreaker = breakerSettings{window: 30 * time.Second, failures: 5, inARow: 20, open: time.Second, probes: 3}
+
+// breaker is the circuit breaker towards WeChat. All apps share one, as they share the host.
+type breaker = gobreaker.CircuitBreaker[wechat.Session]
+
+// newBreaker makes a closed breaker. onOpen is called whenever it opens.
+func newBreaker(s breakerSettings, logger *slog.Logger, onOpen func()) *breaker {
+	return gobreaker.NewCircuitBreaker[wechat.Session](gobreaker.Settings{
+		MaxRequests:  s.probes,
+		Interval:     s.window,
+		BucketPeriod: s.window / 10,
+		Timeout:      s.open,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			mostly := c.TotalFailures >= s.failures && c.TotalFailures >= c.TotalSuccesses
+			return mostly || c.ConsecutiveFailures >= s.inARow
+		},
+		IsSuccessful: func(err error) bool { return !unwell(err) },
+		IsExcluded:   saysNothing,
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			logger.Warn("circuit breaker towards WeChat", "from", from.String(), "to", to.String())
+			if to == gobreaker.StateOpen {
+				onOpen()
+			}
+		},
+	})
+}
+
+// unwell tells whether an exchange failed because WeChat is: it could not be reached or understood, or said that it is
+// busy. Every other answer, about a code or about this server's configuration, shows that it works.
+func unwell(err error) bool {
+	e, ok := errors.AsType[*wechat.Error](err)
+	return ok && (e.Transport() || e.ErrCode == wechat.ErrCodeBusy)
+}
+
+// saysNothing tells whether an exchange says nothing about WeChat: the client did not wait for it, it was not sent at
+// all, or WeChat refused it for its quota.
+func saysNothing(err error) bool {
+	e, ok := errors.AsType[*wechat.Error](err)
+	return errors.Is(err, context.Canceled) || ok && e.ErrCode == 0 && !e.Transport() || wechat.KindOf(err) == wechat.KindRateLimited
+}
+
+// guarded is an app behind the breaker.
+type guarded struct {
+	handlers.CodeExchanger
+	breaker *breaker
+}
+
+// Code2Session is refused at once, as KindUnavailable, while the breaker is open.
+func (g guarded) Code2Session(ctx context.Context, code string) (wechat.Session, error) {
+	sess, err := g.breaker.Execute(func() (wechat.Session, error) { return g.CodeExchanger.Code2Session(ctx, code) })
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		err = fmt.Errorf("%w: %w", err, &wechat.Error{Kind: wechat.KindUnavailable, API: "jscode2session"})
+	}
+	return sess, err
+}

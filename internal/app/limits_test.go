@@ -1,0 +1,108 @@
+package app_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"wxlogin/internal/app"
+	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/wechat/wechattest"
+)
+
+// startWithLimits starts a server with tables and a simulator.
+func startWithLimits(t *testing.T, c app.Config) *app.Server {
+	t.Helper()
+	var log testenv.Log
+	s, err := app.Start(t.Context(), c, app.NewLogger(app.LogConfig{Format: "json"}, &log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func newSimulator(t *testing.T, c *app.Config) *wechattest.Simulator {
+	t.Helper()
+	sim := wechattest.New(wechattest.Options{Apps: map[string]string{c.AppIDs[0]: c.Secrets[0]}})
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+	c.WeChatAPIBase = server.URL
+	return sim
+}
+
+func login(t *testing.T, s *app.Server, sim *wechattest.Simulator) int {
+	t.Helper()
+	code := sim.Phone("", wechattest.User{Name: "alice"}).Login()
+	res, err := http.PostForm("http://"+s.PublicAddr()+"/onLogin", url.Values{"code": {code}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	io.Copy(io.Discard, res.Body)
+	return res.StatusCode
+}
+
+func TestRateLimits_are_shared_by_instances_on_one_Redis(t *testing.T) {
+	c := config(t)
+	c.MySQLDSN = mysqltest.NewWithSchema(t)
+	c.Limits.Logins = 4
+	sim := newSimulator(t, &c)
+	one, two := startWithLimits(t, c), startWithLimits(t, c)
+	for i, s := range []*app.Server{one, two, one, two} {
+		if status := login(t, s, sim); status != http.StatusOK {
+			t.Errorf("login %d: %d", i, status)
+		}
+	}
+	for _, s := range []*app.Server{one, two} {
+		if status := login(t, s, sim); status != http.StatusTooManyRequests {
+			t.Errorf("one login more: %d", status)
+		}
+	}
+}
+
+// Without Redis each instance counts for itself, and it is not the limiter that fails a request.
+func TestRateLimits_without_Redis(t *testing.T) {
+	c := config(t)
+	c.MySQLDSN, c.RedisURL = mysqltest.NewWithSchema(t), "redis://127.0.0.1:1"
+	c.Limits.Logins = 2
+	sim := newSimulator(t, &c)
+	s := startWithLimits(t, c)
+	for range 2 {
+		if status := login(t, s, sim); status != http.StatusServiceUnavailable { // the session cannot be kept
+			t.Errorf("a login without Redis: %d", status)
+		}
+	}
+	if status := login(t, s, sim); status != http.StatusTooManyRequests {
+		t.Errorf("one login more: %d", status)
+	}
+}
+
+func TestBreaker_state_is_in_the_metrics(t *testing.T) {
+	c := config(t)
+	sim := newSimulator(t, &c)
+	s := startWithLimits(t, c)
+	metrics := func() string {
+		_, body := get(t, "http://"+s.InternalAddr()+"/metrics")
+		return body
+	}
+	if !strings.Contains(metrics(), `wxlogin_wechat_breaker_state{state="closed"} 1`) {
+		t.Error("the breaker is not closed")
+	}
+	for range 5 {
+		sim.Fail(wechattest.Dropped)
+		login(t, s, sim)
+	}
+	if text := metrics(); !strings.Contains(text, `wxlogin_wechat_breaker_state{state="closed"} 0`) {
+		t.Error("the breaker is still closed")
+	}
+}

@@ -1,0 +1,58 @@
+package app_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"wxlogin/internal/app"
+	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/wechat/wechattest"
+)
+
+// An AppSecret is replaced without signing anybody out, until the previous one is taken away.
+func TestPreviousSecret_keeps_sessions(t *testing.T) {
+	c := config(t)
+	c.MySQLDSN = mysqltest.NewWithSchema(t)
+	sim := newSimulator(t, &c)
+	token := token(t, startWithLimits(t, c), sim)
+
+	update := func(c app.Config) int {
+		data := sim.Phone("", wechattest.User{Name: "alice"}).GetUserInfo()
+		res, err := http.PostForm("http://"+startWithLimits(t, c).PublicAddr()+"/updateUserInfo",
+			url.Values{"token": {token}, "encryptedData": {data.EncryptedData}, "iv": {data.IV}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	old := c.Secrets
+	c.Secrets = []string{strings.Repeat("f", 32)}
+	c.PreviousSecrets = old
+	if status := update(c); status != http.StatusOK {
+		t.Errorf("with the previous secret: %d", status)
+	}
+	c.PreviousSecrets = nil
+	if status := update(c); status != http.StatusUnauthorized {
+		t.Errorf("without it: %d", status)
+	}
+}
+
+// token logs Alice in.
+func token(t *testing.T, s *app.Server, sim *wechattest.Simulator) string {
+	t.Helper()
+	code := sim.Phone("", wechattest.User{Name: "alice"}).Login()
+	res, err := http.PostForm("http://"+s.PublicAddr()+"/onLogin", url.Values{"code": {code}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct{ Token string }
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Token == "" {
+		t.Fatalf("login: %d, %v", res.StatusCode, err)
+	}
+	return answer.Token
+}
