@@ -11,12 +11,13 @@ import (
 
 const (
 	maxControlBody = 64 << 10
-	maxUserName    = 64   // characters
+	maxName        = 64   // characters
 	maxFaults      = 1000 // in one request
 )
 
 var (
 	errUser  = errors.New("user must be 1 to 64 printable characters")
+	errNick  = errors.New("nickname must be 1 to 64 printable characters")
 	errAppID = errors.New("appid is not one of this simulator's")
 	errKind  = errors.New("kind must be info, profile or anonymous")
 	errCount = errors.New("n must be 1 to 1000")
@@ -29,6 +30,7 @@ func (s *Simulator) addControls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /sim/userinfo", control(s.controlUserInfo))
 	mux.HandleFunc("POST /sim/newkey", control(s.controlNewKey))
 	mux.HandleFunc("POST /sim/fault", control(s.controlFault))
+	mux.HandleFunc("GET /sim/account", control(s.controlAccount))
 	mux.HandleFunc("GET /sim/stats", control(func(*http.Request) (any, error) { return s.Stats(), nil }))
 	mux.HandleFunc("GET /sim/healthz", control(func(*http.Request) (any, error) { return statusOK, nil }))
 	mux.HandleFunc("/sim/", http.NotFound)
@@ -64,6 +66,13 @@ func (s *Simulator) controlUserInfo(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Form.Has("nickname") {
+		name := r.Form.Get("nickname")
+		if !validName(name) {
+			return nil, errNick
+		}
+		phone.setNickName(name)
+	}
 	switch r.FormValue("kind") {
 	case "", "info":
 		return phone.GetUserInfo(), nil
@@ -75,6 +84,15 @@ func (s *Simulator) controlUserInfo(r *http.Request) (any, error) {
 	return nil, errKind
 }
 
+// setNickName changes the user's nickname in all mini-programs, as in WeChat's settings.
+func (p *Phone) setNickName(name string) {
+	p.sim.mu.Lock()
+	defer p.sim.mu.Unlock()
+	person := p.sim.people[p.id.name]
+	person.Info.NickName = name
+	p.sim.people[p.id.name] = person
+}
+
 func (s *Simulator) controlNewKey(r *http.Request) (any, error) {
 	phone, err := s.controlPhone(r)
 	if err != nil {
@@ -82,6 +100,15 @@ func (s *Simulator) controlNewKey(r *http.Request) (any, error) {
 	}
 	phone.NewSessionKey()
 	return statusOK, nil
+}
+
+// controlAccount tells what no phone knows, for a test that searches answers and logs for leaks.
+func (s *Simulator) controlAccount(r *http.Request) (any, error) {
+	phone, err := s.controlPhone(r)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"openid": phone.OpenID(), "sessionKey": phone.SessionKey()}, nil
 }
 
 func (s *Simulator) controlFault(r *http.Request) (any, error) {
@@ -103,8 +130,7 @@ func (s *Simulator) controlFault(r *http.Request) (any, error) {
 // controlPhone is the phone of the user and mini-program that the request names. Unlike Phone it never panics.
 func (s *Simulator) controlPhone(r *http.Request) (*Phone, error) {
 	name, appID := r.FormValue("user"), r.FormValue("appid")
-	n := utf8.RuneCountInString(name)
-	if n == 0 || n > maxUserName || !utf8.ValidString(name) || !allPrintable(name) {
+	if !validName(name) {
 		return nil, errUser
 	}
 	if _, known := s.apps[appID]; appID != "" && !known {
@@ -113,7 +139,12 @@ func (s *Simulator) controlPhone(r *http.Request) (*Phone, error) {
 	return s.Phone(appID, User{Name: name}), nil
 }
 
-func allPrintable(s string) bool {
+// validName tells whether s is 1 to 64 printable characters.
+func validName(s string) bool {
+	n := utf8.RuneCountInString(s)
+	if n == 0 || n > maxName || !utf8.ValidString(s) {
+		return false
+	}
 	for _, r := range s {
 		if !unicode.IsPrint(r) {
 			return false

@@ -39,6 +39,57 @@ func TestControl_plays_the_phone(t *testing.T) {
 	}
 }
 
+func TestControl_userinfo_takes_a_nickname(t *testing.T) {
+	sim := newSimulator(wechattest.Options{})
+	nickName := func(form url.Values) string {
+		var data wechattest.OpenData
+		form.Set("user", "alice")
+		decode(t, sim, "/sim/userinfo", form, &data)
+		if !strings.Contains(data.RawData, data.UserInfo.NickName) {
+			t.Error("rawData and userInfo differ")
+		}
+		return data.UserInfo.NickName
+	}
+	longest := strings.Repeat("名", 64)
+	for _, test := range []struct{ given, want string }{
+		{"", "alice"}, {"Alice 🐼", "Alice 🐼"}, {"", "Alice 🐼"}, {longest, longest},
+	} {
+		form := url.Values{}
+		if test.given != "" {
+			form.Set("nickname", test.given)
+		}
+		if got := nickName(form); got != test.want {
+			t.Errorf("%q gives %q, want %q", test.given, got, test.want)
+		}
+	}
+	if got := nickName(url.Values{"nickname": {"Al"}, "kind": {"anonymous"}}); got != wechat.AnonymousNickName {
+		t.Errorf("the placeholder is %q", got)
+	}
+	if got := nickName(url.Values{}); got != "Al" {
+		t.Errorf("behind the placeholder stands %q", got)
+	}
+}
+
+func TestControl_account_tells_openid_and_key(t *testing.T) {
+	sim := newSimulator(wechattest.Options{})
+	var account struct{ OpenID, SessionKey string }
+	get := func() {
+		w := httptest.NewRecorder()
+		sim.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/sim/account?user=alice&appid="+appB, nil))
+		if err := json.Unmarshal(w.Body.Bytes(), &account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	phone := sim.Phone(appB, wechattest.User{Name: "alice"})
+	for range 2 {
+		get()
+		if account.OpenID != phone.OpenID() || account.SessionKey != phone.SessionKey() {
+			t.Error("not what the phone has")
+		}
+		phone.NewSessionKey()
+	}
+}
+
 func decode(t *testing.T, sim http.Handler, path string, form url.Values, into any) {
 	t.Helper()
 	status, body := post(t, sim, path, form)
@@ -74,6 +125,9 @@ func TestControl_refuses(t *testing.T) {
 		"a_user_with_a_nul":  {"/sim/newkey", url.Values{"user": {"a\x00"}}, "user"},
 		"an_unknown_app":     {"/sim/login", url.Values{"user": {"alice"}, "appid": {"wxother"}}, "appid"},
 		"an_unknown_kind":    {"/sim/userinfo", url.Values{"user": {"alice"}, "kind": {"x"}}, "kind"},
+		"no_nickname":        {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {""}}, "nickname"},
+		"a_long_nickname":    {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {strings.Repeat("码", 65)}}, "nickname"},
+		"an_odd_nickname":    {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {"a\nb"}}, "nickname"},
 		"an_unknown_fault":   {"/sim/fault", url.Values{"kind": {"tired"}}, "fault"},
 		"no_faults":          {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"0"}}, "n must"},
 		"too_many_faults":    {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"1001"}}, "n must"},
@@ -98,10 +152,12 @@ func TestControl_answers_JSON(t *testing.T) {
 		status       int
 		body         string
 	}{
-		"healthz":       {http.MethodGet, "/sim/healthz", 200, `{"status":"ok"}`},
-		"stats":         {http.MethodGet, "/sim/stats", 200, `{"calls":1,"exchanged":0,"errcodes":{"40029":1},"others":0}`},
-		"login_by_get":  {http.MethodGet, "/sim/login?user=alice", 404, ""},
-		"an_other_path": {http.MethodPost, "/sim/other", 404, ""},
+		"healthz":           {http.MethodGet, "/sim/healthz", 200, `{"status":"ok"}`},
+		"stats":             {http.MethodGet, "/sim/stats", 200, `{"calls":1,"exchanged":0,"errcodes":{"40029":1},"others":0}`},
+		"account_of_nobody": {http.MethodGet, "/sim/account", 400, `{"error":"user must be 1 to 64 printable characters"}`},
+		"account_by_post":   {http.MethodPost, "/sim/account?user=alice", 404, ""},
+		"login_by_get":      {http.MethodGet, "/sim/login?user=alice", 404, ""},
+		"an_other_path":     {http.MethodPost, "/sim/other", 404, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -21,13 +21,15 @@
 // Over HTTP the paths under /sim/ do the same, so that a developer can play the phone with curl:
 //
 //	POST /sim/login?user=alice                 wx.login: {"code":"…"}
-//	POST /sim/userinfo?user=alice&kind=info    what wx.getUserInfo gives; kind is info, profile or anonymous
+//	POST /sim/userinfo?user=alice&kind=info    what wx.getUserInfo gives; kind is info, profile or anonymous;
+//	                                           nickname=… changes the nickname first
 //	POST /sim/newkey?user=alice                replaces the session_key
 //	POST /sim/fault?kind=busy&n=2              the next n exchanges fail; kind is what ParseFault takes
+//	GET  /sim/account?user=alice               openid and session_key, to search for leaks
 //	GET  /sim/stats                            what arrived so far
 //	GET  /sim/healthz                          {"status":"ok"}
 //
-// The first three take an appid where the simulator has several mini-programs.
+// Those with a user take an appid where the simulator has several mini-programs.
 //
 // A user who is not known yet is made up, always the same for the same name. The simulator hands out anybody's login
 // to anybody: never put it where a real one could be meant.
