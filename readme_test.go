@@ -2,6 +2,7 @@ package wxlogin_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 
 	"wxlogin/internal/app"
 	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
 	"wxlogin/wechat/wechattest"
 )
@@ -155,7 +157,7 @@ func TestReadme_server_runs(t *testing.T) {
 	needs(t, "sh")
 	text := script(t, "go build -o bin/")
 	text = strings.ReplaceAll(text, "bin/", t.TempDir()+"/")
-	text = strings.Replace(text, "\ngo build", "\nexport MYSQL_DSN='"+testenv.MySQL(t)+"' REDIS_URL="+testenv.NewRedis(t).URL+
+	text = strings.Replace(text, "\ngo build", "\nexport MYSQL_DSN='"+mysqltest.New(t)+"' REDIS_URL="+testenv.NewRedis(t).URL+
 		" LISTEN_ADDR=127.0.0.1:0 INTERNAL_ADDR=127.0.0.1:0\ngo build", 1)
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	lines[len(lines)-1] = "exec " + lines[len(lines)-1] // so that the signal reaches the server
@@ -187,7 +189,7 @@ func TestReadme_phone_by_curl(t *testing.T) {
 	const appID, secret = wechattest.DemoAppID, wechattest.DemoSecret
 	sim := httptest.NewServer(wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}}))
 	defer sim.Close()
-	dsn := testenv.MySQLWithSchema(t)
+	dsn := mysqltest.NewWithSchema(t)
 	server, err := app.Start(t.Context(), app.Config{
 		AppIDs: []string{appID}, Secrets: []string{secret}, MySQLDSN: dsn, RedisURL: testenv.NewRedis(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: sim.URL,
@@ -215,7 +217,7 @@ func TestReadme_phone_by_curl(t *testing.T) {
 
 // Each query for admins finds whom it should among four users.
 func TestReadme_queries(t *testing.T) {
-	dsn := testenv.MySQLWithSchema(t)
+	dsn := mysqltest.NewWithSchema(t)
 	seed(t, dsn)
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
@@ -333,9 +335,27 @@ func variables(t reflect.Type, known map[string]string) {
 		if name == "" {
 			continue
 		}
-		known[name] = f.Tag.Get("envDefault")
+		known[name] = cmp.Or(f.Tag.Get("envDefault"), "none")
 		if required != "" {
 			known[name] = "required"
+		}
+	}
+}
+
+// Every test that SECURITY.md names is there.
+func TestSecurity_names_tests_that_exist(t *testing.T) {
+	names := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9_]+)`").FindAllStringSubmatch(read(t, "SECURITY.md"), -1)
+	if len(names) < 20 {
+		t.Fatalf("SECURITY.md names %d tests", len(names))
+	}
+	defined := goList(t, "-f", `{{$d := .Dir}}{{range .TestGoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, "./...")
+	var code strings.Builder
+	for file := range strings.Lines(defined) {
+		code.WriteString(read(t, strings.TrimSuffix(file, "\n")))
+	}
+	for _, name := range names {
+		if !strings.Contains(code.String(), "\nfunc "+name[1]+"(") {
+			t.Errorf("SECURITY.md names %s, which does not exist", name[1])
 		}
 	}
 }
