@@ -22,10 +22,10 @@ type breakerSettings struct {
 	probes   uint32        // by so many calls, which all must succeed
 }
 
-// defaultBreaker opens within five time-outs of a single login at a time, and at a busy server with the first time-outs,
-// but not for a handful of lost connections among many. Open is kept short: the server is to serve again within 2 s of
-// WeChat's return, and a second without calls is relief enough for a host that is overloaded.
-var defaultBreaker = breakerSettings{window: 30 * time.Second, failures: 5, inARow: 20, open: time.Second, probes: 3}
+// defaultBreaker opens with the first ten time-outs of a WeChat that hangs, but not for a handful of lost connections among
+// many logins. Open is kept short: the server is to serve again within 2 s of WeChat's return, and a second without calls
+// is relief enough for a host that is overloaded.
+var defaultBreaker = breakerSettings{window: 10 * time.Second, failures: 5, inARow: 10, open: time.Second, probes: 3}
 
 // breaker is the circuit breaker towards WeChat. All apps share one, as they share the host.
 type breaker = gobreaker.CircuitBreaker[wechat.Session]
