@@ -45,29 +45,47 @@ func login(public, code string) int {
 	return res.StatusCode
 }
 
-func TestServe_finishes_requests_in_flight_on_SIGTERM(t *testing.T) {
+// waiting is a server with a login in flight, which waits at WeChat.
+type waiting struct {
+	*process
+	weChat *gatedWeChat
+	code   string
+	status chan int
+}
+
+func startWaiting(t *testing.T, extra ...string) *waiting {
+	t.Helper()
 	weChat, base := newGatedWeChat(t)
-	env := environ(t, "WECHAT_API_BASE="+base)
+	env := environ(t, append(extra, "WECHAT_API_BASE="+base)...)
 	if code := start(t, env, "migrate").exitCode(); code != exitOK {
 		t.Fatalf("migrate: exit code %d", code)
 	}
-	p := start(t, env)
-	public := "http://" + p.wait("serving")["public"].(string)
-
-	status := make(chan int, 1)
-	code := weChat.Phone(appID, wechattest.User{Name: "alice"}).Login()
-	go func() { status <- login(public, code) }()
+	w := &waiting{process: start(t, env), weChat: weChat, status: make(chan int, 1)}
+	public := "http://" + w.wait("serving")["public"].(string)
+	w.code = weChat.Phone(appID, wechattest.User{Name: "alice"}).Login()
+	go func() { w.status <- login(public, w.code) }()
 	<-weChat.arrived
+	return w
+}
+
+// mustFinish lets WeChat answer: so must the server, and end.
+func (w *waiting) mustFinish() {
+	w.t.Helper()
+	w.weChat.proceed <- struct{}{}
+	if got := <-w.status; got != http.StatusOK {
+		w.t.Errorf("the login in flight was answered %d", got)
+	}
+	if got := w.exitCode(); got != exitOK {
+		w.t.Errorf("exit code %d:\n%s", got, w.log())
+	}
+}
+
+func TestServe_finishes_requests_in_flight_on_SIGTERM(t *testing.T) {
+	p := startWaiting(t)
 	p.signal(syscall.SIGTERM)
 	p.wait("stopping")
-	weChat.proceed <- struct{}{}
-	if got := <-status; got != http.StatusOK {
-		t.Errorf("the login in flight was answered %d", got)
-	}
-	if got := p.exitCode(); got != exitOK {
-		t.Errorf("exit code %d:\n%s", got, p.log())
-	}
-	if strings.Contains(p.log(), code) || strings.Contains(p.log(), secret) {
+	p.mustFinish()
+	if strings.Contains(p.log(), p.code) || strings.Contains(p.log(), secret) {
 		t.Error("the log holds the code or the AppSecret")
 	}
 }

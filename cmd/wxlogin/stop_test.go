@@ -124,28 +124,12 @@ func TestServe_cuts_no_request_on_SIGTERM_under_load(t *testing.T) {
 
 // A second signal does not wait for load balancers, but still for requests in flight.
 func TestServe_second_signal_ends_the_delay(t *testing.T) {
-	weChat, base := newGatedWeChat(t)
-	env := environ(t, "WECHAT_API_BASE="+base, "SHUTDOWN_DELAY=1m")
-	if code := start(t, env, "migrate").exitCode(); code != exitOK {
-		t.Fatalf("migrate: exit code %d", code)
-	}
-	p := start(t, env)
-	public := "http://" + p.wait("serving")["public"].(string)
-	status := make(chan int, 1)
-	code := weChat.Phone(appID, wechattest.User{Name: "alice"}).Login()
-	go func() { status <- login(public, code) }()
-	<-weChat.arrived
+	p := startWaiting(t, "SHUTDOWN_DELAY=1m")
 	p.signal(syscall.SIGTERM)
 	p.wait("stopping")
 	p.signal(syscall.SIGINT)
 	p.wait("closing the ports")
-	weChat.proceed <- struct{}{}
-	if got := <-status; got != http.StatusOK {
-		t.Errorf("the login in flight was answered %d", got)
-	}
-	if got := p.exitCode(); got != exitOK {
-		t.Errorf("exit code %d", got)
-	}
+	p.mustFinish()
 }
 
 // mute is a MySQL that takes a connection and says nothing. It hands over the connection when it has come.

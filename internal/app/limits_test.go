@@ -2,7 +2,7 @@ package app_test
 
 import (
 	"context"
-	"io"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -40,7 +40,8 @@ func newSimulator(t *testing.T, c *app.Config) *wechattest.Simulator {
 	return sim
 }
 
-func login(t *testing.T, s *app.Server, sim *wechattest.Simulator) int {
+// login logs Alice in, and tells the status of the answer and the token in it.
+func login(t *testing.T, s *app.Server, sim *wechattest.Simulator) (status int, token string) {
 	t.Helper()
 	code := sim.Phone("", wechattest.User{Name: "alice"}).Login()
 	res, err := http.PostForm("http://"+s.PublicAddr()+"/onLogin", url.Values{"code": {code}})
@@ -48,8 +49,11 @@ func login(t *testing.T, s *app.Server, sim *wechattest.Simulator) int {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	io.Copy(io.Discard, res.Body)
-	return res.StatusCode
+	var answer struct{ Token string }
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, answer.Token
 }
 
 func TestRateLimits_are_shared_by_instances_on_one_Redis(t *testing.T) {
@@ -59,12 +63,12 @@ func TestRateLimits_are_shared_by_instances_on_one_Redis(t *testing.T) {
 	sim := newSimulator(t, &c)
 	one, two := startWithLimits(t, c), startWithLimits(t, c)
 	for i, s := range []*app.Server{one, two, one, two} {
-		if status := login(t, s, sim); status != http.StatusOK {
+		if status, _ := login(t, s, sim); status != http.StatusOK {
 			t.Errorf("login %d: %d", i, status)
 		}
 	}
 	for _, s := range []*app.Server{one, two} {
-		if status := login(t, s, sim); status != http.StatusTooManyRequests {
+		if status, _ := login(t, s, sim); status != http.StatusTooManyRequests {
 			t.Errorf("one login more: %d", status)
 		}
 	}
@@ -78,11 +82,11 @@ func TestRateLimits_without_Redis(t *testing.T) {
 	sim := newSimulator(t, &c)
 	s := startWithLimits(t, c)
 	for range 2 {
-		if status := login(t, s, sim); status != http.StatusServiceUnavailable { // the session cannot be kept
+		if status, _ := login(t, s, sim); status != http.StatusServiceUnavailable { // the session cannot be kept
 			t.Errorf("a login without Redis: %d", status)
 		}
 	}
-	if status := login(t, s, sim); status != http.StatusTooManyRequests {
+	if status, _ := login(t, s, sim); status != http.StatusTooManyRequests {
 		t.Errorf("one login more: %d", status)
 	}
 }

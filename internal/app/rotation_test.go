@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,7 +16,7 @@ func TestPreviousSecret_keeps_sessions(t *testing.T) {
 	c := config(t)
 	c.MySQLDSN = mysqltest.NewWithSchema(t)
 	sim := newSimulator(t, &c)
-	token := token(t, startWithLimits(t, c), sim)
+	_, token := login(t, startWithLimits(t, c), sim)
 
 	update := func(c app.Config) int {
 		data := sim.Phone("", wechattest.User{Name: "alice"}).GetUserInfo()
@@ -39,20 +38,4 @@ func TestPreviousSecret_keeps_sessions(t *testing.T) {
 	if status := update(c); status != http.StatusUnauthorized {
 		t.Errorf("without it: %d", status)
 	}
-}
-
-// token logs Alice in.
-func token(t *testing.T, s *app.Server, sim *wechattest.Simulator) string {
-	t.Helper()
-	code := sim.Phone("", wechattest.User{Name: "alice"}).Login()
-	res, err := http.PostForm("http://"+s.PublicAddr()+"/onLogin", url.Values{"code": {code}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var answer struct{ Token string }
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Token == "" {
-		t.Fatalf("login: %d, %v", res.StatusCode, err)
-	}
-	return answer.Token
 }
