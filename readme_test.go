@@ -191,7 +191,7 @@ func TestReadme_phone_by_curl(t *testing.T) {
 	defer sim.Close()
 	dsn := mysqltest.NewWithSchema(t)
 	server, err := app.Start(t.Context(), app.Config{
-		AppIDs: []string{appID}, Secrets: []string{secret}, MySQLDSN: dsn, RedisURL: testenv.NewRedis(t).URL,
+		App: app.SingleApp{AppID: appID, Secret: secret}, MySQLDSN: dsn, RedisURL: testenv.NewRedis(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: sim.URL,
 		SessionIdleTTL: time.Hour, SessionMaxTTL: time.Hour, StorageTimeout: time.Minute,
 	}, slog.New(slog.DiscardHandler))

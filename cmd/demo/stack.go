@@ -60,7 +60,7 @@ func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err err
 // config is what the environment of cmd/wxlogin would say.
 func (s *stack) config(o options) app.Config {
 	return app.Config{
-		AppIDs: []string{wechattest.DemoAppID}, Secrets: []string{wechattest.DemoSecret},
+		App:      app.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
 		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
 		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxTTL,

@@ -27,9 +27,10 @@ Commands:
   healthcheck  exit with 0 if the server at INTERNAL_ADDR is ready, with 1 if not
   version      print the version
 
-Environment (required: the first four; secrets, MYSQL_DSN and REDIS_URL may be files named by NAME_FILE):
+Environment (required: the first four, the first two not with WECHAT_APPS; secrets, MYSQL_DSN and REDIS_URL may be files
+named by NAME_FILE):
   WECHAT_APPID, WECHAT_SECRET, MYSQL_DSN, REDIS_URL
-  WECHAT_SECRET_PREVIOUS, WECHAT_API_BASE (https://api.weixin.qq.com)
+  WECHAT_SECRET_PREVIOUS, WECHAT_APPS (appid:AppSecret,…), WECHAT_API_BASE (https://api.weixin.qq.com)
   LISTEN_ADDR (:8080), INTERNAL_ADDR (127.0.0.1:9090), TLS_CERT_FILE, TLS_KEY_FILE, TRUSTED_PROXIES
   SESSION_IDLE_TTL (168h), SESSION_MAX_TTL (720h), SHUTDOWN_DELAY (1s), MAX_LOGINS_IN_FLIGHT (256)
   LOGIN_RATE_LIMIT (6000), UPDATE_RATE_LIMIT (60), FAILED_UPDATE_RATE_LIMIT (10): a minute; 0: no limit

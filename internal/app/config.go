@@ -7,12 +7,9 @@ import (
 
 // Config is the server's whole configuration. LoadConfig reads it from environment variables.
 type Config struct {
-	AppIDs  []string `env:"WECHAT_APPID,notEmpty"`  // one or more; the first is the default
-	Secrets []string `env:"WECHAT_SECRET,notEmpty"` // the AppSecret of each appid, in the same order
-
-	// PreviousSecrets are the AppSecrets before the present ones, in the same order: sessions sealed under them stay
-	// valid. An empty entry, or none at all, is an app whose AppSecret did not change.
-	PreviousSecrets []string `env:"WECHAT_SECRET_PREVIOUS"`
+	// One mini-program, several, or both; the first is the default of requests that name none.
+	App  SingleApp
+	Apps []App `env:"WECHAT_APPS"`
 
 	MySQLDSN string `env:"MYSQL_DSN,notEmpty"` // user:password@tcp(host:port)/database
 	RedisURL string `env:"REDIS_URL,notEmpty"` // redis://… or rediss://…

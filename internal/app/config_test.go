@@ -34,28 +34,38 @@ func TestLoadConfig_defaults(t *testing.T) {
 		t.Errorf("got %+v", c.Log)
 	}
 	want := app.LimitConfig{LoginsInFlight: 256, Logins: 6000, Updates: 60, FailedUpdates: 10}
-	if c.Limits != want || c.ShutdownDelay != time.Second || len(c.TrustedProxies) != 0 || len(c.PreviousSecrets) != 0 {
+	if c.Limits != want || c.ShutdownDelay != time.Second || len(c.TrustedProxies) != 0 {
 		t.Errorf("got %+v, %v, %v", c.Limits, c.ShutdownDelay, c.TrustedProxies)
 	}
 }
 
 func TestLoadConfig_several_apps(t *testing.T) {
-	c, err := app.LoadConfig(environ("WECHAT_APPID=wx1,wx2", "WECHAT_SECRET=s1,s2"))
-	if err != nil {
+	one, two, three := app.App{AppID: "wx1", Secret: "s1"}, app.App{AppID: "wx2", Secret: "s2"},
+		app.App{AppID: "wx3", Secret: "s3", PreviousSecret: "old3"}
+	const list = "wx2:s2, wx3:s3:old3"
+	file := filepath.Join(t.TempDir(), "apps")
+	if err := os.WriteFile(file, []byte("wx1:s1\nwx2:s2,\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(c.AppIDs, []string{"wx1", "wx2"}) || !slices.Equal(c.Secrets, []string{"s1", "s2"}) {
-		t.Errorf("%d apps with %d secrets", len(c.AppIDs), len(c.Secrets))
-	}
-}
-
-func TestLoadConfig_previous_secrets(t *testing.T) {
-	c, err := app.LoadConfig(environ("WECHAT_APPID=wx1,wx2", "WECHAT_SECRET=s1,s2", "WECHAT_SECRET_PREVIOUS=,old2"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(c.PreviousSecrets, []string{"", "old2"}) {
-		t.Errorf("%d previous secrets, or other ones", len(c.PreviousSecrets))
+	for name, tt := range map[string]struct {
+		variables []string
+		single    app.SingleApp
+		list      []app.App
+	}{
+		"single":      {[]string{"WECHAT_APPID=wx1", "WECHAT_SECRET=s1"}, app.SingleApp(one), nil},
+		"list_alone":  {[]string{"WECHAT_APPID=", "WECHAT_SECRET=", "WECHAT_APPS=" + list}, app.SingleApp{}, []app.App{two, three}},
+		"list_beside": {[]string{"WECHAT_APPID=wx1", "WECHAT_SECRET=s1", "WECHAT_APPS=" + list}, app.SingleApp(one), []app.App{two, three}},
+		"file":        {[]string{"WECHAT_APPID=", "WECHAT_SECRET=", "WECHAT_APPS_FILE=" + file}, app.SingleApp{}, []app.App{one, two}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := app.LoadConfig(environ(tt.variables...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.App != tt.single || !slices.Equal(c.Apps, tt.list) {
+				t.Errorf("another app, or %d in the list, want %d", len(c.Apps), len(tt.list))
+			}
+		})
 	}
 }
 
@@ -78,7 +88,7 @@ func TestLoadConfig_secrets_from_files(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(c.Secrets, []string{"from-the-file"}) {
+	if c.App.Secret != "from-the-file" {
 		t.Error("the secret is not the file's")
 	}
 }
@@ -90,7 +100,10 @@ func TestLoadConfig_faults(t *testing.T) {
 		"no_dsn":          {"MYSQL_DSN=", "MYSQL_DSN is not set"},
 		"no_redis":        {"REDIS_URL=", "REDIS_URL is not set"},
 		"bad_appid":       {"WECHAT_APPID=wx 1", "WECHAT_APPID: "},
-		"too_few_secrets": {"WECHAT_APPID=wx1,wx2", "WECHAT_APPID has 2 entries, WECHAT_SECRET has 1"},
+		"list_as_appid":   {"WECHAT_APPID=wx1,wx2", `"wx1,wx2" is not an appid`},
+		"app_no_secret":   {"WECHAT_APPS=wx2", "WECHAT_APPS: an entry is not of the form"},
+		"app_empty_part":  {"WECHAT_APPS=wx2:" + goodSecret + ":", "WECHAT_APPS: an entry is not of the form"},
+		"app_twice":       {"WECHAT_APPS=wx0123456789abcdef:" + goodSecret, "WECHAT_APPS: wx0123456789abcdef is given twice"},
 		"bad_dsn":         {"MYSQL_DSN=wxlogin:pa55word@nowhere", "MYSQL_DSN: "},
 		"bad_redis":       {"REDIS_URL=http://:pa55word@127.0.0.1", "REDIS_URL is not of the form"},
 		"bad_api_base":    {"WECHAT_API_BASE=api.weixin.qq.com", "WECHAT_API_BASE is not"},
@@ -101,7 +114,6 @@ func TestLoadConfig_faults(t *testing.T) {
 		"max_under_idle":  {"SESSION_MAX_TTL=1h", "SESSION_MAX_TTL is less than SESSION_IDLE_TTL"},
 		"bad_level":       {"LOG_LEVEL=loud", "LOG_LEVEL: "},
 		"bad_format":      {"LOG_FORMAT=xml", "LOG_FORMAT: "},
-		"previous_count":  {"WECHAT_SECRET_PREVIOUS=a,b", "WECHAT_APPID has 1 entries, WECHAT_SECRET_PREVIOUS has 2"},
 		"bad_limit":       {"LOGIN_RATE_LIMIT=many", `LOGIN_RATE_LIMIT: "many" is not a whole number`},
 		"negative_limit":  {"MAX_LOGINS_IN_FLIGHT=-1", "MAX_LOGINS_IN_FLIGHT: -1 is less than 0"},
 		"bad_proxy":       {"TRUSTED_PROXIES=10.0.0.0/8,proxy", `TRUSTED_PROXIES: "proxy" is neither`},

@@ -205,7 +205,7 @@ func TestStart_that_is_told_to_stop_leaves_nothing_open(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c := Config{
-		AppIDs: []string{testAppID}, Secrets: []string{testSecret}, MySQLDSN: "root@tcp(127.0.0.1:1)/x",
+		App: SingleApp{AppID: testAppID, Secret: testSecret}, MySQLDSN: "root@tcp(127.0.0.1:1)/x",
 		RedisURL: "redis://127.0.0.1:1", ListenAddr: addr, InternalAddr: "127.0.0.1:0", WeChatAPIBase: "http://127.0.0.1:1",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: time.Hour,
 	}

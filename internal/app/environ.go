@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 
 	"wxlogin/store"
 )
 
 // secretVariables may also come from a file that NAME_FILE names, as container platforms mount secrets.
-var secretVariables = []string{"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "MYSQL_DSN", "REDIS_URL"}
+var secretVariables = []string{"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "WECHAT_APPS", "MYSQL_DSN", "REDIS_URL"}
 
 // variables makes a map of environ and fills in the secrets that stand in files.
 func variables(environ []string) (map[string]string, []error) {
@@ -35,8 +36,12 @@ func variables(environ []string) (map[string]string, []error) {
 		}
 		vars[name] = strings.TrimSpace(string(content))
 	}
+	vars["WECHAT_APPS"] = strings.Join(strings.FieldsFunc(vars["WECHAT_APPS"], listSeparator), ",")
 	return vars, faults
 }
+
+// listSeparator tells what may stand between the entries of a list: a file may have a line for each.
+func listSeparator(r rune) bool { return r == ',' || unicode.IsSpace(r) }
 
 // dsnFaults checks a DSN's form without connecting; what is wrong with it is told without showing it.
 func dsnFaults(dsn string) []error {

@@ -48,7 +48,7 @@ func newWire(t *testing.T, l limits, change ...func(*Config)) *wire {
 	}))
 	t.Cleanup(weChat.Close)
 	c := Config{
-		AppIDs: []string{testAppID}, Secrets: []string{testSecret},
+		App:      SingleApp{AppID: testAppID, Secret: testSecret},
 		MySQLDSN: mysqltest.New(t), RedisURL: testenv.NewRedis(t).URL, WeChatAPIBase: weChat.URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,

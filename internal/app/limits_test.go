@@ -33,7 +33,7 @@ func startWithLimits(t *testing.T, c app.Config) *app.Server {
 
 func newSimulator(t *testing.T, c *app.Config) *wechattest.Simulator {
 	t.Helper()
-	sim := wechattest.New(wechattest.Options{Apps: map[string]string{c.AppIDs[0]: c.Secrets[0]}})
+	sim := wechattest.New(wechattest.Options{Apps: map[string]string{c.App.AppID: c.App.Secret}})
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
 	c.WeChatAPIBase = server.URL

@@ -82,12 +82,12 @@ func newExchangers(c Config, metrics *handlers.Metrics, logger *slog.Logger) ([]
 	breaker := newBreaker(defaultBreaker, logger, transport.CloseIdleConnections)
 	metrics.WatchBreaker(func() string { return breaker.State().String() })
 	var apps []handlers.CodeExchanger
-	for i, appID := range c.AppIDs {
+	for _, app := range c.allApps() {
 		client, err := wechat.NewClient(wechat.Options{
-			AppID: appID, Secret: c.Secrets[i], BaseURL: c.WeChatAPIBase, Transport: transport, OnCall: metrics.WeChatCall,
+			AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: transport, OnCall: metrics.WeChatCall,
 		})
 		if err != nil {
-			return nil, fmt.Errorf("app %s: %w", appID, err)
+			return nil, fmt.Errorf("app %s: %w", app.AppID, err)
 		}
 		apps = append(apps, guarded{client, breaker})
 	}
@@ -96,12 +96,8 @@ func newExchangers(c Config, metrics *handlers.Metrics, logger *slog.Logger) ([]
 
 func sessionApps(c Config) []session.App {
 	var apps []session.App
-	for i, appID := range c.AppIDs {
-		app := session.App{AppID: appID, Secret: c.Secrets[i]}
-		if len(c.PreviousSecrets) > i {
-			app.PreviousSecret = c.PreviousSecrets[i]
-		}
-		apps = append(apps, app)
+	for _, app := range c.allApps() {
+		apps = append(apps, session.App(app))
 	}
 	return apps
 }

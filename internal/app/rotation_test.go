@@ -28,13 +28,11 @@ func TestPreviousSecret_keeps_sessions(t *testing.T) {
 		res.Body.Close()
 		return res.StatusCode
 	}
-	old := c.Secrets
-	c.Secrets = []string{strings.Repeat("f", 32)}
-	c.PreviousSecrets = old
+	c.App.Secret, c.App.PreviousSecret = strings.Repeat("f", 32), c.App.Secret
 	if status := update(c); status != http.StatusOK {
 		t.Errorf("with the previous secret: %d", status)
 	}
-	c.PreviousSecrets = nil
+	c.App.PreviousSecret = ""
 	if status := update(c); status != http.StatusUnauthorized {
 		t.Errorf("without it: %d", status)
 	}

@@ -16,7 +16,7 @@ import (
 
 func config(t *testing.T) app.Config {
 	return app.Config{
-		AppIDs: []string{"wx0123456789abcdef"}, Secrets: []string{goodSecret},
+		App:      app.SingleApp{AppID: "wx0123456789abcdef", Secret: goodSecret},
 		MySQLDSN: mysqltest.New(t), RedisURL: testenv.NewRedis(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: "http://127.0.0.1:1",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,
@@ -116,8 +116,8 @@ func TestStart_refuses_unusable_parts(t *testing.T) {
 	for name, change := range map[string]func(*app.Config){
 		"redis_url": func(c *app.Config) { c.RedisURL = "http://x" },
 		"dsn":       func(c *app.Config) { c.MySQLDSN = "x" },
-		"apps":      func(c *app.Config) { c.AppIDs, c.Secrets = nil, nil },
-		"secret":    func(c *app.Config) { c.Secrets = []string{""} },
+		"apps":      func(c *app.Config) { c.App = app.SingleApp{} },
+		"secret":    func(c *app.Config) { c.App.Secret = "" },
 		"ttl":       func(c *app.Config) { c.SessionIdleTTL = time.Millisecond },
 	} {
 		t.Run(name, func(t *testing.T) {

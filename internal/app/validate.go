@@ -41,23 +41,6 @@ func (c Config) validate() []error {
 	return append(faults, c.Log.validate()...)
 }
 
-func (c Config) appFaults() []error {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if len(c.AppIDs) != 0 && len(c.Secrets) != 0 && len(c.AppIDs) != len(c.Secrets) {
-		fault("WECHAT_APPID has %d entries, WECHAT_SECRET has %d", len(c.AppIDs), len(c.Secrets))
-	}
-	if n := len(c.PreviousSecrets); n != 0 && n != len(c.AppIDs) {
-		fault("WECHAT_APPID has %d entries, WECHAT_SECRET_PREVIOUS has %d", len(c.AppIDs), n)
-	}
-	for _, appID := range c.AppIDs {
-		if !validAppID(appID) {
-			fault("WECHAT_APPID: %q is not an appid (letters, digits, '-' and '_')", appID)
-		}
-	}
-	return faults
-}
-
 // ttlFaults checks the times to live. One of 0 was not read, and is reported already.
 func (c Config) ttlFaults() []error {
 	var faults []error
