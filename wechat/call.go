@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -28,11 +29,18 @@ type answer interface {
 	check() cause // "" where the answer is whole
 }
 
-// attempt makes one GET and tells OnCall of it.
-func (c *Client) attempt(ctx context.Context, api, pathAndQuery string, into answer) *Error {
+// request is what a call sends.
+type request struct {
+	api  string // the API's name in errors and metrics
+	path string // with the query
+	body []byte // the JSON of a POST; nil: a GET
+}
+
+// attempt sends a request once and tells OnCall of it.
+func (c *Client) attempt(ctx context.Context, r request, into answer) *Error {
 	start := time.Now()
-	e := c.get(ctx, api, pathAndQuery, into)
-	call := Call{API: api, Duration: time.Since(start)}
+	e := c.send(ctx, r, into)
+	call := Call{API: r.api, Duration: time.Since(start)}
 	if e != nil {
 		call.ErrCode, call.Err = e.ErrCode, e
 	}
@@ -40,15 +48,15 @@ func (c *Client) attempt(ctx context.Context, api, pathAndQuery string, into ans
 	return e
 }
 
-func (c *Client) get(ctx context.Context, api, pathAndQuery string, into answer) *Error {
+func (c *Client) send(ctx context.Context, r request, into answer) *Error {
 	var conn connection
-	req, err := newOnceRequest(httptrace.WithClientTrace(ctx, conn.trace()), c.baseURL+pathAndQuery)
+	req, err := newOnceRequest(httptrace.WithClientTrace(ctx, conn.trace()), c.baseURL+r.path, r.body)
 	if err != nil {
-		return unavailable(api, 0, causeBadRequest)
+		return unavailable(r.api, 0, causeBadRequest)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		e := unavailable(api, 0, sanitize(ctx, err))
+		e := unavailable(r.api, 0, sanitize(ctx, err))
 		e.repeatable = ctx.Err() == nil && conn.neverMade(err)
 		return e
 	}
@@ -57,13 +65,13 @@ func (c *Client) get(ctx context.Context, api, pathAndQuery string, into answer)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return unavailable(api, resp.StatusCode, nil)
+		return unavailable(r.api, resp.StatusCode, nil)
 	case err != nil:
-		return unavailable(api, resp.StatusCode, sanitize(ctx, err))
+		return unavailable(r.api, resp.StatusCode, sanitize(ctx, err))
 	case len(body) > maxAnswer:
-		return unavailable(api, resp.StatusCode, causeTooLong)
+		return unavailable(r.api, resp.StatusCode, causeTooLong)
 	}
-	return read(api, resp.StatusCode, body, into)
+	return read(r.api, resp.StatusCode, body, into)
 }
 
 // read decodes an answer by what it is, not by its Content-Type: WeChat sends JSON as text/plain.
@@ -81,14 +89,22 @@ func read(api string, httpStatus int, body []byte, into answer) *Error {
 	return nil
 }
 
-// newOnceRequest returns a GET that net/http sends at most once.
+// newOnceRequest returns a POST of JSON, or a GET where body is nil, that net/http sends at most once.
 //
+// A POST it repeats only where nothing of it was written. For a GET that takes a trick:
 // http.Transport silently repeats a GET when the reused connection that it was written to dies before an answer
 // (Request.isReplayable), although the server may have acted on it. What it never repeats is a request with a body
 // that it cannot rewind. So this one has a body, which is empty, and no GetBody. The "identity" transfer encoding says
 // that the body goes out as it is: nothing is sent for it, no Content-Length, no chunk, and the connection stays
 // reusable.
-func newOnceRequest(ctx context.Context, url string) (*http.Request, error) {
+func newOnceRequest(ctx context.Context, url string, body []byte) (*http.Request, error) {
+	if body != nil {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+		if err == nil {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		return req, err
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, io.NopCloser(strings.NewReader("")))
 	if err != nil {
 		return nil, err

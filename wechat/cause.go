@@ -16,7 +16,7 @@ type cause string
 func (c cause) Error() string { return string(c) }
 
 const (
-	causeNoCode       cause = "not a code of wx.login; not sent"
+	causeNoCode       cause = "not a code of WeChat's; not sent"
 	causeBadRequest   cause = "the request cannot be made"
 	causeNoHost       cause = "the host name cannot be resolved"
 	causeNoConnection cause = "no connection"
@@ -26,6 +26,8 @@ const (
 	causeNotJSON      cause = "the answer is not the JSON expected"
 	causeNoOpenID     cause = "the answer holds no valid openid"
 	causeNoSessionKey cause = "the answer holds no valid session_key"
+	causeNoToken      cause = "the answer holds no valid access_token"
+	causeNoPhone      cause = "the answer holds no valid phone number"
 )
 
 // sanitize reduces a transport's error to what is known to be harmless. net/http's own error for a failed GET prints

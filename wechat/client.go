@@ -35,7 +35,7 @@ type Options struct {
 
 // Call describes one attempt at WeChat's API, for metrics and circuit breakers.
 type Call struct {
-	API      string        // "jscode2session"
+	API      string        // "jscode2session", "stable_token" or "getuserphonenumber"
 	ErrCode  int           // WeChat's errcode; 0 on success and where WeChat gave none
 	Err      error         // nil on success, otherwise an *Error, free of secrets
 	Duration time.Duration // from sending to the end of the answer

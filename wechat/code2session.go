@@ -50,7 +50,8 @@ func (c *Client) Code2Session(ctx context.Context, code string) (Session, error)
 		"grant_type": {"authorization_code"},
 	}
 	var answer sessionAnswer
-	if err := c.call(ctx, apiCode2Session, "/sns/jscode2session?"+query.Encode(), &answer); err != nil {
+	r := request{api: apiCode2Session, path: "/sns/jscode2session?" + query.Encode()}
+	if err := c.call(ctx, r, &answer); err != nil {
 		return Session{}, err
 	}
 	return Session{OpenID: answer.OpenID, UnionID: answer.UnionID, SessionKey: answer.SessionKey}, nil

@@ -17,13 +17,18 @@
 //	})
 //	profile := info.Real() // without WeChat's anonymous placeholders
 //
+// The code of a phone button is exchanged for the phone number with an access_token, which logins never need:
+//
+//	token, _, err := client.StableToken(ctx, false) // to be kept and shared
+//	number, err := client.PhoneNumber(ctx, token, session.OpenID, phoneCode)
+//
 // Three promises hold throughout.
 //
 // A code is single-use, so an exchange that may have reached WeChat is never sent twice: neither by this package nor,
 // behind its back, by net/http (see [Client.Code2Session]).
 //
-// No error, and no printed or logged value, holds the AppSecret, a code, a session_key or a URL. Error texts come from
-// tables in this package, never from WeChat's errmsg or from net/http.
+// No error, and no printed or logged value, holds the AppSecret, a code, a session_key, an access_token, a phone number or a
+// URL. Error texts come from tables in this package, never from WeChat's errmsg or from net/http.
 //
 // Data that cannot be opened gives [ErrOpenData], whatever the reason: padding, JSON, watermark and openId faults look
 // alike, so that nobody can use a server built on this package as a padding oracle.

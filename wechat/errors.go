@@ -15,10 +15,10 @@ type Kind int
 // configuration, so the user is asked to try again and the errcode is in the error for the operator.
 const (
 	KindUnknown       Kind = iota // no error
-	KindInvalidCode               // 40029, 40163: the mini-program must call wx.login again
+	KindInvalidCode               // 40029, 40163: the mini-program must get a new code
 	KindBlocked                   // 40226: WeChat holds the user for a risk; not to be repeated
 	KindRateLimited               // 45011: too many calls this minute
-	KindMisconfigured             // 40002, 40013, 40125, 40164, 40243, 410xx, 48001: a job for the operator
+	KindMisconfigured             // 4000x, 4001x, 40125, 40164, 40243, 410xx, 42001, 48001: a job for the operator
 	KindUnavailable               // -1, no connection, time-out, not HTTP 200, unreadable, an unknown errcode
 )
 
@@ -58,7 +58,7 @@ func KindOf(err error) Kind {
 // what it was sent. errors.Is finds context.Canceled and context.DeadlineExceeded (for every time-out).
 type Error struct {
 	Kind    Kind
-	API     string // "jscode2session"
+	API     string // as in Call
 	ErrCode int    // WeChat's errcode; 0 where it gave none
 	RID     string // the request id that WeChat's support asks for, such as 652d44d0-1d0af18b-5b069232; may be empty
 	Status  int    // the HTTP status; 0 where there was no answer
@@ -92,6 +92,13 @@ func (e *Error) Unwrap() error { return e.cause }
 // or having been given up by the caller. Circuit breakers should count these only.
 func (e *Error) Transport() bool {
 	return e.Kind == KindUnavailable && e.ErrCode == 0 && !errors.Is(e.cause, context.Canceled)
+}
+
+// TokenRefused reports whether an error of this package says that WeChat did not take the access_token of the call: it has
+// expired, or was replaced (40001, 40014, 42001). The call did nothing, and may be made again with another token.
+func TokenRefused(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.ErrCode == errCodeBadCredential || e.ErrCode == errCodeBadToken || e.ErrCode == errCodeTokenExpired)
 }
 
 func (e *Error) text() string {

@@ -27,6 +27,18 @@ func (s Session) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("openid", s.OpenID), slog.String("unionid", s.UnionID))
 }
 
+// String says only that it is a phone number.
+func (p PhoneNumber) String() string { return "wechat.PhoneNumber{" + redacted + "}" }
+
+// GoString is String: %#v shows no phone number either.
+func (p PhoneNumber) GoString() string { return p.String() }
+
+// Format is String for every verb.
+func (p PhoneNumber) Format(f fmt.State, _ rune) { io.WriteString(f, p.String()) }
+
+// LogValue gives slog what String says.
+func (p PhoneNumber) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
 // String describes the options without the AppSecret.
 func (o Options) String() string {
 	return fmt.Sprintf("wechat.Options{AppID:%q Secret:%s Timeout:%s}", o.AppID, redacted, o.Timeout)

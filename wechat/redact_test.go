@@ -14,8 +14,10 @@ func TestPrinting_shows_no_secret(t *testing.T) {
 	session := wechat.Session{OpenID: "o1", UnionID: "o2", SessionKey: testKey}
 	options := wechat.Options{AppID: testAppID, Secret: testSecret}
 	client := newClient(t, options)
+	number := wechat.PhoneNumber{CountryCode: "86", Number: testNumber}
 	for name, v := range map[string]any{
 		"session": session, "session_pointer": &session, "session_within": struct{ S wechat.Session }{session},
+		"phone": number, "phone_pointer": &number, "phone_within": struct{ P wechat.PhoneNumber }{number},
 		"options": options, "options_pointer": &options, "client": client,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -32,7 +34,7 @@ func TestPrinting_shows_no_secret(t *testing.T) {
 				}
 				out.Write(text)
 			}
-			for _, secret := range []string{testSecret, testKey, fmt.Sprintf("%x", testKey), fmt.Sprintf("%X", testSecret), fmt.Sprintf("%x", testSecret)} {
+			for _, secret := range []string{testSecret, testKey, testNumber, fmt.Sprintf("%x", testKey), fmt.Sprintf("%X", testSecret), fmt.Sprintf("%x", testSecret)} {
 				if strings.Contains(out.String(), secret) {
 					t.Error("a secret was printed")
 				}

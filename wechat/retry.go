@@ -13,11 +13,11 @@ const (
 
 // call makes the attempts of one call within the client's time-out. Only attempts that certainly changed nothing at
 // WeChat are followed by another (Error.repeatable).
-func (c *Client) call(ctx context.Context, api, pathAndQuery string, into answer) error {
+func (c *Client) call(ctx context.Context, r request, into answer) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	for n := 1; ; n++ {
-		e := c.attempt(ctx, api, pathAndQuery, into)
+		e := c.attempt(ctx, r, into)
 		if e == nil {
 			return nil
 		}

@@ -45,16 +45,16 @@ func OpenUserInfo(sessionKey, encryptedData, iv string, want Expect) (UserInfo, 
 	plain, sound := decrypt(sessionKey, encryptedData, iv)
 	// Parsed even if the padding is unsound, for the same work in both cases.
 	info, isProfile := parseUserInfo(plain)
-	if !sound || !isProfile || !want.fits(info) {
+	if !sound || !isProfile || !want.fits(info.OpenID, info.Watermark) {
 		return UserInfo{}, ErrOpenData
 	}
 	return info, nil
 }
 
-func (want Expect) fits(info UserInfo) bool {
-	dated := info.Watermark.Timestamp > 0 && info.Watermark.Timestamp < endOfTime
-	app := want.AppID != "" && subtle.ConstantTimeCompare([]byte(want.AppID), []byte(info.Watermark.AppID)) == 1
-	user := info.OpenID == "" || subtle.ConstantTimeCompare([]byte(want.OpenID), []byte(info.OpenID)) == 1
+func (want Expect) fits(openID string, w Watermark) bool {
+	dated := w.Timestamp > 0 && w.Timestamp < endOfTime
+	app := want.AppID != "" && subtle.ConstantTimeCompare([]byte(want.AppID), []byte(w.AppID)) == 1
+	user := openID == "" || subtle.ConstantTimeCompare([]byte(want.OpenID), []byte(openID)) == 1
 	return dated && app && user
 }
 

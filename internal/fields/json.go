@@ -17,7 +17,7 @@ const (
 // known are the fields that the server asks for; others may be anything and are ignored.
 var known = map[string]kind{
 	"code": text, "appid": text, "token": text, "encryptedData": text, "iv": text, "rawData": text, "signature": text,
-	"everywhere": flag,
+	"everywhere": flag, "nickName": text, "avatarUrl": text,
 }
 
 // parseJSON reads one JSON object.

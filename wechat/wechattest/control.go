@@ -20,6 +20,8 @@ var (
 	errNick  = errors.New("nickname must be 1 to 64 printable characters")
 	errAppID = errors.New("appid is not one of this simulator's")
 	errKind  = errors.New("kind must be info, profile or anonymous")
+	errAPI   = errors.New("api must be jscode2session, stable_token or getuserphonenumber")
+	errUnion = errors.New("unionid must be empty or 1 to 64 printable characters")
 	errCount = errors.New("n must be 1 to 1000")
 )
 
@@ -28,7 +30,12 @@ var (
 func (s *Simulator) addControls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /sim/login", control(s.controlLogin))
 	mux.HandleFunc("POST /sim/userinfo", control(s.controlUserInfo))
+	mux.HandleFunc("POST /sim/phonecode", control(s.controlPhoneCode))
+	mux.HandleFunc("POST /sim/phonenumber", control(s.controlPhoneNumber))
+	mux.HandleFunc("POST /sim/chooseavatar", control(s.controlChooseAvatar))
+	mux.HandleFunc("POST /sim/bind", control(s.controlBind))
 	mux.HandleFunc("POST /sim/newkey", control(s.controlNewKey))
+	mux.HandleFunc("POST /sim/expiretoken", control(s.controlExpireToken))
 	mux.HandleFunc("POST /sim/fault", control(s.controlFault))
 	mux.HandleFunc("GET /sim/account", control(s.controlAccount))
 	mux.HandleFunc("GET /sim/stats", control(func(*http.Request) (any, error) { return s.Stats(), nil }))
@@ -102,19 +109,49 @@ func (s *Simulator) controlNewKey(r *http.Request) (any, error) {
 	return statusOK, nil
 }
 
+// controlPhoneCode and controlPhoneNumber are the phone button, in the new way and in the old one.
+func (s *Simulator) controlPhoneCode(r *http.Request) (any, error) {
+	phone, err := s.controlPhone(r)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"code": phone.PhoneCode()}, nil
+}
+
+func (s *Simulator) controlPhoneNumber(r *http.Request) (any, error) {
+	phone, err := s.controlPhone(r)
+	if err != nil {
+		return nil, err
+	}
+	return phone.GetPhoneNumber(), nil
+}
+
+func (s *Simulator) controlExpireToken(*http.Request) (any, error) {
+	s.ExpireAccessTokens()
+	return statusOK, nil
+}
+
 // controlAccount tells what no phone knows, for a test that searches answers and logs for leaks.
 func (s *Simulator) controlAccount(r *http.Request) (any, error) {
 	phone, err := s.controlPhone(r)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"openid": phone.OpenID(), "sessionKey": phone.SessionKey()}, nil
+	person, a := phone.state()
+	return map[string]string{"openid": a.openID, "sessionKey": a.sessionKey, "phoneNumber": person.PhoneNumber}, nil
 }
 
 func (s *Simulator) controlFault(r *http.Request) (any, error) {
 	fault, err := ParseFault(r.FormValue("kind"))
 	if err != nil {
 		return nil, err
+	}
+	api := Logins
+	if text := r.FormValue("api"); text != "" {
+		api = API(text)
+	}
+	if api != Logins && api != Tokens && api != PhoneNumbers {
+		return nil, errAPI
 	}
 	n := 1
 	if text := r.FormValue("n"); text != "" {
@@ -123,7 +160,7 @@ func (s *Simulator) controlFault(r *http.Request) (any, error) {
 	if err != nil || n < 1 || n > maxFaults {
 		return nil, errCount
 	}
-	s.Fail(slices.Repeat([]Fault{fault}, n)...)
+	s.FailAPI(api, slices.Repeat([]Fault{fault}, n)...)
 	return statusOK, nil
 }
 

@@ -153,7 +153,7 @@ func TestControl_answers_JSON(t *testing.T) {
 		body         string
 	}{
 		"healthz":           {http.MethodGet, "/sim/healthz", 200, `{"status":"ok"}`},
-		"stats":             {http.MethodGet, "/sim/stats", 200, `{"calls":1,"exchanged":0,"errcodes":{"40029":1},"others":0}`},
+		"stats":             {http.MethodGet, "/sim/stats", 200, `{"calls":1,"exchanged":0,"errcodes":{"40029":1},"others":0,"tokenCalls":0,"tokensMade":0,"phoneCalls":0}`},
 		"account_of_nobody": {http.MethodGet, "/sim/account", 400, `{"error":"user must be 1 to 64 printable characters"}`},
 		"account_by_post":   {http.MethodPost, "/sim/account?user=alice", 404, ""},
 		"login_by_get":      {http.MethodGet, "/sim/login?user=alice", 404, ""},

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Fault is a way in which one exchange fails, by its name: a constant, or one of Slow and ErrCode.
+// Fault is a way in which one call fails, by its name: a constant, or one of Slow and ErrCode.
 type Fault string
 
 // The faults. Only DroppedAfter spends the code.
@@ -57,7 +57,10 @@ func ParseFault(name string) (Fault, error) {
 
 // Fail queues faults: the next calls of jscode2session fail in these ways, one each, in order. It panics for what
 // ParseFault would not take.
-func (s *Simulator) Fail(faults ...Fault) {
+func (s *Simulator) Fail(faults ...Fault) { s.FailAPI(Logins, faults...) }
+
+// FailAPI is Fail for the calls of one API.
+func (s *Simulator) FailAPI(api API, faults ...Fault) {
 	for _, f := range faults {
 		if _, err := ParseFault(string(f)); err != nil {
 			panic("wechattest: " + err.Error() + ": " + string(f))
@@ -65,7 +68,7 @@ func (s *Simulator) Fail(faults ...Fault) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = append(s.faults, faults...)
+	s.faults[api] = append(s.faults[api], faults...)
 }
 
 func (f Fault) delay() time.Duration {
@@ -96,15 +99,13 @@ func (f Fault) errCode() int {
 }
 
 // misbehave commits the fault, and reports whether that was all that the caller gets. It does not return where the
-// connection is to be closed.
-func (s *Simulator) misbehave(w http.ResponseWriter, r *http.Request, f Fault) (done bool) {
+// connection is to be closed. act does what the call asks for.
+func (s *Simulator) misbehave(w http.ResponseWriter, f Fault, act func()) (done bool) {
 	switch f {
 	case Dropped:
 		closeConnection()
 	case DroppedAfter:
-		if appID, errCode := s.checkCall(r); errCode == 0 {
-			s.exchange(appID, r.URL.Query().Get("js_code"))
-		}
+		act()
 		closeConnection()
 	case BadGateway:
 		w.Header().Set("Content-Type", "text/html")

@@ -177,7 +177,7 @@ func TestCode_stays_while_many_others_expire(t *testing.T) {
 func TestOtherPaths_are_counted(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	w := httptest.NewRecorder()
-	sim.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/cgi-bin/stable_token", nil))
+	sim.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/cgi-bin/token", nil))
 	if s := sim.Stats(); w.Code != http.StatusNotFound || s.Others != 1 || s.Calls != 0 {
 		t.Errorf("HTTP status %d, stats %+v", w.Code, s)
 	}

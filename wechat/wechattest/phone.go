@@ -15,11 +15,12 @@ type Phone struct {
 	id  accountID
 }
 
-// issuedCode is a code of wx.login.
+// issuedCode is a code of wx.login, or of the phone button.
 type issuedCode struct {
-	account accountID
-	made    time.Time
-	spent   bool
+	account  accountID
+	made     time.Time
+	spent    bool
+	forPhone bool
 }
 
 // Phone returns the phone of user u in the mini-program appID; "" means the first of the appids in alphabetical order.
@@ -42,7 +43,6 @@ func (s *Simulator) Phone(appID string, u User) *Phone {
 // Login is wx.login: it returns a new code, 32 characters. It replaces the user's session_key where that is older than
 // Options.MinKeyAge.
 func (p *Phone) Login() (code string) {
-	code = hex.EncodeToString(randomBytes(16))
 	s := p.sim
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,8 +50,14 @@ func (p *Phone) Login() (code string) {
 	if a := s.accounts[p.id]; s.minKeyAge < 0 || now.Sub(a.keyMade) > s.minKeyAge {
 		a.sessionKey, a.keyMade = newSessionKey(), now
 	}
-	s.sweepLocked(now)
-	s.codes[code] = &issuedCode{account: p.id, made: now}
+	return s.issueLocked(issuedCode{account: p.id, made: now})
+}
+
+// issueLocked makes a new code, 32 characters. s.mu is held.
+func (s *Simulator) issueLocked(c issuedCode) string {
+	code := hex.EncodeToString(randomBytes(16))
+	s.sweepLocked(c.made)
+	s.codes[code] = &c
 	return code
 }
 

@@ -28,7 +28,7 @@ type Options struct {
 	// CodeTTL is how long a code lives. Default: WeChat's 5 minutes.
 	CodeTTL time.Duration
 
-	// Latency is how long every exchange takes.
+	// Latency is how long every call takes.
 	Latency time.Duration
 }
 
@@ -47,7 +47,8 @@ type Simulator struct {
 	accounts map[accountID]*account
 	codes    map[string]*issuedCode
 	sweepAt  int // the number of codes at which old ones are next removed
-	faults   []Fault
+	faults   map[API][]Fault
+	tokens   map[string]*appTokens // by appid
 	stats    Stats
 }
 
@@ -67,6 +68,8 @@ func New(o Options) *Simulator {
 		accounts:   map[accountID]*account{},
 		codes:      map[string]*issuedCode{},
 		sweepAt:    minSweep,
+		faults:     map[API][]Fault{},
+		tokens:     map[string]*appTokens{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -81,13 +84,15 @@ func New(o Options) *Simulator {
 	return s
 }
 
-// ServeHTTP serves WeChat's /sns/jscode2session and the simulator's own paths under /sim/. Other paths of WeChat's API
-// answer 404 and are counted.
+// ServeHTTP serves WeChat's /sns/jscode2session, /cgi-bin/stable_token and /wxa/business/getuserphonenumber, and the
+// simulator's own paths under /sim/. Other paths of WeChat's API answer 404 and are counted.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.routes.ServeHTTP(w, r) }
 
 func (s *Simulator) newRoutes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/sns/jscode2session", s.jscode2session)
+	mux.HandleFunc("/sns/jscode2session", s.serve(Logins, s.jscode2session))
+	mux.HandleFunc("/cgi-bin/stable_token", s.serve(Tokens, s.stableToken))
+	mux.HandleFunc("/wxa/business/getuserphonenumber", s.serve(PhoneNumbers, s.getUserPhoneNumber))
 	mux.HandleFunc("/", s.notSimulated)
 	s.addControls(mux)
 	return mux

@@ -7,7 +7,11 @@ type Stats struct {
 	Calls     int         `json:"calls"`     // requests to jscode2session, whatever became of them
 	Exchanged int         `json:"exchanged"` // codes that were spent, answered or not
 	ErrCodes  map[int]int `json:"errcodes"`  // errcodes answered, and how often
-	Others    int         `json:"others"`    // requests to other paths of WeChat's, such as for an access token
+	Others    int         `json:"others"`    // requests to other paths of WeChat's
+
+	TokenCalls int `json:"tokenCalls"` // requests to stable_token, whatever became of them
+	TokensMade int `json:"tokensMade"` // access_tokens that are new: the first of each mini-program, and each refresh
+	PhoneCalls int `json:"phoneCalls"` // requests to getuserphonenumber, whatever became of them
 }
 
 // Stats returns the counts so far. A request counts from its arrival, so that one whose answer never came is there too.

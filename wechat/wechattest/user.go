@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"time"
 )
 
@@ -13,6 +15,9 @@ type User struct {
 	OpenID  string // the openid in the mini-program of the Phone. Default: made from appid and name
 	UnionID string // "" where the mini-program is not bound to an Open Platform account
 	Info    Info   // what the user's profile holds. Default: made from the name
+
+	CountryCode string // of the phone number. Default: 86
+	PhoneNumber string // the national number, digits. Default: made from the name, 11 digits
 }
 
 // Info is a user's profile, in the order and with the names of wx.getUserInfo's userInfo.
@@ -43,13 +48,19 @@ func (s *Simulator) register(appID string, u User) {
 	defer s.mu.Unlock()
 	person, known := s.people[u.Name]
 	if !known {
-		person = User{Name: u.Name, Info: madeUpInfo(u.Name)}
+		person = User{Name: u.Name, Info: madeUpInfo(u.Name), CountryCode: "86", PhoneNumber: madeUpPhoneNumber(u.Name)}
 	}
 	if u.UnionID != "" {
 		person.UnionID = u.UnionID
 	}
 	if u.Info != (Info{}) {
 		person.Info = u.Info
+	}
+	if u.CountryCode != "" {
+		person.CountryCode = u.CountryCode
+	}
+	if u.PhoneNumber != "" {
+		person.PhoneNumber = u.PhoneNumber
 	}
 	s.people[u.Name] = person
 
@@ -81,6 +92,12 @@ func madeUpInfo(name string) Info {
 		Country:   "China",
 		AvatarURL: "https://thirdwx.qlogo.cn/mmopen/vi_32/" + base64.RawURLEncoding.EncodeToString(sum[:]) + "/132",
 	}
+}
+
+// madeUpPhoneNumber is in the form of China's mobile numbers.
+func madeUpPhoneNumber(name string) string {
+	sum := sha256.Sum256([]byte("phone number\x00" + name))
+	return fmt.Sprintf("138%08d", binary.BigEndian.Uint32(sum[:])%1e8)
 }
 
 // newSessionKey is base64 of 16 random bytes, 24 characters.

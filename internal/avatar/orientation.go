@@ -1,0 +1,78 @@
+package avatar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"image"
+	"image/color"
+)
+
+// orientation is how a picture must be turned to be seen upright: the values of EXIF's tag 0x0112 (CIPA DC-008).
+type orientation uint16
+
+const upright orientation = 1
+
+// apply turns a picture. An orientation that EXIF does not know leaves it as it is.
+func (o orientation) apply(p *image.NRGBA) *image.NRGBA {
+	w, h := p.Bounds().Dx(), p.Bounds().Dy()
+	from := func(at func(x, y int) (int, int)) func(x, y int) color.NRGBA {
+		return func(x, y int) color.NRGBA { return p.NRGBAAt(at(x, y)) }
+	}
+	switch o {
+	case 2: // mirrored
+		return turned(w, h, from(func(x, y int) (int, int) { return w - 1 - x, y }))
+	case 3: // upside down
+		return turned(w, h, from(func(x, y int) (int, int) { return w - 1 - x, h - 1 - y }))
+	case 4: // upside down and mirrored
+		return turned(w, h, from(func(x, y int) (int, int) { return x, h - 1 - y }))
+	case 5: // mirrored, then a quarter turn to the left
+		return turned(h, w, from(func(x, y int) (int, int) { return y, x }))
+	case 6: // to be turned to the right by a quarter
+		return turned(h, w, from(func(x, y int) (int, int) { return y, h - 1 - x }))
+	case 7: // mirrored, then a quarter turn to the right
+		return turned(h, w, from(func(x, y int) (int, int) { return w - 1 - y, h - 1 - x }))
+	case 8: // to be turned to the left by a quarter
+		return turned(h, w, from(func(x, y int) (int, int) { return w - 1 - y, x }))
+	}
+	return p
+}
+
+// jpegOrientation finds the orientation in a JPEG's EXIF segment; upright where there is none that can be read.
+func jpegOrientation(file []byte) orientation {
+	found := upright
+	walkJPEG(file, func(marker byte, segment []byte) {
+		if tiff, ok := bytes.CutPrefix(segment, []byte("Exif\x00\x00")); ok && marker == 0xe1 && found == upright {
+			found = tiffOrientation(tiff)
+		}
+	})
+	return found
+}
+
+// tiffOrientation reads the orientation from the first directory of a TIFF structure.
+func tiffOrientation(tiff []byte) orientation {
+	const (
+		entryBytes     = 12
+		tagOrientation = 0x0112
+		typeShort      = 3
+	)
+	if len(tiff) < 8 {
+		return upright
+	}
+	var order binary.ByteOrder = binary.BigEndian
+	if string(tiff[:2]) == "II" {
+		order = binary.LittleEndian
+	}
+	start := uint64(order.Uint32(tiff[4:]))
+	if start+2 > uint64(len(tiff)) {
+		return upright
+	}
+	directory := tiff[start:]
+	entries := int(order.Uint16(directory))
+	for directory = directory[2:]; entries > 0 && len(directory) >= entryBytes; entries-- {
+		if order.Uint16(directory) == tagOrientation && order.Uint16(directory[2:]) == typeShort {
+			return orientation(order.Uint16(directory[8:]))
+		}
+		directory = directory[entryBytes:]
+	}
+	return upright
+}

@@ -1,0 +1,286 @@
+package avatar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"os"
+	"strings"
+	"testing"
+)
+
+// photo is a picture whose corners differ: red, green, blue, white from the upper left on, clockwise.
+func photo(w, h int) *image.NRGBA {
+	p := image.NewNRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			c := color.NRGBA{R: 255, A: 255}
+			switch {
+			case x >= w/2 && y < h/2:
+				c = color.NRGBA{G: 255, A: 255}
+			case x >= w/2:
+				c = color.NRGBA{B: 255, A: 255}
+			case y >= h/2:
+				c = color.NRGBA{R: 255, G: 255, B: 255, A: 255}
+			}
+			p.SetNRGBA(x, y, c)
+		}
+	}
+	return p
+}
+
+func asJPEG(t testing.TB, p image.Image) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, p, &jpeg.Options{Quality: 95}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func asPNG(t testing.TB, p image.Image) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, p); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func asGIF(t testing.TB, p image.Image) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := gif.Encode(&b, p, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// withEXIF puts an EXIF segment with an orientation, and a place where the picture was taken, into a JPEG.
+func withEXIF(file []byte, o orientation) []byte {
+	tiff := []byte("MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01")
+	tiff = binary.BigEndian.AppendUint16(tiff, uint16(o))
+	tiff = append(tiff, "\x00\x00\x00\x00\x00\x00GPS 23.1291N 113.2644E"...)
+	segment := append([]byte("Exif\x00\x00"), tiff...)
+	out := append([]byte{0xff, 0xd8, 0xff, 0xe1}, binary.BigEndian.AppendUint16(nil, uint16(len(segment)+2))...)
+	return append(append(out, segment...), file[2:]...)
+}
+
+// decode reads what Make wrote.
+func decode(t *testing.T, p Picture) image.Image {
+	t.Helper()
+	made, format, err := image.Decode(bytes.NewReader(p.Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(p.Name, map[string]string{"jpeg": ".jpg", "png": ".png"}[format]) || len(p.Name) != 36 {
+		t.Errorf("a %s is called %s", format, p.Name)
+	}
+	return made
+}
+
+// cornerAt names the colour a tenth of the way into a picture.
+func cornerAt(p image.Image, right, low bool) string {
+	b := p.Bounds()
+	x, y := b.Dx()/10, b.Dy()/10
+	if right {
+		x = b.Dx() - 1 - x
+	}
+	if low {
+		y = b.Dy() - 1 - y
+	}
+	r, g, blue, _ := p.At(b.Min.X+x, b.Min.Y+y).RGBA()
+	switch {
+	case r > 0x8000 && g > 0x8000 && blue > 0x8000:
+		return "white"
+	case r > 0x8000:
+		return "red"
+	case g > 0x8000:
+		return "green"
+	}
+	return "blue"
+}
+
+// corners are the colours of a picture's corners, clockwise from the upper left.
+func corners(p image.Image) string {
+	return strings.Join([]string{cornerAt(p, false, false), cornerAt(p, true, false), cornerAt(p, true, true), cornerAt(p, false, true)}, " ")
+}
+
+func TestMake_takes_every_kind(t *testing.T) {
+	for name, file := range map[string][]byte{
+		"jpeg": asJPEG(t, photo(800, 600)), "png": asPNG(t, photo(800, 600)), "gif": asGIF(t, photo(800, 600)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := Make(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			made := decode(t, p)
+			if made.Bounds().Dx() != 512 || made.Bounds().Dy() != 384 || corners(made) != "red green blue white" {
+				t.Errorf("it is %v, with corners %s", made.Bounds(), corners(made))
+			}
+		})
+	}
+	for _, name := range []string{"photo.webp", "lossless.webp"} {
+		t.Run(name, func(t *testing.T) {
+			p, err := Make(sample(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if made := decode(t, p); made.Bounds().Dx() != 60 || made.Bounds().Dy() != 40 {
+				t.Errorf("it is %v: small pictures stay as they are", made.Bounds())
+			}
+		})
+	}
+	t.Run("transparent", func(t *testing.T) {
+		given := photo(40, 40)
+		given.SetNRGBA(0, 0, color.NRGBA{R: 77})
+		p, err := Make(asPNG(t, given))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, _, _, a := decode(t, p).At(0, 0).RGBA(); a != 0 || r != 0 {
+			t.Errorf("the invisible pixel has red %d, opacity %d", r, a)
+		}
+	})
+	t.Run("very_long", func(t *testing.T) {
+		p, err := Make(asPNG(t, photo(8000, 2)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made := decode(t, p); made.Bounds().Dx() != 512 || made.Bounds().Dy() != 1 {
+			t.Errorf("it is %v", made.Bounds())
+		}
+	})
+}
+
+func TestMake_turns_as_EXIF_says_and_forgets_the_rest(t *testing.T) {
+	for o, want := range map[orientation]string{
+		0: "red green blue white", 1: "red green blue white", 2: "green red white blue", 3: "blue white red green",
+		4: "white blue green red", 5: "red white blue green", 6: "white red green blue", 7: "blue green red white",
+		8: "green blue white red", 9: "red green blue white",
+	} {
+		p, err := Make(withEXIF(asJPEG(t, photo(80, 40)), o))
+		if err != nil {
+			t.Fatalf("orientation %d: %v", o, err)
+		}
+		made := decode(t, p)
+		if corners(made) != want {
+			t.Errorf("orientation %d gives %s, want %s", o, corners(made), want)
+		}
+		if onSide := o >= 5 && o <= 8; (made.Bounds().Dy() == 80) != onSide {
+			t.Errorf("orientation %d gives %v", o, made.Bounds())
+		}
+		if bytes.Contains(p.Data, []byte("GPS")) || bytes.Contains(p.Data, []byte("Exif")) {
+			t.Errorf("orientation %d: metadata is left", o)
+		}
+	}
+}
+
+func TestMake_names_by_content(t *testing.T) {
+	a, _ := Make(asJPEG(t, photo(80, 40)))
+	b, _ := Make(withEXIF(asJPEG(t, photo(80, 40)), 1))
+	c, _ := Make(asJPEG(t, photo(40, 80)))
+	if a.Name == "" || a.Name != b.Name || a.Name == c.Name {
+		t.Errorf("names %s, %s, %s", a.Name, b.Name, c.Name)
+	}
+}
+
+// claim makes a PNG say that it has another size.
+func claim(file []byte, w, h uint32) []byte {
+	out := bytes.Clone(file)
+	binary.BigEndian.PutUint32(out[16:], w)
+	binary.BigEndian.PutUint32(out[20:], h)
+	binary.BigEndian.PutUint32(out[29:], crc32.ChecksumIEEE(out[12:29]))
+	return out
+}
+
+// hostile are files that must be refused.
+func hostile(t testing.TB) map[string][]byte {
+	t.Helper()
+	jpg, pic, anim, webp := asJPEG(t, photo(80, 40)), asPNG(t, photo(80, 40)), asGIF(t, photo(80, 40)), sample(t, "photo.webp")
+	zip := []byte("PK\x03\x04\x14\x00\x00\x00")
+	return map[string][]byte{
+		"empty":             {},
+		"text":              []byte("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"),
+		"bomb":              claim(pic, 60_000, 60_000),
+		"bomb_of_one_line":  claim(pic, 4_000_000_000, 1),
+		"many_pixels":       claim(pic, 8192, 8192),
+		"lying_size":        claim(pic, 81, 40),
+		"jpeg_and_zip":      append(bytes.Clone(jpg), zip...),
+		"png_and_script":    append(bytes.Clone(pic), "<script>"...),
+		"gif_and_html":      append(bytes.Clone(anim), "<html>"...),
+		"webp_and_zip":      append(bytes.Clone(webp), zip...),
+		"truncated_jpeg":    jpg[:len(jpg)/2],
+		"truncated_png":     pic[:len(pic)-20],
+		"truncated_gif":     anim[:len(anim)-30],
+		"truncated_webp":    webp[:len(webp)-8],
+		"bmp":               append([]byte("BM"), make([]byte, 100)...),
+		"jpeg_called_png":   append([]byte("\x89PNG\r\n\x1a\n"), jpg...),
+		"larger_than_4_MiB": append(bytes.Clone(jpg), make([]byte, MaxBytes)...),
+		"damaged_png":       append(append(bytes.Clone(pic[:50]), 0xff), pic[51:]...),
+	}
+}
+
+func TestMake_refuses_what_is_no_picture(t *testing.T) {
+	for name, file := range hostile(t) {
+		t.Run(name, func(t *testing.T) {
+			if p, err := Make(file); !errors.Is(err, ErrPicture) || p.Data != nil {
+				t.Errorf("%d bytes, %v", len(p.Data), err)
+			}
+		})
+	}
+}
+
+func BenchmarkMake(b *testing.B) {
+	file := asJPEG(b, photo(1280, 960))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Make(file); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Any file is refused, or becomes a picture that is taken again as it is.
+func FuzzMake(f *testing.F) {
+	for _, file := range hostile(f) {
+		if len(file) < 1<<16 {
+			f.Add(file)
+		}
+	}
+	f.Add(withEXIF(asJPEG(f, photo(20, 10)), 6))
+	f.Add(asPNG(f, photo(20, 10)))
+	f.Add(asGIF(f, photo(20, 10)))
+	f.Add(sample(f, "lossless.webp"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if c, _, err := image.DecodeConfig(bytes.NewReader(file)); err == nil && c.Width*c.Height > 1<<20 {
+			return // slow, and no other than small ones
+		}
+		p, err := Make(file)
+		if err != nil {
+			if err != ErrPicture {
+				t.Error(err)
+			}
+			return
+		}
+		if _, err := Make(p.Data); err != nil {
+			t.Errorf("what Make makes, it refuses: %v", err)
+		}
+	})
+}

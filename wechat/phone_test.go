@@ -1,0 +1,341 @@
+package wechat_test
+
+import (
+	"crypto/aes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
+)
+
+const (
+	testToken  = "99_ACCESS-TOKEN_of-some-length"
+	testNumber = "13800138000"
+	testOpenID = "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
+)
+
+// newToken gets the simulator's access_token.
+func newToken(t *testing.T, client *wechat.Client) string {
+	t.Helper()
+	token, _, err := client.StableToken(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestPhoneNumber(t *testing.T) {
+	sim, client := simulated(t, wechat.Options{})
+	token := newToken(t, client)
+	for _, user := range []wechattest.User{
+		{Name: "alice"},
+		{Name: "mei", CountryCode: "852", PhoneNumber: "51234567"},
+	} {
+		phone := sim.Phone(testAppID, user)
+		code := phone.PhoneCode()
+		got, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), code)
+		want := wechat.PhoneNumber{CountryCode: "86", Number: phone.PhoneNumber()}
+		if user.CountryCode != "" {
+			want = wechat.PhoneNumber{CountryCode: user.CountryCode, Number: user.PhoneNumber}
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: not the number: %v", user.Name, err)
+		}
+		_, err = client.PhoneNumber(t.Context(), token, phone.OpenID(), code)
+		if wechat.KindOf(err) != wechat.KindInvalidCode {
+			t.Errorf("the second time: %v", err)
+		}
+		assertClean(t, err, testSecret, code)
+		assertClean(t, err, token, phone.PhoneNumber())
+	}
+}
+
+func TestPhoneNumber_belongs_to_the_openid(t *testing.T) {
+	sim, client := simulated(t, wechat.Options{})
+	alice, bob := sim.Phone(testAppID, wechattest.User{Name: "alice"}), sim.Phone(testAppID, wechattest.User{Name: "bob"})
+	token, code := newToken(t, client), alice.PhoneCode()
+	if _, err := client.PhoneNumber(t.Context(), token, bob.OpenID(), code); wechat.KindOf(err) != wechat.KindInvalidCode {
+		t.Errorf("with Bob's openid: %v", err)
+	}
+	if _, err := client.PhoneNumber(t.Context(), token, alice.OpenID(), code); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPhoneNumber_refuses_without_a_call(t *testing.T) {
+	var calls int
+	client := newClient(t, wechat.Options{Transport: answering(&calls, goodAnswer)})
+	for name, in := range map[string]struct{ openID, code string }{
+		"no_code":         {testOpenID, ""},
+		"a_mock_code":     {testOpenID, wechat.MockCode},
+		"a_long_code":     {testOpenID, strings.Repeat("c", 513)},
+		"no_openid":       {"", testCode},
+		"an_odd_openid":   {"o\"1", testCode},
+		"a_blank_as_code": {testOpenID, " "},
+	} {
+		_, err := client.PhoneNumber(t.Context(), testToken, in.openID, in.code)
+		if wechat.KindOf(err) != wechat.KindInvalidCode || calls != 0 {
+			t.Errorf("%s: %v after %d calls", name, err, calls)
+		}
+	}
+}
+
+// The code goes into a POST's JSON and the token into its query, whatever characters they have.
+func TestPhoneNumber_request(t *testing.T) {
+	const code, token = `c"&appid=x\`, "a&b=c+d"
+	var method, contentType, query, body string
+	client := newClient(t, wechat.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		text, _ := io.ReadAll(r.Body)
+		method, contentType, query, body = r.Method, r.Header.Get("Content-Type"), r.URL.Query().Get("access_token"), string(text)
+		return response(http.StatusOK, phoneAnswer(`"86"`, testNumber)), nil
+	})})
+	got, err := client.PhoneNumber(t.Context(), token, testOpenID, code)
+	if err != nil || got != (wechat.PhoneNumber{CountryCode: "86", Number: testNumber}) {
+		t.Errorf("not the number: %v", err)
+	}
+	var sent map[string]string
+	err = json.Unmarshal([]byte(body), &sent)
+	if err != nil || len(sent) != 2 || sent["code"] != code || sent["openid"] != testOpenID {
+		t.Errorf("the body is not what WeChat asks for: %v", err)
+	}
+	if method != http.MethodPost || contentType != "application/json" || query != token {
+		t.Errorf("%s of %s, the token arrived: %t", method, contentType, query == token)
+	}
+}
+
+func phoneAnswer(countryCode, number string) string {
+	return `{"errcode":0,"errmsg":"ok","phone_info":{"phoneNumber":"+86` + number + `","purePhoneNumber":"` + number +
+		`","countryCode":` + countryCode + `,"watermark":{"timestamp":1637744274,"appid":"` + testAppID + `"}}}`
+}
+
+func TestPhoneNumber_answers(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		good bool
+	}{
+		"country_code_as_text":     {phoneAnswer(`"86"`, testNumber), true},
+		"country_code_as_number":   {phoneAnswer(`86`, testNumber), true},
+		"longest":                  {phoneAnswer(`"1234"`, strings.Repeat("1", 20)), true},
+		"too_long":                 {phoneAnswer(`"86"`, strings.Repeat("1", 21)), false},
+		"long_country_code":        {phoneAnswer(`"12345"`, testNumber), false},
+		"no_country_code":          {phoneAnswer(`""`, testNumber), false},
+		"negative_country_code":    {phoneAnswer(`-86`, testNumber), false},
+		"fractional_country_code":  {phoneAnswer(`8.6`, testNumber), false},
+		"country_code_in_words":    {phoneAnswer(`"China"`, testNumber), false},
+		"country_code_as_a_list":   {phoneAnswer(`[86]`, testNumber), false},
+		"no_number":                {phoneAnswer(`"86"`, ""), false},
+		"number_with_other_signs":  {phoneAnswer(`"86"`, "138-0013-8000"), false},
+		"number_in_foreign_digits": {phoneAnswer(`"86"`, "１３８"), false},
+		"null":                     {`{"errcode":0,"phone_info":null}`, false},
+		"nothing":                  {`{}`, false},
+		"no_JSON":                  {`<html>`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls int
+			client := newClient(t, wechat.Options{Transport: answering(&calls, test.body)})
+			_, err := client.PhoneNumber(t.Context(), testToken, testOpenID, testCode)
+			if (err == nil) != test.good || calls != 1 {
+				t.Fatalf("%v after %d calls", err, calls)
+			}
+			if e, ok := errors.AsType[*wechat.Error](err); err != nil && (!ok || !e.Transport()) {
+				t.Errorf("%v, want an unreadable answer", err)
+			}
+		})
+	}
+}
+
+// A code that WeChat may have spent is not sent again, on a fresh connection or on one that is reused.
+func TestPhoneNumber_is_not_repeated_when_it_may_have_arrived(t *testing.T) {
+	sim, client := simulated(t, wechat.Options{})
+	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	token := newToken(t, client)
+	for _, fault := range []wechattest.Fault{
+		wechattest.Dropped, wechattest.DroppedAfter, wechattest.BadGateway, wechattest.BrokenJSON,
+	} {
+		for range 2 {
+			before := sim.Stats().PhoneCalls
+			sim.FailAPI(wechattest.PhoneNumbers, fault)
+			_, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), phone.PhoneCode())
+			if n := sim.Stats().PhoneCalls - before; wechat.KindOf(err) != wechat.KindUnavailable || n != 1 {
+				t.Errorf("%s: %v after %d calls", fault, err, n)
+			}
+			if _, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), phone.PhoneCode()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	sim.FailAPI(wechattest.PhoneNumbers, wechattest.Busy)
+	if _, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), phone.PhoneCode()); err != nil {
+		t.Errorf("after WeChat was busy once: %v", err)
+	}
+}
+
+func TestTokenRefused(t *testing.T) {
+	sim, client := simulated(t, wechat.Options{})
+	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	token := newToken(t, client)
+	for errCode, want := range map[int]bool{40001: true, 40014: true, 42001: true, 40029: false, 48001: false, 99999: false} {
+		sim.FailAPI(wechattest.PhoneNumbers, wechattest.ErrCode(errCode))
+		_, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), phone.PhoneCode())
+		if wechat.TokenRefused(err) != want || want && wechat.KindOf(err) != wechat.KindMisconfigured {
+			t.Errorf("%d: %t, want %t: %v", errCode, !want, want, err)
+		}
+	}
+	if wechat.TokenRefused(nil) || wechat.TokenRefused(io.EOF) {
+		t.Error("what is no error of WeChat's refuses a token")
+	}
+	sim.ExpireAccessTokens()
+	code := phone.PhoneCode()
+	if _, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), code); !wechat.TokenRefused(err) {
+		t.Errorf("an expired token: %v", err)
+	}
+	if _, err := client.PhoneNumber(t.Context(), newToken(t, client), phone.OpenID(), code); err != nil {
+		t.Errorf("the code is spent by a refused token: %v", err)
+	}
+}
+
+func TestOpenPhoneNumber(t *testing.T) {
+	sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret}})
+	for _, user := range []wechattest.User{
+		{Name: "alice", PhoneNumber: testNumber}, {Name: "mei", CountryCode: "852", PhoneNumber: "51234567"},
+	} {
+		phone := sim.Phone(testAppID, user)
+		data := phone.GetPhoneNumber()
+		got, err := wechat.OpenPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Expect{AppID: testAppID})
+		if err != nil || got.Number != user.PhoneNumber || user.CountryCode != "" && got.CountryCode != user.CountryCode {
+			t.Errorf("%s: not the number: %v", user.Name, err)
+		}
+		for name, appID := range map[string]string{"another_app": "wxother", "no_app": ""} {
+			_, err := wechat.OpenPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Expect{AppID: appID})
+			if err != wechat.ErrOpenData {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestOpenPhoneNumber_refuses(t *testing.T) {
+	const (
+		watermark = `"watermark":{"timestamp":1637744274,"appid":"` + testAppID + `"}`
+		number    = `"phoneNumber":"+8613800138000","purePhoneNumber":"13800138000","countryCode":"86"`
+	)
+	for name, plain := range map[string]string{
+		"a_profile":              `{"nickName":"x",` + watermark + `}`,
+		"a_number_in_a_profile":  `{"nickName":"x",` + number + `,` + watermark + `}`,
+		"a_number_and_a_gender":  `{` + number + `,"gender":0,` + watermark + `}`,
+		"a_number_and_an_openid": `{"openId":"o1",` + number + `,` + watermark + `}`,
+		"no_pure_number":         `{"phoneNumber":"13800138000","countryCode":"86",` + watermark + `}`,
+		"only_the_pure_number":   `{"purePhoneNumber":"13800138000","countryCode":"86",` + watermark + `}`,
+		"numbers_that_differ":    `{"phoneNumber":"13900","purePhoneNumber":"13800","countryCode":"86",` + watermark + `}`,
+		"no_country_code":        `{"phoneNumber":"13800138000","purePhoneNumber":"13800138000",` + watermark + `}`,
+		"no_watermark":           `{` + number + `}`,
+		"no_time":                `{` + number + `,"watermark":{"timestamp":0,"appid":"` + testAppID + `"}}`,
+		"no_JSON":                `13800138000`,
+		"nothing":                ``,
+	} {
+		data, iv := wechattest.Seal(testKey, []byte(plain))
+		got, err := wechat.OpenPhoneNumber(testKey, data, iv, wechat.Expect{AppID: testAppID})
+		if err != wechat.ErrOpenData || got != (wechat.PhoneNumber{}) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	data, iv := wechattest.Seal(testKey, []byte(`{`+number+`,`+watermark+`}`))
+	if _, err := wechat.OpenPhoneNumber(testKey, data, iv, wechat.Expect{AppID: testAppID}); err != nil {
+		t.Fatalf("the whole one: %v", err)
+	}
+	for name, open := range map[string][3]string{
+		"another_key": {"AAAAAAAAAAAAAAAAAAAAAA==", data, iv},
+		"a_short_iv":  {testKey, data, "AAAA"},
+		"cut_data":    {testKey, data[:64], iv},
+	} {
+		_, err := wechat.OpenPhoneNumber(open[0], open[1], open[2], wechat.Expect{AppID: testAppID})
+		if err != wechat.ErrOpenData {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A user whose nickname is somebody else's phone number cuts his own profile's data so that it begins with the nickname,
+// and makes the block before it {"phoneNumber":" by the iv, which he may choose. It needs no key.
+func TestOpenPhoneNumber_refuses_a_profile_that_was_made_to_look_like_a_number(t *testing.T) {
+	const head, first = `{"openId":"oGZUI0egBJY1zhBYw2KhdUfwVJJE","nickName":"`, `{"phoneNumber":"`
+	nickname := strings.Repeat("x", aes.BlockSize-len(head)%aes.BlockSize) + "13900139000"
+	plain := head + nickname + `","gender":1,"language":"zh_CN","city":"","province":"","country":"","avatarUrl":"",` +
+		`"watermark":{"timestamp":1637744274,"appid":"` + testAppID + `"}}`
+	sealed, _ := wechattest.Seal(testKey, []byte(plain))
+	data, err := base64.StdEncoding.DecodeString(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := strings.Index(plain, "13900139000") - aes.BlockSize // the block before the number
+	iv := make([]byte, aes.BlockSize)
+	for i := range iv {
+		iv[i] = data[cut-aes.BlockSize+i] ^ plain[cut+i] ^ first[i]
+	}
+	forged := base64.StdEncoding.EncodeToString(data[cut:])
+	opened, err := wechat.Decrypt(testKey, forged, encode64(iv))
+	if err != nil || !strings.HasPrefix(string(opened), `{"phoneNumber":"13900139000","gender"`) || !json.Valid(opened) {
+		t.Fatalf("the forgery is none: %v", err)
+	}
+	_, err = wechat.OpenPhoneNumber(testKey, forged, encode64(iv), wechat.Expect{AppID: testAppID})
+	if err != wechat.ErrOpenData {
+		t.Errorf("a forged phone number was taken: %v", err)
+	}
+}
+
+// Any plaintext is opened or refused, and what is opened is a phone number.
+func FuzzOpenPhoneNumber(f *testing.F) {
+	f.Add([]byte(loadOfficial(f).OpenData.Plaintext))
+	f.Add([]byte(`{"phoneNumber":"+8613","purePhoneNumber":"13","countryCode":86,` +
+		`"watermark":{"timestamp":1,"appid":"` + testAppID + `"}}`))
+	f.Add([]byte(`{"phoneNumber":null}`))
+	f.Add([]byte(``))
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		if len(plain) > 60<<10 {
+			return
+		}
+		data, iv := wechattest.Seal(testKey, plain)
+		got, err := wechat.OpenPhoneNumber(testKey, data, iv, wechat.Expect{AppID: testAppID})
+		if err != nil && err != wechat.ErrOpenData || (err == nil) != isPhoneNumber(got) {
+			t.Error("neither a phone number nor refused as it should be")
+		}
+	})
+}
+
+// Any answer is a phone number or an *Error.
+func FuzzPhoneNumber_answers(f *testing.F) {
+	f.Add(200, []byte(phoneAnswer(`"86"`, testNumber)))
+	f.Add(200, []byte(phoneAnswer(`86`, testNumber)))
+	f.Add(200, []byte(`{"errcode":42001,"errmsg":"access_token expired, rid: 652d44d0-1d0af18b-5b069232"}`))
+	f.Add(502, []byte(`<html>`))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		client := newClient(t, wechat.Options{
+			Timeout: 1, // no pause fits into it, and nothing is waited for
+			Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				return response(status, string(body)), nil
+			}),
+		})
+		got, err := client.PhoneNumber(t.Context(), testToken, testOpenID, testCode)
+		if (err == nil) != isPhoneNumber(got) || err == nil && status != http.StatusOK {
+			t.Errorf("neither a phone number nor an error: %v", err)
+		}
+		if err == nil {
+			return
+		}
+		if _, ok := errors.AsType[*wechat.Error](err); !ok {
+			t.Errorf("%T", err)
+		}
+		assertClean(t, err, testToken, testCode)
+	})
+}
+
+func isPhoneNumber(p wechat.PhoneNumber) bool {
+	digits := func(s string, most int) bool { return s != "" && len(s) <= most && strings.Trim(s, "0123456789") == "" }
+	return digits(p.CountryCode, 4) && digits(p.Number, 20)
+}
