@@ -1,13 +1,15 @@
--- The database of the login server: two tables and a view for administrators.
+-- The database of the login server: three tables, a view for administrators, and the record of the version.
 --
--- Apply it with `wxlogin migrate`, or with `mysql your_database < schema.sql`. It may be run any number of times:
--- what is there stays as it is. It runs on MySQL 8, on MariaDB 10.11 and on the engine of the demo.
+-- `wxlogin migrate` makes it from nothing or from any earlier version, by the steps in store/migrations; a test holds
+-- them to this file. `mysql your_database < schema.sql` makes it in an empty database, and tells migrate so. Run again
+-- it changes nothing; on the tables of an earlier version it ends with an error at the view (1054), and migrate is
+-- what helps. It runs on MySQL 8, on MariaDB 10.11 and on the engine of the demo.
 --
 -- * Times are UTC, to the millisecond, and are written by the server.
 -- * openid, unionid and appid are case-sensitive (ascii_bin): two openids may differ in case only.
 -- * Other text is utf8mb4_unicode_520_ci: searching ignores case and tells emoji apart. (With utf8mb4_unicode_ci,
 --   nickname LIKE 'prefix%' misses names with an emoji on MariaDB, and all emoji are equal.)
--- * There are no foreign keys, so that the tables can live in a sharded or distributed MySQL. The server keeps both
+-- * There are no foreign keys, so that the tables can live in a sharded or distributed MySQL. The server keeps the
 --   tables together by transactions; the query at the end of this file finds what a hand edit or a partial restore
 --   has torn apart.
 -- * To block somebody: UPDATE users SET status = 2 WHERE id = …; to let them in again: status = 1.
@@ -28,6 +30,10 @@ CREATE TABLE IF NOT EXISTS users (
   language           VARCHAR(32)      NOT NULL DEFAULT '' COMMENT 'Language, such as zh_CN; WeChat has sent zh_CN for everybody since October 2021',
   profile_as_of      DATETIME(3)      NULL COMMENT 'Watermark of the newest data that changed the profile (UTC); older data is ignored',
   profile_updated_at DATETIME(3)      NULL COMMENT 'When the profile was last changed (UTC); NULL = never filled in',
+  profile_source     TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'Who filled in nickname or avatar: 0 = nobody, 1 = WeChat, 2 = the person, by hand',
+  phone_country_code VARCHAR(8)       CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'Country code of the phone number, digits only, such as 86; NULL = no phone bound',
+  phone_number       VARCHAR(32)      CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'National phone number, digits only; NULL = no phone bound',
+  phone_bound_at     DATETIME(3)      NULL COMMENT 'When the phone number was bound (UTC); NULL = no phone bound',
   created_at         DATETIME(3)      NOT NULL COMMENT 'First login (UTC)',
   updated_at         DATETIME(3)      NOT NULL COMMENT 'When the server last changed this row, last_login_at aside (UTC)',
   last_login_at      DATETIME(3)      NOT NULL COMMENT 'Last login (UTC); written at most once an hour',
@@ -36,7 +42,8 @@ CREATE TABLE IF NOT EXISTS users (
   KEY users_created_at (created_at),
   KEY users_last_login_at (last_login_at),
   KEY users_profile_updated_at (profile_updated_at),
-  KEY users_nickname (nickname)
+  KEY users_nickname (nickname),
+  KEY users_phone (phone_number, phone_country_code)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='One row a person: profile, status and times';
 
 -- openid comes first in the key: logins give both columns, an administrator searches by openid alone.
@@ -48,6 +55,20 @@ CREATE TABLE IF NOT EXISTS wechat_identities (
   PRIMARY KEY (openid, appid),
   KEY wechat_identities_user_id (user_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='Who is who in which mini-program: (appid, openid) to user';
+
+-- One row for each time that two users turned out to be one person. Nothing is ever deleted here.
+CREATE TABLE IF NOT EXISTS user_merges (
+  id          BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'Number of the merge',
+  survivor_id BIGINT UNSIGNED NOT NULL COMMENT 'users.id of the user that stayed',
+  merged_id   BIGINT UNSIGNED NOT NULL COMMENT 'users.id of the user that was merged away (status 3)',
+  unionid     VARCHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'WeChat unionid that showed it; NULL = not on record',
+  appid       VARCHAR(32)     CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'AppID of the mini-program whose login told the unionid; NULL = not on record',
+  merged_at   DATETIME(3)     NOT NULL COMMENT 'When they were merged (UTC)',
+  PRIMARY KEY (id),
+  KEY user_merges_survivor_id (survivor_id),
+  KEY user_merges_merged_id (merged_id),
+  KEY user_merges_merged_at (merged_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='Which users were merged into which, and why';
 
 -- For reading by people. The explicit collations let every client compare these columns with its own text.
 CREATE OR REPLACE SQL SECURITY INVOKER VIEW user_profiles AS
@@ -66,6 +87,11 @@ SELECT
   u.merged_into,
   (CASE WHEN CHAR_LENGTH(u.nickname) > 0 AND CHAR_LENGTH(u.avatar_url) > 0 THEN 'yes' ELSE 'no' END)
     COLLATE utf8mb4_unicode_520_ci AS profile_complete,
+  (CASE WHEN u.profile_source = 2 THEN 'person'
+        WHEN u.profile_source = 1 OR CHAR_LENGTH(u.nickname) > 0 OR CHAR_LENGTH(u.avatar_url) > 0 THEN 'wechat'
+        ELSE 'none' END) COLLATE utf8mb4_unicode_520_ci AS profile_source,
+  (CASE WHEN u.phone_number IS NULL THEN 'no' ELSE 'yes' END) COLLATE utf8mb4_unicode_520_ci AS phone_bound,
+  u.phone_bound_at,
   u.profile_as_of,
   u.profile_updated_at,
   u.created_at,
@@ -73,7 +99,24 @@ SELECT
   u.last_login_at
 FROM users u;
 
--- Orphans. This query answers no row when both tables fit together:
+-- Which version this is. `wxlogin migrate` reads it and takes the steps that are missing; the server refuses an older one.
+CREATE TABLE IF NOT EXISTS schema_versions (
+  id         BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'Order in which the steps were taken',
+  version_id BIGINT          NOT NULL COMMENT 'Number of the step, as in store/migrations; 0 = the beginning',
+  is_applied BOOLEAN         NOT NULL COMMENT 'Always 1: steps are not taken back',
+  tstamp     DATETIME(3)     NULL DEFAULT CURRENT_TIMESTAMP(3) COMMENT 'When the step was taken (UTC)',
+  PRIMARY KEY (id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='Steps of the schema that were taken; kept by wxlogin migrate';
+
+-- It reads the view, so that nothing is recorded where the tables are of an earlier version.
+INSERT INTO schema_versions (version_id, is_applied, tstamp)
+SELECT v.version_id, 1, UTC_TIMESTAMP(3)
+FROM (SELECT 0 AS version_id UNION ALL SELECT 1 UNION ALL SELECT 2) v
+WHERE v.version_id NOT IN (SELECT version_id FROM schema_versions)
+  AND NOT EXISTS (SELECT p.phone_bound FROM user_profiles p WHERE p.id = 0)
+ORDER BY v.version_id;
+
+-- Orphans. This query answers no row when all tables fit together:
 --
 --   SELECT 'identity without user' AS fault, i.appid, i.openid, i.user_id
 --     FROM wechat_identities i LEFT JOIN users u ON u.id = i.user_id WHERE u.id IS NULL
@@ -85,4 +128,8 @@ FROM users u;
 --     FROM users u LEFT JOIN wechat_identities i ON i.user_id = u.id WHERE i.user_id IS NULL AND u.status <> 3
 --   UNION ALL
 --   SELECT 'merged into nobody', NULL, NULL, u.id
---     FROM users u LEFT JOIN users s ON s.id = u.merged_into WHERE u.status = 3 AND s.id IS NULL;
+--     FROM users u LEFT JOIN users s ON s.id = u.merged_into WHERE u.status = 3 AND s.id IS NULL
+--   UNION ALL
+--   SELECT 'merge that users does not show', NULL, NULL, m.merged_id
+--     FROM user_merges m LEFT JOIN users u ON u.id = m.merged_id LEFT JOIN users s ON s.id = m.survivor_id
+--     WHERE u.id IS NULL OR s.id IS NULL OR u.status <> 3;

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
 )
@@ -16,7 +15,7 @@ func benchDB(b *testing.B) *store.DB {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { db.Close() })
-	if err := db.Migrate(b.Context(), wxlogin.Schema); err != nil {
+	if _, err := db.Migrate(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	return db

@@ -1,7 +1,8 @@
 // Package store keeps the users of the login server in MySQL.
 //
 // The tables are in schema.sql at the root of the repository: `users` has one row a person, `wechat_identities` says
-// which (appid, openid) is which user, and the view `user_profiles` is for people to read.
+// which (appid, openid) is which user, `user_merges` which users turned out to be one, and the view `user_profiles` is for
+// people to read.
 //
 //	db, err := store.Open(dsn, store.Options{})   // does not connect
 //	err = db.CheckCharset(ctx)                    // once, at the start
@@ -16,12 +17,22 @@
 // the mini-program has been bound to an Open Platform account in the meantime:
 //
 //   - nobody holds it: it is set on the user;
-//   - another user holds it: the two are one person, and the holder survives. It takes over all identities and fills
-//     the gaps of its profile from the other, whose row stays with status merged, pointing at the survivor. All of it
-//     is one transaction;
+//   - another user holds it: the two are one person, and the one who was there first survives (created_at, then id). It
+//     takes over the unionid and all identities, and fills the gaps of its profile, and the phone number if it has none,
+//     from the other; what it has stays, whoever gave it. The other's row stays with status merged, pointing at the
+//     survivor (who may be merged in turn), and user_merges records it. All of it is one transaction;
 //   - another user holds it, but this one is disabled: nothing changes, the block stays where the administrator put
-//     it. Where the holder is the disabled one, the merge goes on, and the person is blocked in both apps;
+//     it. Where the holder is the disabled one, the merge goes on, and the survivor, whichever it is, is disabled: the
+//     person is blocked in both apps. A merge never lifts a block;
 //   - the user has another unionid on record: the one on record stays, and the contradiction is logged.
+//
+// A unionid comes from WeChat's answer to a login alone, never from data that the client brings.
+//
+// # Versions of the database
+//
+// The files in migrations are the steps from nothing to SchemaVersion; DB.Migrate takes those that are missing, schema.sql
+// is what they lead to. Steps only add what servers of the version before do not mind. So DB.Ready refuses a database of
+// an earlier version, and takes one of a later version: first migrate, then replace the servers, one by one.
 //
 // # Concurrency
 //
@@ -31,6 +42,6 @@
 //
 // # Errors
 //
-// ErrNotFound, ErrIdentity and ErrUnavailable are to be told apart with errors.Is, as is context.Canceled. No error
-// and no log line of this package holds a DSN, an openid, a unionid or a part of a profile.
+// ErrNotFound, ErrIdentity, ErrSchema and ErrUnavailable are to be told apart with errors.Is, as is context.Canceled. No
+// error and no log line of this package holds a DSN, an openid, a unionid or a part of a profile.
 package store

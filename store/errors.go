@@ -37,7 +37,7 @@ var errAgain = errors.New("store: rows changed in between")
 // fault gives an error of the database its final form: classified, and free of values.
 func (d *DB) fault(ctx context.Context, op string, err error) error {
 	switch {
-	case err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrIdentity):
+	case err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrIdentity) || errors.Is(err, ErrSchema):
 		return err
 	case errors.Is(err, errAgain):
 		return fmt.Errorf("store: %s: rows kept changing, or an identity has no user (the orphan query of schema.sql tells)", op)

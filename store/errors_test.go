@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"wxlogin"
 	"wxlogin/store"
 )
 
@@ -18,12 +17,13 @@ import (
 func calls(ctx context.Context, db *store.DB) map[string]error {
 	_, _, login := db.Users().Login(ctx, store.Identity{AppID: appA, OpenID: "oSecret"})
 	_, profile := db.Users().UpdateProfile(ctx, appA, "oSecret", store.Profile{NickName: "x"})
+	_, migrate := db.Migrate(ctx)
 	return map[string]error{
 		"Login":         login,
 		"UpdateProfile": profile,
 		"Ping":          db.Ping(ctx),
 		"CheckCharset":  db.CheckCharset(ctx),
-		"Migrate":       db.Migrate(ctx, wxlogin.Schema),
+		"Migrate":       migrate,
 	}
 }
 

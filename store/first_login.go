@@ -25,10 +25,19 @@ func (u *Users) firstLogin(ctx context.Context, id Identity) (userRow, bool, err
 	return row, err == nil, err
 }
 
-// join gives an existing user one more identity.
+// join gives an existing user one more identity. The user is locked meanwhile, so that no merge leaves the identity with a
+// user who is gone.
 func (u *Users) join(ctx context.Context, holder userRow, id Identity) (userRow, error) {
-	identity := identityRow{AppID: id.AppID, OpenID: id.OpenID, UserID: holder.ID, CreatedAt: u.db.now()}
-	err := u.db.gorm.WithContext(ctx).Create(&identity).Error
+	err := u.db.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
+		holder, err = one(tx, selectForUpdate, holder.ID)
+		if errors.Is(err, ErrNotFound) || err == nil && deref(holder.UnionID) != id.UnionID {
+			return errAgain
+		}
+		if err != nil {
+			return err
+		}
+		return tx.Create(&identityRow{AppID: id.AppID, OpenID: id.OpenID, UserID: holder.ID, CreatedAt: u.db.now()}).Error
+	})
 	if duplicate(err) {
 		return userRow{}, errAgain
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"wxlogin"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
@@ -52,7 +51,7 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.db.Close() })
-	if err := f.db.Migrate(t.Context(), wxlogin.Schema); err != nil {
+	if _, err := f.db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	f.users = f.db.Users()

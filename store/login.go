@@ -38,7 +38,7 @@ func (u *Users) login(ctx context.Context, id Identity) (row userRow, created bo
 		return u.firstLogin(ctx, id)
 	}
 	if err == nil && id.UnionID != "" && deref(row.UnionID) != id.UnionID {
-		row, err = u.learnUnionID(ctx, row, id.UnionID)
+		row, err = u.learnUnionID(ctx, row, id)
 	}
 	if err != nil {
 		return userRow{}, false, err

@@ -3,32 +3,111 @@ package store
 import (
 	"context"
 	"database/sql"
+	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/pressly/goose/v3"
 )
 
-// Migrate runs a script of several statements, each ended by a semicolon, such as wxlogin.Schema. It uses a connection
-// of its own, which may carry several statements at once; those of the pool refuse that. The first statement that
-// fails ends it; what ran before it stays (MySQL commits each CREATE).
+// steps are the versions of the database, in their order. A step that was ever released is not changed any more. Steps only
+// add, so that servers of the version before can go on meanwhile.
 //
-// The error is ErrUnavailable where the database cannot be reached, and else holds the server's own words.
-func (d *DB) Migrate(ctx context.Context, schema string) (err error) {
+//go:embed migrations/*.sql
+var steps embed.FS
+
+// SchemaVersion is the version of the database that this package needs: the number of the last step.
+const SchemaVersion = 2
+
+// Migration tells what Migrate did: nothing, where both are the same.
+type Migration struct {
+	From int64 // version before; 0 = there were no tables
+	To   int64 // version now; above SchemaVersion where a newer server has migrated the database
+}
+
+// Migrate brings the database up to SchemaVersion, from any earlier version and from nothing, and loses nothing. It may be
+// run at any time, also by several at once: they take turns.
+//
+// MySQL commits each CREATE and ALTER alone. Where a step fails, what came before it stays, the error names the step, and
+// Migrate goes on from there when it is run again.
+//
+// It uses connections of its own. The error is ErrUnavailable where the database cannot be reached, context.Canceled, or
+// else holds the server's own words.
+func (d *DB) Migrate(ctx context.Context) (m Migration, err error) {
 	config := d.config.Clone()
-	config.MultiStatements = true
 	config.ReadTimeout = 0 // changing a large table takes its time; ctx is the limit
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
-		return errDSN
+		return Migration{}, errDSN
 	}
 	pool := sql.OpenDB(connector)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
-	_, err = pool.ExecContext(ctx, schema)
-	var answer *mysql.MySQLError
-	if errors.As(err, &answer) && !unreachable(err) {
-		return fmt.Errorf("store: migrate: %w", err) // a script holds no values that were anybody's secret
+	m, err = migrateIn(ctx, pool)
+	if err != nil {
+		return Migration{}, d.migrateFault(ctx, err)
 	}
-	return d.fault(ctx, "migrate", err)
+	return m, nil
+}
+
+// migrateIn takes the missing steps when its turn has come. Goose's own locks do not cover the making of its table.
+func migrateIn(ctx context.Context, pool *sql.DB) (m Migration, err error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return Migration{}, err
+	}
+	defer conn.Close()
+	if err := takeTurn(ctx, conn); err != nil {
+		return Migration{}, err
+	}
+	defer endTurn(conn)
+	if m.From, err = recordedVersion(ctx, conn); err != nil {
+		return Migration{}, err
+	}
+	provider, err := newProvider(pool)
+	if err != nil {
+		return Migration{}, err
+	}
+	applied, err := provider.Up(ctx)
+	m.To = m.From
+	for _, step := range applied {
+		m.To = max(m.To, step.Source.Version)
+	}
+	return m, err
+}
+
+// newProvider sets goose up. Its own log is off: in part it prints statements.
+func newProvider(pool *sql.DB) (*goose.Provider, error) {
+	record, err := newVersionStore()
+	if err != nil {
+		return nil, err
+	}
+	files, err := fs.Sub(steps, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectCustom, pool, files,
+		goose.WithStore(record),
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithSlog(slog.New(slog.DiscardHandler)),
+	)
+}
+
+// migrateFault gives an error of Migrate its final form. The server's words are kept: the steps hold no values that are
+// anybody's secret, and an operator needs them.
+func (d *DB) migrateFault(ctx context.Context, err error) error {
+	op := "migrate"
+	var partial *goose.PartialError
+	if errors.As(err, &partial) && partial.Failed != nil {
+		op += ": step " + path.Base(partial.Failed.Source.Path)
+	}
+	var answer *mysql.MySQLError
+	if errors.As(err, &answer) && !unreachable(err) && ctx.Err() == nil {
+		return fmt.Errorf("store: %s: %w", op, answer)
+	}
+	return d.fault(ctx, op, err)
 }

@@ -17,6 +17,9 @@ type Profile struct {
 
 	// AsOf is when WeChat made this data: the watermark's timestamp. Zero, or a time to come, counts as now.
 	AsOf time.Time
+
+	// Source is who gave the nickname and the avatar, where there are any. In an update, the zero value means WeChat.
+	Source ProfileSource
 }
 
 // UpdateProfile takes new data into the profile of the user with this identity, and returns the user as it then

@@ -1,12 +1,19 @@
 package store
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // updatedBy is the profile after new data: what is given replaces what is there.
 func (p Profile) updatedBy(given Profile) Profile {
 	next := given.filledFrom(p)
 	if given.fixedLanguage() && p.Language != "" {
 		next.Language = p.Language
+	}
+	next.Source = p.Source
+	if next.NickName != p.NickName || next.AvatarURL != p.AvatarURL {
+		next.Source = cmp.Or(given.Source, SourceWeChat)
 	}
 	return next
 }
@@ -20,6 +27,7 @@ func (p Profile) filledFrom(other Profile) Profile {
 	fill(&p.Province, other.Province)
 	fill(&p.City, other.City)
 	fill(&p.Language, other.Language)
+	fill(&p.Source, other.Source)
 	return p
 }
 
@@ -46,6 +54,7 @@ func (p Profile) changes(next Profile) map[string]any {
 	note(columns, "province", p.Province, next.Province)
 	note(columns, "city", p.City, next.City)
 	note(columns, "language", p.Language, next.Language)
+	note(columns, "profile_source", p.Source, next.Source)
 	return columns
 }
 
@@ -65,6 +74,7 @@ func (r userRow) profile() Profile {
 		City:      r.City,
 		Language:  r.Language,
 		AsOf:      deref(r.ProfileAsOf),
+		Source:    r.source(),
 	}
 }
 
@@ -72,5 +82,6 @@ func (r userRow) profile() Profile {
 func (r *userRow) setProfile(p Profile, now time.Time) {
 	r.NickName, r.AvatarURL, r.Gender = p.NickName, p.AvatarURL, p.Gender
 	r.Country, r.Province, r.City, r.Language = p.Country, p.Province, p.City, p.Language
+	r.ProfileSource = p.Source
 	r.ProfileUpdatedAt, r.UpdatedAt = &now, now
 }

@@ -16,7 +16,7 @@ var (
 )
 
 // TestUsers_UpdateProfile has the rules one by one: what is stored, what is given, what stands then, and which columns
-// were written (profile_as_of, profile_updated_at and updated_at go without saying).
+// were written (profile_as_of, profile_updated_at, updated_at and profile_source go without saying).
 func TestUsers_UpdateProfile(t *testing.T) {
 	full := store.Profile{
 		NickName: "Alice", AvatarURL: "https://a/1", Gender: 2,
@@ -122,6 +122,10 @@ func TestUsers_UpdateProfile(t *testing.T) {
 			} else {
 				f.wire.wantVerbs(t, "SELECT", "UPDATE")
 			}
+			filledIn := func(p store.Profile) bool { return p.NickName+p.AvatarURL != "" }
+			if filledIn(tt.want) {
+				tt.want.Source = store.SourceWeChat
+			}
 			if got.Profile != tt.want {
 				t.Errorf("profile %+v\nwant %+v", got.Profile, tt.want)
 			}
@@ -134,6 +138,9 @@ func TestUsers_UpdateProfile(t *testing.T) {
 			}
 			if !tt.want.AsOf.Equal(tt.stored.AsOf) {
 				want = append(want, "profile_as_of")
+			}
+			if filledIn(tt.want) && !filledIn(tt.stored) {
+				want = append(want, "profile_source")
 			}
 			wrote := changed(before, f.user(user.ID))
 			slices.Sort(wrote)

@@ -22,6 +22,10 @@ type userRow struct {
 	Language         string
 	ProfileAsOf      *time.Time
 	ProfileUpdatedAt *time.Time
+	ProfileSource    ProfileSource
+	PhoneCountryCode *string
+	PhoneNumber      *string
+	PhoneBoundAt     *time.Time
 	CreatedAt        time.Time `gorm:"autoCreateTime:false"`
 	UpdatedAt        time.Time `gorm:"autoUpdateTime:false"`
 	LastLoginAt      time.Time
@@ -41,9 +45,23 @@ type identityRow struct {
 // TableName implements GORM's Tabler.
 func (identityRow) TableName() string { return "wechat_identities" }
 
+// mergeRow is a row of user_merges.
+type mergeRow struct {
+	ID         uint64 `gorm:"primaryKey;autoIncrement"`
+	SurvivorID uint64
+	MergedID   uint64
+	UnionID    string `gorm:"column:unionid"`
+	AppID      string `gorm:"column:appid"`
+	MergedAt   time.Time
+}
+
+// TableName implements GORM's Tabler.
+func (mergeRow) TableName() string { return "user_merges" }
+
 const (
 	selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname, u.avatar_url, u.gender, u.country, " +
-		"u.province, u.city, u.language, u.profile_as_of, u.profile_updated_at, u.created_at, u.updated_at, u.last_login_at "
+		"u.province, u.city, u.language, u.profile_as_of, u.profile_updated_at, u.profile_source, u.phone_country_code, " +
+		"u.phone_number, u.phone_bound_at, u.created_at, u.updated_at, u.last_login_at "
 	selectByIdentity = selectUser + "FROM wechat_identities i JOIN users u ON u.id = i.user_id WHERE i.appid = ? AND i.openid = ?"
 	selectByUnionID  = selectUser + "FROM users u WHERE u.unionid = ?"
 	selectForUpdate  = selectUser + "FROM users u WHERE u.id = ? FOR UPDATE"
@@ -64,7 +82,8 @@ func one(tx *gorm.DB, query string, args ...any) (r userRow, err error) {
 		return userRow{}, ErrNotFound
 	}
 	if err := rows.Scan(&r.ID, &r.UnionID, &r.Status, &r.MergedInto, &r.NickName, &r.AvatarURL, &r.Gender, &r.Country,
-		&r.Province, &r.City, &r.Language, &r.ProfileAsOf, &r.ProfileUpdatedAt, &r.CreatedAt, &r.UpdatedAt, &r.LastLoginAt); err != nil {
+		&r.Province, &r.City, &r.Language, &r.ProfileAsOf, &r.ProfileUpdatedAt, &r.ProfileSource,
+		&r.PhoneCountryCode, &r.PhoneNumber, &r.PhoneBoundAt, &r.CreatedAt, &r.UpdatedAt, &r.LastLoginAt); err != nil {
 		return userRow{}, err
 	}
 	return r, rows.Close()

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -13,28 +12,6 @@ import (
 	"wxlogin/store"
 )
 
-func TestDB_Migrate(t *testing.T) {
-	t.Run("twice_keeps_data", func(t *testing.T) {
-		f := newFixture(t)
-		f.login(appA, "oAlice", "uAlice")
-		user := f.update(appA, "oAlice", store.Profile{NickName: "Alice😀"})
-		if err := f.db.Migrate(t.Context(), wxlogin.Schema); err != nil {
-			t.Fatal(err)
-		}
-		if again, created := f.login(appA, "oAlice", "uAlice"); created || again != user {
-			t.Errorf("created %v\n got %+v\nwant %+v", created, again, user)
-		}
-		f.wantCounts(1, 1)
-	})
-	t.Run("a_fault_in_a_later_statement_is_told", func(t *testing.T) {
-		f := newFixture(t)
-		err := f.db.Migrate(t.Context(), "CREATE TABLE one (a INT); CREATE TABLE two (a NOTYPE); CREATE TABLE three (a INT);")
-		if err == nil || errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("error %v", err)
-		}
-	})
-}
-
 func TestSchema_names_no_database(t *testing.T) {
 	if regexp.MustCompile(`(?im)^\s*(USE|CREATE DATABASE)\b`).MatchString(wxlogin.Schema) {
 		t.Error("schema.sql chooses a database")
@@ -44,10 +21,10 @@ func TestSchema_names_no_database(t *testing.T) {
 // TestSchema_is_commented reads the comments from where administrators see them.
 func TestSchema_is_commented(t *testing.T) {
 	f := newFixture(t)
-	if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 2 {
-		t.Errorf("%d tables with a comment, want 2", got)
+	if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 4 {
+		t.Errorf("%d tables with a comment, want 4", got)
 	}
-	for _, table := range []string{"users", "wechat_identities"} {
+	for _, table := range []string{"users", "wechat_identities", "user_merges", "schema_versions"} {
 		columns := f.rows("SELECT column_name AS n, column_comment AS c FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?", table)
 		if len(columns) < 4 {
 			t.Errorf("%s: %d columns", table, len(columns))
@@ -74,7 +51,8 @@ func TestSchema_view_reads_right(t *testing.T) {
 		NickName: "Alice😀", AvatarURL: "https://a/1", Gender: 2, Country: "China", City: "Guangzhou", Language: "zh_CN",
 	})
 	bob, _ := f.login(appA, "oBob", "")
-	f.update(appA, "oBob", store.Profile{NickName: "Bob", Gender: 1})
+	f.update(appA, "oBob", store.Profile{NickName: "Bob", Gender: 1, Source: store.SourcePerson})
+	f.exec("UPDATE users SET phone_country_code = '86', phone_number = '1', phone_bound_at = created_at WHERE id = ?", bob.ID)
 	f.exec("UPDATE users SET status = 2 WHERE id = ?", bob.ID)
 	carol, _ := f.login(appA, "oCarol", "")
 	f.login(appB, "oCarolInB", "uCarol")
@@ -86,15 +64,16 @@ func TestSchema_view_reads_right(t *testing.T) {
 			"identities": appA + ":oAliceInA, " + appB + ":oAliceInB", "unionid": "uAlice", "nickname": "Alice😀",
 			"avatar_url": "https://a/1", "gender": "female", "place": "Guangzhou, China", "language": "zh_CN",
 			"status": "active", "merged_into": "NULL", "profile_complete": "yes",
+			"profile_source": "wechat", "phone_bound": "no", "phone_bound_at": "NULL",
 			"profile_as_of": now, "profile_updated_at": now, "created_at": now, "updated_at": now, "last_login_at": now,
 		},
 		bob.ID: {
 			"identities": appA + ":oBob", "unionid": "NULL", "nickname": "Bob", "gender": "male", "place": "",
-			"status": "disabled", "profile_complete": "no",
+			"status": "disabled", "profile_complete": "no", "profile_source": "person", "phone_bound": "yes", "phone_bound_at": now,
 		},
-		carol.ID: {
-			"identities": "NULL", "gender": "unknown", "status": "merged", "merged_into": fmt.Sprint(carol.ID + 1),
-			"profile_complete": "no", "profile_as_of": "NULL", "profile_updated_at": "NULL",
+		carol.ID + 1: {
+			"identities": "NULL", "gender": "unknown", "status": "merged", "merged_into": fmt.Sprint(carol.ID),
+			"profile_complete": "no", "profile_source": "none", "profile_as_of": "NULL", "profile_updated_at": "NULL",
 		},
 	} {
 		row := f.one("SELECT * FROM user_profiles WHERE id = ?", id)
@@ -104,7 +83,8 @@ func TestSchema_view_reads_right(t *testing.T) {
 			}
 		}
 	}
-	for _, condition := range []string{"gender = 'male'", "status = 'disabled'", "profile_complete = 'no' AND gender = 'male'"} {
+	for _, condition := range []string{"gender = 'male'", "status = 'disabled'", "profile_complete = 'no' AND gender = 'male'",
+		"profile_source = 'person'", "phone_bound = 'yes'"} {
 		if got := f.one("SELECT id FROM user_profiles WHERE " + condition)["id"]; got != fmt.Sprint(bob.ID) {
 			t.Errorf("%s finds %s, want %d", condition, got, bob.ID)
 		}
@@ -141,6 +121,7 @@ func TestSchema_orphan_query_finds_orphans(t *testing.T) {
 	f.exec("DELETE FROM wechat_identities WHERE openid = 'oLonely'")
 	merged, _ := f.login(appA, "oMerged", "")
 	f.exec("UPDATE users SET status = 3, merged_into = 4712 WHERE id = ?", merged.ID)
+	f.exec("INSERT INTO user_merges (survivor_id, merged_id, merged_at) VALUES (4713, ?, '2025-01-01')", merged.ID)
 	var got []string
 	for _, row := range f.orphans() {
 		got = append(got, row["fault"]+" "+row["openid"]+" "+row["user_id"])
@@ -149,6 +130,7 @@ func TestSchema_orphan_query_finds_orphans(t *testing.T) {
 	want := []string{
 		"identity of a merged user oMerged " + fmt.Sprint(merged.ID),
 		"identity without user oGhost 4711",
+		"merge that users does not show NULL " + fmt.Sprint(merged.ID),
 		"merged into nobody NULL " + fmt.Sprint(merged.ID),
 		"user without identity NULL " + fmt.Sprint(lonely.ID),
 	}

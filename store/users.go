@@ -18,6 +18,22 @@ const (
 	StatusMerged   Status = 3 // into another user, who took over all identities
 )
 
+// ProfileSource says who filled in the nickname or the avatar last.
+type ProfileSource uint8
+
+// The values of users.profile_source.
+const (
+	SourceNobody ProfileSource = 0 // neither is known
+	SourceWeChat ProfileSource = 1 // it came from WeChat
+	SourcePerson ProfileSource = 2 // the person typed the nickname or chose the avatar
+)
+
+// Phone is a phone number. The zero value is none.
+type Phone struct {
+	CountryCode string // digits only, such as 86; up to 8
+	Number      string // national number, digits only; up to 32
+}
+
 // User is a person as the database has it.
 type User struct {
 	ID      uint64
@@ -26,6 +42,8 @@ type User struct {
 	Profile // AsOf: the watermark of the newest data that changed it; zero = never filled in
 
 	ProfileUpdatedAt time.Time // zero = never filled in
+	Phone            Phone
+	PhoneBoundAt     time.Time // zero = no phone bound
 	CreatedAt        time.Time // first login
 	UpdatedAt        time.Time // last change, LastLoginAt aside
 	LastLoginAt      time.Time // last login; up to an hour old
@@ -83,10 +101,21 @@ func (r userRow) user() User {
 		Status:           r.Status,
 		Profile:          r.profile(),
 		ProfileUpdatedAt: deref(r.ProfileUpdatedAt),
+		Phone:            Phone{deref(r.PhoneCountryCode), deref(r.PhoneNumber)},
+		PhoneBoundAt:     deref(r.PhoneBoundAt),
 		CreatedAt:        r.CreatedAt,
 		UpdatedAt:        r.UpdatedAt,
 		LastLoginAt:      r.LastLoginAt,
 	}
+}
+
+// source is who filled in the profile. A server of the first version, which may still run beside this one, knows WeChat
+// only and leaves the column as it is.
+func (r userRow) source() ProfileSource {
+	if r.ProfileSource == SourceNobody && (r.NickName != "" || r.AvatarURL != "") {
+		return SourceWeChat
+	}
+	return r.ProfileSource
 }
 
 func deref[T any](p *T) (v T) {

@@ -9,10 +9,10 @@ import (
 	"wxlogin/internal/app"
 )
 
-// migrateTimeout bounds the whole migration.
-const migrateTimeout = 5 * time.Minute
+// migrateTimeout bounds the whole migration. An index on a table of many millions of rows takes minutes.
+const migrateTimeout = time.Hour
 
-// migrate applies schema.sql.
+// migrate brings the database up to this server's version.
 func migrate(ctx context.Context, environ []string, stdout, stderr io.Writer) int {
 	config, err := app.LoadMigrateConfig(environ)
 	if err != nil {
@@ -20,9 +20,14 @@ func migrate(ctx context.Context, environ []string, stdout, stderr io.Writer) in
 	}
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	if err := app.Migrate(ctx, config.MySQLDSN, app.NewLogger(config.Log, stderr)); err != nil {
+	done, err := app.MigrateTelling(ctx, config.MySQLDSN, app.NewLogger(config.Log, stderr))
+	if err != nil {
 		return fail(stderr, err)
 	}
-	fmt.Fprintln(stdout, "schema.sql is applied")
+	if done.From == done.To {
+		fmt.Fprintf(stdout, "the database is of version %d already: nothing to do\n", done.To)
+		return exitOK
+	}
+	fmt.Fprintf(stdout, "the database was of version %d and is now of version %d\n", done.From, done.To)
 	return exitOK
 }

@@ -5,15 +5,22 @@ import (
 	"errors"
 	"log/slog"
 
-	"wxlogin"
 	"wxlogin/store"
 )
 
-// Migrate applies schema.sql to the database of a DSN. It may be run again at any time: what is there stays as it is.
+// Migrate brings the database of a DSN up to the version that this server needs, from any earlier one and from nothing.
+// It may be run again at any time; see store.DB.Migrate.
 func Migrate(ctx context.Context, dsn string, logger *slog.Logger) error {
+	_, err := MigrateTelling(ctx, dsn, logger)
+	return err
+}
+
+// MigrateTelling is Migrate, and tells the versions before and after.
+func MigrateTelling(ctx context.Context, dsn string, logger *slog.Logger) (store.Migration, error) {
 	db, err := store.Open(dsn, store.Options{Logger: logger})
 	if err != nil {
-		return err
+		return store.Migration{}, err
 	}
-	return errors.Join(db.Migrate(ctx, wxlogin.Schema), db.Close())
+	done, err := db.Migrate(ctx)
+	return done, errors.Join(err, db.Close())
 }

@@ -3,11 +3,10 @@ package mysqltest
 import (
 	"testing"
 
-	"wxlogin"
 	"wxlogin/store"
 )
 
-// NewWithSchema is New with the tables of schema.sql in it.
+// NewWithSchema is New with all tables in it, of the newest version.
 func NewWithSchema(t testing.TB) (dsn string) {
 	t.Helper()
 	dsn = New(t)
@@ -16,7 +15,7 @@ func NewWithSchema(t testing.TB) (dsn string) {
 		t.Fatalf("mysqltest: %v", err)
 	}
 	defer db.Close()
-	if err := db.Migrate(t.Context(), wxlogin.Schema); err != nil {
+	if _, err := db.Migrate(t.Context()); err != nil {
 		t.Fatalf("mysqltest: %v", err)
 	}
 	return dsn

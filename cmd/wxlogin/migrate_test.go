@@ -1,0 +1,22 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"wxlogin/internal/testenv/mysqltest"
+)
+
+func TestMigrate_tells_the_versions(t *testing.T) {
+	environ := []string{"MYSQL_DSN=" + mysqltest.New(t)}
+	for _, want := range []string{"the database was of version 0 and is now of version 2", "version 2 already"} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), []string{"migrate"}, environ, &stdout, &stderr); code != exitOK {
+			t.Fatalf("exit code %d: %s", code, stderr.String())
+		}
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("it said %q, want %q", stdout.String(), want)
+		}
+	}
+}

@@ -1,0 +1,356 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"wxlogin"
+	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/store"
+)
+
+// The files of the steps. The first is the schema.sql of the first version, word for word.
+const (
+	step1 = "migrations/00001_first_version.sql"
+	step2 = "migrations/00002_profile_source_phone_merges.sql"
+)
+
+// newEmpty is a fixture without tables.
+func newEmpty(t testing.TB) *fixture {
+	t.Helper()
+	f := &fixture{t: t, dsn: mysqltest.New(t), wire: &wire{}, clock: newClock()}
+	var err error
+	f.db, err = store.Open(f.dsn, store.Options{Now: f.clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.db.Close() })
+	f.users, f.raw = f.db.Users(), openRaw(t, f.dsn)
+	f.raw.SetMaxOpenConns(1) // statements of a step share variables
+	return f
+}
+
+// newFirstVersion is a fixture as the first version left it.
+func newFirstVersion(t testing.TB) *fixture {
+	t.Helper()
+	f := newEmpty(t)
+	f.script(read(t, step1))
+	return f
+}
+
+func read(t testing.TB, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// script sends a script whole, as mysql's client would, and fails the test where that fails.
+func (f *fixture) script(text string) {
+	f.t.Helper()
+	if err := f.tryScript(text); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) tryScript(text string) error {
+	f.t.Helper()
+	config, err := mysql.ParseDSN(f.dsn)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	config.MultiStatements = true
+	raw := openRaw(f.t, config.FormatDSN())
+	defer raw.Close()
+	_, err = raw.Exec(text)
+	return err
+}
+
+// migrate migrates and asserts from which version to which.
+func (f *fixture) migrate(from, to int64) {
+	f.t.Helper()
+	done, err := f.db.Migrate(context.Background())
+	if want := (store.Migration{From: from, To: to}); err != nil || done != want {
+		f.t.Fatalf("migrated %+v, want %+v; error %v", done, want, err)
+	}
+}
+
+// definitions are the tables and the view as the server tells them.
+func (f *fixture) definitions() map[string]string {
+	f.t.Helper()
+	all := map[string]string{}
+	for _, table := range f.rows("SHOW TABLES") {
+		for _, name := range table {
+			row := f.one("SHOW CREATE TABLE " + name)
+			text := row["Create Table"] + row["Create View"]
+			all[name] = regexp.MustCompile(` AUTO_INCREMENT=\d+`).ReplaceAllString(text, "")
+		}
+	}
+	return all
+}
+
+// wantNewest asserts that everything is as schema.sql makes it in an empty database, and that the server takes it.
+func (f *fixture) wantNewest() {
+	f.t.Helper()
+	model := newEmpty(f.t)
+	model.script(wxlogin.Schema)
+	got, want := f.definitions(), model.definitions()
+	names := slices.Sorted(maps.Keys(want))
+	if !slices.Equal(slices.Sorted(maps.Keys(got)), names) || len(names) != 5 {
+		f.t.Errorf("tables %v, want %v", slices.Sorted(maps.Keys(got)), names)
+	}
+	for _, name := range names {
+		if got[name] != want[name] {
+			f.t.Errorf("%s is\n%s\nwant\n%s", name, got[name], want[name])
+		}
+	}
+	var versions []string
+	for _, row := range f.rows("SELECT version_id FROM schema_versions WHERE is_applied = 1 ORDER BY id") {
+		versions = append(versions, row["version_id"])
+	}
+	if !slices.Equal(versions, []string{"0", "1", "2"}) {
+		f.t.Errorf("recorded versions %v", versions)
+	}
+	if err := f.db.Ready(context.Background()); err != nil {
+		f.t.Errorf("Ready: %v", err)
+	}
+}
+
+func TestDB_Migrate(t *testing.T) {
+	t.Run("empty_database", func(t *testing.T) {
+		f := newEmpty(t)
+		f.migrate(0, store.SchemaVersion)
+		f.wantNewest()
+	})
+	t.Run("first_version", func(t *testing.T) {
+		f := newFirstVersion(t)
+		f.migrate(1, store.SchemaVersion)
+		f.wantNewest()
+	})
+	t.Run("made_by_schema.sql", func(t *testing.T) {
+		f := newEmpty(t)
+		f.script(wxlogin.Schema)
+		f.script(wxlogin.Schema) // twice in a row
+		f.migrate(store.SchemaVersion, store.SchemaVersion)
+		f.wantNewest()
+	})
+	t.Run("schema.sql_after_migrate_changes_nothing", func(t *testing.T) {
+		f := newEmpty(t)
+		f.migrate(0, store.SchemaVersion)
+		f.script(wxlogin.Schema)
+		f.wantNewest()
+	})
+	t.Run("up_to_date_keeps_data", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(appA, "oAlice", "uAlice")
+		user := f.update(appA, "oAlice", store.Profile{NickName: "Alice😀"})
+		f.migrate(store.SchemaVersion, store.SchemaVersion)
+		if again, created := f.login(appA, "oAlice", "uAlice"); created || again != user {
+			t.Errorf("created %v\n got %+v\nwant %+v", created, again, user)
+		}
+		f.wantCounts(1, 1)
+	})
+	t.Run("later_version_is_left_alone", func(t *testing.T) {
+		f := newFixture(t)
+		f.exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (99, 1)")
+		f.migrate(99, 99)
+	})
+}
+
+// schema.sql by hand on an older database must not pretend that its columns are there.
+func TestDB_Migrate_after_schema_sql_on_the_first_version(t *testing.T) {
+	f := newFirstVersion(t)
+	if err := f.tryScript(wxlogin.Schema); err == nil {
+		t.Error("schema.sql says nothing about the older tables")
+	}
+	if err := f.db.Ready(t.Context()); !errors.Is(err, store.ErrSchema) {
+		t.Errorf("Ready: %v", err)
+	}
+	f.migrate(1, store.SchemaVersion)
+	f.wantNewest()
+}
+
+// A step that was cut off after any of its statements is done again as a whole.
+func TestDB_Migrate_after_a_step_was_cut_off(t *testing.T) {
+	for _, tt := range []struct {
+		file string
+		from int64
+		make func(testing.TB) *fixture
+	}{{step1, 1, newEmpty}, {step2, 1, newFirstVersion}} {
+		statements := strings.SplitAfter(read(t, tt.file), ";\n")
+		if len(statements) < 4 {
+			t.Fatalf("%s has %d statements", tt.file, len(statements))
+		}
+		for n := 2; n <= len(statements); n++ {
+			f := tt.make(t)
+			if tt.from == 1 && tt.file == step2 {
+				f.exec("INSERT INTO users (id, nickname, created_at, updated_at, last_login_at) VALUES (7, 'A', NOW(), NOW(), NOW())")
+			}
+			for _, statement := range statements[:n] {
+				if strings.TrimSpace(statement) != "" {
+					f.exec(statement)
+				}
+			}
+			f.migrate(tt.from, store.SchemaVersion)
+			f.wantNewest()
+			if t.Failed() {
+				t.Fatalf("%s was cut off after statement %d", tt.file, n)
+			}
+		}
+	}
+}
+
+// A step that meets an obstacle says which it is, and goes on when the obstacle is gone.
+func TestDB_Migrate_names_the_step_that_fails(t *testing.T) {
+	for _, tt := range []struct {
+		step, obstacle, remedy string
+	}{
+		{step1, "CREATE TABLE user_profiles (id INT)", "DROP TABLE user_profiles"},
+		{step2, "CREATE TABLE user_merges (id INT)", "DROP TABLE user_merges"},
+	} {
+		t.Run(tt.step, func(t *testing.T) {
+			f := newFirstVersion(t)
+			f.exec("DROP VIEW user_profiles")
+			f.exec(tt.obstacle)
+			_, err := f.db.Migrate(t.Context())
+			name := strings.TrimPrefix(tt.step, "migrations/")
+			if err == nil || errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), name) {
+				t.Fatalf("error %v", err)
+			}
+			if err := f.db.Ready(t.Context()); !errors.Is(err, store.ErrSchema) {
+				t.Errorf("Ready: %v", err)
+			}
+			f.exec(tt.remedy)
+			f.migrate(1, store.SchemaVersion)
+			f.wantNewest()
+		})
+	}
+}
+
+func TestDB_Migrate_many_at_once(t *testing.T) {
+	for name, newDB := range map[string]func(testing.TB) *fixture{"empty": newEmpty, "first_version": newFirstVersion} {
+		t.Run(name, func(t *testing.T) {
+			f := newDB(t)
+			moved := make([]bool, 8)
+			together(len(moved), func(i int) {
+				done, err := f.db.Migrate(t.Context())
+				if err != nil || done.To != store.SchemaVersion {
+					t.Errorf("to %d, error %v", done.To, err)
+				}
+				moved[i] = done.From != done.To
+			})
+			if n := len(slices.DeleteFunc(moved, func(m bool) bool { return !m })); n != 1 {
+				t.Errorf("%d of them did the work", n)
+			}
+			f.wantNewest()
+		})
+	}
+}
+
+func TestDB_Migrate_waits_no_longer_than_its_context(t *testing.T) {
+	f := newFirstVersion(t)
+	f.one("SELECT GET_LOCK(CONCAT('wxlogin migrate ', MD5(DATABASE())), 0) AS l") // as another migrate would
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := f.db.Migrate(ctx)
+		done <- err
+	}()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if err := f.db.Ready(t.Context()); !errors.Is(err, store.ErrSchema) {
+		t.Errorf("Ready: %v", err)
+	}
+}
+
+// TestDB_Migrate_keeps_every_row has a database of the first version with people of every kind in it.
+func TestDB_Migrate_keeps_every_row(t *testing.T) {
+	n := 10_000
+	if !realServer {
+		n = 400 // the embedded engine takes minutes for more
+	}
+	f := newFirstVersion(t)
+	fillFirstVersion(f, n)
+	before := f.firstVersionRows()
+	f.migrate(1, store.SchemaVersion)
+	if after := f.firstVersionRows(); !slices.Equal(after, before) {
+		t.Errorf("%d rows before, %d after, or another content", len(before), len(after))
+	}
+	f.wantCounts(n, n)
+	for condition, want := range map[string]int{
+		"profile_source = 1 AND (nickname <> '' OR avatar_url <> '')":                    n / 2,
+		"profile_source = 0 AND nickname = '' AND avatar_url = ''":                       n / 2,
+		"phone_number IS NULL AND phone_country_code IS NULL AND phone_bound_at IS NULL": n,
+		"id IN (SELECT merged_id FROM user_merges WHERE survivor_id = merged_into)":      n / 100,
+	} {
+		if got := f.one("SELECT COUNT(*) AS n FROM users WHERE " + condition)["n"]; got != fmt.Sprint(want) {
+			t.Errorf("%s: %s, want %d", condition, got, want)
+		}
+	}
+	f.wantNewest()
+	user, created := f.login(appA, "oUser2", "")
+	if created || user.ID != 2 || user.NickName != "Nick😀2" || user.Source != store.SourceWeChat {
+		t.Errorf("a returning user: created %v, %+v", created, user)
+	}
+}
+
+// fillFirstVersion makes n users with an identity each. Every second has a nickname or an avatar, one in a hundred has been
+// merged into the one before.
+func fillFirstVersion(f *fixture, n int) {
+	f.t.Helper()
+	var users, identities []string
+	flush := func() {
+		f.exec("INSERT INTO users (id, unionid, status, merged_into, nickname, avatar_url, gender, city, profile_as_of, " +
+			"profile_updated_at, created_at, updated_at, last_login_at) VALUES " + strings.Join(users, ","))
+		f.exec("INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES " + strings.Join(identities, ","))
+		users, identities = nil, nil
+	}
+	const then = "'2025-01-02 03:04:05.678'"
+	for id := 1; id <= n; id++ {
+		unionID, status, mergedInto, nickname, avatar, owner := fmt.Sprintf("'u%d'", id), 1, "NULL", "", "", id
+		switch id % 4 {
+		case 0:
+			avatar = fmt.Sprintf("https://a/%d", id)
+		case 2:
+			nickname = fmt.Sprintf("Nick😀%d", id)
+		}
+		if id%100 == 0 {
+			unionID, status, mergedInto, owner = "NULL", 3, fmt.Sprint(id-1), id-1
+		}
+		users = append(users, fmt.Sprintf("(%d, %s, %d, %s, '%s', '%s', %d, '广州', %s, %s, %s, %s, %s)",
+			id, unionID, status, mergedInto, nickname, avatar, id%3, then, then, then, then, then))
+		identities = append(identities, fmt.Sprintf("('%s', 'oUser%d', %d, %s)", appA, id, owner, then))
+		if len(users) == 200 {
+			flush()
+		}
+	}
+}
+
+// firstVersionRows are all rows of the first version's tables, in the columns that it had.
+func (f *fixture) firstVersionRows() []string {
+	f.t.Helper()
+	var all []string
+	for _, query := range []string{
+		"SELECT id, unionid, status, merged_into, nickname, avatar_url, gender, country, province, city, language, " +
+			"profile_as_of, profile_updated_at, created_at, updated_at, last_login_at FROM users ORDER BY id",
+		"SELECT appid, openid, user_id, created_at FROM wechat_identities ORDER BY openid, appid",
+	} {
+		for _, row := range f.rows(query) {
+			all = append(all, fmt.Sprint(row))
+		}
+	}
+	return all
+}

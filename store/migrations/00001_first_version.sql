@@ -1,0 +1,90 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+-- The database of the login server: two tables and a view for administrators.
+--
+-- Apply it with `wxlogin migrate`, or with `mysql your_database < schema.sql`. It may be run any number of times:
+-- what is there stays as it is. It runs on MySQL 8, on MariaDB 10.11 and on the engine of the demo.
+--
+-- * Times are UTC, to the millisecond, and are written by the server.
+-- * openid, unionid and appid are case-sensitive (ascii_bin): two openids may differ in case only.
+-- * Other text is utf8mb4_unicode_520_ci: searching ignores case and tells emoji apart. (With utf8mb4_unicode_ci,
+--   nickname LIKE 'prefix%' misses names with an emoji on MariaDB, and all emoji are equal.)
+-- * There are no foreign keys, so that the tables can live in a sharded or distributed MySQL. The server keeps both
+--   tables together by transactions; the query at the end of this file finds what a hand edit or a partial restore
+--   has torn apart.
+-- * To block somebody: UPDATE users SET status = 2 WHERE id = …; to let them in again: status = 1.
+
+SET NAMES utf8mb4;
+
+CREATE TABLE IF NOT EXISTS users (
+  id                 BIGINT UNSIGNED  NOT NULL AUTO_INCREMENT COMMENT 'Our number for this person; gaps are normal',
+  unionid            VARCHAR(64)      CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'WeChat unionid: the person over all apps of one Open Platform account; NULL = not known',
+  status             TINYINT UNSIGNED NOT NULL DEFAULT 1 COMMENT '1 = active, 2 = disabled by an administrator, 3 = merged into another user',
+  merged_into        BIGINT UNSIGNED  NULL COMMENT 'Where status is 3: users.id of the user that took over',
+  nickname           VARCHAR(255)     NOT NULL DEFAULT '' COMMENT 'Nickname; empty = not given yet',
+  avatar_url         VARCHAR(1024)    NOT NULL DEFAULT '' COMMENT 'Address of the avatar picture; empty = not given yet',
+  gender             TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '0 = unknown, 1 = male, 2 = female; WeChat has sent 0 since October 2021',
+  country            VARCHAR(128)     NOT NULL DEFAULT '' COMMENT 'Country; WeChat has sent it empty since October 2021',
+  province           VARCHAR(128)     NOT NULL DEFAULT '' COMMENT 'Province; WeChat has sent it empty since October 2021',
+  city               VARCHAR(128)     NOT NULL DEFAULT '' COMMENT 'City; WeChat has sent it empty since October 2021',
+  language           VARCHAR(32)      NOT NULL DEFAULT '' COMMENT 'Language, such as zh_CN; WeChat has sent zh_CN for everybody since October 2021',
+  profile_as_of      DATETIME(3)      NULL COMMENT 'Watermark of the newest data that changed the profile (UTC); older data is ignored',
+  profile_updated_at DATETIME(3)      NULL COMMENT 'When the profile was last changed (UTC); NULL = never filled in',
+  created_at         DATETIME(3)      NOT NULL COMMENT 'First login (UTC)',
+  updated_at         DATETIME(3)      NOT NULL COMMENT 'When the server last changed this row, last_login_at aside (UTC)',
+  last_login_at      DATETIME(3)      NOT NULL COMMENT 'Last login (UTC); written at most once an hour',
+  PRIMARY KEY (id),
+  UNIQUE KEY users_unionid (unionid),
+  KEY users_created_at (created_at),
+  KEY users_last_login_at (last_login_at),
+  KEY users_profile_updated_at (profile_updated_at),
+  KEY users_nickname (nickname)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='One row a person: profile, status and times';
+
+-- openid comes first in the key: logins give both columns, an administrator searches by openid alone.
+CREATE TABLE IF NOT EXISTS wechat_identities (
+  appid      VARCHAR(32)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'AppID of the mini-program',
+  openid     VARCHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'WeChat openid: the person within this mini-program',
+  user_id    BIGINT UNSIGNED NOT NULL COMMENT 'users.id of the person',
+  created_at DATETIME(3)     NOT NULL COMMENT 'First login through this mini-program (UTC)',
+  PRIMARY KEY (openid, appid),
+  KEY wechat_identities_user_id (user_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='Who is who in which mini-program: (appid, openid) to user';
+
+-- For reading by people. The explicit collations let every client compare these columns with its own text.
+CREATE OR REPLACE SQL SECURITY INVOKER VIEW user_profiles AS
+SELECT
+  u.id,
+  (SELECT GROUP_CONCAT(CONCAT(i.appid, ':', i.openid) ORDER BY i.appid, i.openid SEPARATOR ', ')
+     FROM wechat_identities i WHERE i.user_id = u.id) AS identities,
+  u.unionid,
+  u.nickname,
+  u.avatar_url,
+  (CASE u.gender WHEN 1 THEN 'male' WHEN 2 THEN 'female' ELSE 'unknown' END) COLLATE utf8mb4_unicode_520_ci AS gender,
+  CONCAT_WS(', ', NULLIF(u.city, ''), NULLIF(u.province, ''), NULLIF(u.country, '')) AS place,
+  u.language,
+  (CASE u.status WHEN 1 THEN 'active' WHEN 2 THEN 'disabled' WHEN 3 THEN 'merged' ELSE 'invalid' END)
+    COLLATE utf8mb4_unicode_520_ci AS status,
+  u.merged_into,
+  (CASE WHEN CHAR_LENGTH(u.nickname) > 0 AND CHAR_LENGTH(u.avatar_url) > 0 THEN 'yes' ELSE 'no' END)
+    COLLATE utf8mb4_unicode_520_ci AS profile_complete,
+  u.profile_as_of,
+  u.profile_updated_at,
+  u.created_at,
+  u.updated_at,
+  u.last_login_at
+FROM users u;
+
+-- Orphans. This query answers no row when both tables fit together:
+--
+--   SELECT 'identity without user' AS fault, i.appid, i.openid, i.user_id
+--     FROM wechat_identities i LEFT JOIN users u ON u.id = i.user_id WHERE u.id IS NULL
+--   UNION ALL
+--   SELECT 'identity of a merged user', i.appid, i.openid, i.user_id
+--     FROM wechat_identities i JOIN users u ON u.id = i.user_id WHERE u.status = 3
+--   UNION ALL
+--   SELECT 'user without identity', NULL, NULL, u.id
+--     FROM users u LEFT JOIN wechat_identities i ON i.user_id = u.id WHERE i.user_id IS NULL AND u.status <> 3
+--   UNION ALL
+--   SELECT 'merged into nobody', NULL, NULL, u.id
+--     FROM users u LEFT JOIN users s ON s.id = u.merged_into WHERE u.status = 3 AND s.id IS NULL;

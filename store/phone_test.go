@@ -1,0 +1,190 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"wxlogin/store"
+)
+
+var (
+	firstPhone  = store.Phone{CountryCode: "86", Number: "13800138000"}
+	secondPhone = store.Phone{CountryCode: "852", Number: "51234567"}
+)
+
+// bind binds a phone number and fails the test where that fails.
+func (f *fixture) bind(app, openID string, p store.Phone) store.User {
+	f.t.Helper()
+	user, err := f.users.BindPhone(context.Background(), app, openID, p)
+	if err != nil {
+		f.t.Fatalf("BindPhone: %v", err)
+	}
+	return user
+}
+
+func TestUsers_BindPhone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stored, given store.Phone
+		columns       []string
+	}{
+		"first":           {store.Phone{}, firstPhone, []string{"phone_country_code", "phone_number"}},
+		"another":         {firstPhone, secondPhone, []string{"phone_country_code", "phone_number"}},
+		"another_country": {firstPhone, store.Phone{CountryCode: "1", Number: firstPhone.Number}, []string{"phone_country_code"}},
+		"leading_zeros_stay": {store.Phone{CountryCode: "39", Number: "612345678"},
+			store.Phone{CountryCode: "39", Number: "0612345678"}, []string{"phone_number"}},
+		"longest": {store.Phone{}, store.Phone{CountryCode: "12345678", Number: strings.Repeat("9", 32)},
+			[]string{"phone_country_code", "phone_number"}},
+		"same_again": {firstPhone, firstPhone, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			user, _ := f.login(appA, "oAlice", "")
+			f.login(appA, "oBystander", "")
+			if tt.stored != (store.Phone{}) {
+				user = f.bind(appA, "oAlice", tt.stored)
+			}
+			before, bystander, boundAt := f.user(user.ID), f.user(user.ID+1), user.PhoneBoundAt
+			f.clock.advance(time.Minute)
+			f.wire.reset()
+
+			got := f.bind(appA, "oAlice", tt.given)
+			want := slices.Clone(tt.columns)
+			if want == nil {
+				f.wire.wantVerbs(t, "SELECT")
+			} else {
+				f.wire.wantVerbs(t, "SELECT", "UPDATE")
+				want = append(want, "phone_bound_at", "updated_at")
+				boundAt = f.clock.now().Truncate(time.Millisecond)
+			}
+			if got.Phone != tt.given || !got.PhoneBoundAt.Equal(boundAt) {
+				t.Errorf("not the number, or bound at %v, want %v", got.PhoneBoundAt, boundAt)
+			}
+			if again, _ := f.login(appA, "oAlice", ""); again != got {
+				t.Error("the row reads another user than was returned")
+			}
+			wrote := changed(before, f.user(user.ID))
+			slices.Sort(wrote)
+			slices.Sort(want)
+			if !slices.Equal(wrote, want) {
+				t.Errorf("wrote %v, want %v", wrote, want)
+			}
+			if got := changed(bystander, f.user(user.ID+1)); len(got) != 0 {
+				t.Errorf("another user changed: %v", got)
+			}
+		})
+	}
+}
+
+func TestUsers_BindPhone_refuses_what_is_no_number(t *testing.T) {
+	f := newFixture(t)
+	f.login(appA, "oAlice", "")
+	f.bind(appA, "oAlice", firstPhone)
+	f.wire.reset()
+	for name, p := range map[string]store.Phone{
+		"none":              {},
+		"no_country_code":   {Number: "13800138000"},
+		"no_number":         {CountryCode: "86"},
+		"a_plus":            {CountryCode: "+86", Number: "13800138000"},
+		"a_dash":            {CountryCode: "86", Number: "138-00138000"},
+		"foreign_digits":    {CountryCode: "86", Number: "１３８"},
+		"long_number":       {CountryCode: "86", Number: strings.Repeat("1", 33)},
+		"long_country_code": {CountryCode: "123456789", Number: "1"},
+	} {
+		if _, err := f.users.BindPhone(t.Context(), appA, "oAlice", p); err != store.ErrPhone {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := f.users.BindPhone(t.Context(), "", "oAlice", firstPhone); !errors.Is(err, store.ErrIdentity) {
+		t.Errorf("without an appid: %v", err)
+	}
+	f.wire.wantVerbs(t)
+}
+
+func TestUsers_BindPhone_who_is_not_active(t *testing.T) {
+	f := newFixture(t)
+	user, _ := f.login(appA, "oAlice", "")
+	f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
+	f.wire.reset()
+	if got := f.bind(appA, "oAlice", firstPhone); !got.Disabled() || got.Phone != (store.Phone{}) {
+		t.Error("a disabled user has a phone number now")
+	}
+	f.wire.wantVerbs(t, "SELECT")
+	if _, err := f.users.BindPhone(t.Context(), appB, "oAlice", firstPhone); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("in another app: %v, want ErrNotFound", err)
+	}
+}
+
+// TestUsers_BindPhone_meets_another_write has another write come between the read and the write.
+func TestUsers_BindPhone_meets_another_write(t *testing.T) {
+	for name, tt := range map[string]struct {
+		between string
+		want    store.Phone
+		verbs   []string
+	}{
+		"another_number": {"UPDATE users SET phone_country_code = '1', phone_number = '2025550123' WHERE id = ?",
+			firstPhone, []string{"SELECT", "UPDATE", "SELECT", "UPDATE"}},
+		"the_same_number": {"UPDATE users SET phone_country_code = '86', phone_number = '13800138000' WHERE id = ?",
+			firstPhone, []string{"SELECT", "UPDATE", "SELECT"}},
+		"disabled": {"UPDATE users SET status = 2 WHERE id = ?", store.Phone{}, []string{"SELECT", "UPDATE", "SELECT"}},
+		"a_profile": {"UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03' WHERE id = ?",
+			firstPhone, []string{"SELECT", "UPDATE"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			user, _ := f.login(appA, "oAlice", "")
+			f.wire.reset()
+			done := false
+			f.wire.sabotage(func(sql string) error {
+				if strings.HasPrefix(sql, "UPDATE") && !done {
+					done = true
+					f.exec(tt.between, user.ID)
+				}
+				return nil
+			}, nil)
+			got := f.bind(appA, "oAlice", firstPhone)
+			f.wire.wantVerbs(t, tt.verbs...)
+			again, _ := f.login(appA, "oAlice", "")
+			if got.Phone != tt.want || again.Phone != tt.want {
+				t.Error("another number than should stand")
+			}
+		})
+	}
+}
+
+// Many different numbers at once: one of them stands, whole.
+func TestUsers_BindPhone_at_the_same_time(t *testing.T) {
+	const n = 32
+	f := newFixture(t)
+	f.login(appA, "oAlice", "")
+	together(n, func(i int) {
+		p := store.Phone{CountryCode: strings.Repeat("1", 1+i%8), Number: strings.Repeat("5", 1+i%8)}
+		if _, err := f.users.BindPhone(t.Context(), appA, "oAlice", p); err != nil {
+			t.Error(err)
+		}
+	})
+	user, _ := f.login(appA, "oAlice", "")
+	if len(user.Phone.Number) == 0 || len(user.Phone.Number) != len(user.Phone.CountryCode) {
+		t.Error("the number that stands is of two")
+	}
+}
+
+func TestUsers_BindPhone_errors_hold_no_number(t *testing.T) {
+	f := newFixture(t)
+	f.login(appA, "oAlice", "")
+	f.wire.sabotage(func(sql string) error {
+		if strings.HasPrefix(sql, "UPDATE") {
+			return &mysql.MySQLError{Number: 1366, Message: "Incorrect value: '" + firstPhone.Number + "'"}
+		}
+		return nil
+	}, nil)
+	_, err := f.users.BindPhone(t.Context(), appA, "oAlice", firstPhone)
+	if err == nil || strings.Contains(err.Error(), firstPhone.Number) || strings.Contains(f.logs.String(), firstPhone.Number) {
+		t.Error("no error, or one that shows the number")
+	}
+}

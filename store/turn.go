@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// turnPause is how long a Migrate waits before it asks for its turn again. It asks, and does not have the server wait, for
+// the engine of the demo runs one statement at a time.
+const turnPause = 100 * time.Millisecond
+
+// turnName names the lock. Such names are the server's, not the database's.
+const turnName = "CONCAT('wxlogin migrate ', MD5(DATABASE()))"
+
+// takeTurn waits until no other Migrate works on the database, as long as the context allows. The turn ends with the
+// connection, so a process that dies holds nobody up.
+func takeTurn(ctx context.Context, conn *sql.Conn) error {
+	for {
+		var got sql.NullInt64 // 0 = another one has it, NULL = the server could not
+		if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+turnName+", 0)").Scan(&got); err != nil {
+			return err
+		}
+		switch {
+		case !got.Valid:
+			return errors.New("store: the server gives no lock")
+		case got.Int64 == 1:
+			return nil
+		}
+		timer := time.NewTimer(turnPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// endTurn gives the turn to the next one. Where it fails, the end of the connection does it.
+func endTurn(conn *sql.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	if rows, err := conn.QueryContext(ctx, "SELECT RELEASE_LOCK("+turnName+")"); err == nil {
+		rows.Close()
+	}
+}
