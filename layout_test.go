@@ -11,31 +11,36 @@ const module = "wxlogin"
 
 // ours lists what a package may import of this module; a package that is not listed may import anything but the commands.
 var ours = map[string][]string{
-	module:                                 {},
-	module + "/session":                    {},
-	module + "/store":                      {},
-	module + "/wechat":                     {},
-	module + "/wechat/wechattest":          {module + "/wechat"},
-	module + "/handlers":                   {module + "/internal/fields", module + "/session", module + "/store", module + "/wechat"},
-	module + "/internal/app":               {module, module + "/handlers", module + "/session", module + "/store", module + "/wechat"},
+	module:                        {},
+	module + "/session":           {},
+	module + "/store":             {},
+	module + "/wechat":            {},
+	module + "/wechat/wechattest": {module + "/wechat"},
+	module + "/handlers":          {module + "/internal/avatar", module + "/internal/fields", module + "/session", module + "/store", module + "/wechat"},
+	module + "/internal/app": {module, module + "/handlers", module + "/internal/accesstoken", module + "/internal/avatar",
+		module + "/session", module + "/store", module + "/wechat"},
+	module + "/internal/avatar":            {},
+	module + "/internal/accesstoken":       {},
 	module + "/internal/embedded":          {},
 	module + "/internal/fields":            {},
 	module + "/internal/probe":             {},
 	module + "/internal/testenv":           {},
 	module + "/internal/testenv/mysqltest": {module, module + "/internal/embedded", module + "/store"},
 	module + "/cmd/wxlogin":                {module + "/internal/app", module + "/internal/probe", module + "/store"},
+	module + "/cmd/wxfaults":               {},
 	module + "/cmd/wxsim":                  {module + "/internal/probe", module + "/wechat/wechattest"},
 }
 
 // foreign lists what a package may not import of others.
 var foreign = map[string][]string{
-	module + "/handlers":        {"gorm.io/", "github.com/redis/", "github.com/go-sql-driver/", "database/sql"},
-	module + "/cmd/wxlogin":     {"gorm.io/", "github.com/redis/", "database/sql"},
-	module + "/store":           {"github.com/redis/", "net/http", "github.com/go-chi/"},
-	module + "/session":         {"gorm.io/", "net/http", "database/sql"},
-	module + "/wechat":          {"gorm.io/", "github.com/", "database/sql"},
-	module + "/internal/app":    {"gorm.io/", "github.com/go-chi/chi/"},
-	module + "/internal/fields": {"github.com/", "gorm.io/", "database/sql"},
+	module + "/handlers":             {"gorm.io/", "github.com/redis/", "github.com/go-sql-driver/", "database/sql"},
+	module + "/cmd/wxlogin":          {"gorm.io/", "github.com/redis/", "database/sql"},
+	module + "/store":                {"github.com/redis/", "net/http", "github.com/go-chi/"},
+	module + "/session":              {"gorm.io/", "net/http", "database/sql"},
+	module + "/wechat":               {"gorm.io/", "github.com/", "database/sql"},
+	module + "/internal/accesstoken": {"github.com/go-chi/", "gorm.io/", "net/http", "database/sql"},
+	module + "/internal/app":         {"gorm.io/", "github.com/go-chi/chi/"},
+	module + "/internal/fields":      {"github.com/", "gorm.io/", "database/sql"},
 }
 
 // imports maps each package of the module to what it imports outside of its tests.

@@ -219,6 +219,7 @@ func TestReadme_phone_by_curl(t *testing.T) {
 func TestReadme_queries(t *testing.T) {
 	dsn := mysqltest.NewWithSchema(t)
 	seed(t, dsn)
+	merge(t, dsn)
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -234,6 +235,10 @@ func TestReadme_queries(t *testing.T) {
 		{"nickname", []string{"alice"}},
 		{"nickname", []string{"alice"}},
 		{"nickname", []string{"dave"}},
+		{"nickname", []string{"alice"}}, // in two mini-programs,
+		{"nickname", []string{"alice"}}, // after a merge
+		{"people", []string{"3", "1"}},  // no, yes
+		{"identities", []string{"wx1:oNew"}},
 	}
 	queries := blocks(t, english, "sql")
 	if len(queries) != len(want) {
@@ -278,6 +283,30 @@ func seed(t *testing.T, dsn string) {
 	}
 }
 
+// merge makes alice a user in a second mini-program, whom her unionid then shows to be the same person, and gives carol a
+// phone number.
+func merge(t *testing.T, dsn string) {
+	t.Helper()
+	threeDaysAgo := time.Now().Add(-3 * 24 * time.Hour)
+	db, err := store.Open(dsn, store.Options{Now: func() time.Time { return threeDaysAgo }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, id := range []store.Identity{
+		{AppID: "wx2", OpenID: "oAliceIn2", UnionID: "uAlice"},
+		{AppID: "wx1", OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE", UnionID: "uAlice"},
+	} {
+		if _, _, err := db.Users().Login(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	phone := store.Phone{CountryCode: "86", Number: "13800000001"}
+	if _, err := db.Users().BindPhone(t.Context(), "wx1", "oCarol", phone); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // column runs a query and returns one of its columns.
 func column(t *testing.T, db *sql.DB, query, name string) []string {
 	t.Helper()
@@ -315,7 +344,7 @@ func column(t *testing.T, db *sql.DB, query, name string) []string {
 // Every variable of the configuration is in README's table with its default, and no other one.
 func TestReadme_configuration(t *testing.T) {
 	rows := make(map[string]string)
-	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (\\S+) \\|").FindAllStringSubmatch(read(t, english), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z0-9_]+)` \\| (\\S+) \\|").FindAllStringSubmatch(read(t, english), -1) {
 		rows[m[1]] = strings.Trim(m[2], "`")
 	}
 	known := make(map[string]string)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 
 	"wxlogin/handlers"
+	"wxlogin/internal/avatar"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/session"
@@ -24,6 +26,9 @@ import (
 	"wxlogin/wechat"
 	"wxlogin/wechat/wechattest"
 )
+
+// avatarBase is where clients would reach the server; tests reach it elsewhere.
+const avatarBase = "http://127.0.0.1:8080"
 
 const (
 	appID       = "wx0123456789abcdef"
@@ -44,6 +49,8 @@ type world struct {
 	logs     *testenv.Log
 	answers  *testenv.Log // all that do was answered, headers included
 	clock    *testenv.Clock
+
+	avatarDir string
 }
 
 // setup is what a test may change before the world begins.
@@ -56,6 +63,9 @@ type setup struct {
 	sessions func(handlers.Sessions) handlers.Sessions
 	limits   handlers.Limits
 	proxies  []string
+
+	noPhoneNumbers bool
+	avatars        *avatar.Folder
 }
 
 func newWorld(t testing.TB, changes ...func(*setup)) *world {
@@ -71,8 +81,12 @@ func newWorld(t testing.TB, changes ...func(*setup)) *world {
 	for _, change := range changes {
 		change(&su)
 	}
-	w.sim = wechattest.New(wechattest.Options{Apps: su.apps, Now: w.clock.Now})
+	w.avatarDir = filepath.Join(t.TempDir(), "avatars")
 	var err error
+	su.avatars, err = avatar.OpenFolder(w.avatarDir, avatarBase)
+	w.must(err)
+	t.Cleanup(func() { su.avatars.Close() })
+	w.sim = wechattest.New(wechattest.Options{Apps: su.apps, Now: w.clock.Now})
 	w.db, err = sql.Open("mysql", dsn)
 	w.must(err)
 	t.Cleanup(func() { w.db.Close() })
@@ -93,11 +107,13 @@ func (w *world) serve(su setup) {
 	}
 	sessions, err := session.New(su.session)
 	w.must(err)
+	apps, phones := w.exchangers(su, metrics)
 	public, err := handlers.NewPublic(handlers.PublicOptions{
-		Apps: w.exchangers(su, metrics), Sessions: su.sessions(sessions), Revoker: sessions, Users: db.Users(), Logger: logger, Metrics: metrics,
+		Apps: apps, PhoneNumbers: phones, Sessions: su.sessions(sessions), Revoker: sessions, Users: db.Users(), Logger: logger, Metrics: metrics,
 		StorageTimeout: time.Minute, // the machine may be busy; what hangs is another test's business
 		LateLoginWait:  time.Nanosecond,
 		Limits:         su.limits, TrustedProxies: su.proxies,
+		Avatars: su.avatars, AvatarFiles: su.avatars,
 	})
 	w.must(err)
 	internal, err := handlers.NewInternal(handlers.InternalOptions{
@@ -114,11 +130,12 @@ func (w *world) serve(su setup) {
 }
 
 // exchangers makes a client of the simulator for each app, appID first.
-func (w *world) exchangers(su setup, metrics *handlers.Metrics) []handlers.CodeExchanger {
+func (w *world) exchangers(su setup, metrics *handlers.Metrics) ([]handlers.CodeExchanger, handlers.PhoneNumbers) {
 	w.t.Helper()
 	weChat := httptest.NewServer(w.sim)
 	w.t.Cleanup(weChat.Close)
 	var apps []handlers.CodeExchanger
+	phones := make(phoneNumbers)
 	for _, id := range []string{appID, otherAppID} {
 		if su.apps[id] == "" {
 			continue
@@ -131,8 +148,12 @@ func (w *world) exchangers(su setup, metrics *handlers.Metrics) []handlers.CodeE
 		client, err := wechat.NewClient(o)
 		w.must(err)
 		apps = append(apps, su.exchange(client))
+		phones[id] = client
 	}
-	return apps
+	if su.noPhoneNumbers {
+		return apps, nil
+	}
+	return apps, phones
 }
 
 func (w *world) must(err error) {
@@ -172,7 +193,10 @@ type body struct {
 	IsNewUser       bool
 	ProfileComplete bool
 	Anonymous       bool
+	PhoneNumber     string
+	CountryCode     string
 	UserInfo        map[string]any
+	AvatarURL       string
 
 	Type, Title, Detail, Code, Action, RequestID string
 }

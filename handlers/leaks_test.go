@@ -81,9 +81,34 @@ func (h *leakHunt) updates() {
 	h.form("/updateUserInfo", "token", token+"x", "encryptedData", "x", "iv", "x")
 }
 
+// phoneNumbers provokes the answers of /bindPhone, in both ways.
+func (h *leakHunt) phoneNumbers() {
+	phoneCode := func() string {
+		code := h.alice.PhoneCode()
+		h.codes = append(h.codes, code)
+		return code
+	}
+	token, spent := h.token(), phoneCode()
+	for range 2 {
+		h.form("/bindPhone", "token", token, "code", spent)
+	}
+	h.form("/bindPhone", "token", h.token(), "code", h.bob.PhoneCode())
+	for _, fault := range []wechattest.Fault{wechattest.DroppedAfter, wechattest.BrokenJSON, wechattest.ErrCode(40001), wechattest.ErrCode(99999)} {
+		h.sim.FailAPI(wechattest.PhoneNumbers, fault)
+		h.form("/bindPhone", "token", h.token(), "code", phoneCode())
+	}
+	h.sim.FailAPI(wechattest.Tokens, wechattest.ErrCode(40125), wechattest.Dropped)
+	for range 2 {
+		h.form("/bindPhone", "token", h.token(), "code", phoneCode())
+	}
+	token = h.token()
+	h.bindPhone(token, h.alice.GetPhoneNumber())
+	h.bindPhone(token, h.bob.GetPhoneNumber())
+}
+
 // misuse sends secrets where nobody expects them, to every route.
 func (h *leakHunt) misuse() {
-	for _, path := range []string{"/onLogin", "/updateUserInfo", "/logout", "/nowhere"} {
+	for _, path := range []string{"/onLogin", "/updateUserInfo", "/bindPhone", "/userInfo", "/logout", "/nowhere"} {
 		code, token := h.code(), h.token()
 		form := url.Values{"code": {code}, "token": {token}, "encryptedData": {token}, "iv": {code}, "appid": {appID}}.Encode()
 		for contentType, body := range map[string]string{
@@ -101,6 +126,8 @@ func (h *leakHunt) misuse() {
 		h.must(err)
 		h.do(req)
 	}
+	h.readBack("?token="+h.token(), "Bearer "+h.token())
+	h.typed(h.token(), "nickName", h.token(), "avatarUrl", "http://tmp/"+h.token())
 	h.form("/logout", "token", h.token())
 	h.form("/logout", "token", h.token(), "everywhere", "true")
 }
@@ -132,7 +159,8 @@ func (h *leakHunt) report(t *testing.T) {
 		wantNo(t, where, text, "a code", h.codes...)
 		wantNo(t, where, text, "a token", h.tokens...)
 		wantNo(t, where, text, "a session_key", h.keys...)
-		wantNo(t, where, text, "a phone number", phoneNumber)
+		wantNo(t, where, text, "a phone number", phoneNumber, h.alice.PhoneNumber(), h.bob.PhoneNumber())
+		wantNo(t, where, text, "an access_token", h.sim.AccessTokens(appID)...)
 	}
 	wantNo(t, "answers", answers, "an openid or unionid", h.alice.OpenID(), h.bob.OpenID(), h.unionID)
 	if len(answers) < 10_000 || len(places["log"]) < 10_000 {
@@ -164,6 +192,7 @@ func TestLeaks_no_secret_leaves_by_any_route_through_any_failure(t *testing.T) {
 			h.alice.Bind(h.unionID)
 			h.logins()
 			h.updates()
+			h.phoneNumbers()
 			h.misuse()
 			h.report(t)
 		})

@@ -121,10 +121,7 @@ func (p *public) findUser(ctx context.Context, id store.Identity) (store.User, b
 	if err != nil {
 		return store.User{}, false, err
 	}
-	if user.Disabled() {
-		return store.User{}, false, failure{code: codeUserBlocked}
-	}
-	return user, created, nil
+	return user, created, refuseDisabled(user)
 }
 
 func (p *public) beginSession(ctx context.Context, sess session.Session) (string, error) {

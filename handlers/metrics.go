@@ -44,7 +44,7 @@ func NewMetrics() *Metrics {
 		decryptions:    counter("decryptions_total", "Open data by outcome: own_key, other_key or failed.", "outcome"),
 		calls:          counter("wechat_calls_total", "Calls of WeChat by API and errcode (none: no errcode was had).", "api", "errcode"),
 		refusals: counter("refusals_total",
-			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate or failed_update_rate.", "bound"),
+			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate, failed_update_rate or uploads_in_flight.", "bound"),
 		callSeconds: histogram("wechat_call_duration_seconds", "Time of a call of WeChat, by API.", "api"),
 	}
 	m.registry.MustRegister(

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"wxlogin/internal/fields"
@@ -44,18 +45,37 @@ func (d openData) openWith(sessionKey string, want wechat.Expect) (wechat.UserIn
 	return info, nil
 }
 
-// open opens the data under the session's key or, where wx.login has replaced that key since or before, under one of
-// the same user's other sessions' keys.
-func (p *public) open(ctx context.Context, sess session.Session, data openData) (wechat.UserInfo, error) {
+// opener opens data of one kind under one session_key. Every fault is wechat.ErrOpenData.
+type opener[T any] func(sessionKey string, want wechat.Expect) (T, error)
+
+// openWithinLimit opens the data of a user who has not sent too much that cannot be opened. Failures are counted for the
+// user, not for the session: an attacker begins sessions of his own at will, but WeChat gives him one openid.
+func openWithinLimit[T any](
+	ctx context.Context, p *public, w http.ResponseWriter, r *http.Request, sess session.Session, openWith opener[T],
+) (nothing T, err error) {
+	if p.failedUpdates.spent(userKey(sess)) {
+		return nothing, p.refused(failedUpdateRate)
+	}
+	info, err := open(ctx, p, sess, openWith)
+	if errors.Is(err, wechat.ErrOpenData) && !p.failedUpdates.take(w, r, userKey(sess)) {
+		// Others failed in the meantime: this one learns no more than those that come after it.
+		return nothing, p.refused(failedUpdateRate)
+	}
+	return info, err
+}
+
+// open opens data under the session's key or, where wx.login has replaced that key since or before, under one of the same
+// user's other sessions' keys.
+func open[T any](ctx context.Context, p *public, sess session.Session, openWith opener[T]) (T, error) {
 	want := wechat.Expect{AppID: sess.AppID, OpenID: sess.OpenID}
-	if info, err := data.openWith(sess.SessionKey, want); err == nil {
+	if info, err := openWith(sess.SessionKey, want); err == nil {
 		p.metrics.decryption(openedByOwnKey)
 		return info, nil
 	}
-	info, err := p.openWithOthers(ctx, sess, data, want)
+	info, err := openWithOthers(ctx, p, sess, openWith, want)
 	if errors.Is(err, wechat.ErrOpenData) && sleep(ctx, p.lateLoginWait) {
 		// The data may have overtaken the login that its key belongs to. Every fault waits, so that none stands out.
-		info, err = p.openWithOthers(ctx, sess, data, want)
+		info, err = openWithOthers(ctx, p, sess, openWith, want)
 	}
 	switch {
 	case err == nil:
@@ -66,18 +86,20 @@ func (p *public) open(ctx context.Context, sess session.Session, data openData) 
 	return info, err
 }
 
-// openWithOthers opens the data under the key of another session of the same user.
-func (p *public) openWithOthers(ctx context.Context, sess session.Session, data openData, want wechat.Expect) (wechat.UserInfo, error) {
+// openWithOthers opens data under the key of another session of the same user.
+func openWithOthers[T any](
+	ctx context.Context, p *public, sess session.Session, openWith opener[T], want wechat.Expect,
+) (nothing T, err error) {
 	others, err := p.otherSessionKeys(ctx, sess)
 	if err != nil {
-		return wechat.UserInfo{}, err
+		return nothing, err
 	}
 	for _, key := range others {
-		if info, err := data.openWith(key, want); err == nil {
+		if info, err := openWith(key, want); err == nil {
 			return info, nil
 		}
 	}
-	return wechat.UserInfo{}, wechat.ErrOpenData
+	return nothing, wechat.ErrOpenData
 }
 
 // sleep waits for d and reports true; or false, where ctx ends first.

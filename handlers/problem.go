@@ -15,6 +15,7 @@ const (
 	codeRequestTooLarge      code = "request_too_large"
 	codeUnsupportedMediaType code = "unsupported_media_type"
 	codeUndecryptable        code = "undecryptable"
+	codeInvalidPicture       code = "invalid_picture"
 	codeRateLimited          code = "rate_limited"
 	codeInternal             code = "internal"
 	codeWeChatUnavailable    code = "wechat_unavailable"
@@ -60,6 +61,8 @@ var problems = map[code]problem{
 		"Send application/x-www-form-urlencoded or application/json, not compressed.", actionNone, 0},
 	codeUndecryptable: {http.StatusUnprocessableEntity, "Undecryptable",
 		"The data cannot be decrypted or is not this user's.", actionRelogin, 0},
+	codeInvalidPicture: {http.StatusUnprocessableEntity, "Invalid picture",
+		"The file is not a JPEG, PNG, WebP or GIF picture that can be used.", actionNone, 0},
 	codeRateLimited: {http.StatusTooManyRequests, "Rate limited",
 		"Too many requests.", actionRetry, 60},
 	codeInternal: {http.StatusInternalServerError, "Internal error",

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/go-chi/httprate"
 
+	"wxlogin/internal/avatar"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -47,7 +49,15 @@ type Revoker interface {
 // Users keeps people and their profiles. *store.Users is one.
 type Users interface {
 	Login(ctx context.Context, id store.Identity) (user store.User, created bool, err error)
+	Find(ctx context.Context, appID, openID string) (store.User, error)
 	UpdateProfile(ctx context.Context, appID, openID string, p store.Profile) (store.User, error)
+	BindPhone(ctx context.Context, appID, openID string, p store.Phone) (store.User, error)
+}
+
+// PhoneNumbers exchanges the code of a phone button with WeChat. The code must be that of the user openID. Its errors are
+// those of wechat.Client and of session.Store.
+type PhoneNumbers interface {
+	PhoneNumber(ctx context.Context, appID, openID, code string) (wechat.PhoneNumber, error)
 }
 
 // PublicOptions are the parts of the public listener.
@@ -59,6 +69,9 @@ type PublicOptions struct {
 	Logger   *slog.Logger    // required
 	Metrics  *Metrics        // required
 
+	// PhoneNumbers serves POST /bindPhone. Without it there is no such route.
+	PhoneNumbers PhoneNumbers
+
 	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
 	StorageTimeout time.Duration
 
@@ -67,6 +80,11 @@ type PublicOptions struct {
 	LateLoginWait time.Duration
 
 	Limits Limits
+
+	// Avatars keeps uploaded pictures. Optional: without it there is no POST /uploadAvatar.
+	Avatars Avatars
+	// AvatarFiles serves them under /avatars/, where they are this server's to serve. Optional.
+	AvatarFiles AvatarFiles
 
 	// TrustedProxies are the networks (CIDR) of the proxies in front: their X-Forwarded-For tells a client's address.
 	// NewPublic panics for one that cannot be read. None: a client's address is that of its connection, and
@@ -80,7 +98,7 @@ type Limits struct {
 	LoginWait      time.Duration // how long a login may queue. Default DefaultLoginWait
 
 	Logins        int // POST /onLogin, a minute and client address
-	Updates       int // POST /updateUserInfo, a minute and session
+	Updates       int // POST /updateUserInfo and POST /bindPhone together, a minute and session
 	FailedUpdates int // data that cannot be decrypted, a minute and user
 
 	// Counter counts for the limits a minute; instances that share one count together. What it fails to count is let
@@ -111,9 +129,15 @@ type public struct {
 	sessions       Sessions
 	revoker        Revoker
 	users          Users
+	phoneNumbers   PhoneNumbers
 	metrics        *Metrics
 	storageTimeout time.Duration
 	lateLoginWait  time.Duration
+
+	avatars     Avatars
+	avatarFiles AvatarFiles
+
+	uploads, pictures *admission
 
 	admission     *admission
 	logins        *limiter // by client address
@@ -129,8 +153,11 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 	o.setDefaults()
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
-		sessions: o.Sessions, revoker: o.Revoker, users: o.Users, metrics: o.Metrics,
+		sessions: o.Sessions, revoker: o.Revoker, users: o.Users, phoneNumbers: o.PhoneNumbers, metrics: o.Metrics,
 		storageTimeout: o.StorageTimeout, lateLoginWait: o.LateLoginWait,
+		avatars: o.Avatars, avatarFiles: o.AvatarFiles,
+		uploads:       newAdmission(uploadsAtOnce, o.Limits.LoginWait),
+		pictures:      newAdmission(runtime.GOMAXPROCS(0), pictureWait),
 		admission:     newAdmission(o.Limits.LoginsInFlight, o.Limits.LoginWait),
 		logins:        newLimiter("logins", o.Limits.Logins, o.Limits.Counter),
 		updates:       newLimiter("updates", o.Limits.Updates, o.Limits.Counter),
@@ -145,6 +172,17 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 	r.Post("/onLogin", handle(p.onLogin))
 	r.Post("/updateUserInfo", handle(p.updateUserInfo))
 	r.Post("/logout", handle(p.logout))
+	if o.PhoneNumbers != nil {
+		r.Post("/bindPhone", handle(p.bindPhone))
+	}
+	r.Get("/userInfo", handle(p.readUserInfo))
+	if p.avatars != nil {
+		r.Post("/uploadAvatar", handle(p.uploadAvatar))
+	}
+	if p.avatarFiles != nil {
+		r.Get(avatar.Path+"{name}", handle(p.serveAvatar))
+		r.Head(avatar.Path+"{name}", handle(p.serveAvatar))
+	}
 	return r, nil
 }
 

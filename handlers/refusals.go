@@ -19,13 +19,17 @@ const (
 	loginRate        refusal = "login_rate"
 	updateRate       refusal = "update_rate"
 	failedUpdateRate refusal = "failed_update_rate"
+	uploadsInFlight  refusal = "uploads_in_flight"
 )
 
 // refused counts a refusal and gives the failure that tells the client.
 func (p *public) refused(why refusal) error {
 	p.metrics.refusal(why)
-	if why == overload {
+	switch why {
+	case overload:
 		return failure{code: codeWeChatUnavailable, detail: "As many logins wait for WeChat as this server carries."}
+	case uploadsInFlight:
+		return failure{code: codeStorageUnavailable, detail: "As many pictures are under way as this server carries."}
 	}
 	return failure{code: codeRateLimited}
 }

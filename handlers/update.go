@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -40,37 +39,39 @@ func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 	if !p.updates.take(w, r, sessionKey(token)) {
 		return p.refused(updateRate)
 	}
-	data, err := openDataOf(f)
+	given, err := p.givenProfile(ctx, w, r, sess, f)
 	if err != nil {
 		return err
 	}
-	info, err := p.openWithinLimit(ctx, w, r, sess, data)
-	if err != nil {
-		return err
-	}
-	user, err := p.saveProfile(ctx, sess, info)
+	user, err := p.saveProfile(ctx, sess, given)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, updateAnswer{
-		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), Anonymous: info.Anonymous(), UserInfo: userInfoOf(user),
+		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), Anonymous: !given.issued && given.Anonymous(), UserInfo: userInfoOf(user),
 	})
 }
 
-// openWithinLimit opens the data of a user who has not sent too much that cannot be opened. Failures are counted for the
-// user, not for the session: an attacker begins sessions of his own at will, but WeChat gives him one openid.
-func (p *public) openWithinLimit(
-	ctx context.Context, w http.ResponseWriter, r *http.Request, sess session.Session, data openData,
-) (wechat.UserInfo, error) {
-	if p.failedUpdates.spent(userKey(sess)) {
-		return wechat.UserInfo{}, p.refused(failedUpdateRate)
+// given is a profile that came with a request.
+type given struct {
+	wechat.UserInfo
+	source store.ProfileSource
+	issued bool // the avatar's address is this server's own
+}
+
+// givenProfile is what the person typed, or else what WeChat encrypted.
+func (p *public) givenProfile(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, sess session.Session, f fields.Fields,
+) (given, error) {
+	if isTyped(f) {
+		return p.typedProfile(f)
 	}
-	info, err := p.open(ctx, sess, data)
-	if errors.Is(err, wechat.ErrOpenData) && !p.failedUpdates.take(w, r, userKey(sess)) {
-		// Others failed in the meantime: this one learns no more than those that come after it.
-		return wechat.UserInfo{}, p.refused(failedUpdateRate)
+	data, err := openDataOf(f)
+	if err != nil {
+		return given{}, err
 	}
-	return info, err
+	info, err := openWithinLimit(ctx, p, w, r, sess, data.openWith)
+	return given{UserInfo: info, source: store.SourceWeChat}, err
 }
 
 func (p *public) findSession(ctx context.Context, token string) (session.Session, error) {
@@ -81,25 +82,29 @@ func (p *public) findSession(ctx context.Context, token string) (session.Session
 
 // saveProfile stores what is real of the data. Whose profile it is comes from the session alone: the data of
 // wx.getUserProfile names nobody, and a unionId in it is not taken either, because open data carries no MAC.
-func (p *public) saveProfile(ctx context.Context, sess session.Session, info wechat.UserInfo) (store.User, error) {
+func (p *public) saveProfile(ctx context.Context, sess session.Session, g given) (store.User, error) {
 	ctx, cancel := p.storage(ctx)
 	defer cancel()
-	user, err := p.users.UpdateProfile(ctx, sess.AppID, sess.OpenID, profileOf(info))
+	user, err := p.users.UpdateProfile(ctx, sess.AppID, sess.OpenID, g.profile())
 	if err != nil {
 		return store.User{}, err
 	}
-	if user.Disabled() {
-		return store.User{}, failure{code: codeUserBlocked}
-	}
-	return user, nil
+	return user, refuseDisabled(user)
 }
 
-// profileOf is the part of WeChat's data that is worth keeping.
-func profileOf(info wechat.UserInfo) store.Profile {
-	info = info.Real()
-	return store.Profile{
+// profile is the part of it that is worth keeping. What was typed is as new as the request.
+func (g given) profile() store.Profile {
+	info := g.Real()
+	p := store.Profile{
 		NickName: info.NickName, AvatarURL: info.AvatarURL, Gender: info.Gender,
 		Country: info.Country, Province: info.Province, City: info.City, Language: info.Language,
-		AsOf: time.Unix(info.Watermark.Timestamp, 0),
+		Source: g.source,
 	}
+	if g.issued {
+		p.AvatarURL = g.AvatarURL
+	}
+	if g.source == store.SourceWeChat {
+		p.AsOf = time.Unix(info.Watermark.Timestamp, 0)
+	}
+	return p
 }

@@ -1,5 +1,6 @@
-// Command wxlogin is the login server: `wxlogin` serves, `wxlogin migrate` applies schema.sql, `wxlogin healthcheck` asks
-// a running server whether it is ready, `wxlogin version` tells the version. It is configured by environment variables.
+// Command wxlogin is the login server: `wxlogin` serves, `wxlogin migrate` brings the database up to this version,
+// `wxlogin healthcheck` asks a running server whether it is ready, `wxlogin version` tells the version. It is configured
+// by environment variables.
 //
 // Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.
 package main
@@ -23,7 +24,7 @@ const usage = `Usage: wxlogin [command]
 
 Commands:
   serve        serve mini-programs (the default)
-  migrate      apply schema.sql to the database of MYSQL_DSN; may be run again at any time
+  migrate      bring the database of MYSQL_DSN up to this version, from any earlier one; may be run again at any time
   healthcheck  exit with 0 if the server at INTERNAL_ADDR is ready, with 1 if not
   version      print the version
 
@@ -34,6 +35,8 @@ named by NAME_FILE):
   LISTEN_ADDR (:8080), INTERNAL_ADDR (127.0.0.1:9090), TLS_CERT_FILE, TLS_KEY_FILE, TRUSTED_PROXIES
   SESSION_IDLE_TTL (168h), SESSION_MAX_TTL (720h), SHUTDOWN_DELAY (1s), MAX_LOGINS_IN_FLIGHT (256)
   LOGIN_RATE_LIMIT (6000), UPDATE_RATE_LIMIT (60), FAILED_UPDATE_RATE_LIMIT (10): a minute; 0: no limit
+  AVATAR_DIR, PUBLIC_URL; or AVATAR_S3_ENDPOINT, AVATAR_S3_BUCKET, AVATAR_S3_ACCESS_KEY, AVATAR_S3_SECRET_KEY,
+  AVATAR_S3_REGION (us-east-1), AVATAR_S3_PUBLIC_URL
   LOG_LEVEL (info), LOG_FORMAT (json)
 `
 

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
+	"unicode"
 
 	"wxlogin/wechat/wechattest"
 )
@@ -17,6 +19,7 @@ var errUsage = errors.New("wrong command line")
 type config struct {
 	addr          string
 	appID, secret string
+	apps          map[string]string // AppSecret by appid: that one, and those of WECHAT_APPS
 	latency       time.Duration
 	healthcheck   bool
 }
@@ -49,7 +52,24 @@ func parse(args []string, stdout, stderr io.Writer) (config, error) {
 	}
 	c.appID = cmp.Or(c.appID, os.Getenv("WECHAT_APPID"), wechattest.DemoAppID)
 	c.secret = cmp.Or(c.secret, os.Getenv("WECHAT_SECRET"), wechattest.DemoSecret)
+	if c.apps, err = appsOf(c.appID, c.secret, os.Getenv("WECHAT_APPS")); err != nil {
+		fmt.Fprintf(stderr, "wxsim: %v\n", err)
+		return config{}, errUsage
+	}
 	return c, nil
+}
+
+// appsOf joins the single mini-program and a list in the form of the server's WECHAT_APPS. Its error shows no secret.
+func appsOf(appID, secret, list string) (map[string]string, error) {
+	apps := map[string]string{appID: secret}
+	for _, entry := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		parts := strings.Split(entry, ":")
+		if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
+			return nil, errors.New("WECHAT_APPS: an entry is not of the form appid:AppSecret")
+		}
+		apps[parts[0]] = parts[1]
+	}
+	return apps, nil
 }
 
 func help(flags *flag.FlagSet, stdout io.Writer) {

@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "wxsim: WeChat is played at http://%s for %s\n", listener.Addr(), c.appID)
 	return serve(ctx, listener, wechattest.New(wechattest.Options{
-		Apps:    map[string]string{c.appID: c.secret},
+		Apps:    c.apps,
 		Latency: c.latency,
 	}))
 }

@@ -90,6 +90,7 @@ func TestRun_plays_WeChat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("WECHAT_APPID", "")
 			t.Setenv("WECHAT_SECRET", "")
+			t.Setenv("WECHAT_APPS", "")
 			for k, v := range test.env {
 				t.Setenv(k, v)
 			}
@@ -105,6 +106,27 @@ func TestRun_plays_WeChat(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestRun_plays_WeChat_for_several_apps(t *testing.T) {
+	t.Setenv("WECHAT_APPID", "wx1")
+	t.Setenv("WECHAT_SECRET", "s1")
+	t.Setenv("WECHAT_APPS", "wx2:s2,\n wx3:s3:old3")
+	baseURL, _ := start(t)
+	for appID, secret := range map[string]string{"wx1": "s1", "wx2": "s2", "wx3": "s3"} {
+		client, err := wechat.NewClient(wechat.Options{AppID: appID, Secret: secret, BaseURL: baseURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Code2Session(t.Context(), login(t, baseURL, "alice&appid="+appID)); err != nil {
+			t.Errorf("%s: %v", appID, err)
+		}
+	}
+	t.Setenv("WECHAT_APPS", "wx2")
+	var stderr bytes.Buffer
+	if err := run(t.Context(), nil, io.Discard, &stderr); !errors.Is(err, errUsage) || !strings.Contains(stderr.String(), "WECHAT_APPS") {
+		t.Errorf("an entry without a secret: %v, %s", err, stderr.String())
 	}
 }
 

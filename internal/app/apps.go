@@ -31,13 +31,6 @@ func (a *App) UnmarshalText(entry []byte) error {
 	return nil
 }
 
-// SingleApp is the mini-program of a server that has only one.
-type SingleApp struct {
-	AppID          string `env:"WECHAT_APPID"`
-	Secret         string `env:"WECHAT_SECRET"`
-	PreviousSecret string `env:"WECHAT_SECRET_PREVIOUS"`
-}
-
 // allApps are the single app, where there is one, and those of the list.
 func (c Config) allApps() []App {
 	if c.App.AppID == "" {

@@ -27,12 +27,12 @@ type breakerSettings struct {
 // is relief enough for a host that is overloaded.
 var defaultBreaker = breakerSettings{window: 10 * time.Second, failures: 5, inARow: 10, open: time.Second, probes: 3}
 
-// breaker is the circuit breaker towards WeChat. All apps share one, as they share the host.
-type breaker = gobreaker.CircuitBreaker[wechat.Session]
+// breaker is a circuit breaker towards WeChat. The logins of all apps share one, as they share the host.
+type breaker = gobreaker.CircuitBreaker[any]
 
 // newBreaker makes a closed breaker. onOpen is called whenever it opens.
 func newBreaker(s breakerSettings, logger *slog.Logger, onOpen func()) *breaker {
-	return gobreaker.NewCircuitBreaker[wechat.Session](gobreaker.Settings{
+	return gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		MaxRequests:  s.probes,
 		Interval:     s.window,
 		BucketPeriod: s.window / 10,
@@ -74,9 +74,17 @@ type guarded struct {
 
 // Code2Session is refused at once, as KindUnavailable, while the breaker is open.
 func (g guarded) Code2Session(ctx context.Context, code string) (wechat.Session, error) {
-	sess, err := g.breaker.Execute(func() (wechat.Session, error) { return g.CodeExchanger.Code2Session(ctx, code) })
+	return guard(g.breaker, "jscode2session", func() (wechat.Session, error) {
+		return g.CodeExchanger.Code2Session(ctx, code)
+	})
+}
+
+// guard makes a call of WeChat's unless the breaker is open, which is KindUnavailable.
+func guard[T any](b *breaker, api string, call func() (T, error)) (T, error) {
+	v, err := b.Execute(func() (any, error) { return call() })
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		err = fmt.Errorf("%w: %w", err, &wechat.Error{Kind: wechat.KindUnavailable, API: "jscode2session"})
+		err = fmt.Errorf("%w: %w", err, &wechat.Error{Kind: wechat.KindUnavailable, API: api})
 	}
-	return sess, err
+	result, _ := v.(T) // the breaker gives nil where there was no call
+	return result, err
 }

@@ -29,6 +29,8 @@ type Config struct {
 
 	TLS TLSConfig
 
+	Avatars AvatarConfig
+
 	// ShutdownDelay is how long the server goes on serving, not ready, after it was told to stop, so that load balancers
 	// take it out before it refuses connections.
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"1s"`
@@ -40,12 +42,32 @@ type Config struct {
 	StorageTimeout time.Duration
 }
 
+// SingleApp is the mini-program of a server that has only one.
+type SingleApp struct {
+	AppID          string `env:"WECHAT_APPID"`
+	Secret         string `env:"WECHAT_SECRET"`
+	PreviousSecret string `env:"WECHAT_SECRET_PREVIOUS"`
+}
+
 // LimitConfig bounds what the public listener takes on.
 type LimitConfig struct {
 	LoginsInFlight int `env:"MAX_LOGINS_IN_FLIGHT" envDefault:"256"`    // logins at work at the same time in this process; 0: no limit
 	Logins         int `env:"LOGIN_RATE_LIMIT" envDefault:"6000"`       // a minute and client address; 0: no limit
 	Updates        int `env:"UPDATE_RATE_LIMIT" envDefault:"60"`        // a minute and session; 0: no limit
 	FailedUpdates  int `env:"FAILED_UPDATE_RATE_LIMIT" envDefault:"10"` // undecryptable data a minute and user; 0: no limit
+}
+
+// AvatarConfig says where uploaded pictures are kept: in a folder, in a bucket, or nowhere, and there are no uploads then.
+type AvatarConfig struct {
+	Dir       string `env:"AVATAR_DIR"` // made where it is not there
+	PublicURL string `env:"PUBLIC_URL"` // where clients reach this server; begins the addresses of pictures in the folder
+
+	S3Endpoint  string `env:"AVATAR_S3_ENDPOINT"` // URL of an S3-compatible store
+	S3Region    string `env:"AVATAR_S3_REGION" envDefault:"us-east-1"`
+	S3Bucket    string `env:"AVATAR_S3_BUCKET"`
+	S3AccessKey string `env:"AVATAR_S3_ACCESS_KEY"`
+	S3SecretKey string `env:"AVATAR_S3_SECRET_KEY"`
+	S3PublicURL string `env:"AVATAR_S3_PUBLIC_URL"` // where clients read the bucket; default: below the endpoint
 }
 
 // TLSConfig names the files of the public listener's certificate, in PEM: both, or neither for plain HTTP.

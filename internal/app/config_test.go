@@ -119,6 +119,8 @@ func TestLoadConfig_faults(t *testing.T) {
 		"bad_proxy":       {"TRUSTED_PROXIES=10.0.0.0/8,proxy", `TRUSTED_PROXIES: "proxy" is neither`},
 		"proxy_with_zone": {"TRUSTED_PROXIES=fe80::1%eth0", "TRUSTED_PROXIES: "},
 		"key_alone":       {"TLS_KEY_FILE=/nowhere", "TLS_CERT_FILE and TLS_KEY_FILE go together"},
+		"avatars_nowhere": {"AVATAR_DIR=/tmp/avatars", "PUBLIC_URL is not set, which AVATAR_DIR needs"},
+		"bad_public_url":  {"PUBLIC_URL=login.example.com", "PUBLIC_URL is not an http or https URL"},
 		"bad_delay":       {"SHUTDOWN_DELAY=2", "SHUTDOWN_DELAY: "},
 		"long_delay":      {"SHUTDOWN_DELAY=1h", "SHUTDOWN_DELAY: 1h0m0s is not between 0s and 1m0s"},
 		"file_and_value":  {"WECHAT_SECRET_FILE=/dev/null", "WECHAT_SECRET and WECHAT_SECRET_FILE are both set"},
@@ -140,6 +142,14 @@ func TestLoadConfig_faults(t *testing.T) {
 			}
 		})
 	}
+	t.Run("half_a_bucket", func(t *testing.T) {
+		_, err := app.LoadConfig(environ("AVATAR_S3_BUCKET=a", "AVATAR_DIR=/tmp/avatars", "PUBLIC_URL=https://login.example.com"))
+		for _, want := range []string{"AVATAR_S3_ENDPOINT", "AVATAR_S3_ACCESS_KEY", "AVATAR_S3_SECRET_KEY", "are both set"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q is not told: %v", want, err)
+			}
+		}
+	})
 	t.Run("missing_file", func(t *testing.T) {
 		_, err := app.LoadConfig(environ("REDIS_URL=", "REDIS_URL_FILE=/nonexistent"))
 		if err == nil || !strings.Contains(err.Error(), "REDIS_URL_FILE: ") {

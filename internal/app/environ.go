@@ -10,7 +10,10 @@ import (
 )
 
 // secretVariables may also come from a file that NAME_FILE names, as container platforms mount secrets.
-var secretVariables = []string{"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "WECHAT_APPS", "MYSQL_DSN", "REDIS_URL"}
+var secretVariables = []string{
+	"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "WECHAT_APPS", "MYSQL_DSN", "REDIS_URL",
+	"AVATAR_S3_SECRET_KEY",
+}
 
 // variables makes a map of environ and fills in the secrets that stand in files.
 func variables(environ []string) (map[string]string, []error) {

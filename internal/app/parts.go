@@ -27,6 +27,8 @@ type parts struct {
 	db           *store.DB
 	sessions     *session.Store
 	apps         []handlers.CodeExchanger
+	phoneNumbers phoneNumbers
+	avatars      avatarParts
 	metrics      *handlers.Metrics
 }
 
@@ -53,7 +55,13 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	if err := checkDatabase(ctx, p.db, logger); err != nil {
 		return err
 	}
+	if p.avatars, err = openAvatars(c.Avatars); err != nil {
+		return err
+	}
 	if p.apps, err = newExchangers(c, p.metrics, logger); err != nil {
+		return err
+	}
+	if p.phoneNumbers, err = newPhoneNumbers(c, p.redis, p.metrics, logger); err != nil {
 		return err
 	}
 	p.sessions, err = session.New(session.Options{
@@ -63,7 +71,7 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 }
 
 // checkDatabase refuses a connection that is not utf8mb4, which would lose or refuse emoji. A database that cannot be
-// reached yet is no fault: /readyz says so until it can.
+// reached yet, or is of an earlier version, is no fault, but /readyz says so until it is well.
 func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
 	defer cancel()
@@ -72,7 +80,13 @@ func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error
 		logger.WarnContext(ctx, "MySQL cannot be reached yet", "cause", err)
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := db.Ready(ctx); errors.Is(err, store.ErrSchema) {
+		logger.ErrorContext(ctx, "not ready before the database is migrated", "cause", err)
+	}
+	return nil
 }
 
 // newExchangers makes a client of WeChat for each app, all on one transport and behind one circuit breaker.
@@ -106,7 +120,9 @@ func sessionApps(c Config) []session.App {
 func (p *parts) publicOptions(c Config, logger *slog.Logger) (handlers.PublicOptions, error) {
 	proxies, err := proxyPrefixes(c.TrustedProxies)
 	return handlers.PublicOptions{
+		Avatars: p.avatars.keep, AvatarFiles: p.avatars.serve,
 		Apps: p.apps, Sessions: p.sessions, Revoker: p.sessions, Users: p.db.Users(), Logger: logger, Metrics: p.metrics,
+		PhoneNumbers:   p.phoneNumbers,
 		StorageTimeout: c.StorageTimeout,
 		TrustedProxies: proxies,
 		Limits: handlers.Limits{
@@ -161,5 +177,5 @@ func (p *parts) close() error {
 	if p.db != nil {
 		errs = append(errs, p.db.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.avatars.close())...)
 }

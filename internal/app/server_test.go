@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -85,6 +86,26 @@ func TestStart_says_which_port_is_taken_and_leaves_nothing_open(t *testing.T) {
 		t.Fatalf("the other port is still open: %v", err)
 	}
 	again.Close()
+}
+
+func TestStart_says_that_the_database_must_be_migrated(t *testing.T) {
+	c := config(t)
+	for _, wanted := range []bool{true, false} {
+		var log testenv.Log
+		s, err := app.Start(t.Context(), c, app.NewLogger(app.LogConfig{Format: "json"}, &log))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if told := strings.Contains(log.String(), "wxlogin migrate"); told != wanted {
+			t.Errorf("told %v, want %v:\n%s", told, wanted, log.String())
+		}
+		if err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // A database that is down is no reason not to start: order does not matter, readiness tells.

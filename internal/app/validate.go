@@ -23,7 +23,7 @@ func (c Config) validate() []error {
 			fault("REDIS_URL is not of the form redis://user:password@host:port/number") // the error itself would show the password
 		}
 	}
-	if u, err := url.Parse(c.WeChatAPIBase); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if !isWebAddress(c.WeChatAPIBase) {
 		fault("WECHAT_API_BASE is not an http or https URL")
 	}
 	if c.ShutdownDelay < 0 || c.ShutdownDelay > maxShutdownDelay {
@@ -35,6 +35,7 @@ func (c Config) validate() []error {
 		faults = append(faults, err)
 	}
 	faults = append(faults, c.TLS.validate()...)
+	faults = append(faults, c.Avatars.validate()...)
 	faults = append(faults, dsnFaults(c.MySQLDSN)...)
 	faults = append(faults, addrFaults("LISTEN_ADDR", c.ListenAddr)...)
 	faults = append(faults, addrFaults("INTERNAL_ADDR", c.InternalAddr)...)
@@ -71,6 +72,11 @@ func (c TLSConfig) validate() []error {
 		return []error{errors.New("TLS_CERT_FILE and TLS_KEY_FILE go together")}
 	}
 	return nil
+}
+
+func isWebAddress(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // proxyPrefixes reads addresses and networks as prefixes in CIDR form.

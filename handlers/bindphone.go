@@ -1,0 +1,88 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+
+	"wxlogin/internal/fields"
+	"wxlogin/session"
+	"wxlogin/store"
+	"wxlogin/wechat"
+)
+
+// phoneAnswer is what POST /bindPhone answers.
+type phoneAnswer struct {
+	Status      int    `json:"status"`
+	PhoneNumber string `json:"phoneNumber"` // masked
+	CountryCode string `json:"countryCode"`
+}
+
+// bindPhone stores the phone number of the user whose token it is.
+func (p *public) bindPhone(w http.ResponseWriter, r *http.Request) error {
+	f, err := fields.Read(w, r)
+	if err != nil {
+		return err
+	}
+	token, err := fields.Token(r.Header, f)
+	if err != nil {
+		return err
+	}
+	sess, err := p.findSession(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	if !p.updates.take(w, r, sessionKey(token)) {
+		return p.refused(updateRate)
+	}
+	number, err := p.givenPhone(w, r, sess, f)
+	if err != nil {
+		return err
+	}
+	user, err := p.savePhone(r.Context(), sess, store.Phone(number))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, phoneAnswer{
+		Status: http.StatusOK, PhoneNumber: maskPhone(user.Phone.Number), CountryCode: user.Phone.CountryCode,
+	})
+}
+
+// givenPhone is the number behind the code of the phone button, or else in what WeChat encrypted. Mini-programs get both
+// from one button; the code is taken then, because WeChat itself tells whose number that is.
+func (p *public) givenPhone(
+	w http.ResponseWriter, r *http.Request, sess session.Session, f fields.Fields,
+) (wechat.PhoneNumber, error) {
+	if code := f["code"]; code != "" {
+		if err := checkCode(code); err != nil {
+			return wechat.PhoneNumber{}, err
+		}
+		return p.phoneNumbers.PhoneNumber(r.Context(), sess.AppID, sess.OpenID, code)
+	}
+	if f["encryptedData"] == "" && f["iv"] == "" {
+		return wechat.PhoneNumber{}, invalidRequest("The field code is missing, and so are encryptedData and iv.")
+	}
+	data, err := openDataOf(f)
+	if err != nil {
+		return wechat.PhoneNumber{}, err
+	}
+	// Redis is asked twice, and in between a login under way is waited for.
+	ctx, cancel := context.WithTimeout(r.Context(), 3*p.storageTimeout)
+	defer cancel()
+	return openWithinLimit(ctx, p, w, r, sess, data.openPhoneWith)
+}
+
+// openPhoneWith is openWith for data that holds a phone number.
+func (d openData) openPhoneWith(sessionKey string, want wechat.Expect) (wechat.PhoneNumber, error) {
+	return wechat.OpenPhoneNumber(sessionKey, d.encryptedData, d.iv, want)
+}
+
+// savePhone stores the number. Whose it is comes from the session alone.
+func (p *public) savePhone(ctx context.Context, sess session.Session, phone store.Phone) (store.User, error) {
+	ctx, cancel := p.storage(ctx)
+	defer cancel()
+	user, err := p.users.BindPhone(ctx, sess.AppID, sess.OpenID, phone)
+	if err != nil {
+		return store.User{}, err
+	}
+	return user, refuseDisabled(user)
+}

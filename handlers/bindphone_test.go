@@ -1,0 +1,212 @@
+package handlers_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"wxlogin/handlers"
+	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
+)
+
+// phoneNumbers gets phone numbers with an access_token of its own for each, by appid.
+type phoneNumbers map[string]*wechat.Client
+
+func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code string) (wechat.PhoneNumber, error) {
+	token, _, err := p[appID].StableToken(ctx, false)
+	if err != nil {
+		return wechat.PhoneNumber{}, err
+	}
+	return p[appID].PhoneNumber(ctx, token, openID, code)
+}
+
+// bindPhone sends what the phone button gave in the old way.
+func (w *world) bindPhone(token string, d wechattest.PhoneData) response {
+	w.t.Helper()
+	return w.form("/bindPhone", "token", token, "encryptedData", d.EncryptedData, "iv", d.IV)
+}
+
+// phoneOf reads what number the database has for an identity, "" where there is none.
+func (w *world) phoneOf(p *wechattest.Phone) string {
+	w.t.Helper()
+	return w.one("SELECT CONCAT('+', u.phone_country_code, u.phone_number) "+
+		"FROM users u JOIN wechat_identities i ON i.user_id = u.id WHERE i.appid = ? AND i.openid = ?", p.AppID(), p.OpenID())
+}
+
+// wantBound fails unless the answer shows the masked number and the database has it whole.
+func (w *world) wantBound(r response, p *wechattest.Phone, countryCode, masked string) {
+	w.t.Helper()
+	if r.status != http.StatusOK || r.body.PhoneNumber != masked || r.body.CountryCode != countryCode {
+		w.t.Errorf("got %d %s", r.status, r.body.Code)
+	}
+	if w.phoneOf(p) != "+"+countryCode+p.PhoneNumber() {
+		w.t.Error("the database has another number, or none")
+	}
+	for _, text := range []string{r.raw, w.logs.String()} {
+		if strings.Contains(text, p.PhoneNumber()) {
+			w.t.Error("the whole number is in the answer or in the log")
+		}
+	}
+}
+
+func TestBindPhone_by_code_and_by_open_data(t *testing.T) {
+	w := newWorld(t)
+	for _, test := range []struct {
+		user                wechattest.User
+		countryCode, masked string
+	}{
+		{wechattest.User{Name: "alice", PhoneNumber: "13812345678"}, "86", "138****5678"},
+		{wechattest.User{Name: "mei", PhoneNumber: "51234567", CountryCode: "852"}, "852", "******67"},
+	} {
+		p := w.sim.Phone(appID, test.user)
+		token := w.login(p).Token
+		w.wantBound(w.form("/bindPhone", "token", token, "code", p.PhoneCode()), p, test.countryCode, test.masked)
+	}
+	for _, test := range []struct {
+		user                wechattest.User
+		countryCode, masked string
+	}{
+		{wechattest.User{Name: "bob", PhoneNumber: "13987654321"}, "86", "139****4321"},
+		{wechattest.User{Name: "mei", PhoneNumber: "59876543"}, "852", "******43"}, // replaces the one above
+	} {
+		p := w.sim.Phone(appID, test.user)
+		token := w.login(p).Token
+		w.wantBound(w.bindPhone(token, p.GetPhoneNumber()), p, test.countryCode, test.masked)
+	}
+}
+
+// Mini-programs get a code and open data from one button. The code counts.
+func TestBindPhone_prefers_the_code(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+	token := w.login(p).Token
+	code, data := p.PhoneCode(), p.GetPhoneNumber()
+	r := w.form("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
+	if s := w.sim.Stats(); r.status != http.StatusOK || s.PhoneCalls != 1 {
+		t.Errorf("%d, with %d calls", r.status, s.PhoneCalls)
+	}
+	r = w.form("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
+	w.wantProblem(r, 400, "invalid_code", "relogin")
+}
+
+func TestBindPhone_opens_with_the_key_of_another_session(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+	old := w.login(p).Token
+	p.NewSessionKey()
+	w.login(p)
+	if r := w.bindPhone(old, p.GetPhoneNumber()); r.status != http.StatusOK || w.phoneOf(p) == "" {
+		t.Errorf("got %d %s", r.status, r.body.Code)
+	}
+	if n := w.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "1" {
+		t.Errorf("%s decryptions by another key, want 1", n)
+	}
+}
+
+func TestBindPhone_refuses_what_cannot_be_opened_in_one_way(t *testing.T) {
+	w := newWorld(t, func(su *setup) { su.limits = handlers.Limits{FailedUpdates: 8} })
+	p, stranger := w.phone("alice"), w.phone("bob")
+	token := w.login(p).Token
+	good := p.GetPhoneNumber()
+	sealed := func(plain string) wechattest.PhoneData {
+		data, iv := wechattest.Seal(p.SessionKey(), []byte(plain))
+		return wechattest.PhoneData{EncryptedData: data, IV: iv}
+	}
+	const one = `{"phoneNumber":"1","purePhoneNumber":"1","countryCode":"1"`
+	profile := p.GetUserInfo()
+	var detail string
+	for name, data := range map[string]wechattest.PhoneData{
+		"short_iv":       {EncryptedData: good.EncryptedData, IV: "AAAA"},
+		"bad_padding":    {EncryptedData: good.EncryptedData[:64], IV: good.IV},
+		"no_json":        sealed("13800138000"),
+		"a_profile":      {EncryptedData: profile.EncryptedData, IV: profile.IV},
+		"no_watermark":   sealed(one + `}`),
+		"other_app":      sealed(one + `,"watermark":{"timestamp":1,"appid":"` + otherAppID + `"}}`),
+		"no_number":      sealed(`{"phoneNumber":"","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
+		"strangers_data": stranger.GetPhoneNumber(),
+	} {
+		r := w.bindPhone(token, data)
+		w.wantProblem(r, 422, "undecryptable", "relogin")
+		if detail != "" && r.body.Detail != detail {
+			t.Errorf("%s has an answer of its own", name)
+		}
+		detail = r.body.Detail
+	}
+	w.wantProblem(w.bindPhone(token, good), 429, "rate_limited", "retry")
+	w.wantProblem(w.update(token, profile), 429, "rate_limited", "retry") // the limit is one with that of profiles
+	if w.phoneOf(p) != "" || w.sim.Stats().PhoneCalls != 0 {
+		t.Error("a number was stored, or WeChat asked")
+	}
+}
+
+func TestBindPhone_failures(t *testing.T) {
+	w := newWorld(t, twoApps)
+	p, bob, elsewhere := w.phone("alice"), w.phone("bob"), w.sim.Phone(otherAppID, wechattest.User{Name: "alice"})
+	token := w.login(p).Token
+	spent := p.PhoneCode()
+	w.form("/bindPhone", "token", w.login(p).Token, "code", spent)
+	fail := func(f wechattest.Fault) []wechattest.Fault { return []wechattest.Fault{f} }
+	with := func(code string) []string { return []string{"token", token, "code", code} }
+	for name, test := range map[string]struct {
+		fields []string
+		faults []wechattest.Fault
+		status int
+		code   string
+		action string
+	}{
+		"no_token":           {[]string{"code", "c"}, nil, 401, "invalid_token", "relogin"},
+		"unknown_token":      {[]string{"token", strings.Repeat("A", 43), "code", "c"}, nil, 401, "invalid_token", "relogin"},
+		"nothing":            {[]string{"token", token}, nil, 400, "invalid_request", "none"},
+		"only_an_iv":         {[]string{"token", token, "iv", "x"}, nil, 400, "invalid_request", "none"},
+		"long_code":          {with(strings.Repeat("c", 129)), nil, 400, "invalid_request", "none"},
+		"spent_code":         {with(spent), nil, 400, "invalid_code", "relogin"},
+		"another_users_code": {with(bob.PhoneCode()), nil, 400, "invalid_code", "relogin"},
+		"another_apps_code":  {with(elsewhere.PhoneCode()), nil, 400, "invalid_code", "relogin"},
+		"code_of_wx.login":   {with(p.Login()), nil, 400, "invalid_code", "relogin"},
+		"lost":               {with(p.PhoneCode()), fail(wechattest.Dropped), 503, "wechat_unavailable", "retry"},
+		"unreadable":         {with(p.PhoneCode()), fail(wechattest.BrokenJSON), 503, "wechat_unavailable", "retry"},
+		"token_refused":      {with(p.PhoneCode()), fail(wechattest.ErrCode(40001)), 503, "misconfigured", "none"},
+		"not_allowed":        {with(p.PhoneCode()), fail(wechattest.ErrCode(48001)), 503, "misconfigured", "none"},
+		"quota":              {with(p.PhoneCode()), fail(wechattest.RateLimited), 429, "rate_limited", "retry"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			w.sim.FailAPI(wechattest.PhoneNumbers, test.faults...)
+			w.wantProblem(w.form("/bindPhone", test.fields...), test.status, test.code, test.action)
+		})
+	}
+}
+
+func TestBindPhone_counts_as_an_update(t *testing.T) {
+	w := newWorld(t, func(su *setup) { su.limits = handlers.Limits{Updates: 2} })
+	p := w.phone("alice")
+	token := w.login(p).Token
+	w.mustUpdate(token, p.GetUserInfo())
+	if r := w.form("/bindPhone", "token", token, "code", p.PhoneCode()); r.status != http.StatusOK {
+		t.Fatalf("got %d", r.status)
+	}
+	w.wantProblem(w.form("/bindPhone", "token", token, "code", p.PhoneCode()), 429, "rate_limited", "retry")
+	if n := w.sim.Stats().PhoneCalls; n != 1 {
+		t.Errorf("%d calls of WeChat, want 1", n)
+	}
+}
+
+func TestBindPhone_of_a_disabled_user(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+	token := w.login(p).Token
+	if _, err := w.db.Exec("UPDATE users SET status = 2"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantProblem(w.bindPhone(token, p.GetPhoneNumber()), 403, "user_blocked", "none")
+	if w.phoneOf(p) != "" {
+		t.Error("the number was stored")
+	}
+}
+
+func TestBindPhone_without_PhoneNumbers_is_not_there(t *testing.T) {
+	w := newWorld(t, func(su *setup) { su.noPhoneNumbers = true })
+	w.wantProblem(w.form("/bindPhone", "token", "x", "code", "c"), 404, "not_found", "none")
+}

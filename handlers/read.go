@@ -1,0 +1,55 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+
+	"wxlogin/internal/fields"
+	"wxlogin/session"
+	"wxlogin/store"
+)
+
+// readAnswer is what GET /userInfo answers.
+type readAnswer struct {
+	Status          int      `json:"status"`
+	ProfileComplete bool     `json:"profileComplete"`
+	UserInfo        userInfo `json:"userInfo"`
+}
+
+// readUserInfo gives the profile as it is now. The token comes in the header alone: an address stands in logs of proxies.
+func (p *public) readUserInfo(w http.ResponseWriter, r *http.Request) error {
+	token, err := fields.Token(r.Header, nil)
+	if err != nil {
+		return err
+	}
+	sess, err := p.findSession(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	user, err := p.userOf(r.Context(), sess)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, readAnswer{
+		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), UserInfo: userInfoOf(user),
+	})
+}
+
+// userOf finds a session's user; one that an admin disabled is refused.
+func (p *public) userOf(ctx context.Context, sess session.Session) (store.User, error) {
+	ctx, cancel := p.storage(ctx)
+	defer cancel()
+	user, err := p.users.Find(ctx, sess.AppID, sess.OpenID)
+	if err != nil {
+		return store.User{}, err
+	}
+	return user, refuseDisabled(user)
+}
+
+// refuseDisabled is the answer to a user whom an administrator has blocked.
+func refuseDisabled(user store.User) error {
+	if user.Disabled() {
+		return failure{code: codeUserBlocked}
+	}
+	return nil
+}
