@@ -13,11 +13,11 @@ func endsWithPicture(format string, file []byte) bool {
 	case "jpeg":
 		end = walkJPEG(file, func(byte, []byte) {})
 	case "png":
-		end = pngEnd(file)
+		end = walkPNG(file, func(string, []byte) {})
 	case "gif":
 		end = gifEnd(file)
 	case "webp":
-		end = webpEnd(file)
+		end = walkWebP(file, func(string, []byte) {})
 	}
 	return end > 0 && end <= len(file) && len(bytes.Trim(file[end:], "\x00")) == 0
 }
@@ -62,30 +62,43 @@ func scanLength(data []byte) int {
 	return len(data)
 }
 
-// pngEnd is where a PNG's last chunk ends (PNG specification, section 5.3).
-func pngEnd(file []byte) int {
+// walkPNG goes through the chunks of a PNG (PNG specification, section 5.3) and returns where it ends, 0 where that cannot
+// be told.
+func walkPNG(file []byte, visit func(kind string, chunk []byte)) (end int) {
 	const signature, frame = 8, 12 // a chunk has length, type and checksum around its data
 	for i := signature; i+frame <= len(file); {
 		next := uint64(i) + frame + uint64(binary.BigEndian.Uint32(file[i:]))
 		if next > uint64(len(file)) {
 			return 0
 		}
-		if string(file[i+4:i+8]) == "IEND" {
+		kind := string(file[i+4 : i+8])
+		if kind == "IEND" {
 			return int(next)
 		}
+		visit(kind, file[i+8:next-4])
 		i = int(next)
 	}
 	return 0
 }
 
-// webpEnd is what a WebP's RIFF header says.
-func webpEnd(file []byte) int {
-	if len(file) < 12 {
+// walkWebP goes through the chunks of a WebP (RFC 9649, section 2) and returns where its RIFF header says that it ends, 0
+// where that cannot be.
+func walkWebP(file []byte, visit func(kind string, chunk []byte)) (end int) {
+	const header, frame = 12, 8
+	if len(file) < header {
 		return 0
 	}
 	size := uint64(binary.LittleEndian.Uint32(file[4:])) + 8
 	if size > uint64(len(file)) {
 		return 0
+	}
+	for rest := file[min(header, size):size]; len(rest) >= frame; {
+		length := uint64(binary.LittleEndian.Uint32(rest[4:]))
+		if length > uint64(len(rest)-frame) {
+			return 0
+		}
+		visit(string(rest[:4]), rest[frame:frame+length])
+		rest = rest[min(frame+length+length%2, uint64(len(rest))):] // chunks begin at even places
 	}
 	return int(size)
 }

@@ -37,16 +37,29 @@ func (o orientation) apply(p *image.NRGBA) *image.NRGBA {
 	return p
 }
 
-// jpegOrientation finds the orientation in a JPEG's EXIF segment; upright where there is none that can be read.
-func jpegOrientation(file []byte) orientation {
+// orientationOf finds the orientation in the EXIF data of a file; upright where there is none that can be read.
+func orientationOf(format string, file []byte) orientation {
 	found := upright
-	walkJPEG(file, func(marker byte, segment []byte) {
-		if tiff, ok := bytes.CutPrefix(segment, []byte("Exif\x00\x00")); ok && marker == 0xe1 && found == upright {
-			found = tiffOrientation(tiff)
+	take := func(exif bool, tiff []byte) {
+		if exif && found == upright {
+			found = tiffOrientation(bytes.TrimPrefix(tiff, []byte(exifPrefix)))
 		}
-	})
+	}
+	switch format {
+	case "jpeg":
+		walkJPEG(file, func(marker byte, segment []byte) {
+			take(marker == 0xe1 && bytes.HasPrefix(segment, []byte(exifPrefix)), segment)
+		})
+	case "png":
+		walkPNG(file, func(kind string, chunk []byte) { take(kind == "eXIf", chunk) })
+	case "webp":
+		walkWebP(file, func(kind string, chunk []byte) { take(kind == "EXIF", chunk) })
+	}
 	return found
 }
+
+// exifPrefix stands before EXIF data in a JPEG, and by some programs in a WebP too.
+const exifPrefix = "Exif\x00\x00"
 
 // tiffOrientation reads the orientation from the first directory of a TIFF structure.
 func tiffOrientation(tiff []byte) orientation {

@@ -56,11 +56,7 @@ func Make(file []byte) (Picture, error) {
 	if err != nil || given.Bounds().Dx() != config.Width || given.Bounds().Dy() != config.Height {
 		return Picture{}, ErrPicture
 	}
-	turn := upright
-	if format == "jpeg" {
-		turn = jpegOrientation(file)
-	}
-	return encode(turn.apply(shrink(given)))
+	return encode(orientationOf(format, file).apply(shrink(given)))
 }
 
 // sensible looks at what a file claims, before anything of that size is made.

@@ -71,14 +71,41 @@ func sample(t testing.TB, name string) []byte {
 	return b
 }
 
-// withEXIF puts an EXIF segment with an orientation, and a place where the picture was taken, into a JPEG.
-func withEXIF(file []byte, o orientation) []byte {
+// exif is EXIF data with an orientation, and a place where the picture was taken.
+func exif(o orientation) []byte {
 	tiff := []byte("MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01")
 	tiff = binary.BigEndian.AppendUint16(tiff, uint16(o))
-	tiff = append(tiff, "\x00\x00\x00\x00\x00\x00GPS 23.1291N 113.2644E"...)
-	segment := append([]byte("Exif\x00\x00"), tiff...)
+	return append(tiff, "\x00\x00\x00\x00\x00\x00GPS 23.1291N 113.2644E"...)
+}
+
+// withEXIF puts EXIF data into a JPEG.
+func withEXIF(file []byte, o orientation) []byte {
+	segment := append([]byte(exifPrefix), exif(o)...)
 	out := append([]byte{0xff, 0xd8, 0xff, 0xe1}, binary.BigEndian.AppendUint16(nil, uint16(len(segment)+2))...)
 	return append(append(out, segment...), file[2:]...)
+}
+
+// pngWithEXIF puts EXIF data into a PNG, behind its header.
+func pngWithEXIF(file []byte, o orientation) []byte {
+	const header = 33
+	data := exif(o)
+	chunk := append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), append([]byte("eXIf"), data...)...)
+	chunk = binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE(chunk[4:]))
+	return append(append(bytes.Clone(file[:header]), chunk...), file[header:]...)
+}
+
+// webpWithEXIF puts EXIF data into a simple WebP, which becomes an extended one.
+func webpWithEXIF(file []byte, o orientation, w, h int) []byte {
+	data := exif(o)
+	if len(data)%2 == 1 {
+		data = append(data, 0)
+	}
+	extended := []byte{'V', 'P', '8', 'X', 10, 0, 0, 0, 0x08, 0, 0, 0, byte(w - 1), 0, 0, byte(h - 1), 0, 0}
+	out := append(bytes.Clone(file[:12]), extended...)
+	out = append(out, file[12:]...)
+	out = append(binary.LittleEndian.AppendUint32(append(out, "EXIF"...), uint32(len(data))), data...)
+	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))
+	return out
 }
 
 // decode reads what Make wrote.
@@ -192,6 +219,25 @@ func TestMake_turns_as_EXIF_says_and_forgets_the_rest(t *testing.T) {
 	}
 }
 
+func TestMake_turns_other_kinds_too(t *testing.T) {
+	for name, file := range map[string][]byte{
+		"png": pngWithEXIF(asPNG(t, photo(60, 40)), 6), "webp": webpWithEXIF(sample(t, "photo.webp"), 6, 60, 40),
+		"lossless_webp": webpWithEXIF(sample(t, "lossless.webp"), 6, 60, 40),
+	} {
+		p, err := Make(file)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if made := decode(t, p); made.Bounds().Dx() != 40 || made.Bounds().Dy() != 60 {
+			t.Errorf("%s is %v", name, made.Bounds())
+		}
+		if bytes.Contains(p.Data, []byte("GPS")) {
+			t.Errorf("%s: metadata is left", name)
+		}
+	}
+}
+
 func TestMake_names_by_content(t *testing.T) {
 	a, _ := Make(asJPEG(t, photo(80, 40)))
 	b, _ := Make(withEXIF(asJPEG(t, photo(80, 40)), 1))
@@ -265,7 +311,8 @@ func FuzzMake(f *testing.F) {
 		}
 	}
 	f.Add(withEXIF(asJPEG(f, photo(20, 10)), 6))
-	f.Add(asPNG(f, photo(20, 10)))
+	f.Add(pngWithEXIF(asPNG(f, photo(20, 10)), 5))
+	f.Add(webpWithEXIF(sample(f, "photo.webp"), 8, 60, 40))
 	f.Add(asGIF(f, photo(20, 10)))
 	f.Add(sample(f, "lossless.webp"))
 	f.Fuzz(func(t *testing.T, file []byte) {
