@@ -45,6 +45,7 @@ func exitCode(err error) int {
 // options are the flags of both modes.
 type options struct {
 	seed     uint64
+	rounds   int
 	keep     bool
 	verbose  bool
 	duration time.Duration // of the overload
@@ -77,6 +78,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	seed := rand.Uint64N(1_000_000)
 	flags.Uint64Var(&o.seed, "seed", seed, "`number` that decides the order of the faults and what phones do")
+	flags.IntVar(&o.rounds, "rounds", defaultRounds, "how often each fault is committed: 1 to 3")
 	flags.BoolVar(&o.keep, "keep", false, "keep logs and data")
 	flags.BoolVar(&o.verbose, "v", false, "tell what happens")
 	flags.DurationVar(&o.duration, "duration", time.Minute, "how long the overload lasts: 15s to 3m")
@@ -88,7 +90,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return options{}, err
 	case err != nil:
 		return options{}, errUsage
-	case flags.NArg() > 0 || o.duration < 15*time.Second || o.duration > 3*time.Minute || o.latency < 0 || o.logins < 1:
+	case flags.NArg() > 0 || o.rounds < 1 || o.rounds > 3 || o.duration < 15*time.Second || o.duration > 3*time.Minute || o.latency < 0 || o.logins < 1:
 		flags.Usage()
 		return options{}, errUsage
 	}

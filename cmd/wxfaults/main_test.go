@@ -11,12 +11,12 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	o, err := parse([]string{"-seed", "7", "-keep", "-v", "-duration", "20s", "-latency", "1ms", "-logins", "3"}, io.Discard)
-	if want := (options{7, true, true, 20 * time.Second, time.Millisecond, 3}); err != nil || o != want {
+	o, err := parse([]string{"-seed", "7", "-rounds", "1", "-keep", "-v", "-duration", "20s", "-latency", "1ms", "-logins", "3"}, io.Discard)
+	if want := (options{7, 1, true, true, 20 * time.Second, time.Millisecond, 3}); err != nil || o != want {
 		t.Errorf("%+v, %v", o, err)
 	}
 	o, err = parse(nil, io.Discard)
-	if err != nil || o.logins != 32 || o.duration != time.Minute || o.latency != 50*time.Millisecond {
+	if err != nil || o.logins != 32 || o.rounds != 2 || o.duration != time.Minute || o.latency != 50*time.Millisecond {
 		t.Errorf("the defaults: %+v, %v", o, err)
 	}
 }
@@ -26,6 +26,7 @@ func TestRun_refuses_a_wrong_command_line(t *testing.T) {
 		"an_unknown_flag":   {"-nosuch"},
 		"an_argument":       {"underload"},
 		"a_seed_in_words":   {"-seed", "x"},
+		"no_round":          {"-rounds", "0"},
 		"a_short_overload":  {"overload", "-duration", "1s"},
 		"a_long_overload":   {"overload", "-duration", "1h"},
 		"a_negative_delay":  {"overload", "-latency", "-1s"},

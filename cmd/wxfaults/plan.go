@@ -52,11 +52,11 @@ const burstLength = 60
 
 var wechatFaults = []string{"dropped", "droppedafter", "busy", "badgateway", "brokenjson", "slow:300ms"}
 
-// rounds is how often each fault is committed, each time after other ones.
-const rounds = 2
+// defaultRounds is how often each fault is committed, each time after other ones.
+const defaultRounds = 2
 
-// newPlan puts all scenarios in the order of a seed, round by round. The same seed gives the same plan.
-func newPlan(seed uint64) (plan []step) {
+// newPlan puts all scenarios in the order of a seed, round by round. The same seed gives the same plan, or its beginning.
+func newPlan(seed uint64, rounds int) (plan []step) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range rounds {
 		for _, i := range rng.Perm(len(scenarios)) {

@@ -7,17 +7,17 @@ import (
 )
 
 func TestNewPlan_is_the_seeds(t *testing.T) {
-	if !reflect.DeepEqual(newPlan(7), newPlan(7)) {
+	if !reflect.DeepEqual(newPlan(7, defaultRounds), newPlan(7, defaultRounds)) {
 		t.Error("one seed has given two plans")
 	}
-	if reflect.DeepEqual(newPlan(7), newPlan(8)) {
+	if reflect.DeepEqual(newPlan(7, defaultRounds), newPlan(8, defaultRounds)) {
 		t.Error("two seeds have given one plan")
 	}
 }
 
 func TestNewPlan_has_every_fault_in_every_round(t *testing.T) {
-	plan := newPlan(1)
-	if len(plan) != rounds*len(scenarios) {
+	plan := newPlan(1, defaultRounds)
+	if len(plan) != defaultRounds*len(scenarios) {
 		t.Fatalf("%d steps", len(plan))
 	}
 	for round := range slices.Chunk(plan, len(scenarios)) {

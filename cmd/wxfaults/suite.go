@@ -25,7 +25,7 @@ func faults(ctx context.Context, o options, stdout io.Writer) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	say("everything is up")
 
-	ev, err := commit(ctx, s, o.seed, say)
+	ev, err := commit(ctx, s, o, say)
 	if err != nil {
 		return err
 	}
@@ -47,16 +47,16 @@ func conclude(w io.Writer, passed bool, started time.Time) error {
 }
 
 // commit goes through the plan under load, and gathers the evidence.
-func commit(ctx context.Context, s *system, seed uint64, say func(string, ...any)) (evidence, error) {
+func commit(ctx context.Context, s *system, o options, say func(string, ...any)) (evidence, error) {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	l := newLedger()
 	watching := make(chan struct{})
 	go func() { defer close(watching); l.watchStalls(ctx) }()
 	a := newAPI(s, l)
-	load := startLoad(ctx, seed, s, a)
+	load := startLoad(ctx, o.seed, s, a)
 	r := &runner{system: s, ledger: l, keepers: &keepers{system: s, api: a}, say: say}
-	if err := r.run(ctx, newPlan(seed)); err != nil {
+	if err := r.run(ctx, newPlan(o.seed, o.rounds)); err != nil {
 		giveUp() // the phones may be waiting for what does not come back
 		load.stop()
 		return evidence{}, err
