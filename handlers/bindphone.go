@@ -23,16 +23,9 @@ func (p *public) bindPhone(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, err := fields.Token(r.Header, f)
+	sess, err := p.updatedSession(r.Context(), w, r, f)
 	if err != nil {
 		return err
-	}
-	sess, err := p.findSession(r.Context(), token)
-	if err != nil {
-		return err
-	}
-	if !p.updates.take(w, r, sessionKey(token)) {
-		return p.refused(updateRate)
 	}
 	number, err := p.givenPhone(w, r, sess, f)
 	if err != nil {

@@ -25,19 +25,12 @@ func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, err := fields.Token(r.Header, f)
-	if err != nil {
-		return err
-	}
 	// Redis is asked up to three times and MySQL once; in all they get no more time than this.
 	ctx, cancel := context.WithTimeout(r.Context(), 3*p.storageTimeout)
 	defer cancel()
-	sess, err := p.findSession(ctx, token)
+	sess, err := p.updatedSession(ctx, w, r, f)
 	if err != nil {
 		return err
-	}
-	if !p.updates.take(w, r, sessionKey(token)) {
-		return p.refused(updateRate)
 	}
 	given, err := p.givenProfile(ctx, w, r, sess, f)
 	if err != nil {
@@ -72,6 +65,25 @@ func (p *public) givenProfile(
 	}
 	info, err := openWithinLimit(ctx, p, w, r, sess, data.openWith)
 	return given{UserInfo: info, source: store.SourceWeChat}, err
+}
+
+// updatedSession finds the session of a request that changes its user, of which a session may send so many a minute.
+// Tokens that stand for nobody are not counted: a flood of them would fill the counters.
+func (p *public) updatedSession(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, f fields.Fields,
+) (session.Session, error) {
+	token, err := fields.Token(r.Header, f)
+	if err != nil {
+		return session.Session{}, err
+	}
+	sess, err := p.findSession(ctx, token)
+	if err != nil {
+		return session.Session{}, err
+	}
+	if !p.updates.take(w, r, sessionKey(token)) {
+		return session.Session{}, p.refused(updateRate)
+	}
+	return sess, nil
 }
 
 func (p *public) findSession(ctx context.Context, token string) (session.Session, error) {

@@ -52,16 +52,9 @@ func (p *public) uploadAvatar(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, err := fields.Token(r.Header, fields.Fields{"token": up.token})
+	sess, err := p.updatedSession(r.Context(), w, r, fields.Fields{"token": up.token})
 	if err != nil {
 		return err
-	}
-	sess, err := p.findSession(r.Context(), token)
-	if err != nil {
-		return err
-	}
-	if !p.updates.take(w, r, sessionKey(token)) {
-		return p.refused(updateRate)
 	}
 	if len(up.file) == 0 {
 		return invalidRequest("The body has no file.")
