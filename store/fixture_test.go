@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -173,6 +174,17 @@ func changed(before, after map[string]string) []string {
 		}
 	}
 	return names
+}
+
+// wantWritten fails unless these columns of a user, and no others, are not as before.
+func (f *fixture) wantWritten(t testing.TB, id uint64, before map[string]string, columns []string) {
+	t.Helper()
+	wrote, want := changed(before, f.user(id)), slices.Clone(columns)
+	slices.Sort(wrote)
+	slices.Sort(want)
+	if !slices.Equal(wrote, want) {
+		t.Errorf("wrote %v, want %v", wrote, want)
+	}
 }
 
 // together runs n calls at the same moment.

@@ -68,12 +68,7 @@ func TestUsers_BindPhone(t *testing.T) {
 			if again, _ := f.login(appA, "oAlice", ""); again != got {
 				t.Error("the row reads another user than was returned")
 			}
-			wrote := changed(before, f.user(user.ID))
-			slices.Sort(wrote)
-			slices.Sort(want)
-			if !slices.Equal(wrote, want) {
-				t.Errorf("wrote %v, want %v", wrote, want)
-			}
+			f.wantWritten(t, user.ID, before, want)
 			if got := changed(bystander, f.user(user.ID+1)); len(got) != 0 {
 				t.Errorf("another user changed: %v", got)
 			}

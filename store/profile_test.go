@@ -142,12 +142,7 @@ func TestUsers_UpdateProfile(t *testing.T) {
 			if filledIn(tt.want) && !filledIn(tt.stored) {
 				want = append(want, "profile_source")
 			}
-			wrote := changed(before, f.user(user.ID))
-			slices.Sort(wrote)
-			slices.Sort(want)
-			if !slices.Equal(wrote, want) {
-				t.Errorf("wrote %v, want %v", wrote, want)
-			}
+			f.wantWritten(t, user.ID, before, want)
 			if got := changed(bystander, f.user(user.ID+1)); len(got) != 0 {
 				t.Errorf("another user changed: %v", got)
 			}

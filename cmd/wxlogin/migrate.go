@@ -20,7 +20,7 @@ func migrate(ctx context.Context, environ []string, stdout, stderr io.Writer) in
 	}
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	done, err := app.MigrateTelling(ctx, config.MySQLDSN, app.NewLogger(config.Log, stderr))
+	done, err := app.Migrate(ctx, config.MySQLDSN, app.NewLogger(config.Log, stderr))
 	if err != nil {
 		return fail(stderr, err)
 	}

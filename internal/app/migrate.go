@@ -9,14 +9,8 @@ import (
 )
 
 // Migrate brings the database of a DSN up to the version that this server needs, from any earlier one and from nothing.
-// It may be run again at any time; see store.DB.Migrate.
-func Migrate(ctx context.Context, dsn string, logger *slog.Logger) error {
-	_, err := MigrateTelling(ctx, dsn, logger)
-	return err
-}
-
-// MigrateTelling is Migrate, and tells the versions before and after.
-func MigrateTelling(ctx context.Context, dsn string, logger *slog.Logger) (store.Migration, error) {
+// It tells the versions before and after, and may be run again at any time; see store.DB.Migrate.
+func Migrate(ctx context.Context, dsn string, logger *slog.Logger) (store.Migration, error) {
 	db, err := store.Open(dsn, store.Options{Logger: logger})
 	if err != nil {
 		return store.Migration{}, err

@@ -47,7 +47,7 @@ func TestStart_and_Shutdown(t *testing.T) {
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("readyz without tables: %d %s", status, body)
 	}
-	if err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusOK {
@@ -102,7 +102,7 @@ func TestStart_says_that_the_database_must_be_migrated(t *testing.T) {
 		if told := strings.Contains(log.String(), "wxlogin migrate"); told != wanted {
 			t.Errorf("told %v, want %v:\n%s", told, wanted, log.String())
 		}
-		if err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 	}
