@@ -117,11 +117,11 @@ func TestReadme_mini_program_is_the_tested_one(t *testing.T) {
 	if len(code) != 1 {
 		t.Fatalf("%d blocks", len(code))
 	}
-	tested := read(t, "examples/miniprogram/test/classic.js")
+	tested := read(t, "examples/test/classic.js")
 	_, tested, _ = strings.Cut(tested, "// readme:begin\n")
 	tested, _, _ = strings.Cut(tested, "// readme:end")
 	if code[0].text != tested {
-		t.Error("README shows other code than examples/miniprogram/test/classic.js")
+		t.Error("README shows other code than examples/test/classic.js")
 	}
 }
 

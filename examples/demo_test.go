@@ -22,7 +22,7 @@ const (
 )
 
 // addresses are where the demo's parts listen.
-type addresses struct{ server, simulator string }
+type addresses struct{ server, simulator, page string }
 
 // startDemo builds the demo and starts it on free ports. It is stopped when the test ends, and must stop in order.
 func startDemo(t *testing.T) addresses {
@@ -82,13 +82,14 @@ func stopDemo(t *testing.T, cmd *exec.Cmd, ended <-chan error, log *bytes.Buffer
 	}
 }
 
-// The commands that the demo prints at its end, for going on by hand.
+// What the demo prints at its end, for going on in a browser and by hand.
 var (
 	loginCommand = regexp.MustCompile(`(http://\S+)/onLogin -d code=CODE\n`)
 	phoneCommand = regexp.MustCompile(`(http://\S+)/sim/login\?user=bob'\n`)
+	pageAddress  = regexp.MustCompile(`\n  (http://\S+)/\n`)
 )
 
-// transcript reads the demo's output until both addresses have been in it, and lets the rest pass.
+// transcript reads the demo's output until its addresses have been in it, and lets the rest pass.
 type transcript struct {
 	text    strings.Builder
 	found   bool
@@ -102,9 +103,10 @@ func (tr *transcript) Write(p []byte) (int, error) {
 	tr.text.Write(p)
 	login := loginCommand.FindStringSubmatch(tr.text.String())
 	phone := phoneCommand.FindStringSubmatch(tr.text.String())
-	if login != nil && phone != nil {
+	page := pageAddress.FindStringSubmatch(tr.text.String())
+	if login != nil && phone != nil && page != nil {
 		tr.found = true
-		tr.printed <- addresses{server: login[1], simulator: phone[1]}
+		tr.printed <- addresses{server: login[1], simulator: phone[1], page: page[1]}
 	}
 	return len(p), nil
 }

@@ -22,11 +22,27 @@ const (
 	nodeTimeout = 2 * time.Minute
 )
 
-// TestMiniProgram_flow runs the mini-program's own tests against the demo.
+// TestMiniProgram_flow runs the mini-program and its client against the demo, in Node.
 func TestMiniProgram_flow(t *testing.T) {
 	watchSources(t)
-	node := findNode(t)
-	files, err := filepath.Glob(filepath.Join(miniprogram, "test", "*.test.js"))
+	runNode(t, findNode(t), filepath.Join("test", "*.test.js"))
+}
+
+// TestPage_in_a_browser clicks through the demo's page. It needs the packages of package.json (npm ci) and the path of
+// Chromium in TEST_CHROMIUM.
+func TestPage_in_a_browser(t *testing.T) {
+	chromium := os.Getenv("TEST_CHROMIUM")
+	if chromium == "" {
+		t.Skip("NOT TESTED: the demo's page needs a browser, and TEST_CHROMIUM names none")
+	}
+	watchSources(t)
+	runNode(t, findNode(t), filepath.Join("test", "browser", "*.test.js"), "CHROMIUM="+chromium)
+}
+
+// runNode runs test files against a demo of their own.
+func runNode(t *testing.T, node, pattern string, environ ...string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no test files (%v)", err)
 	}
@@ -36,7 +52,8 @@ func TestMiniProgram_flow(t *testing.T) {
 	cmd := exec.CommandContext(ctx, node, append([]string{"--test"}, files...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // unlike SIGKILL it ends the test files too
 	cmd.WaitDelay = stopTimeout
-	cmd.Env = append(os.Environ(), "WXLOGIN_SERVER="+at.server, "WXLOGIN_SIMULATOR="+at.simulator)
+	cmd.Env = append(os.Environ(), "WXLOGIN_SERVER="+at.server, "WXLOGIN_SIMULATOR="+at.simulator, "WXLOGIN_PAGE="+at.page)
+	cmd.Env = append(cmd.Env, environ...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("node --test: %v\n%s", err, redact(string(out)))
 	}
@@ -110,7 +127,7 @@ func readJSON(t *testing.T, path string, v any) {
 // TestClassic_fits_into_the_README checks the part of classic.js that documentation shows.
 func TestClassic_fits_into_the_README(t *testing.T) {
 	const begin, end, most = "// readme:begin\n", "// readme:end\n", 40 // lines
-	data, err := os.ReadFile(filepath.Join(miniprogram, "test", "classic.js"))
+	data, err := os.ReadFile(filepath.Join("test", "classic.js"))
 	if err != nil {
 		t.Fatal(err)
 	}

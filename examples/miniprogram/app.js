@@ -1,7 +1,12 @@
+const config = require('./config.js');
 const wxlogin = require('./utils/wxlogin.js');
 
-// The address of your wxlogin server. A release needs https and a domain that is listed in the mini-program's admin
-// console; project.config.json switches that check off in DevTools alone (urlCheck), so that a laptop will do.
-wxlogin.setup({ server: 'http://127.0.0.1:8080' });
+wxlogin.setup({ server: config.server });
 
-App({});
+App({
+  // The login begins with the mini-program, not with its first page, and asks nobody. The page shares it by calling
+  // login() itself, and shows its failure too, which is why that is not handled here.
+  onLaunch() {
+    wxlogin.login({ silent: true }).catch(() => {});
+  },
+});

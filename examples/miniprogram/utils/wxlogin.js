@@ -1,127 +1,523 @@
-// Client of a wxlogin server. It logs in without a dialog, keeps the token, and where an answer says what would help
-// ("action"), does that once and repeats the request.
+// Client of a wxlogin server. Copy this file into your mini-program's utils/ and use it so:
 //
-//   wxlogin.setup({ server: 'https://login.example.com' });
-//   const { userInfo } = await wxlogin.login();
+//   const wxlogin = require('./utils/wxlogin.js');
+//   wxlogin.setup({ server: 'https://login.example.com' });      // once, in app.js
+//   const { userInfo, profileComplete } = await wxlogin.login(); // no dialog
+//   const body = await wxlogin.request({ url: '/userInfo' });    // with the token
 //
-// Everything resolves with the body of an answer whose status is 200, and rejects with an Error that has the fields of
-// the server's problem: status, code, action, detail, requestId, and retryAfter in seconds.
+// It never has two logins under way, keeps the token with its expiry, and does what the server's answers advise
+// (their "action"): "relogin" and "retry" once each for a call, and then tells the caller. Everything that can fail
+// gives a promise, which rejects with a Problem.
 
-const TOKEN_KEY = 'wxlogin.token';
+/**
+ * @typedef {object} Options
+ * @property {string} server base URL of the wxlogin server
+ * @property {string[]} services further base URLs that request() may send the token to. Default: none
+ * @property {number} maxWait seconds; a longer Retry-After is not waited for but handed to the caller. Default: 10
+ * @property {(seconds: number) => Promise<void>} wait waits; for tests
+ *
+ * @typedef {object} UserInfo all are '' or 0 where nothing is known
+ * @property {string} nickName
+ * @property {string} avatarUrl
+ * @property {number} gender 0 unknown, 1 male, 2 female
+ * @property {string} country
+ * @property {string} province
+ * @property {string} city
+ * @property {string} language
+ *
+ * @typedef {{ userInfo: UserInfo, profileComplete: boolean }} Profile profileComplete: nickname and avatar are known
+ *
+ * @typedef {object} ProblemFields
+ * @property {number} status the HTTP status; 0 where there was no answer
+ * @property {string} code the server's, or network (no answer), refused (by the user), logged_out, foreign_url,
+ *   nothing_to_save, phone_quota, unknown (an answer that is not the server's)
+ * @property {string} action what helps, as the server says: relogin, retry or none
+ * @property {string} detail an English sentence for developers
+ * @property {string} requestId to look for in the server's log
+ * @property {number} retryAfter seconds; 0 where waiting does not help
+ * @typedef {Error & ProblemFields} Problem
+ *
+ * @typedef {{ statusCode: number, data: any, header?: Record<string, any> }} Answer
+ * @typedef {'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'TRACE' | 'CONNECT'} Method
+ *
+ * What is kept. lifetime: of the token without use, in seconds. loggedOut: by the user, until the next login().
+ * @typedef {{ server: string, token: string, expiresAt: number, lifetime: number, loggedOut: boolean }} Kept
+ */
+
+const STORAGE_KEY = 'wxlogin';
+const WRITE_PAUSE = 60 * 60 * 1000; // between two times that the expiry alone is written to storage, in ms
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
+/** @type {Options} */
 const options = {
   server: '',
-  maxWait: 10, // seconds; a longer Retry-After is not sat out but handed to the caller
-  wait: (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000)),
+  services: [],
+  maxWait: 10,
+  wait: (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); }),
 };
 
-// setup must come before the other calls; app.js is the place.
+/**
+ * setup must come before the other calls; app.js is the place.
+ * @param {Partial<Options>} changes
+ */
 function setup(changes) {
   Object.assign(options, changes);
+  options.server = withoutSlash(options.server);
+  options.services = options.services.map(withoutSlash);
 }
 
-let loggingIn = null;
+// --- What is kept: in memory, and in the phone's storage for the next launch.
 
-// login is phase one. Calls made while a login is under way share it: several at once would replace each other's
-// session_key at WeChat. Resolves with {token, expiresIn, isNewUser, profileComplete, userInfo}.
-function login() {
+/** @type {Kept | null} */
+let kept = null; // null: storage was not read yet
+let writtenExpiry = 0;
+
+/** @returns {Kept} */
+function record() {
+  if (!kept) {
+    kept = readStorage();
+    writtenExpiry = kept.expiresAt;
+  }
+  if (kept.server !== options.server) kept = blank(); // another server's token is not this one's business
+  return kept;
+}
+
+/** @returns {Kept} */
+function blank() {
+  return { server: options.server, token: '', expiresAt: 0, lifetime: 0, loggedOut: false };
+}
+
+/** @returns {Kept} */
+function readStorage() {
+  let found;
+  try {
+    found = wx.getStorageSync(STORAGE_KEY);
+  } catch (err) {
+    found = null; // a storage that fails costs a login at each launch, nothing more
+  }
+  const usable = found && typeof found.token === 'string' && typeof found.expiresAt === 'number' &&
+    typeof found.server === 'string';
+  return usable ? Object.assign(blank(), found) : blank();
+}
+
+/** @param {Partial<Kept>} changes */
+function keep(changes) {
+  kept = Object.assign({}, record(), changes);
+  writtenExpiry = kept.expiresAt;
+  try {
+    wx.setStorageSync(STORAGE_KEY, kept);
+  } catch (err) {
+    // Full or broken: memory has it until the mini-program ends.
+  }
+}
+
+/** The token, '' where there is none that could be valid. */
+function currentToken() {
+  const { token, expiresAt } = record();
+  return expiresAt > Date.now() ? token : '';
+}
+
+/**
+ * forget removes a token that was refused, but not a newer one that a parallel call has fetched since.
+ * @param {string} token
+ */
+function forget(token) {
+  if (record().token === token) keep({ token: '', expiresAt: 0 });
+}
+
+/**
+ * used moves the expiry on, as the server did.
+ * @param {string} token
+ */
+function used(token) {
+  const now = record();
+  if (now.token !== token) return;
+  now.expiresAt = Date.now() + now.lifetime * 1000;
+  if (now.expiresAt - writtenExpiry > WRITE_PAUSE) keep({});
+}
+
+// --- Logging in.
+
+/** @type {Promise<any> | null} */
+let loggingIn = null;
+/** @type {Promise<any> | null} */
+let exchanging = null;
+/** @type {{ problem: Problem, since: number } | null} */
+let refusal = null; // of the latest login, with a time to wait
+
+/**
+ * login makes sure that there is a session: with the token that is kept, where it still works, or else by wx.login.
+ * Calls made while a login is under way share it. After logout() only a login that is not silent begins a new session;
+ * a silent one rejects with the code logged_out.
+ * @param {{ silent?: boolean }} [how]
+ * @returns {Promise<Profile & { isNewUser: boolean }>}
+ */
+function login({ silent = false } = {}) {
+  if (record().loggedOut) {
+    if (silent) return Promise.reject(loggedOut());
+    keep({ loggedOut: false });
+  }
   if (!loggingIn) {
+    loggingIn = resume();
     const over = () => { loggingIn = null; };
-    loggingIn = newLogin();
     loggingIn.then(over, over);
   }
   return loggingIn;
 }
 
-async function newLogin() {
-  // A code works once, so that every attempt takes a new one and "relogin" needs nothing more.
-  const answer = await attempt(async () => {
-    const { code } = await call('login', {});
-    return post('/onLogin', { code });
-  }, () => {});
-  wx.setStorageSync(TOKEN_KEY, answer.token);
-  return answer;
-}
-
-// updateUserInfo is phase two: openData is what wx.getUserProfile or wx.getUserInfo gave. Resolves with
-// {profileComplete, anonymous, userInfo}. anonymous: WeChat gave its placeholder only, so ask the user with chooseAvatar
-// and the nickname input.
-function updateUserInfo(openData) {
-  const data = {};
-  for (const name of ['encryptedData', 'iv', 'rawData', 'signature']) {
-    if (openData[name]) data[name] = openData[name]; // wx.request would send the text "undefined"
+async function resume() {
+  const token = currentToken();
+  if (token) {
+    try {
+      return Object.assign({ isNewUser: false }, profileOf(await attempt(() => get('/userInfo', token))));
+    } catch (problem) {
+      if (asProblem(problem).action !== 'relogin') throw problem;
+      forget(token);
+    }
   }
-  return withToken((token) => post('/updateUserInfo', Object.assign({ token }, data)));
+  const answer = await newToken();
+  return Object.assign({ isNewUser: answer.isNewUser }, profileOf(answer));
 }
 
-// request is wx.request with the token. A url that begins with "/" is the wxlogin server's; others must be services
-// that may see the token and whose answers carry status too.
-function request({ url, method, data, header }) {
-  const target = url.startsWith('/') ? options.server + url : url;
-  return withToken((token) => call('request', {
-    url: target, method, data, header: Object.assign({}, header, { Authorization: 'Bearer ' + token }),
-  }));
+/** newToken exchanges a code of wx.login for a token: never two at once, for they would replace each other's session_key. */
+function newToken() {
+  if (!exchanging) {
+    exchanging = exchange();
+    const over = () => { exchanging = null; };
+    exchanging.then(over, over);
+  }
+  return exchanging;
 }
 
-async function withToken(send) {
-  let token;
+async function exchange() {
+  throwIfTooEarly();
+  try {
+    // A code works once: every attempt takes a new one, so that "relogin" needs nothing more.
+    const answer = await attempt(sendCode, () => {});
+    keep({
+      token: answer.token, lifetime: answer.expiresIn, expiresAt: Date.now() + answer.expiresIn * 1000, loggedOut: false,
+    });
+    refusal = null;
+    return answer;
+  } catch (err) {
+    const problem = asProblem(err);
+    if (problem.action === 'retry') refusal = { problem, since: Date.now() };
+    throw err;
+  }
+}
+
+async function sendCode() {
+  const { code } = await call('login', {});
+  if (!code) throw problemWith({ code: 'unknown', detail: 'wx.login gave no code.' });
+  return post('/onLogin', { code, appid: appId() });
+}
+
+/** throwIfTooEarly keeps a page full of requests from hammering a server that has said when to come again. */
+function throwIfTooEarly() {
+  if (!refusal) return;
+  const { problem, since } = refusal;
+  const passed = (Date.now() - since) / 1000;
+  if (passed < 0 || passed >= problem.retryAfter) { // the clock was set back, or it is time
+    refusal = null;
+    return;
+  }
+  throw problemWith(Object.assign({}, problem, { retryAfter: Math.ceil(problem.retryAfter - passed) }));
+}
+
+/** The mini-program's own appid, for a server that has several; undefined where the phone does not tell it. */
+function appId() {
+  try {
+    return wx.getAccountInfoSync().miniProgram.appId || undefined;
+  } catch (err) {
+    return undefined;
+  }
+}
+
+// --- What needs a token.
+
+/**
+ * request is wx.request with the token. It resolves with the body of an answer of HTTP status 2xx. A url that begins with
+ * "/" is the wxlogin server's; others must be below one of setup's services, so that the token goes nowhere else.
+ * @param {{ url: string, method?: Method, data?: any, header?: Record<string, string>, timeout?: number }} what
+ * @returns {Promise<any>}
+ */
+async function request(what) {
+  const url = what.url.startsWith('/') ? serverUrl(what.url) : what.url;
+  if (![options.server].concat(options.services).some((base) => isBelow(url, base))) {
+    throw problemWith({ code: 'foreign_url', detail: 'The url is neither the server nor one of setup\'s services.' });
+  }
+  return withToken((token) => call('request', Object.assign({}, what, {
+    url, header: Object.assign({}, what.header, bearer(token)),
+  })), succeeded);
+}
+
+/**
+ * updateUserInfo asks WeChat for the user's profile and has the server fill it in. anonymous: WeChat gave its placeholder
+ * only, as it does since 2022; ask the user by chooseAvatar and the nickname input then, and call saveProfile.
+ * @returns {Promise<Profile & { anonymous: boolean }>}
+ */
+async function updateUserInfo() {
+  // The data is made after the login, and anew after another one: it is under the session_key of its time.
+  const answer = await withToken(async (token) => {
+    const given = await call('getUserInfo', { withCredentials: true, lang: 'zh_CN' });
+    const { encryptedData, iv, rawData, signature } = given;
+    return post('/updateUserInfo', { encryptedData, iv, rawData, signature }, token);
+  });
+  return Object.assign({ anonymous: answer.anonymous }, profileOf(answer));
+}
+
+/**
+ * saveProfile stores what the user typed and chose: a nickname, the temporary file of chooseAvatar, or both. The nickname
+ * goes first: what the server refuses costs no upload. Where the file is refused then, the nickname is saved already.
+ * @param {{ nickName?: string, avatarFile?: string }} [given]
+ * @returns {Promise<Profile>}
+ */
+async function saveProfile({ nickName, avatarFile } = {}) {
+  const isAddress = /^https:\/\//i.test(avatarFile || ''); // not a file of this phone, but an avatar that has an address
+  const file = isAddress ? '' : avatarFile;
+  const fields = { nickName: nickName || undefined, avatarUrl: isAddress ? avatarFile : undefined };
+  let answer;
+  if (fields.nickName || fields.avatarUrl) answer = await withToken((token) => post('/updateUserInfo', fields, token));
+  if (file) answer = await withToken((token) => upload('/uploadAvatar', file, token));
+  if (!answer) throw problemWith({ code: 'nothing_to_save', detail: 'Neither nickName nor avatarFile was given.' });
+  return profileOf(answer);
+}
+
+const PHONE_QUOTA = 1400001; // errno of a mini-program that has used up its phone numbers
+
+/**
+ * bindPhone stores the phone number behind <button open-type="getPhoneNumber">: detail is its event's. The answer has the
+ * number with its middle hidden. invalid_code: the button's code was used or is too old, and the user must press again.
+ * @param {{ code?: string, encryptedData?: string, iv?: string, errMsg?: string, errno?: number }} detail
+ * @returns {Promise<{ phoneNumber: string, countryCode: string }>}
+ */
+async function bindPhone({ code, encryptedData, iv, errMsg, errno }) {
+  if (!code && !encryptedData) {
+    throw problemWith({ code: errno === PHONE_QUOTA ? 'phone_quota' : 'refused', detail: errMsg || '' });
+  }
+  const fields = code ? { code } : { encryptedData, iv };
+  const { phoneNumber, countryCode } = await withToken((token) => post('/bindPhone', fields, token).then(buttonAgain));
+  return { phoneNumber, countryCode };
+}
+
+/**
+ * buttonAgain takes the server's advice away where it is meant for codes of wx.login: no login makes the button's code
+ * valid.
+ * @param {Answer} res
+ */
+function buttonAgain(res) {
+  const refused = res.data && res.data.code === 'invalid_code';
+  return refused ? Object.assign({}, res, { data: Object.assign({}, res.data, { action: 'none' }) }) : res;
+}
+
+/**
+ * logout ends the session, and until the next login() nothing logs in by itself, in later launches too. everywhere: all
+ * sessions of the user in this mini-program, on other phones as well; where the token has ended, it logs in for that. The
+ * token is forgotten even where the server cannot be told; the promise rejects then, and the session ends by itself.
+ * @param {{ everywhere?: boolean }} [how]
+ * @returns {Promise<void>}
+ */
+async function logout({ everywhere = false } = {}) {
+  while (loggingIn || exchanging) await settled(loggingIn || exchanging);
+  if (everywhere) {
+    try {
+      await withToken((token) => post('/logout', { everywhere: 'true' }, token));
+    } finally {
+      keep({ token: '', expiresAt: 0, loggedOut: true });
+    }
+    return;
+  }
+  const { token } = record();
+  keep({ token: '', expiresAt: 0, loggedOut: true });
+  if (token) await attempt(() => post('/logout', {}, token));
+}
+
+/**
+ * withToken sends with the token, logging in first where there is none, and once more where it is refused.
+ * @param {(token: string) => Promise<Answer>} send
+ * @param {(res: Answer) => boolean} [isSuccess]
+ */
+function withToken(send, isSuccess) {
+  let token = '';
   return attempt(async () => {
-    token = wx.getStorageSync(TOKEN_KEY) || (await login()).token;
-    return send(token);
-  }, () => forget(token));
+    if (record().loggedOut) throw loggedOut();
+    token = currentToken() || (await newToken()).token;
+    const res = await send(token);
+    if (res.statusCode < 400) used(token);
+    return res;
+  }, () => forget(token), isSuccess);
 }
 
-// forget removes the token that was refused, but not a newer one that a parallel request has fetched since.
-function forget(token) {
-  if (wx.getStorageSync(TOKEN_KEY) === token) wx.removeStorageSync(TOKEN_KEY);
-}
+// --- Sending.
 
-// attempt sends until it is answered with success, trying each remedy once.
-async function attempt(send, relogin) {
+/**
+ * attempt sends until it is answered with success, trying each remedy once. Without relogin that is not one.
+ * @param {() => Promise<Answer>} send
+ * @param {(() => void) | null} [relogin]
+ * @param {(res: Answer) => boolean} [isSuccess]
+ */
+async function attempt(send, relogin = null, isSuccess = isOurs) {
+  /** @type {Record<string, boolean>} */
   const tried = {};
   for (;;) {
     const res = await send();
-    if (res.data && res.data.status == 200) return res.data;
+    if (isSuccess(res)) return res.data;
     const problem = problemOf(res);
     const { action, retryAfter } = problem;
-    const helps = action === 'relogin' || (action === 'retry' && retryAfter <= options.maxWait);
+    const helps = action === 'relogin' ? relogin : action === 'retry' && retryAfter <= options.maxWait;
     if (!helps || tried[action]) throw problem;
     tried[action] = true;
-    await (action === 'relogin' ? relogin() : options.wait(retryAfter));
+    if (action === 'retry') await options.wait(retryAfter);
+    else if (relogin) relogin();
   }
 }
 
-function problemOf(res) {
-  const body = res.data && typeof res.data === 'object' ? res.data : {}; // a proxy's error page is a string
-  const problem = new Error(body.title || 'HTTP ' + res.statusCode);
-  problem.status = res.statusCode;
-  problem.code = body.code || 'unknown';
-  problem.action = body.action || (res.statusCode === 401 ? 'relogin' : 'none');
-  problem.detail = body.detail || '';
-  problem.requestId = body.requestId || '';
-  problem.retryAfter = Number(headerOf(res, 'retry-after')) || 1;
-  return problem;
+/** @param {Answer} res */
+function succeeded(res) {
+  return res.statusCode >= 200 && res.statusCode < 300;
 }
 
-// headerOf finds a header in any case: phones and DevTools differ in it.
-function headerOf(res, name) {
-  const header = res.header || {};
-  return header[Object.keys(header).find((key) => key.toLowerCase() === name)];
+/**
+ * isOurs tells an answer of the server from one of whoever stands between, such as a hotel's page with status 200.
+ * @param {Answer} res
+ */
+function isOurs(res) {
+  return succeeded(res) && Boolean(res.data) && res.data.status === res.statusCode;
 }
 
-function post(path, data) {
-  return call('request', { url: options.server + path, method: 'POST', header: FORM, data });
+/** @param {string} path @param {string} token */
+function get(path, token) {
+  return call('request', { url: serverUrl(path), header: bearer(token) });
 }
 
-// call makes a promise of a wx call. Its failure is the phone's or the network's, not an answer.
+/** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
+function post(path, fields, token) {
+  const header = Object.assign({}, FORM, token ? bearer(token) : {});
+  return call('request', { url: serverUrl(path), method: 'POST', header, data: defined(fields) });
+}
+
+/** @param {string} path @param {string} filePath @param {string} token */
+async function upload(path, filePath, token) {
+  const res = await call('uploadFile', { url: serverUrl(path), filePath, name: 'file', header: bearer(token) });
+  return Object.assign({}, res, { data: parsed(res.data) }); // wx.uploadFile leaves it a string
+}
+
+/**
+ * call makes a promise of a wx call. Its failure is the phone's or the network's, not an answer.
+ * @param {'login' | 'request' | 'uploadFile' | 'getUserInfo'} name
+ * @param {object} args
+ * @returns {Promise<any>}
+ */
 function call(name, args) {
   return new Promise((resolve, reject) => {
-    wx[name](Object.assign({}, args, {
-      success: resolve,
-      fail: ({ errMsg }) => reject(Object.assign(new Error(errMsg), { status: 0, code: 'network', action: 'none' })),
-    }));
+    const fail = (/** @type {{ errMsg?: string }} */ { errMsg = '' }) => {
+      const refused = /deny|denied|cancel/i.test(errMsg);
+      reject(problemWith({ code: refused ? 'refused' : 'network', detail: errMsg }));
+    };
+    const api = /** @type {any} */ (wx);
+    api[name](Object.assign({}, args, { success: resolve, fail }));
   });
 }
 
-module.exports = { setup, login, updateUserInfo, request };
+/** @param {string} path */
+function serverUrl(path) {
+  if (!options.server) throw new Error('wxlogin.setup({ server }) must come first');
+  return options.server + path;
+}
+
+/** @param {string} token */
+function bearer(token) {
+  return { Authorization: 'Bearer ' + token };
+}
+
+// --- Problems.
+
+/**
+ * @param {Partial<ProblemFields>} fields
+ * @returns {Problem}
+ */
+function problemWith(fields) {
+  const { status = 0, code = 'unknown', action = 'none', detail = '', requestId = '', retryAfter = 0 } = fields;
+  return Object.assign(new Error(`wxlogin: ${code}`), { status, code, action, detail, requestId, retryAfter });
+}
+
+/** @param {any} err @returns {Problem} */
+function asProblem(err) {
+  return err;
+}
+
+function loggedOut() {
+  return problemWith({ code: 'logged_out', detail: 'The user has logged out; call login().' });
+}
+
+/** @param {Answer} res */
+function problemOf(res) {
+  const body = res.data && typeof res.data === 'object' ? res.data : {}; // a proxy's error page is a string
+  const { code, detail, requestId } = body;
+  const action = body.action || (res.statusCode === 401 ? 'relogin' : 'none'); // a gateway says 401 and nothing more
+  return problemWith({
+    status: res.statusCode, code, action, detail, requestId, retryAfter: action === 'retry' ? secondsToWait(res) : 0,
+  });
+}
+
+/**
+ * secondsToWait reads Retry-After: seconds, or a date (RFC 9110, section 10.2.3). Without one that can be read: 1.
+ * @param {Answer} res
+ */
+function secondsToWait(res) {
+  const header = res.header || {}; // wx.uploadFile gives none on some phones
+  const name = Object.keys(header).find((key) => key.toLowerCase() === 'retry-after'); // phones differ in the case
+  const value = name ? String(header[name]) : '';
+  const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
+  return seconds > 0 ? seconds : 1;
+}
+
+// --- Small things.
+
+/** @param {Profile} answer @returns {Profile} */
+function profileOf({ userInfo, profileComplete }) {
+  return { userInfo, profileComplete };
+}
+
+/**
+ * defined leaves out what is undefined: wx.request would send the text "undefined".
+ * @param {Record<string, string | undefined>} fields
+ */
+function defined(fields) {
+  /** @type {Record<string, string | undefined>} */
+  const given = {};
+  for (const name of Object.keys(fields)) {
+    if (fields[name] !== undefined) given[name] = fields[name];
+  }
+  return given;
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch (err) {
+    return text;
+  }
+}
+
+/** @param {Promise<any> | null} promise */
+function settled(promise) {
+  return Promise.resolve(promise).then(() => {}, () => {});
+}
+
+/** @param {string} url */
+function withoutSlash(url) {
+  return url.replace(/\/+$/, '');
+}
+
+/**
+ * isBelow compares whole hosts and folders: https://api.example.com.evil is not below https://api.example.com.
+ * @param {string} url
+ * @param {string} base
+ */
+function isBelow(url, base) {
+  return base !== '' && url.startsWith(base) && /^($|[/?#])/.test(url.slice(base.length));
+}
+
+module.exports = { setup, login, request, updateUserInfo, saveProfile, bindPhone, logout };

@@ -1,53 +1,61 @@
 const wxlogin = require('../../utils/wxlogin.js');
+const { explain } = require('../../utils/texts.js');
 
 Page({
   data: {
-    ready: false,
+    state: 'loading', // or ready, loggedOut, failed
+    userInfo: { nickName: '', avatarUrl: '' },
     profileComplete: false,
-    userInfo: {},
-    askForProfile: false, // WeChat gave its placeholder only: show chooseAvatar and the nickname input
-    chosenAvatar: '',
+    busy: '', // the button that is at work: until it is done, none can be tapped
     message: '',
   },
 
-  onLoad() {
-    return this.show(wxlogin.login());
+  // At launch this shares the login that app.js began. It comes again on the way back from the profile, where anything
+  // may have changed; with a token that is good, login() only asks for the user.
+  onShow() {
+    return this.show(wxlogin.login({ silent: true }));
   },
 
-  // show waits for an answer of the server and shows the profile in it.
-  async show(answered) {
-    try {
-      const { userInfo, profileComplete, anonymous = false } = await answered;
-      this.setData({ ready: true, userInfo, profileComplete, message: '' });
-      if (anonymous) this.offerForm();
-    } catch (problem) {
-      this.setData({ message: '没有成功：' + (problem.detail || problem.message) });
-    }
-  },
-
-  // WeChat opens its dialog only straight from a tap, so nothing is awaited before the call.
-  onUseProfile() {
-    const ask = wx.getUserProfile || wx.getUserInfo;
-    ask({
-      desc: '用于展示您的头像和昵称', // WeChat shows it in the dialog
-      success: (openData) => this.show(wxlogin.updateUserInfo(openData)),
-      fail: () => this.setData({ message: '您没有授权，资料保持不变' }),
+  // show waits for an answer with a user in it, and tells whether it came.
+  /** @param {Promise<any>} answer */
+  show(answer) {
+    return answer.then(({ userInfo, profileComplete }) => {
+      this.setData({ state: 'ready', userInfo, profileComplete, message: '' });
+      return true;
+    }, (problem) => {
+      this.showProblem(problem);
+      return false;
     });
   },
 
-  // Both components fall under the user privacy guide (用户隐私保护指引): declare nickname and avatar in the admin
-  // console, or WeChat disables them. Without the user's consent the nickname input is an ordinary text field, hence
-  // the question.
-  offerForm() {
-    this.setData({ askForProfile: true });
-    if (wx.requirePrivacyAuthorize) {
-      wx.requirePrivacyAuthorize({ fail: () => this.setData({ message: '请先同意隐私保护指引，再填写头像和昵称' }) });
+  /** @param {any} problem */
+  showProblem(problem) {
+    if (problem.code === 'logged_out') {
+      this.setData({ state: 'loggedOut', message: '' });
+      return;
     }
+    const state = this.data.state === 'ready' ? 'ready' : 'failed'; // what is known of the user stays to be seen
+    this.setData({ state, message: explain(problem) });
   },
 
-  // avatarUrl is a temporary file on this phone (wxfile://tmp…), gone tomorrow: never store the path. wx.uploadFile it to
-  // an endpoint of your own; the wxlogin server has no route that takes an avatar or a typed nickname.
-  onChooseAvatar({ detail }) {
-    this.setData({ chosenAvatar: detail.avatarUrl });
+  // onLogin is for 登录 and 重试. It is not silent: the user asked for it, which ends a logout.
+  onLogin() {
+    this.setData({ state: 'loading', message: '' });
+    return this.show(wxlogin.login());
+  },
+
+  async onRefresh() {
+    if (this.data.busy) return;
+    this.setData({ busy: 'refresh', message: '' });
+    const fresh = await this.show(wxlogin.request({ url: '/userInfo' }));
+    this.setData({ busy: '' });
+    if (fresh) wx.showToast({ title: '已刷新' });
+  },
+
+  // A second tap while the first one opens the page would open it twice.
+  onOpenProfile() {
+    if (this.data.busy) return;
+    this.setData({ busy: 'profile' });
+    wx.navigateTo({ url: '/pages/profile/profile', complete: () => this.setData({ busy: '' }) });
   },
 });

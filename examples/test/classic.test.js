@@ -1,7 +1,14 @@
 const assert = require('node:assert/strict');
 const test = require('node:test');
 const classic = require('./classic.js');
-const { server, newUser, usePhone } = require('./phone.js');
+const { server, newUser, takePhone } = require('./phone.js');
+
+// usePhone makes the global wx a fresh phone, and tells what is seen on it.
+function usePhone(options) {
+  const { wx, device } = takePhone(options);
+  globalThis.wx = wx;
+  return device;
+}
 
 function login() {
   return new Promise((done, fail) => {
@@ -11,7 +18,7 @@ function login() {
 
 test('a first login asks for the profile and stores it', async () => {
   const user = newUser();
-  const { seen } = usePhone(user);
+  const { seen } = usePhone({ user });
   const userInfo = await login();
   assert.equal(userInfo.nickName, user);
   assert.deepEqual(seen.requests, ['POST /onLogin 200', 'POST /updateUserInfo 200']);
@@ -20,16 +27,16 @@ test('a first login asks for the profile and stores it', async () => {
 
 test('a second login has the profile without asking', async () => {
   const user = newUser();
-  usePhone(user);
+  usePhone({ user });
   const first = await login();
-  const { seen } = usePhone(user); // the same person with an empty phone
+  const { seen } = usePhone({ user }); // the same person with an empty phone
   const second = await login();
   assert.deepEqual(second, first);
   assert.deepEqual(seen.requests, ['POST /onLogin 200']);
 });
 
 test('a placeholder succeeds and is not stored', async () => {
-  usePhone(newUser(), { anonymous: true });
+  usePhone({ anonymous: true });
   const userInfo = await login();
   assert.equal(userInfo.nickName, '');
   assert.equal(userInfo.avatarUrl, '');
@@ -37,10 +44,11 @@ test('a placeholder succeeds and is not stored', async () => {
 
 test('another page that logs in meanwhile does not spoil the update', async () => {
   const user = newUser();
-  const { getUserInfo, seen } = usePhone(user);
+  const { replaceSessionKey, seen } = usePhone({ user });
+  const { getUserInfo } = wx;
   wx.getUserInfo = (options) => { // between the first page's login and its update
     wx.getUserInfo = getUserInfo;
-    wx.replaceSessionKey().then(login).then(() => getUserInfo(options), options.fail);
+    replaceSessionKey().then(login).then(() => getUserInfo(options), options.fail);
   };
   const userInfo = await login(); // sends data under the newer key with the older token
   assert.equal(userInfo.nickName, user);

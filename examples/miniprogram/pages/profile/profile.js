@@ -1,0 +1,136 @@
+const wxlogin = require('../../utils/wxlogin.js');
+const { explain } = require('../../utils/texts.js');
+
+const HOME = '/pages/index/index';
+
+// The server tells the number only when it is bound. It is kept here, so that it is still seen when the page is opened
+// again.
+let boundPhone = '';
+
+Page({
+  data: {
+    state: 'loading', // or ready, failed
+    userInfo: { nickName: '', avatarUrl: '' },
+    profileComplete: false,
+    editing: false, // the form is open
+    nameAtFirst: '', // what the form begins with; what is typed since is only in the form
+    chosenAvatar: '', // a file on this phone, gone tomorrow: it is uploaded, its path never stored
+    phoneNumber: '',
+    busy: '', // the button that is at work: until it is done, none can be tapped
+    hint: '',
+    message: '',
+  },
+
+  onLoad() {
+    this.setData({ phoneNumber: boundPhone });
+    return this.load();
+  },
+
+  onRetry() {
+    this.setData({ state: 'loading', message: '' });
+    return this.load();
+  },
+
+  load() {
+    return wxlogin.login({ silent: true }).then((answer) => {
+      this.setData({ state: 'ready' });
+      this.show(answer);
+    }, (problem) => {
+      if (problem.code === 'logged_out') wx.reLaunch({ url: HOME });
+      else this.setData({ state: 'failed', message: explain(problem) });
+    });
+  },
+
+  // show takes over what the server knows of the user; where something is missing, it asks for it.
+  /** @param {{userInfo: any, profileComplete: boolean}} answer */
+  show({ userInfo, profileComplete }) {
+    this.setData({ userInfo, profileComplete });
+    if (!profileComplete) this.openForm();
+  },
+
+  // run lets one button work at a time. data.busy counts from the moment of the tap, the buttons' disabled only from
+  // when they are drawn: a second tap may come between.
+  /** @param {string} button @param {() => Promise<void>} work */
+  async run(button, work) {
+    if (this.data.busy) return;
+    this.setData({ busy: button, message: '' });
+    try {
+      await work();
+    } catch (problem) {
+      this.setData({ message: explain(problem) });
+    }
+    this.setData({ busy: '' });
+  },
+
+  // openForm is for 修改资料 too. chooseAvatar and the nickname input fall under the user privacy guide (用户隐私保护指引).
+  // Without the user's consent the input is an ordinary one that does not offer the WeChat name, and it does not ask by
+  // itself, hence the question.
+  openForm() {
+    if (this.data.editing) return;
+    this.setData({ editing: true, hint: '', nameAtFirst: this.data.userInfo.nickName, chosenAvatar: '' });
+    if (wx.requirePrivacyAuthorize) {
+      wx.requirePrivacyAuthorize({
+        fail: () => this.setData({ message: '请先同意隐私保护指引，再选择头像和填写昵称。' }),
+      });
+    }
+  },
+
+  /** @param {WechatMiniprogram.CustomEvent<{avatarUrl: string}>} event */
+  onChooseAvatar({ detail }) {
+    this.setData({ chosenAvatar: detail.avatarUrl, message: '' });
+  },
+
+  // WeChat checks a typed nickname by itself, after the input has lost the focus, and empties the input where the name
+  // is not allowed. So the name is taken from the submitted form, which holds what is left in the input: a copy made
+  // by an input event would still have the refused name. Here WeChat tells how its check ended.
+  /** @param {WechatMiniprogram.CustomEvent<{pass: boolean, timeout: boolean}>} event */
+  onNicknameReview({ detail }) {
+    if (!detail.pass && !detail.timeout) this.setData({ message: '这个昵称没有通过微信的检查，请换一个。' });
+  },
+
+  /** @param {WechatMiniprogram.CustomEvent<{value: Record<string, any>}>} event */
+  onSave({ detail }) {
+    const nickName = String(detail.value.nickName || '').trim();
+    return this.run('save', async () => {
+      const answer = await wxlogin.saveProfile({ nickName, avatarFile: this.data.chosenAvatar });
+      this.setData({ editing: !answer.profileComplete, chosenAvatar: '' });
+      this.show(answer);
+      if (answer.profileComplete) wx.showToast({ title: '已保存' });
+      else this.setData({ message: answer.userInfo.nickName ? '已保存，还差一张头像。' : '已保存，还差一个昵称。' });
+    });
+  },
+
+  // WeChat gives the real profile to releases from before 28 April 2021, to others a placeholder (微信用户 and a grey
+  // picture). It opens its dialogs only straight from a tap: with the token that load() made sure of, nothing is
+  // waited for before WeChat is asked.
+  onSync() {
+    return this.run('sync', async () => {
+      const answer = await wxlogin.updateUserInfo();
+      this.show(answer);
+      if (answer.anonymous) {
+        this.openForm();
+        this.setData({ hint: '微信不再直接提供头像和昵称，请您自己选择和填写' });
+      } else {
+        this.setData({ editing: !answer.profileComplete });
+        wx.showToast({ title: '已同步' });
+      }
+    });
+  },
+
+  // The dialog of this button opened at the tap, before the event; detail says what the user answered.
+  /** @param {WechatMiniprogram.ButtonGetPhoneNumber} event */
+  onPhoneNumber({ detail }) {
+    return this.run('phone', async () => {
+      boundPhone = (await wxlogin.bindPhone(detail)).phoneNumber;
+      this.setData({ phoneNumber: boundPhone });
+    });
+  },
+
+  onLogout() {
+    return this.run('logout', async () => {
+      boundPhone = '';
+      await wxlogin.logout().catch(() => {}); // the phone forgets the token, even where the server cannot be told
+      wx.reLaunch({ url: HOME });
+    });
+  },
+});
