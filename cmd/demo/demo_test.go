@@ -54,10 +54,10 @@ func TestRun_stays_up_until_it_is_told_to_stop(t *testing.T) {
 	}()
 	urls := readGoOn(t, reader)
 	go io.Copy(io.Discard, reader)
-	if len(urls) != 6 {
-		t.Fatalf("%d addresses, want those of 6 curl commands", len(urls))
+	if len(urls) != 7 {
+		t.Fatalf("%d addresses, want those of the page and of 6 curl commands", len(urls))
 	}
-	wxsim, public, internal := urls[0], urls[1], urls[5]
+	wxsim, public, internal := urls[1], urls[2], urls[6]
 
 	var login struct{ Code string }
 	postForm(t, wxsim+"/sim/login", url.Values{"user": {"bob"}}, &login)
@@ -119,6 +119,7 @@ func postForm(t *testing.T, url string, form url.Values, into any) {
 func TestWalk_that_fails_says_where(t *testing.T) {
 	s, err := startStack(t.Context(), options{
 		public: "127.0.0.1:0", internal: "127.0.0.1:0", mysql: "127.0.0.1:0", redis: "127.0.0.1:0", wxsim: "127.0.0.1:0",
+		page: "127.0.0.1:0",
 	}, io.Discard)
 	if err != nil {
 		t.Fatal(err)

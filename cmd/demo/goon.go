@@ -9,7 +9,11 @@ import (
 func (w *walk) printHowToGoOn() {
 	mysqlHost, mysqlPort, _ := net.SplitHostPort(w.mysql.Addr()) // an address of our own listener
 	fmt.Fprintf(w.out.w, `
-It stays up; Ctrl-C ends it, and its data with it. Go on by hand:
+It stays up; Ctrl-C ends it, and its data with it. Go on in a browser, with a phone and what crosses the wire:
+
+  %[6]s/
+
+Or by hand:
 
   # Bob logs in: a code from the simulated phone, exchanged for a token
   curl -s -X POST '%[1]s/sim/login?user=bob'
@@ -23,5 +27,5 @@ It stays up; Ctrl-C ends it, and its data with it. Go on by hand:
   mysql -h %[3]s -P %[4]s -u root wxlogin -e 'SELECT * FROM user_profiles\G'
   curl -s http://%[5]s/readyz
   curl -s http://%[5]s/metrics
-`, w.wxsimURL, w.server.PublicAddr(), mysqlHost, mysqlPort, w.server.InternalAddr())
+`, w.wxsimURL, w.server.PublicAddr(), mysqlHost, mysqlPort, w.server.InternalAddr(), w.pageURL)
 }

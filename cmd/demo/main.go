@@ -1,6 +1,6 @@
 // Command demo shows wxlogin whole, in one process and on loopback only: an embedded MySQL and Redis, the WeChat
 // simulator, and the server that cmd/wxlogin runs. It walks one mini-program through the two-phase login, printing
-// every step, and then stays up for your own requests.
+// every step, and then stays up for your own requests, with a web page on which a phone runs the example mini-program.
 //
 //	go run ./cmd/demo          walk, then stay up until Ctrl-C
 //	go run ./cmd/demo -once    walk, then exit: 0, or 1 if a step failed
@@ -30,8 +30,8 @@ func main() {
 
 // options are the command line. Port 0 takes a free port.
 type options struct {
-	once                                  bool
-	public, internal, mysql, redis, wxsim string
+	once                                        bool
+	public, internal, mysql, redis, wxsim, page string
 }
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
@@ -44,6 +44,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.mysql, "mysql", "127.0.0.1:0", "`address` of the embedded MySQL")
 	fs.StringVar(&o.redis, "redis", "127.0.0.1:0", "`address` of the embedded Redis")
 	fs.StringVar(&o.wxsim, "wxsim", "127.0.0.1:0", "`address` of the WeChat simulator")
+	fs.StringVar(&o.page, "page", "127.0.0.1:0", "`address` of the web page")
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -62,7 +63,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 // as anybody.
 func (o options) requireLoopback() error {
 	var faults []error
-	for _, addr := range []string{o.public, o.internal, o.mysql, o.redis, o.wxsim} {
+	for _, addr := range []string{o.public, o.internal, o.mysql, o.redis, o.wxsim, o.page} {
 		faults = append(faults, embedded.RequireLoopback(addr))
 	}
 	return errors.Join(faults...)

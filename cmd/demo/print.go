@@ -2,13 +2,14 @@ package main
 
 import (
 	"bytes"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
 	"regexp"
 	"strings"
+
+	"wxlogin/internal/demopage"
 )
 
 // printer writes the walk's transcript. What is secret in earnest (code, token, iv, …) is cut to its beginning.
@@ -69,23 +70,23 @@ func (p printer) answer(status string, body []byte) {
 }
 
 // row prints one row of a table, a column a line.
-func (p printer) row(table string, names []string, values []sql.NullString) {
+func (p printer) row(table string, row []demopage.Column) {
 	fmt.Fprintf(p.w, "   mysql  SELECT … FROM %s\n", table)
-	for i, name := range names {
-		value := values[i].String
-		if !values[i].Valid {
+	for _, column := range row {
+		value := column.Value.String
+		if !column.Value.Valid {
 			value = "NULL"
 		}
-		fmt.Fprintf(p.w, "          %16s: %s\n", name, value)
+		fmt.Fprintf(p.w, "          %16s: %s\n", column.Name, value)
 	}
 }
 
-func (p printer) key(key, value string) {
-	name, id, _ := strings.Cut(strings.TrimPrefix(key, "wxlogin:"), ":")
+func (p printer) key(key demopage.Key) {
+	name, id, _ := strings.Cut(strings.TrimPrefix(key.Name, "wxlogin:"), ":")
 	if name == "session" {
 		id = brief(id)
 	}
-	fmt.Fprintf(p.w, "   redis  wxlogin:%s:%s = %s\n", name, id, value)
+	fmt.Fprintf(p.w, "   redis  wxlogin:%s:%s = %s, expires in %.0f h\n", name, id, key.Value, key.TTL.Hours())
 }
 
 func (p printer) failed(err error) { fmt.Fprintf(p.w, "   FAILED %v\n", err) }

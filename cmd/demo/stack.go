@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"wxlogin/internal/app"
+	"wxlogin/internal/demopage"
 	"wxlogin/internal/embedded"
 	"wxlogin/session"
 	"wxlogin/wechat/wechattest"
@@ -26,6 +28,12 @@ type stack struct {
 	wxsimURL string
 	server   *app.Server
 	logLevel *slog.LevelVar
+
+	storage   demopage.Storage
+	wire      *demopage.Wire // between server and WeChat
+	page      page
+	pageURL   string
+	avatarDir string
 }
 
 // startStack starts everything, or nothing.
@@ -50,19 +58,32 @@ func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err err
 	if s.redis, err = embedded.StartRedis(embedded.RedisOptions{Addr: o.redis}); err != nil {
 		return err
 	}
+	if err := s.openStorage(); err != nil {
+		return err
+	}
 	if err := s.startWeChat(o.wxsim); err != nil {
 		return err
 	}
-	s.server, err = app.Start(ctx, s.config(o), logger)
-	return err
+	if err := s.listenForPage(o.page); err != nil {
+		return err
+	}
+	if s.avatarDir, err = os.MkdirTemp("", "wxlogin-demo-"); err != nil {
+		return err
+	}
+	if s.server, err = app.Start(ctx, s.config(o), logger); err != nil {
+		return err
+	}
+	return s.servePage()
 }
 
 // config is what the environment of cmd/wxlogin would say.
 func (s *stack) config(o options) app.Config {
 	return app.Config{
 		App:      app.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
+		Apps:     []app.App{{AppID: secondAppID, Secret: secondSecret}},
 		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
+		Avatars:        app.AvatarConfig{Dir: s.avatarDir, PublicURL: s.pageURL},
 		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxTTL,
 		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
 	}
@@ -73,8 +94,11 @@ func (s *stack) startWeChat(addr string) error {
 	if err != nil {
 		return err
 	}
-	s.wechat = wechattest.New(wechattest.Options{Apps: map[string]string{wechattest.DemoAppID: wechattest.DemoSecret}})
-	s.wxsim = &http.Server{Handler: s.wechat, ReadHeaderTimeout: stopTimeout}
+	s.wechat = wechattest.New(wechattest.Options{Apps: map[string]string{
+		wechattest.DemoAppID: wechattest.DemoSecret, secondAppID: secondSecret,
+	}})
+	s.wire = demopage.NewWire()
+	s.wxsim = &http.Server{Handler: s.wire.Watch(s.wechat), ReadHeaderTimeout: stopTimeout}
 	s.wxsimURL = "http://" + l.Addr().String()
 	go s.wxsim.Serve(l) // ends with http.ErrServerClosed in stop
 	return nil
@@ -87,18 +111,22 @@ func (s *stack) showRequests() { s.logLevel.Set(slog.LevelInfo) }
 func (s *stack) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	var errs []error
+	errs := []error{s.page.close()}
 	if s.server != nil {
 		errs = append(errs, s.server.Shutdown(ctx))
 	}
 	if s.wxsim != nil {
 		errs = append(errs, s.wxsim.Close())
 	}
+	errs = append(errs, closeStorage(s.storage))
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
 	}
 	if s.mysql != nil {
 		errs = append(errs, s.mysql.Close())
+	}
+	if s.avatarDir != "" {
+		errs = append(errs, os.RemoveAll(s.avatarDir))
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,149 @@
+package demopage
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// field is a name with a value that everybody may see, or with the name of a secret.
+type field struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Secret string `json:"secret,omitempty"` // such as "token 2"
+	Length int    `json:"length,omitempty"` // of the secret, in characters
+}
+
+// pair is a field as it crosses the wire.
+type pair struct{ name, value string }
+
+const maxFields = 64 // of one message
+
+// requestPairs reads the fields of a request: its token, query and body.
+func requestPairs(r *http.Request, body []byte) []pair {
+	var pairs []pair
+	if token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); found {
+		pairs = append(pairs, pair{"token", token})
+	}
+	pairs = append(pairs, formPairs(r.URL.RawQuery)...)
+	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case len(body) == 0:
+	case mediaType == "multipart/form-data":
+		pairs = append(pairs, multipartPairs(body, parameters["boundary"])...)
+	case mediaType == "application/x-www-form-urlencoded":
+		pairs = append(pairs, formPairs(string(body))...)
+	default:
+		pairs = append(pairs, bodyPairs(body)...)
+	}
+	return pairs[:min(len(pairs), maxFields)]
+}
+
+// answerPairs reads the fields of an answer.
+func answerPairs(header http.Header, body []byte) []pair {
+	var pairs []pair
+	if after := header.Get("Retry-After"); after != "" {
+		pairs = append(pairs, pair{"Retry-After", after})
+	}
+	pairs = append(pairs, bodyPairs(body)...)
+	return pairs[:min(len(pairs), maxFields)]
+}
+
+// formPairs keeps the order in which fields were sent, as url.ParseQuery does not.
+func formPairs(encoded string) []pair {
+	var pairs []pair
+	for part := range strings.SplitSeq(encoded, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		name, errName := url.QueryUnescape(name)
+		value, errValue := url.QueryUnescape(value)
+		if part != "" && errName == nil && errValue == nil {
+			pairs = append(pairs, pair{name, value})
+		}
+	}
+	return pairs
+}
+
+func multipartPairs(body []byte, boundary string) []pair {
+	var pairs []pair
+	reader := multipart.NewReader(bytes.NewReader(body), boundary)
+	for len(pairs) < maxFields {
+		part, err := reader.NextRawPart()
+		if err != nil {
+			break
+		}
+		content, _ := io.ReadAll(part) // what is cut off is the server's to refuse
+		if part.FileName() != "" {
+			pairs = append(pairs, pair{fileSize, fmt.Sprintf("%d bytes", len(content))})
+			continue
+		}
+		pairs = append(pairs, pair{part.FormName(), string(content)})
+	}
+	return pairs
+}
+
+// fileSize and bodySize are the names under which something is told by its size.
+const (
+	fileSize = "(file)"
+	bodySize = "(body)"
+)
+
+// bodyPairs flattens a JSON body; of any other only the size is told.
+func bodyPairs(body []byte) []pair {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	var pairs []pair
+	if !utf8.Valid(body) || flatten(decoder, "", &pairs) != nil {
+		return []pair{{bodySize, fmt.Sprintf("%d bytes", len(body))}}
+	}
+	return pairs
+}
+
+// flatten reads one JSON value into pairs, in its own order: a field of an object has a name such as userInfo.nickName.
+func flatten(decoder *json.Decoder, name string, pairs *[]pair) error {
+	token, err := decoder.Token()
+	if err != nil {
+		return err
+	}
+	delim, nested := token.(json.Delim)
+	if !nested {
+		*pairs = append(*pairs, pair{name, scalar(token)})
+		return nil
+	}
+	for i := 0; decoder.More(); i++ {
+		inner := strconv.Itoa(i)
+		if delim == '{' {
+			key, err := decoder.Token()
+			if err != nil {
+				return err
+			}
+			inner = key.(string) // the decoder takes nothing else for a key
+		}
+		if name != "" {
+			inner = name + "." + inner
+		}
+		if err := flatten(decoder, inner, pairs); err != nil {
+			return err
+		}
+	}
+	_, err = decoder.Token()
+	return err
+}
+
+// scalar writes a JSON value that is neither an object nor an array.
+func scalar(token json.Token) string {
+	if token == nil {
+		return "null"
+	}
+	return fmt.Sprint(token)
+}

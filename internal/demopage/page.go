@@ -1,0 +1,108 @@
+package demopage
+
+import (
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/wechat/wechattest"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+// Options are what the page shows. All are required.
+type Options struct {
+	Wire   *Wire                 // stands between wxlogin and WeChat
+	WeChat *wechattest.Simulator // plays WeChat
+	Server *url.URL              // wxlogin's public listener
+	MySQL  *sql.DB
+	Redis  *redis.Client
+
+	AppIDs      []string // the mini-programs that are on the phone
+	MiniProgram fs.FS    // their code: app.json and the rest
+	Phone       fs.FS    // the runtime that runs it in a browser
+}
+
+// Page serves the demo's page.
+type Page struct {
+	Options
+	storage Storage
+	proxy   http.Handler // to wxlogin
+	handler http.Handler
+}
+
+// New returns a Page. It fails where the mini-program or the runtime cannot be read.
+func New(o Options) (*Page, error) {
+	p := &Page{
+		Options: o, storage: Storage{MySQL: o.MySQL, Redis: o.Redis},
+		proxy: &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(o.Server) },
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+				http.Error(w, "wxlogin does not answer", http.StatusBadGateway)
+			},
+		},
+	}
+	routes := http.NewServeMux()
+	files, err := fs.Sub(pageFiles, "page")
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		addAssets(routes, files),
+		addBundle(routes, "miniprogram", o.MiniProgram, "config.js"), // the page has its own: the server is behind it
+		addBundle(routes, "phone", o.Phone, "folder.js"),
+	)
+	if err != nil {
+		return nil, err
+	}
+	routes.Handle("GET /avatars/", p.proxy)
+	p.addPhones(routes)
+	p.handler = http.NewCrossOriginProtection().Handler(routes)
+	return p, nil
+}
+
+// addPhones adds what belongs to one phone.
+func (p *Page) addPhones(routes *http.ServeMux) {
+	routes.HandleFunc("/phones/{id}/server/", p.onPhone(p.forward))
+	routes.HandleFunc("POST /phones/{id}/wechat/sim/{call}", p.onPhone(p.callWeChat))
+	routes.HandleFunc("GET /phones/{id}/events", p.onPhone(p.streamEvents))
+	routes.HandleFunc("GET /phones/{id}/state", p.onPhone(p.showState))
+	routes.HandleFunc("GET /phones/{id}/face", p.onPhone(p.showFace))
+	routes.HandleFunc("POST /phones/{id}/faults/{kind}", p.onPhone(p.bringAbout))
+}
+
+// contentPolicy lets the page load nothing from anywhere else, and run nothing but its files.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// ServeHTTP implements http.Handler.
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !isLoopback(r.Host) {
+		http.Error(w, "the demo answers to names of this machine only", http.StatusMisdirectedRequest)
+		return
+	}
+	w.Header().Set("Content-Security-Policy", contentPolicy)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Cache-Control", "no-cache")
+	p.handler.ServeHTTP(w, r)
+}
+
+// isLoopback tells whether a Host header names this machine. A website whose name was made to lead here is refused so.
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]") // without a port
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

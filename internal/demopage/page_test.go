@@ -1,0 +1,162 @@
+package demopage
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"wxlogin/wechat/wechattest"
+)
+
+func TestIsLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"127.0.0.1:8080": true, "127.0.0.1": true, "localhost:1": true, "localhost": true, "[::1]:80": true, "[::1]": true,
+		"evil.example": false, "evil.example:80": false, "localhost.evil.example": false, "10.0.0.1:80": false, "": false,
+		"127.0.0.1.evil.example:80": false,
+	} {
+		if got := isLoopback(host); got != want {
+			t.Errorf("%q: %v, want %v", host, got, want)
+		}
+	}
+}
+
+func TestMakeBundle(t *testing.T) {
+	b, err := makeBundle("mini", fstest.MapFS{
+		"app.js": {Data: []byte("App({});")}, "config.js": {Data: []byte("left out")}, "pages/a.wxml": {Data: []byte("<view a=\"b\"/>\n")},
+		"README.md": {Data: []byte("left out")},
+	}, "config.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `bundle("mini");
+define("app.js", function (require, module, exports, wx, App, Page, getApp, getCurrentPages) {
+App({});
+});
+file("pages/a.wxml", "\u003cview a=\"b\"/\u003e\n");
+`
+	if string(b) != want {
+		t.Errorf("got\n%s", b)
+	}
+}
+
+// newTestPage is a page without databases: enough for what does not ask them.
+func newTestPage(t *testing.T, server http.Handler) *Page {
+	t.Helper()
+	upstream := httptest.NewServer(server)
+	t.Cleanup(upstream.Close)
+	address, err := http.NewRequest(http.MethodGet, upstream.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(Options{
+		Wire: NewWire(), WeChat: wechattest.New(wechattest.Options{Apps: map[string]string{wechattest.DemoAppID: wechattest.DemoSecret}}),
+		Server: address.URL, AppIDs: []string{wechattest.DemoAppID}, MiniProgram: fstest.MapFS{}, Phone: fstest.MapFS{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPage_refuses(t *testing.T) {
+	p := newTestPage(t, http.NotFoundHandler())
+	for name, tt := range map[string]struct {
+		method, target, origin string
+		status                 int
+	}{
+		"another_host":      {http.MethodGet, "http://evil.example/", "", http.StatusMisdirectedRequest},
+		"another_origin":    {http.MethodPost, "http://127.0.0.1/phones/a/faults/busy", "https://evil.example", http.StatusForbidden},
+		"a_phone_unnamed":   {http.MethodGet, "http://127.0.0.1/phones/A_B/events", "", http.StatusNotFound},
+		"an_unknown_fault":  {http.MethodPost, "http://127.0.0.1/phones/a/faults/fire", "", http.StatusNotFound},
+		"a_secret_control":  {http.MethodPost, "http://127.0.0.1/phones/a/wechat/sim/account", "", http.StatusNotFound},
+		"a_foreign_control": {http.MethodPost, "http://127.0.0.1/phones/a/wechat/sim/fault", "", http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(tt.method, tt.target, nil)
+			if tt.origin != "" {
+				r.Header.Set("Origin", tt.origin)
+			}
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, r)
+			if w.Code != tt.status {
+				t.Errorf("status %d, want %d", w.Code, tt.status)
+			}
+		})
+	}
+}
+
+// Whoever a request names: the phone is its owner's.
+func TestPage_phone_speaks_for_its_owner_only(t *testing.T) {
+	p := newTestPage(t, http.NotFoundHandler())
+	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1/phones/ann/wechat/sim/chooseavatar?user=bob&appid="+wechattest.DemoAppID, nil)
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	bob := p.WeChat.Phone(wechattest.DemoAppID, wechattest.User{Name: "bob"}).ChooseAvatar().Data
+	ann := p.WeChat.Phone(wechattest.DemoAppID, wechattest.User{Name: "ann"}).ChooseAvatar().Data
+	if got := readPicture(t, w); string(got) == string(bob) || string(got) != string(ann) {
+		t.Error("the picture is not ann's")
+	}
+}
+
+func TestPage_says_when_the_server_is_gone(t *testing.T) {
+	p := newTestPage(t, http.NotFoundHandler())
+	p.Server.Host = "127.0.0.1:1"
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/phones/ann/server/userInfo", nil))
+	if w.Code != http.StatusBadGateway {
+		t.Errorf("status %d", w.Code)
+	}
+	events, _ := p.Wire.phone("ann").since(0)
+	if len(events) != 2 || events[1].Status != http.StatusBadGateway {
+		t.Errorf("events %+v", events)
+	}
+}
+
+func readPicture(t *testing.T, w *httptest.ResponseRecorder) []byte {
+	t.Helper()
+	var file wechattest.TempFile
+	if err := json.Unmarshal(w.Body.Bytes(), &file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Data
+}
+
+func TestPage_files(t *testing.T) {
+	p := newTestPage(t, http.NotFoundHandler())
+	for path, contentType := range map[string]string{
+		"/": "text/html; charset=utf-8", "/assets/page.js": "text/javascript; charset=utf-8", "/assets/page.css": "text/css; charset=utf-8",
+		"/bundle/phone.js": "text/javascript; charset=utf-8",
+	} {
+		plain, zipped := get(p, path, ""), get(p, path, "gzip, br")
+		if plain.Code != http.StatusOK || plain.Header().Get("Content-Type") != contentType {
+			t.Errorf("%s: %d, %s", path, plain.Code, plain.Header().Get("Content-Type"))
+		}
+		unzipped, err := gzip.NewReader(zipped.Body)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		content, err := io.ReadAll(unzipped)
+		if err != nil || string(content) != plain.Body.String() {
+			t.Errorf("%s is another one when compressed (%v)", path, err)
+		}
+		if policy := plain.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") {
+			t.Errorf("%s: the policy is %q", path, policy)
+		}
+	}
+	if got := get(p, "/assets/index.html", "").Code; got != http.StatusNotFound {
+		t.Errorf("index.html has a second address: %d", got)
+	}
+}
+
+func get(p *Page, path, encoding string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil)
+	r.Header.Set("Accept-Encoding", encoding)
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	return w
+}

@@ -1,0 +1,128 @@
+package demopage
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// shownColumns are the columns of user_profiles that the page shows.
+var shownColumns = []string{
+	"identities", "unionid", "nickname", "avatar_url", "gender", "place", "status", "profile_complete", "profile_source",
+	"phone_bound", "created_at", "profile_updated_at", "last_login_at",
+}
+
+type state struct {
+	Person personState `json:"person"`
+	MySQL  *mysqlState `json:"mysql"` // null: no user yet
+	Redis  []keyState  `json:"redis"`
+}
+
+type personState struct {
+	NickName string `json:"nickName"`
+}
+
+type mysqlState struct {
+	Columns []columnState `json:"columns"`
+}
+
+type columnState struct {
+	Name  string  `json:"name"`
+	Value *string `json:"value"` // null: NULL
+}
+
+type keyState struct {
+	Key       string `json:"key"`
+	Value     string `json:"value"`
+	ExpiresIn int    `json:"expiresIn"` // seconds
+}
+
+// showState tells what MySQL and Redis hold of the phone's owner.
+func (p *Page) showState(ph *phone, w http.ResponseWriter, r *http.Request) {
+	s, err := p.stateOf(r.Context(), ph)
+	if err != nil {
+		http.Error(w, "MySQL or Redis does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(s)
+}
+
+func (p *Page) stateOf(ctx context.Context, ph *phone) (state, error) {
+	openIDs := p.openIDs(ph)
+	hide := p.hide(ph)
+	s := state{Person: personState{NickName: ph.owner().Info.NickName}, Redis: []keyState{}}
+	row, err := p.storage.User(ctx, shownColumns, openIDs...)
+	if err != nil {
+		return s, err
+	}
+	if row != nil {
+		s.MySQL = &mysqlState{}
+	}
+	for _, column := range row {
+		shown := columnState{Name: column.Name}
+		if column.Value.Valid {
+			text := hide.Replace(column.Value.String)
+			shown.Value = &text
+		}
+		s.MySQL.Columns = append(s.MySQL.Columns, shown)
+	}
+	keys, err := p.keysOf(ctx, openIDs)
+	for _, key := range keys {
+		s.Redis = append(s.Redis, keyState{Key: ph.hideHash(hide.Replace(key.Name)), Value: key.Value, ExpiresIn: int(key.TTL.Seconds())})
+	}
+	return s, err
+}
+
+// keysOf are what Redis holds of one person, and what it holds for all.
+func (p *Page) keysOf(ctx context.Context, openIDs []string) ([]Key, error) {
+	var patterns []string
+	for _, openID := range openIDs {
+		patterns = append(patterns, indexPrefix+"*:"+openID)
+	}
+	sessions, err := p.storage.sessions(ctx, openIDs)
+	if err != nil {
+		return nil, err
+	}
+	patterns = append(patterns, sessions...)
+	for _, appID := range p.AppIDs {
+		patterns = append(patterns, accessTokenPrefix+appID)
+	}
+	var keys []Key
+	for _, pattern := range patterns {
+		found, err := p.storage.Keys(ctx, pattern)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, found...)
+	}
+	return keys, nil
+}
+
+// hide replaces openids and the unionid by their names.
+func (p *Page) hide(ph *phone) *strings.Replacer {
+	unionID := ph.owner().UnionID
+	pairs := []string{unionID, "<" + ph.name("unionid", unionID) + ">"}
+	for _, openID := range p.openIDs(ph) {
+		pairs = append(pairs, openID, "<"+ph.name("openid", openID)+">")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// hideHash replaces the hash of a token at the end of a key by the token's name.
+func (ph *phone) hideHash(key string) string {
+	encoded, found := strings.CutPrefix(key, sessionPrefix)
+	if !found {
+		return key
+	}
+	hash, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return key
+	}
+	if name := ph.ofHash(hash); name != "" {
+		return sessionPrefix + "<SHA-256 of " + name + ">"
+	}
+	return sessionPrefix + "<SHA-256 of a token>"
+}

@@ -1,0 +1,82 @@
+package demopage
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+// static is a file that never changes while the demo runs, compressed once.
+type static struct {
+	contentType string
+	etag        string
+	plain       []byte
+	zipped      []byte
+}
+
+// contentTypes are those of the page's files, whatever this machine's tables say.
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+}
+
+func newStatic(name string, content []byte) (static, error) {
+	var zipped bytes.Buffer
+	w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+	if err != nil {
+		return static{}, err
+	}
+	if _, err := w.Write(content); err != nil {
+		return static{}, err
+	}
+	if err := w.Close(); err != nil {
+		return static{}, err
+	}
+	sum := sha256.Sum256(content)
+	return static{
+		contentType: contentTypes[path.Ext(name)],
+		etag:        base64.RawURLEncoding.EncodeToString(sum[:12]),
+		plain:       content, zipped: zipped.Bytes(),
+	}, nil
+}
+
+// ServeHTTP implements http.Handler. Every browser takes gzip; what does not say so gets the file as it is.
+func (s static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	content, etag := s.plain, s.etag
+	w.Header().Set("Content-Type", s.contentType)
+	w.Header().Add("Vary", "Accept-Encoding")
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && r.Header.Get("Range") == "" {
+		content, etag = s.zipped, etag+"-gzip"
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	w.Header().Set("ETag", `"`+etag+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}
+
+// addAssets adds the page's own files: index.html at the root, the others below /assets/.
+func addAssets(routes *http.ServeMux, files fs.FS) error {
+	return fs.WalkDir(files, ".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(files, file)
+		if err != nil {
+			return err
+		}
+		served, err := newStatic(file, content)
+		if err != nil {
+			return err
+		}
+		route := "GET /assets/" + file
+		if file == "index.html" {
+			route = "GET /{$}"
+		}
+		routes.Handle(route, served)
+		return nil
+	})
+}

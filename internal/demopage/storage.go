@@ -1,0 +1,143 @@
+package demopage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/session"
+)
+
+const (
+	sessionPrefix = session.KeyPrefix + "session:"
+	indexPrefix   = session.KeyPrefix + "sessions:"
+
+	accessTokenPrefix = session.KeyPrefix + "access_token:"
+)
+
+// Storage looks into wxlogin's databases, as their administrators do.
+type Storage struct {
+	MySQL *sql.DB
+	Redis *redis.Client
+}
+
+// Column is one column of a row; a Value that is not Valid is NULL.
+type Column struct {
+	Name  string
+	Value sql.NullString
+}
+
+// User returns the row of user_profiles that belongs to one of these openids; without any, the first of all. It has no
+// columns where there is no such user.
+func (s Storage) User(ctx context.Context, columns []string, openIDs ...string) ([]Column, error) {
+	query, args := "SELECT "+strings.Join(columns, ", ")+" FROM user_profiles", []any{}
+	if len(openIDs) > 0 {
+		query += " WHERE id IN (SELECT user_id FROM wechat_identities WHERE openid IN (?" + strings.Repeat(", ?", len(openIDs)-1) + "))"
+		for _, openID := range openIDs {
+			args = append(args, openID)
+		}
+	}
+	rows, err := s.MySQL.QueryContext(ctx, query+" ORDER BY id LIMIT 1", args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, rows.Err()
+	}
+	row, targets := make([]Column, len(columns)), make([]any, len(columns))
+	for i := range row {
+		row[i].Name = columns[i]
+		targets[i] = &row[i].Value
+	}
+	return row, rows.Scan(targets...)
+}
+
+// Key is what can be seen of a key in Redis.
+type Key struct {
+	Name  string
+	Value string
+	TTL   time.Duration
+}
+
+// Keys returns the keys of that pattern, in order.
+func (s Storage) Keys(ctx context.Context, pattern string) ([]Key, error) {
+	names, err := s.names(ctx, pattern)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]Key, 0, len(names))
+	for _, name := range names {
+		key, err := s.describe(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if key.TTL != gone {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+// gone is what Redis says of the TTL of a key that is not there; without an end it says never.
+const (
+	never = -1 * time.Nanosecond
+	gone  = -2 * time.Nanosecond
+)
+
+func (s Storage) names(ctx context.Context, pattern string) ([]string, error) {
+	var names []string
+	scan := s.Redis.Scan(ctx, 0, pattern, 100).Iterator()
+	for scan.Next(ctx) {
+		names = append(names, scan.Val())
+	}
+	slices.Sort(names)
+	return slices.Compact(names), scan.Err() // a key may be told twice
+}
+
+// describe tells what a key holds: the sealed record's length, or the number of sessions in the index.
+func (s Storage) describe(ctx context.Context, name string) (Key, error) {
+	key := Key{Name: name}
+	var err error
+	if key.TTL, err = s.Redis.TTL(ctx, name).Result(); err != nil || key.TTL == gone {
+		return key, err
+	}
+	if key.TTL == never {
+		return key, fmt.Errorf("key %s never expires", name)
+	}
+	var n int64
+	if strings.HasPrefix(name, indexPrefix) {
+		n, err = s.Redis.ZCard(ctx, name).Result()
+		key.Value = fmt.Sprintf("sorted set of %d session", n)
+	} else {
+		n, err = s.Redis.StrLen(ctx, name).Result()
+		key.Value = fmt.Sprintf("%d bytes, sealed with AES-256-GCM", n)
+	}
+	return key, err
+}
+
+// sessions are the keys of these users' sessions.
+func (s Storage) sessions(ctx context.Context, openIDs []string) ([]string, error) {
+	var sessions []string
+	for _, openID := range openIDs {
+		indexes, err := s.names(ctx, indexPrefix+"*:"+openID)
+		if err != nil {
+			return nil, err
+		}
+		for _, index := range indexes {
+			hashes, err := s.Redis.ZRange(ctx, index, 0, -1).Result()
+			if err != nil {
+				return nil, err
+			}
+			for _, hash := range hashes {
+				sessions = append(sessions, sessionPrefix+hash)
+			}
+		}
+	}
+	return sessions, nil
+}
