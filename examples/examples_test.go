@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +27,18 @@ const (
 // TestMiniProgram_flow runs the mini-program and its client against the demo, in Node.
 func TestMiniProgram_flow(t *testing.T) {
 	watchSources(t)
-	runNode(t, findNode(t), filepath.Join("test", "*.test.js"))
+	runNode(t, nodeTimeout, filepath.Join("test", "*.test.js"))
+}
+
+// TestMiniProgram_walk lets a phone do at random what people do, while things go wrong: WALK_SECONDS long, the walk of
+// WALK_SEED. It has a demo of its own, whose WeChat is busy at times.
+func TestMiniProgram_walk(t *testing.T) {
+	seconds, err := strconv.Atoi(cmp.Or(os.Getenv("WALK_SECONDS"), "10"))
+	if err != nil {
+		t.Fatalf("WALK_SECONDS: %v", err)
+	}
+	watchSources(t)
+	runNode(t, nodeTimeout+time.Duration(seconds)*time.Second, filepath.Join("test", "walk", "*.test.js"))
 }
 
 // TestPage_in_a_browser clicks through the demo's page. It needs the packages of package.json (npm ci) and the path of
@@ -36,18 +49,19 @@ func TestPage_in_a_browser(t *testing.T) {
 		t.Skip("NOT TESTED: the demo's page needs a browser, and TEST_CHROMIUM names none")
 	}
 	watchSources(t)
-	runNode(t, findNode(t), filepath.Join("test", "browser", "*.test.js"), "CHROMIUM="+chromium)
+	runNode(t, nodeTimeout, filepath.Join("test", "browser", "*.test.js"), "CHROMIUM="+chromium)
 }
 
 // runNode runs test files against a demo of their own.
-func runNode(t *testing.T, node, pattern string, environ ...string) {
+func runNode(t *testing.T, timeout time.Duration, pattern string, environ ...string) {
 	t.Helper()
+	node := findNode(t)
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no test files (%v)", err)
 	}
 	at := startDemo(t)
-	ctx, cancel := context.WithTimeout(t.Context(), nodeTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, append([]string{"--test"}, files...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // unlike SIGKILL it ends the test files too

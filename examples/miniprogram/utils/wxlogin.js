@@ -138,10 +138,8 @@ function used(token) {
 
 // --- Logging in.
 
-/** @type {Promise<any> | null} */
-let loggingIn = null;
-/** @type {Promise<any> | null} */
-let exchanging = null;
+/** @type {Record<'login' | 'exchange' | 'logoutEverywhere', Promise<any> | null>} */
+const underWay = { login: null, exchange: null, logoutEverywhere: null };
 /** @type {{ problem: Problem, since: number } | null} */
 let refusal = null; // of the latest login, with a time to wait
 
@@ -157,12 +155,23 @@ function login({ silent = false } = {}) {
     if (silent) return Promise.reject(loggedOut());
     keep({ loggedOut: false });
   }
-  if (!loggingIn) {
-    loggingIn = resume();
-    const over = () => { loggingIn = null; };
-    loggingIn.then(over, over);
-  }
-  return loggingIn;
+  return shared('login', resume);
+}
+
+/**
+ * shared has one of a kind under way at a time: who comes meanwhile gets the same promise.
+ * @param {keyof typeof underWay} kind
+ * @param {() => Promise<any>} begin
+ * @returns {Promise<any>}
+ */
+function shared(kind, begin) {
+  const running = underWay[kind];
+  if (running) return running;
+  const begun = begin();
+  const over = () => { underWay[kind] = null; };
+  underWay[kind] = begun;
+  begun.then(over, over);
+  return begun;
 }
 
 async function resume() {
@@ -181,22 +190,20 @@ async function resume() {
 
 /** newToken exchanges a code of wx.login for a token: never two at once, for they would replace each other's session_key. */
 function newToken() {
-  if (!exchanging) {
-    exchanging = exchange();
-    const over = () => { exchanging = null; };
-    exchanging.then(over, over);
-  }
-  return exchanging;
+  return shared('exchange', () => settled(underWay.logoutEverywhere).then(exchange));
 }
 
 async function exchange() {
+  const answer = await beginSession();
+  keep({ token: answer.token, lifetime: answer.expiresIn, expiresAt: Date.now() + answer.expiresIn * 1000 });
+  return answer;
+}
+
+async function beginSession() {
   throwIfTooEarly();
   try {
     // A code works once: every attempt takes a new one, so that "relogin" needs nothing more.
     const answer = await attempt(sendCode, () => {});
-    keep({
-      token: answer.token, lifetime: answer.expiresIn, expiresAt: Date.now() + answer.expiresIn * 1000, loggedOut: false,
-    });
     refusal = null;
     return answer;
   } catch (err) {
@@ -318,18 +325,19 @@ function buttonAgain(res) {
  * @returns {Promise<void>}
  */
 async function logout({ everywhere = false } = {}) {
-  while (loggingIn || exchanging) await settled(loggingIn || exchanging);
-  if (everywhere) {
-    try {
-      await withToken((token) => post('/logout', { everywhere: 'true' }, token));
-    } finally {
-      keep({ token: '', expiresAt: 0, loggedOut: true });
-    }
-    return;
-  }
+  while (underWay.login || underWay.exchange) await settled(underWay.login || underWay.exchange);
   const { token } = record();
-  keep({ token: '', expiresAt: 0, loggedOut: true });
-  if (token) await attempt(() => post('/logout', {}, token));
+  keep({ token: '', expiresAt: 0, loggedOut: true }); // first of all: what is refused from now on must not log in again
+  if (everywhere) await shared('logoutEverywhere', () => endSessions(token));
+  else if (token) await attempt(() => post('/logout', {}, token));
+}
+
+/** @param {string} token of this phone's session, '' where there is none */
+function endSessions(token) {
+  return attempt(async () => {
+    token = token || (await beginSession()).token;
+    return post('/logout', { everywhere: 'true' }, token);
+  }, () => { token = ''; });
 }
 
 /**

@@ -1,0 +1,58 @@
+// What must hold of every action of the walk.
+
+const assert = require('node:assert/strict');
+
+const LOGIN = '/onLogin';
+
+/**
+ * checkAction checks what one action sent and how it ended. trouble names what went wrong in its burst, and the logouts.
+ *
+ * @param {string} name
+ * @param {{ sent: import('./program.js').Sent[], problem: any }} seen
+ * @param {Set<string>} trouble
+ */
+function checkAction(name, { sent, problem }, trouble) {
+  const what = `${name}: ${sent.map(({ path, status }) => `${path} ${status}`).join(', ')}`;
+  const paths = sent.map(({ path }) => path);
+  const own = new Set(paths.filter((path) => path !== LOGIN));
+  const times = name === 'bindTwice' ? 2 : 1; // calls of the client for each path
+  for (const path of own) checkRepeats(what, sent.filter((one) => one.path === path), times);
+
+  // A login takes a code, a second one where that is refused, and one after a wait.
+  const first = paths.findIndex((path) => path !== LOGIN);
+  const again = first < 0 ? [] : sent.slice(first).filter(({ path, status }) => path === LOGIN && status === 200);
+  assert.ok(again.length <= own.size * times, `${what}: more than one relogin`);
+  const codes = sent.filter(({ path }) => path === LOGIN).length;
+  assert.ok(codes <= 3 * (1 + own.size * times), `${what}: too many codes`);
+  checkEnd(name, what, problem, trouble);
+}
+
+/** checkRepeats checks the requests of one path: sent again once for each kind of advice, and never without one. */
+function checkRepeats(what, sent, times) {
+  const repeated = sent.slice(0, -1);
+  const followed = (advice) => repeated.filter((one) => one.advice === advice).length;
+  assert.ok(followed('relogin') <= times, `${what}: repeated twice after relogin`);
+  assert.ok(followed('retry') <= times, `${what}: repeated twice after retry`);
+  assert.ok(sent.length <= 3 * times, `${what}: repeated without advice`);
+  const usedCode = repeated.some(({ path, status }) => path === '/bindPhone' && status === 400);
+  assert.ok(!usedCode, `${what}: a used code of the phone button was sent again`);
+}
+
+/** checkEnd allows no failure that nothing in the burst explains. */
+function checkEnd(name, what, problem, trouble) {
+  const code = problem ? problem.code || problem.stack : '';
+  const one = (...names) => names.some((each) => trouble.has(each));
+  const explained = {
+    '': true,
+    logged_out: true, // of an earlier burst, perhaps
+    wechat_unavailable: true, // still busy
+    network: one('away', 'lost'),
+    unknown: one('refusing', 'overloaded') || problem?.action === 'retry', // a gateway's; or its time to wait goes on
+    invalid_token: one('meanwhile', 'logout', 'logoutEverywhere'),
+    undecryptable: one('meanwhile'),
+    invalid_code: name === 'bindTwice' || one('meanwhile'),
+  }[code];
+  assert.ok(explained, `${what} ended with ${code}`);
+}
+
+module.exports = { checkAction };
