@@ -10,7 +10,7 @@ ARG VERSION=dev
 COPY . .
 RUN --mount=type=cache,target=/cache \
     GOMODCACHE=/cache/mod GOCACHE=/cache/build CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/wxlogin ./cmd/wxsim
+    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/wxlogin ./cmd/wxsim && mkdir /out/avatars
 
 FROM scratch AS base
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
@@ -25,6 +25,8 @@ CMD ["-addr", "0.0.0.0:8089"]
 
 FROM base AS wxlogin
 COPY --from=build /out/wxlogin /
+# For AVATAR_DIR: a volume that is mounted here belongs to the server's user.
+COPY --from=build --chown=65532:65532 /out/avatars /avatars
 # 9090 answers inside the container only, unless INTERNAL_ADDR says otherwise.
 EXPOSE 8080 9090
 HEALTHCHECK --interval=10s --timeout=5s CMD ["/wxlogin", "healthcheck"]

@@ -172,3 +172,22 @@ func TestDockerfile_has_the_modules_Go(t *testing.T) {
 		t.Errorf("go.mod says %q", m)
 	}
 }
+
+// Pictures must outlive the container, in a folder that belongs to its user.
+func TestCompose_keeps_pictures_in_a_volume(t *testing.T) {
+	server := services(t)["wxlogin"]
+	config, err := app.LoadConfig(environ(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := config.Avatars.Dir
+	if dir == "" || !slices.Contains(section(server, "volumes"), "avatars:"+dir) {
+		t.Errorf("AVATAR_DIR is %q, the volumes are %q", dir, section(server, "volumes"))
+	}
+	dockerfile := read(t, "../Dockerfile")
+	_, user, _ := strings.Cut(dockerfile, "\nUSER ")
+	user, _, _ = strings.Cut(user, "\n")
+	if user == "" || !strings.Contains(dockerfile, "--chown="+user+" /out"+dir+" "+dir+"\n") {
+		t.Errorf("the image has no %s of its user %q", dir, user)
+	}
+}
