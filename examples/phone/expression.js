@@ -34,7 +34,6 @@ const BINARY = {
 const UNARY = {
   '!': (a) => (scope) => !a(scope),
   '-': (a) => (scope) => -a(scope),
-  '+': (a) => (scope) => +a(scope),
 };
 
 /**
@@ -124,7 +123,7 @@ class Parser {
   }
 
   unary() {
-    const sign = ['!', '-', '+'].find((operator) => this.accept(operator));
+    const sign = ['!', '-'].find((operator) => this.accept(operator));
     return sign ? UNARY[sign](this.nest(() => this.unary())) : this.path();
   }
 

@@ -1,7 +1,7 @@
 // The words of an expression.
 
 const TOKEN = new RegExp([
-  /(?<number>(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)/,
+  /(?<number>(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)/,
   /(?<name>[\p{ID_Start}_$][\p{ID_Continue}$]*)/u,
   /(?<string>'(?:[^'\\\n]|\\(?:u[\da-fA-F]{4}|[nrtbfv'"\\]))*'|"(?:[^"\\\n]|\\(?:u[\da-fA-F]{4}|[nrtbfv'"\\]))*")/,
   /(?<sign>===|!==|[=!<>]=|&&|\|\||\+\+|--|[-<>+*/%!?:.()[\]])/,
