@@ -28,14 +28,19 @@ function takePhone({ user = newUser(), anonymous = false, ...more } = {}) {
   return { user, wx, device, seen: device.seen };
 }
 
+/** load gives the client as require does on a phone, before setup. */
+function load({ wx }) {
+  const module = { exports: {} };
+  runClientFile(undefined, module, module.exports, wx);
+  return module.exports;
+}
+
 /**
  * launch starts the client on a phone, as every launch of a mini-program does: what the last one had in memory is gone,
  * what it had stored is not. waits lists the seconds that the client waited, which take no time here.
  */
-function launch({ wx }, changes = {}) {
-  const module = { exports: {} };
-  runClientFile(undefined, module, module.exports, wx);
-  const client = module.exports;
+function launch(phone, changes = {}) {
+  const client = load(phone);
   const waits = [];
   client.setup({ server, wait: async (seconds) => { waits.push(seconds); }, ...changes });
   return { ...client, waits };
@@ -62,4 +67,4 @@ async function answering(t, ...answers) {
   return `http://127.0.0.1:${stub.address().port}`;
 }
 
-module.exports = { server, simulator, newUser, takePhone, launch, ask, answering };
+module.exports = { server, simulator, newUser, takePhone, load, launch, ask, answering };

@@ -45,6 +45,7 @@
  */
 
 const STORAGE_KEY = 'wxlogin';
+const TOKEN = /^[\x21-\x7e]{0,512}$/; // what fits into a header; more is not known of it here
 const WRITE_PAUSE = 60 * 60 * 1000; // between two times that the expiry alone is written to storage, in ms
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
@@ -61,9 +62,11 @@ const options = {
  * @param {Partial<Options>} changes
  */
 function setup(changes) {
+  const { server } = options;
   Object.assign(options, changes);
   options.server = withoutSlash(options.server);
   options.services = options.services.map(withoutSlash);
+  if (options.server !== server) refusal = null; // it was the other server's
 }
 
 // --- What is kept: in memory, and in the phone's storage for the next launch.
@@ -95,8 +98,8 @@ function readStorage() {
   } catch (err) {
     found = null; // a storage that fails costs a login at each launch, nothing more
   }
-  const usable = found && typeof found.token === 'string' && typeof found.expiresAt === 'number' &&
-    typeof found.server === 'string';
+  const usable = found && typeof found.expiresAt === 'number' &&
+    typeof found.token === 'string' && TOKEN.test(found.token);
   return usable ? Object.assign(blank(), found) : blank();
 }
 
@@ -138,8 +141,8 @@ function used(token) {
 
 // --- Logging in.
 
-/** @type {Record<'login' | 'exchange' | 'logoutEverywhere', Promise<any> | null>} */
-const underWay = { login: null, exchange: null, logoutEverywhere: null };
+/** @type {Record<'login' | 'exchange' | 'leave' | 'logout' | 'logoutEverywhere', Promise<any> | null>} */
+const underWay = { login: null, exchange: null, leave: null, logout: null, logoutEverywhere: null };
 /** @type {{ problem: Problem, since: number } | null} */
 let refusal = null; // of the latest login, with a time to wait
 
@@ -151,6 +154,8 @@ let refusal = null; // of the latest login, with a time to wait
  * @returns {Promise<Profile & { isNewUser: boolean }>}
  */
 function login({ silent = false } = {}) {
+  const leaving = underWay.logoutEverywhere || underWay.leave;
+  if (leaving) return settled(leaving).then(() => login({ silent })); // what was asked for last is what counts
   if (record().loggedOut) {
     if (silent) return Promise.reject(loggedOut());
     keep({ loggedOut: false });
@@ -178,24 +183,36 @@ async function resume() {
   const token = currentToken();
   if (token) {
     try {
-      return Object.assign({ isNewUser: false }, profileOf(await attempt(() => get('/userInfo', token))));
+      return knownUser(await attempt(() => sendWith(token, getUser)));
     } catch (problem) {
       if (asProblem(problem).action !== 'relogin') throw problem;
       forget(token);
     }
+    if (currentToken()) return knownUser(await withToken(getUser)); // a parallel call has logged in meanwhile
   }
   const answer = await newToken();
   return Object.assign({ isNewUser: answer.isNewUser }, profileOf(answer));
 }
 
+/** @param {string} token */
+function getUser(token) {
+  return call('request', { url: serverUrl('/userInfo'), header: bearer(token) });
+}
+
+/** @param {Profile} answer */
+function knownUser(answer) {
+  return Object.assign({ isNewUser: false }, profileOf(answer));
+}
+
 /** newToken exchanges a code of wx.login for a token: never two at once, for they would replace each other's session_key. */
 function newToken() {
-  return shared('exchange', () => settled(underWay.logoutEverywhere).then(exchange));
+  return shared('exchange', exchange);
 }
 
 async function exchange() {
+  const { server } = options;
   const answer = await beginSession();
-  keep({ token: answer.token, lifetime: answer.expiresIn, expiresAt: Date.now() + answer.expiresIn * 1000 });
+  keep({ server, token: answer.token, lifetime: answer.expiresIn, expiresAt: Date.now() + answer.expiresIn * 1000 });
   return answer;
 }
 
@@ -324,20 +341,29 @@ function buttonAgain(res) {
  * @param {{ everywhere?: boolean }} [how]
  * @returns {Promise<void>}
  */
-async function logout({ everywhere = false } = {}) {
-  while (underWay.login || underWay.exchange) await settled(underWay.login || underWay.exchange);
-  const { token } = record();
-  keep({ token: '', expiresAt: 0, loggedOut: true }); // first of all: what is refused from now on must not log in again
-  if (everywhere) await shared('logoutEverywhere', () => endSessions(token));
-  else if (token) await attempt(() => post('/logout', {}, token));
+function logout({ everywhere = false } = {}) {
+  return everywhere ? shared('logoutEverywhere', leaveEverywhere) : shared('logout', leaveHere);
 }
 
-/** @param {string} token of this phone's session, '' where there is none */
-function endSessions(token) {
-  return attempt(async () => {
-    token = token || (await beginSession()).token;
+async function leaveHere() {
+  const token = await shared('leave', leave);
+  if (token) await attempt(() => post('/logout', {}, token));
+}
+
+async function leaveEverywhere() {
+  let token = await shared('leave', leave);
+  await attempt(async () => {
+    token = token || (await beginSession()).token; // the server must know whose sessions should end
     return post('/logout', { everywhere: 'true' }, token);
   }, () => { token = ''; });
+}
+
+/** leave has the phone logged out, and gives the token that it had. */
+async function leave() {
+  while (underWay.login || underWay.exchange) await settled(underWay.login || underWay.exchange);
+  const { token } = record();
+  keep({ token: '', expiresAt: 0, loggedOut: true }); // before the server is told: what it refuses then must not log in again
+  return token;
 }
 
 /**
@@ -350,10 +376,15 @@ function withToken(send, isSuccess) {
   return attempt(async () => {
     if (record().loggedOut) throw loggedOut();
     token = currentToken() || (await newToken()).token;
-    const res = await send(token);
-    if (res.statusCode < 400) used(token);
-    return res;
+    return sendWith(token, send);
   }, () => forget(token), isSuccess);
+}
+
+/** @param {string} token @param {(token: string) => Promise<Answer>} send */
+async function sendWith(token, send) {
+  const res = await send(token);
+  if (res.statusCode < 400) used(token);
+  return res;
 }
 
 // --- Sending.
@@ -393,11 +424,6 @@ function isOurs(res) {
   return succeeded(res) && Boolean(res.data) && res.data.status === res.statusCode;
 }
 
-/** @param {string} path @param {string} token */
-function get(path, token) {
-  return call('request', { url: serverUrl(path), header: bearer(token) });
-}
-
 /** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
 function post(path, fields, token) {
   const header = Object.assign({}, FORM, token ? bearer(token) : {});
@@ -419,7 +445,7 @@ async function upload(path, filePath, token) {
 function call(name, args) {
   return new Promise((resolve, reject) => {
     const fail = (/** @type {{ errMsg?: string }} */ { errMsg = '' }) => {
-      const refused = /deny|denied|cancel/i.test(errMsg);
+      const refused = /deny|denied|cancel|authorized/i.test(errMsg); // "unauthorized": an earlier answer, or the privacy guide
       reject(problemWith({ code: refused ? 'refused' : 'network', detail: errMsg }));
     };
     const api = /** @type {any} */ (wx);
@@ -519,13 +545,16 @@ function withoutSlash(url) {
   return url.replace(/\/+$/, '');
 }
 
+const STEP_BACK = /(^|[/\\])(\.|%2e){1,2}([/\\?#]|$)/i; // ".." and the like, which lead out of a folder
+
 /**
  * isBelow compares whole hosts and folders: https://api.example.com.evil is not below https://api.example.com.
  * @param {string} url
  * @param {string} base
  */
 function isBelow(url, base) {
-  return base !== '' && url.startsWith(base) && /^($|[/?#])/.test(url.slice(base.length));
+  const rest = url.slice(base.length);
+  return base !== '' && url.startsWith(base) && /^($|[/?#])/.test(rest) && !STEP_BACK.test(rest);
 }
 
 module.exports = { setup, login, request, updateUserInfo, saveProfile, bindPhone, logout };
