@@ -21,7 +21,7 @@ const (
 	moduleRoot  = ".."
 	miniprogram = "miniprogram"
 	oldestNode  = 18 // the first with node:test and fetch
-	nodeTimeout = 2 * time.Minute
+	nodeTimeout = 5 * time.Minute
 )
 
 // TestMiniProgram_flow runs the mini-program and its client against the demo, in Node.

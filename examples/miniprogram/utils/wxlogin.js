@@ -220,9 +220,7 @@ async function beginSession() {
   throwIfTooEarly();
   try {
     // A code works once: every attempt takes a new one, so that "relogin" needs nothing more.
-    const answer = await attempt(sendCode, () => {});
-    refusal = null;
-    return answer;
+    return await attempt(sendCode, () => {});
   } catch (err) {
     const problem = asProblem(err);
     if (problem.action === 'retry') refusal = { problem, since: Date.now() };
