@@ -51,6 +51,13 @@ func startDemo(t *testing.T) addresses {
 	return addresses{}
 }
 
+const mostLogLines = 100 // what failed must not be lost among them
+
+func lastLines(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-mostLogLines):], "")
+}
+
 func buildDemo(t *testing.T) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), buildTimeout)
@@ -78,7 +85,7 @@ func stopDemo(t *testing.T, cmd *exec.Cmd, ended <-chan error, log *bytes.Buffer
 		t.Errorf("the demo did not end within %v of SIGTERM", stopTimeout)
 	}
 	if t.Failed() {
-		t.Logf("the demo's log:\n%s", redact(log.String()))
+		t.Logf("the end of the demo's log:\n%s", redact(lastLines(log.String())))
 	}
 }
 

@@ -34,9 +34,10 @@ function createDialogs(screen) {
     return new Promise((resolve) => {
       closeOpen = (answer) => {
         closeOpen = null;
+        const hadFocus = dialog.contains(document.activeElement) || document.activeElement === document.body;
         dialog.remove();
         for (const element of below) element.removeAttribute('inert');
-        if (before && before.isConnected) before.focus();
+        if (hadFocus && before.isConnected) before.focus();
         resolve(answer);
       };
       for (const choice of choices) {

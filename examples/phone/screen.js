@@ -40,7 +40,7 @@ function show(container, app, device, { texts, face, nickName }) {
     title.textContent = app.title();
     root.setAttribute('aria-label', app.title());
     toast.textContent = app.toast() ? app.toast().title : '';
-    if (hadFocus && !container.contains(document.activeElement)) root.focus();
+    if (hadFocus && !hasFocus(container)) root.focus();
   }
 
   function open() {
@@ -71,6 +71,12 @@ function show(container, app, device, { texts, face, nickName }) {
       container.replaceChildren();
     },
   };
+}
+
+/** hasFocus tells whether the focus is on something in the container that is seen. What was hidden loses it only later. */
+function hasFocus(container) {
+  const { activeElement } = document;
+  return container.contains(activeElement) && activeElement.getClientRects().length > 0;
 }
 
 function createBar() {

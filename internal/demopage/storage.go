@@ -104,11 +104,8 @@ func (s Storage) names(ctx context.Context, pattern string) ([]string, error) {
 func (s Storage) describe(ctx context.Context, name string) (Key, error) {
 	key := Key{Name: name}
 	var err error
-	if key.TTL, err = s.Redis.TTL(ctx, name).Result(); err != nil || key.TTL == gone {
+	if key.TTL, err = s.ttl(ctx, name); err != nil || key.TTL == gone {
 		return key, err
-	}
-	if key.TTL == never {
-		return key, fmt.Errorf("key %s never expires", name)
 	}
 	var n int64
 	if strings.HasPrefix(name, indexPrefix) {
@@ -119,6 +116,22 @@ func (s Storage) describe(ctx context.Context, name string) (Key, error) {
 		key.Value = fmt.Sprintf("%d bytes, sealed with AES-256-GCM", n)
 	}
 	return key, err
+}
+
+// ttl gives a key that was just written a moment: its end may be set by a command of its own.
+func (s Storage) ttl(ctx context.Context, name string) (time.Duration, error) {
+	for range 20 {
+		ttl, err := s.Redis.TTL(ctx, name).Result()
+		if err != nil || ttl != never {
+			return ttl, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return 0, fmt.Errorf("key %s never expires", name)
 }
 
 // sessions are the keys of these users' sessions.

@@ -78,6 +78,7 @@ export function createFaults({ phone, wire, busy, onShown }) {
       last = { kind, problem: err.message };
     }
     showStory(last);
+    byId('story').scrollIntoView({ block: 'nearest' });
   }
 
   return {
@@ -91,7 +92,7 @@ export function createFaults({ phone, wire, busy, onShown }) {
 function showStory(played) {
   const story = byId('story');
   story.replaceChildren();
-  if (!played) return;
+  if (!played) return void story.append(el('p', { class: 'quiet' }, say('untold')));
   story.append(el('h2', {}, say('story')));
   if (played.playing) return void story.append(el('p', {}, say('playing')));
   if (played.problem) return void story.append(el('p', { class: 'end bad' }, say('playFailed', { message: played.problem })));

@@ -20,21 +20,26 @@ export function createLog() {
   const nothing = byId('nothing');
   let shown = []; // {event, request}: an answer's request, which its entry speaks of
 
-  onLanguage(() => list.replaceChildren(...shown.map(makeEntry)));
+  onLanguage(() => keepEnd(() => list.replaceChildren(...shown.map(makeEntry))));
+
+  // keepEnd keeps the end in sight, unless somebody has scrolled away from it to read.
+  function keepEnd(change) {
+    const atEnd = region.scrollTop + region.clientHeight > region.scrollHeight - 40;
+    change();
+    if (atEnd) region.scrollTop = region.scrollHeight;
+  }
 
   function add(event) {
-    const atEnd = region.scrollTop + region.clientHeight > region.scrollHeight - 40;
     const request = shown.find((earlier) => event.exchange && earlier.event.exchange === event.exchange)?.event;
     const before = shown.findLast((earlier) => earlier.event.kind === 'http' && earlier.event.type === 'request')?.event;
     const item = { event, request, repeated: isRepeated(event, before) };
     shown.push(item);
-    list.append(makeEntry(item));
+    nothing.hidden = true;
+    keepEnd(() => list.append(makeEntry(item)));
     if (shown.length > MOST_SHOWN) {
       shown.shift();
       list.firstChild.remove();
     }
-    nothing.hidden = true;
-    if (atEnd) region.scrollTop = region.scrollHeight;
   }
 
   return {

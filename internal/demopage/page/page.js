@@ -8,7 +8,7 @@ import { createStorage } from './storage.js';
 import { createWire } from './wire.js';
 import { onLanguage, preferredLanguage, rememberLanguage, say, translate, useLanguage } from './words.js';
 
-await useLanguage(preferredLanguage());
+useLanguage(preferredLanguage());
 
 const log = createLog();
 const storage = createStorage({ onState: ({ person }) => phone.setNickName(person.nickName) });
@@ -19,9 +19,11 @@ const faults = createFaults({ phone, wire, busy, onShown: showOpen });
 
 let gone = false;
 
+// What is stored changes until wxlogin answers, and by faults.
 function onEvent(event) {
   log.add(event);
-  storage.refresh();
+  const answered = event.kind === 'http' && event.type === 'answer';
+  if (answered || event.type === 'note') storage.refresh();
 }
 
 function onGone(now) {
@@ -49,8 +51,7 @@ function createBusy() {
     async run(play) {
       if (playing) return;
       set(true);
-      await play();
-      set(false);
+      await play().finally(() => set(false));
     },
     playing: () => playing,
   };

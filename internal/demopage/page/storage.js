@@ -3,8 +3,9 @@
 import { bar, byId, el } from './dom.js';
 import { onLanguage, say, span } from './words.js';
 
-const PAUSE = 150; // milliseconds: several events in a row are one look
+const PAUSE = 150; // milliseconds: what happens within them is one look
 const MARKED = 4000; // milliseconds
+const LONG = ['identities', 'avatar_url']; // columns
 
 // createStorage shows the state of one phone's person at a time. onState gets every state that is shown.
 export function createStorage({ onState }) {
@@ -13,32 +14,43 @@ export function createStorage({ onState }) {
   let asked = 0;
   let state;
   let before; // values by name, to tell what is new; undefined until there is something to compare with
+  let changedAt = new Map(); // when, by name
 
-  onLanguage(() => state && show(new Set()));
+  onLanguage(() => state && show());
 
   async function look() {
+    timer = undefined;
     const question = ++asked;
     const res = await fetch(`/phones/${id}/state`).catch(() => null); // the stream of events tells that it is gone
     const answer = res?.ok ? await res.json().catch(() => null) : null;
     if (!answer || question !== asked) return;
     state = answer;
     const values = valuesOf(state);
-    const changed = new Set(before && [...values.keys()].filter((name) => differs(values.get(name), before.get(name))));
+    for (const [name, value] of before ? values : []) {
+      if (differs(value, before.get(name))) changedAt.set(name, Date.now());
+    }
     before = values;
-    show(changed);
+    show();
     onState(state);
   }
 
-  function show(changed) {
-    byId('mysql').replaceChildren(showRow(state.mysql, changed));
-    byId('redis').replaceChildren(showKeys(state.redis, changed));
-    setTimeout((marked) => marked.forEach((element) => element.classList.remove('changed')), MARKED,
-      document.querySelectorAll('.changed'));
+  function show() {
+    byId('mysql').replaceChildren(showRow(state.mysql, mark));
+    byId('redis').replaceChildren(showKeys(state.redis, mark));
+  }
+
+  // mark marks what has changed lately, for as long as is left of that.
+  function mark(name, element) {
+    const age = Date.now() - (changedAt.get(name) ?? -Infinity);
+    if (age >= MARKED) return element;
+    element.classList.add('changed');
+    element.style.animationDelay = `-${age}ms`;
+    setTimeout(() => element.classList.remove('changed'), MARKED - age);
+    return element;
   }
 
   function refresh() {
-    clearTimeout(timer);
-    timer = setTimeout(look, PAUSE);
+    timer ??= setTimeout(look, PAUSE);
   }
 
   return {
@@ -46,6 +58,7 @@ export function createStorage({ onState }) {
     follow(person) {
       id = person;
       before = undefined;
+      changedAt = new Map();
       refresh();
     },
   };
@@ -63,12 +76,12 @@ function differs(now, then) {
   return !then || now.value !== then.value || now.expiresIn > then.expiresIn;
 }
 
-function showRow(mysql, changed) {
+function showRow(mysql, mark) {
   if (!mysql) return el('p', { class: 'quiet' }, say('noUser'));
   return el('dl', {}, ...mysql.columns.map(({ name, value }) => (
-    el('div', { class: changed.has(name) && 'changed' },
+    mark(name, el('div', { class: LONG.includes(name) && 'long' },
       el('dt', {}, name),
-      el('dd', {}, ...valueOf(name, value))))));
+      el('dd', {}, ...valueOf(name, value)))))));
 }
 
 function valueOf(name, value) {
@@ -76,15 +89,11 @@ function valueOf(name, value) {
   return withBars(value, ['identities', 'unionid'].includes(name));
 }
 
-function showKeys(keys, changed) {
+function showKeys(keys, mark) {
   if (!keys.length) return el('p', { class: 'quiet' }, say('noKeys'));
-  const titles = ['key', 'value', 'expires'].map((name) => el('th', { scope: 'col' }, say(name)));
-  return el('table', {},
-    el('thead', {}, el('tr', {}, ...titles)),
-    el('tbody', {}, ...keys.map(({ key, value, expiresIn }) => el('tr', { class: changed.has(key) && 'changed' },
-      el('td', {}, el('code', {}, ...withBars(key, true))),
-      el('td', {}, describe(value)),
-      el('td', {}, span(expiresIn))))));
+  return el('ul', { class: 'keys' }, ...keys.map(({ key, value, expiresIn }) => mark(key, el('li', {},
+    el('code', {}, ...withBars(key, true)),
+    el('p', {}, say('keyIs', { value: describe(value), time: span(expiresIn) }))))));
 }
 
 // withBars writes what is named in the place of a secret, such as <token 2>, as a bar.

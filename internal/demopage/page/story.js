@@ -8,7 +8,6 @@ import { knows, say } from './words.js';
 export function tell({ kind, events, complete, loggedIn }) {
   const exchanges = exchangesOf(events);
   const toServer = exchanges.filter((exchange) => exchange.kind === 'http' && !exchange.lost);
-  const failures = toServer.filter(({ answer }) => answer.status >= 400);
   const sentences = [
     say(kind + 'Done'),
     ...lostIn(exchanges),
@@ -16,9 +15,9 @@ export function tell({ kind, events, complete, loggedIn }) {
     ...toServer.flatMap((exchange, i) => sentencesOf(exchange, toServer.slice(0, i))),
     ...(kind === 'secondapp' ? samePersonIn(events) : []),
   ];
-  if (!failures.length) sentences.push(say('noTrouble'));
+  if (sentences.length === 1) sentences.push(say('noTrouble'));
   if (!complete) sentences.push(say('incomplete'));
-  return { sentences, end: endOf(toServer.at(-1), loggedIn), well: loggedIn && !(toServer.at(-1)?.answer.status >= 400) };
+  return { sentences, end: endOf(toServer, loggedIn), well: loggedIn && !(toServer.at(-1)?.answer.status >= 400) };
 }
 
 // exchangesOf pairs requests with their answers. lost: the phone never got that answer, since the request was repeated
@@ -46,11 +45,8 @@ function busyIn(exchanges) {
 
 // sentencesOf tells of one exchange with the server what matters after those before it.
 function sentencesOf({ label, request, answer }, before) {
-  const trouble = before.some((earlier) => earlier.answer.status >= 400);
   if (answer.status >= 400) return [refusal(label, answer)];
-  if (label === 'POST /onLogin') {
-    return [say(trouble ? 'loggedInAgain' : 'loggedIn', { token: fieldOf(answer, 'token') })];
-  }
+  if (label === 'POST /onLogin') return [say(loginAfter(before), { token: fieldOf(answer, 'token') })];
   const earlier = before.findLast((one) => one.label === label);
   if (!(earlier?.answer.status >= 400)) return [];
   const data = fieldOf(request, 'encryptedData');
@@ -58,6 +54,13 @@ function sentencesOf({ label, request, answer }, before) {
   const told = [say(renewed ? 'newDataOk' : 'repeatedOk', { label, status: answer.status })];
   if (fieldOf(answer, 'anonymous') === 'true') told.push(say('placeholder'));
   return told;
+}
+
+// loginAfter names the sentence for a login after these exchanges.
+function loginAfter(before) {
+  const refused = before.filter(({ answer }) => answer.status >= 400);
+  if (refused.some(({ label }) => label === 'POST /onLogin')) return 'askedAgain';
+  return refused.length ? 'loggedInAgain' : 'loggedIn';
 }
 
 function refusal(label, answer) {
@@ -75,7 +78,11 @@ function samePersonIn(events) {
   return [say('samePerson', { openid: fieldOf(told, 'openid'), unionid: fieldOf(told, 'unionid') })];
 }
 
-function endOf(last, loggedIn) {
+function endOf(toServer, loggedIn) {
+  const last = toServer.at(-1);
   if (last?.answer.status >= 400) return say('endFailed', { label: last.label, status: last.answer.status });
-  return say(loggedIn ? 'endIn' : 'endOut');
+  if (!loggedIn) return say('endOut');
+  const profile = toServer.findLast(({ answer }) => fieldOf(answer, 'profileComplete'))?.answer;
+  if (fieldOf(profile, 'profileComplete') !== 'true') return say('endIn');
+  return say('endProfile', { name: fieldOf(profile, 'userInfo.nickName') });
 }

@@ -1,7 +1,10 @@
 // What the page says, in the language of whoever looks at it. (The phone speaks Chinese only: its words are the
 // mini-program's.)
 
-const LANGUAGES = ['en', 'zh'];
+import en from './words.en.js';
+import zh from './words.zh.js';
+
+const LANGUAGES = { en, zh };
 const REMEMBERED = 'language';
 
 const listeners = [];
@@ -11,13 +14,13 @@ let words;
 // preferredLanguage is the one that was chosen on an earlier visit, or else the browser's.
 export function preferredLanguage() {
   const chosen = localStorage.getItem(REMEMBERED);
-  if (LANGUAGES.includes(chosen)) return chosen;
+  if (Object.hasOwn(LANGUAGES, chosen)) return chosen;
   return navigator.language.startsWith('zh') ? 'zh' : 'en';
 }
 
-// useLanguage loads the words of a language and has everything said in it. It must be called before anything else here.
-export async function useLanguage(name) {
-  words = (await import(`./words.${name}.js`)).default;
+// useLanguage has everything said in a language. It must be called before anything else here.
+export function useLanguage(name) {
+  words = LANGUAGES[name];
   language = name;
   for (const listener of listeners) listener();
 }
