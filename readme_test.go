@@ -111,17 +111,31 @@ func TestReadme_transcript(t *testing.T) {
 	}
 }
 
-// The mini-program's code is what Node runs against the server.
+// The mini-programs' code is what Node runs against the server: the classic login, and the ten lines.
 func TestReadme_mini_program_is_the_tested_one(t *testing.T) {
+	_, classic, _ := strings.Cut(read(t, "examples/test/classic.js"), "// readme:begin\n")
+	classic, _, _ = strings.Cut(classic, "// readme:end")
+	tenLines := "// app.js\n" + read(t, "examples/test/quickstart/app.js") +
+		"\n// pages/me/me.js\n" + read(t, "examples/test/quickstart/me.js")
 	code := blocks(t, english, "js")
-	if len(code) != 1 {
-		t.Fatalf("%d blocks", len(code))
+	if !slices.Equal(code, []block{{"js", classic}, {"js", tenLines}}) {
+		t.Error("README shows other code than examples/test/classic.js and examples/test/quickstart")
 	}
-	tested := read(t, "examples/test/classic.js")
-	_, tested, _ = strings.Cut(tested, "// readme:begin\n")
-	tested, _, _ = strings.Cut(tested, "// readme:end")
-	if code[0].text != tested {
-		t.Error("README shows other code than examples/test/classic.js")
+}
+
+// The pictures and files that README leads to are there.
+func TestReadme_links_lead_somewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^):]+)\)`)
+	for _, file := range []string{english, chinese} {
+		links := link.FindAllStringSubmatch(read(t, file), -1)
+		if len(links) < 5 {
+			t.Errorf("%s: %d links", file, len(links))
+		}
+		for _, l := range links {
+			if _, err := os.Stat(l[1]); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
 	}
 }
 
