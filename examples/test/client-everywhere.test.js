@@ -5,18 +5,10 @@ const test = require('node:test');
 const { holdAnswer, holdRequest, watch } = require('./calls.js');
 const { startFront } = require('./front.js');
 const { server, takePhone, launch } = require('./phone.js');
-const { kept, tokenOf, works, end } = require('./session.js');
+const { kept, tokenOf, openPhone, works, end } = require('./session.js');
 
 const USER_INFO = { url: '/userInfo' };
 const EVERYWHERE = { everywhere: true };
-
-async function openPhone(options, changes) {
-  const phone = takePhone(options);
-  const client = launch(phone, changes);
-  await client.login();
-  phone.seen.requests.length = 0;
-  return { ...phone, client, token: tokenOf(phone) };
-}
 
 async function isLoggedOut(phone, client) {
   assert.ok(tokenOf(phone) === '' && kept(phone).loggedOut === true);

@@ -6,18 +6,10 @@ const { holdAnswer, holdRequest, watch } = require('./calls.js');
 const { stopClock } = require('./clock.js');
 const { startFront } = require('./front.js');
 const { server, takePhone, launch } = require('./phone.js');
-const { WEEK, kept, tokenOf, works, end } = require('./session.js');
+const { WEEK, kept, tokenOf, openPhone, works, end } = require('./session.js');
 
 const USER_INFO = { url: '/userInfo' };
 const LOGGED_OUT = { status: 0, code: 'logged_out', action: 'none', retryAfter: 0, message: 'wxlogin: logged_out' };
-
-async function openPhone(options, changes) {
-  const phone = takePhone(options);
-  const client = launch(phone, changes);
-  await client.login();
-  phone.seen.requests.length = 0;
-  return { ...phone, client, token: tokenOf(phone) };
-}
 
 // isLoggedOut checks that everything but a login that is not silent is refused, without a request.
 async function isLoggedOut(phone, client) {

@@ -4,15 +4,7 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { answerWith, holdAnswer, watch } = require('./calls.js');
 const { simulator, takePhone, launch } = require('./phone.js');
-const { kept, tokenOf, end } = require('./session.js');
-
-async function openPhone() {
-  const phone = takePhone();
-  const client = launch(phone);
-  await client.login();
-  phone.seen.requests.length = 0;
-  return { ...phone, client };
-}
+const { kept, tokenOf, openPhone, end } = require('./session.js');
 
 // numberOf asks WeChat, as nobody else may.
 async function numberOf(user) {

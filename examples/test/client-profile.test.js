@@ -5,17 +5,9 @@ const test = require('node:test');
 const { answerWith, holdAnswer, watch } = require('./calls.js');
 const { startFront } = require('./front.js');
 const { server, takePhone, launch } = require('./phone.js');
-const { tokenOf, end } = require('./session.js');
+const { tokenOf, openPhone, end } = require('./session.js');
 
 // An open phone has logged in.
-async function openPhone(changes) {
-  const phone = takePhone();
-  const client = launch(phone, changes);
-  await client.login();
-  phone.seen.requests.length = 0;
-  return { ...phone, client };
-}
-
 async function picture({ device }) {
   return (await device.chooseAvatar()).avatarUrl;
 }
@@ -68,7 +60,7 @@ for (const scheme of ['https', 'HTTPS']) {
     const front = await startFront(t, server);
     const profile = { profileComplete: true, userInfo: { nickName: '小明' } };
     front.answers.set('POST /updateUserInfo', [200, profile]);
-    const { client, wx, seen } = await openPhone({ server: front.url });
+    const { client, wx, seen } = await openPhone({}, { server: front.url });
     const sent = watch(wx, 'request');
     const avatarFile = scheme + '://img.example.com/me.jpg';
     assert.deepEqual(await client.saveProfile({ nickName: '小明', avatarFile }), profile);

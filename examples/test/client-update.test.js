@@ -5,18 +5,11 @@ const test = require('node:test');
 const { answerWith, holdAnswer, watch } = require('./calls.js');
 const classic = require('./classic.js');
 const { server, takePhone, launch } = require('./phone.js');
+const { openPhone } = require('./session.js');
 
 const UPDATE_AFTER_RELOGIN = ['POST /updateUserInfo 422', 'POST /onLogin 200', 'POST /updateUserInfo 200'];
 
 // An open phone has logged in.
-async function openPhone(options) {
-  const phone = takePhone(options);
-  const client = launch(phone);
-  await client.login();
-  phone.seen.requests.length = 0;
-  return { ...phone, client };
-}
-
 // logInElsewhere is a login of another page, which does not use the client.
 function logInElsewhere({ wx }) {
   globalThis.wx = wx;

@@ -1,6 +1,6 @@
 // A session from both sides: what the phone keeps of it, and what the server thinks of its token.
 
-const { server } = require('./phone.js');
+const { server, takePhone, launch } = require('./phone.js');
 
 const KEY = 'wxlogin'; // in storage
 const WEEK = 7 * 24 * 3600; // seconds: the server's lifetime of a token without use
@@ -22,6 +22,15 @@ function plant({ device }, changes = {}) {
   });
 }
 
+/** openPhone gives a phone as takePhone does, with its client, which has logged in, and with the token. */
+async function openPhone(options, changes) {
+  const phone = takePhone(options);
+  const client = launch(phone, changes);
+  await client.login();
+  phone.seen.requests.length = 0;
+  return { ...phone, client, token: tokenOf(phone) };
+}
+
 /** works asks the server whether a token stands for a session. */
 async function works(token) {
   const { status } = await fetch(server + '/userInfo', { headers: { Authorization: 'Bearer ' + token } });
@@ -35,4 +44,4 @@ async function end(token) {
   if (status !== 200) throw new Error(`/logout answers ${status}`);
 }
 
-module.exports = { KEY, WEEK, UNKNOWN_TOKEN, kept, tokenOf, plant, works, end };
+module.exports = { KEY, WEEK, UNKNOWN_TOKEN, kept, tokenOf, plant, openPhone, works, end };
