@@ -42,7 +42,7 @@ func (p *Page) replaceKey(_ context.Context, ph *phone) error {
 
 // endSessions does what time does to sessions.
 func (p *Page) endSessions(ctx context.Context, ph *phone) error {
-	sessions, err := p.storage.sessions(ctx, p.openIDs(ph))
+	sessions, err := p.storage.sessions(ctx, p.indexes(ph))
 	if err != nil || len(sessions) == 0 {
 		return err
 	}
@@ -70,12 +70,4 @@ func (p *Page) busyWeChat(context.Context, *phone) error {
 		p.WeChat.Fail(wechattest.Busy)
 	}
 	return nil
-}
-
-func (p *Page) openIDs(ph *phone) []string {
-	var openIDs []string
-	for _, person := range p.everywhere(ph) {
-		openIDs = append(openIDs, person.OpenID())
-	}
-	return openIDs
 }

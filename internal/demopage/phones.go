@@ -55,6 +55,23 @@ func (p *Page) everywhere(ph *phone) []*wechattest.Phone {
 	return people
 }
 
+func (p *Page) openIDs(ph *phone) []string {
+	var openIDs []string
+	for _, person := range p.everywhere(ph) {
+		openIDs = append(openIDs, person.OpenID())
+	}
+	return openIDs
+}
+
+// indexes are the keys of the indexes of the owner's sessions, whether they are there or not.
+func (p *Page) indexes(ph *phone) []string {
+	var indexes []string
+	for i, person := range p.everywhere(ph) {
+		indexes = append(indexes, indexKey(p.AppIDs[i], person.OpenID()))
+	}
+	return indexes
+}
+
 // phoneCalls are the simulator's controls that a phone may use, as the mini-program knows them.
 var phoneCalls = map[string]exchange{
 	"login":        {kind: kindWx, label: "wx.login()"},

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -52,7 +53,7 @@ func (p *Page) showState(ph *phone, w http.ResponseWriter, r *http.Request) {
 
 func (p *Page) stateOf(ctx context.Context, ph *phone) (state, error) {
 	openIDs := p.openIDs(ph)
-	hide := p.hide(ph)
+	hidden := hide(ph, openIDs)
 	s := state{Person: personState{NickName: ph.owner().Info.NickName}, Redis: []keyState{}}
 	row, err := p.storage.User(ctx, shownColumns, openIDs...)
 	if err != nil {
@@ -64,48 +65,37 @@ func (p *Page) stateOf(ctx context.Context, ph *phone) (state, error) {
 	for _, column := range row {
 		shown := columnState{Name: column.Name}
 		if column.Value.Valid {
-			text := hide.Replace(column.Value.String)
+			text := hidden.Replace(column.Value.String)
 			shown.Value = &text
 		}
 		s.MySQL.Columns = append(s.MySQL.Columns, shown)
 	}
-	keys, err := p.keysOf(ctx, openIDs)
+	keys, err := p.keysOf(ctx, ph)
 	for _, key := range keys {
-		s.Redis = append(s.Redis, keyState{Key: ph.hideHash(hide.Replace(key.Name)), Value: key.Value, ExpiresIn: int(key.TTL.Seconds())})
+		s.Redis = append(s.Redis, keyState{Key: ph.hideHash(hidden.Replace(key.Name)), Value: key.Value, ExpiresIn: int(key.TTL.Seconds())})
 	}
 	return s, err
 }
 
 // keysOf are what Redis holds of one person, and what it holds for all.
-func (p *Page) keysOf(ctx context.Context, openIDs []string) ([]Key, error) {
-	var patterns []string
-	for _, openID := range openIDs {
-		patterns = append(patterns, indexPrefix+"*:"+openID)
-	}
-	sessions, err := p.storage.sessions(ctx, openIDs)
+func (p *Page) keysOf(ctx context.Context, ph *phone) ([]Key, error) {
+	indexes := p.indexes(ph)
+	sessions, err := p.storage.sessions(ctx, indexes)
 	if err != nil {
 		return nil, err
 	}
-	patterns = append(patterns, sessions...)
+	names := slices.Concat(indexes, sessions)
 	for _, appID := range p.AppIDs {
-		patterns = append(patterns, accessTokenPrefix+appID)
+		names = append(names, accessTokenPrefix+appID)
 	}
-	var keys []Key
-	for _, pattern := range patterns {
-		found, err := p.storage.Keys(ctx, pattern)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, found...)
-	}
-	return keys, nil
+	return p.storage.describeAll(ctx, names)
 }
 
 // hide replaces openids and the unionid by their names.
-func (p *Page) hide(ph *phone) *strings.Replacer {
+func hide(ph *phone, openIDs []string) *strings.Replacer {
 	unionID := ph.owner().UnionID
 	pairs := []string{unionID, "<" + ph.name("unionid", unionID) + ">"}
-	for _, openID := range p.openIDs(ph) {
+	for _, openID := range openIDs {
 		pairs = append(pairs, openID, "<"+ph.name("openid", openID)+">")
 	}
 	return strings.NewReplacer(pairs...)

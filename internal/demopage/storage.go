@@ -71,6 +71,11 @@ func (s Storage) Keys(ctx context.Context, pattern string) ([]Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.describeAll(ctx, names)
+}
+
+// describeAll leaves out keys that are not there.
+func (s Storage) describeAll(ctx context.Context, names []string) ([]Key, error) {
 	keys := make([]Key, 0, len(names))
 	for _, name := range names {
 		key, err := s.describe(ctx, name)
@@ -134,22 +139,19 @@ func (s Storage) ttl(ctx context.Context, name string) (time.Duration, error) {
 	return 0, fmt.Errorf("key %s never expires", name)
 }
 
-// sessions are the keys of these users' sessions.
-func (s Storage) sessions(ctx context.Context, openIDs []string) ([]string, error) {
+// indexKey is the key of the index of one user's sessions.
+func indexKey(appID, openID string) string { return indexPrefix + appID + ":" + openID }
+
+// sessions are the keys of the sessions in these indexes.
+func (s Storage) sessions(ctx context.Context, indexes []string) ([]string, error) {
 	var sessions []string
-	for _, openID := range openIDs {
-		indexes, err := s.names(ctx, indexPrefix+"*:"+openID)
+	for _, index := range indexes {
+		hashes, err := s.Redis.ZRange(ctx, index, 0, -1).Result()
 		if err != nil {
 			return nil, err
 		}
-		for _, index := range indexes {
-			hashes, err := s.Redis.ZRange(ctx, index, 0, -1).Result()
-			if err != nil {
-				return nil, err
-			}
-			for _, hash := range hashes {
-				sessions = append(sessions, sessionPrefix+hash)
-			}
+		for _, hash := range hashes {
+			sessions = append(sessions, sessionPrefix+hash)
 		}
 	}
 	return sessions, nil

@@ -22,7 +22,7 @@ func newStorage(t *testing.T) Storage {
 
 // A key may be seen in the moment between its value and its end.
 func TestStorage_Keys_gives_a_new_key_a_moment(t *testing.T) {
-	const name = indexPrefix + "wx0:o0"
+	name := indexKey("wx0", "o0")
 	storage := newStorage(t)
 	if err := storage.Redis.ZAdd(t.Context(), name, redis.Z{Member: "hash"}).Err(); err != nil {
 		t.Fatal(err)

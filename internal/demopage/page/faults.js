@@ -45,7 +45,7 @@ async function openProfile(phone) {
   await tap(phone, '我的资料');
 }
 
-// createFaults fills the list of buttons. isBusy and setBusy keep one play at a time.
+// createFaults fills the list of buttons. busy keeps one play at a time.
 export function createFaults({ phone, wire, busy, onShown }) {
   let last; // what was played, for the other language
 
