@@ -31,9 +31,10 @@ type answer interface {
 
 // request is what a call sends.
 type request struct {
-	api  string // the API's name in errors and metrics
-	path string // with the query
-	body []byte // the JSON of a POST; nil: a GET
+	api   string // the API's name in errors and metrics
+	path  string
+	query string // encoded
+	body  []byte // the JSON of a POST; nil: a GET
 }
 
 // attempt sends a request once and tells OnCall of it.
@@ -50,11 +51,8 @@ func (c *Client) attempt(ctx context.Context, r request, into answer) *Error {
 
 func (c *Client) send(ctx context.Context, r request, into answer) *Error {
 	var conn connection
-	req, err := newOnceRequest(httptrace.WithClientTrace(ctx, conn.trace()), c.baseURL+r.path, r.body)
-	if err != nil {
-		return unavailable(r.api, 0, causeBadRequest)
-	}
-	resp, err := c.http.Do(req)
+	// The transport alone: http.Client would follow redirects, which carry the AppSecret of the query to somewhere else.
+	resp, err := c.transport.RoundTrip(c.newOnceRequest(httptrace.WithClientTrace(ctx, conn.trace()), r))
 	if err != nil {
 		e := unavailable(r.api, 0, sanitize(ctx, err))
 		e.repeatable = ctx.Err() == nil && conn.neverMade(err)
@@ -97,19 +95,26 @@ func read(api string, httpStatus int, body []byte, into answer) *Error {
 // that it cannot rewind. So this one has a body, which is empty, and no GetBody. The "identity" transfer encoding says
 // that the body goes out as it is: nothing is sent for it, no Content-Length, no chunk, and the connection stays
 // reusable.
-func newOnceRequest(ctx context.Context, url string, body []byte) (*http.Request, error) {
-	if body != nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-		if err == nil {
-			req.Header.Set("Content-Type", "application/json")
-		}
-		return req, err
+func (c *Client) newOnceRequest(ctx context.Context, r request) *http.Request {
+	address := *c.base
+	address.Path += r.path
+	if address.RawPath != "" {
+		address.RawPath += r.path
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, io.NopCloser(strings.NewReader("")))
-	if err != nil {
-		return nil, err
+	address.RawQuery = r.query
+	req := (&http.Request{
+		Method: http.MethodGet, URL: &address, Host: address.Host, Header: make(http.Header),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(strings.NewReader("")), ContentLength: -1, TransferEncoding: identity,
+	}).WithContext(ctx)
+	if r.body != nil {
+		req.Method, req.ContentLength, req.TransferEncoding = http.MethodPost, int64(len(r.body)), nil
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil }
+		req.Body, _ = req.GetBody()
+		req.Header.Set("Content-Type", "application/json")
 	}
-	req.ContentLength = -1
-	req.TransferEncoding = []string{"identity"}
-	return req, nil
+	return req
 }
+
+// identity is the transfer encoding of a request without a body that nothing says so of.
+var identity = []string{"identity"}

@@ -17,7 +17,6 @@ func (c cause) Error() string { return string(c) }
 
 const (
 	causeNoCode       cause = "not a code of WeChat's; not sent"
-	causeBadRequest   cause = "the request cannot be made"
 	causeNoHost       cause = "the host name cannot be resolved"
 	causeNoConnection cause = "no connection"
 	causeCertificate  cause = "the certificate cannot be verified"

@@ -44,8 +44,8 @@ type Call struct {
 // Client calls WeChat's API for one mini-program. It is safe for concurrent use.
 type Client struct {
 	appID, secret string
-	baseURL       string
-	http          *http.Client
+	base          *url.URL
+	transport     http.RoundTripper
 	timeout       time.Duration
 	onCall        func(Call)
 }
@@ -68,13 +68,17 @@ func NewClient(o Options) (*Client, error) {
 	if o.OnCall == nil {
 		o.OnCall = func(Call) {}
 	}
+	base, err := url.Parse(strings.TrimRight(o.BaseURL, "/"))
+	if err != nil {
+		return nil, errors.New("wechat: the base URL cannot be read") // and was, by validate
+	}
 	return &Client{
-		appID:   o.AppID,
-		secret:  o.Secret,
-		baseURL: strings.TrimRight(o.BaseURL, "/"),
-		http:    &http.Client{Transport: o.Transport, CheckRedirect: refuseRedirect},
-		timeout: o.Timeout,
-		onCall:  o.OnCall,
+		appID:     o.AppID,
+		secret:    o.Secret,
+		base:      base,
+		transport: o.Transport,
+		timeout:   o.Timeout,
+		onCall:    o.OnCall,
 	}, nil
 }
 
@@ -104,6 +108,3 @@ func validBaseURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
 		u.User == nil && !strings.ContainsAny(s, "?#")
 }
-
-// refuseRedirect keeps the AppSecret, which is in the query, from being carried anywhere else.
-func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -43,14 +43,9 @@ func (c *Client) Code2Session(ctx context.Context, code string) (Session, error)
 	if !plausibleCode(code) {
 		return Session{}, &Error{Kind: KindInvalidCode, API: apiCode2Session, cause: causeNoCode}
 	}
-	query := url.Values{
-		"appid":      {c.appID},
-		"secret":     {c.secret},
-		"js_code":    {code},
-		"grant_type": {"authorization_code"},
-	}
 	var answer sessionAnswer
-	r := request{api: apiCode2Session, path: "/sns/jscode2session?" + query.Encode()}
+	r := request{api: apiCode2Session, path: "/sns/jscode2session", query: "appid=" + url.QueryEscape(c.appID) +
+		"&grant_type=authorization_code&js_code=" + url.QueryEscape(code) + "&secret=" + url.QueryEscape(c.secret)}
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Session{}, err
 	}

@@ -35,7 +35,7 @@ func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code stri
 	}
 	r := request{
 		api:  apiPhoneNumber,
-		path: "/wxa/business/getuserphonenumber?" + url.Values{"access_token": {accessToken}}.Encode(),
+		path: "/wxa/business/getuserphonenumber", query: "access_token=" + url.QueryEscape(accessToken),
 		body: encodeBody(struct {
 			Code   string `json:"code"`
 			OpenID string `json:"openid"`

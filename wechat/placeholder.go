@@ -31,8 +31,8 @@ const (
 // Anonymous reports whether the profile is only WeChat's placeholder: neither its nickname nor its avatar is a real
 // one. Empty and unusable values are not real.
 func (u UserInfo) Anonymous() bool {
-	own := u.Real()
-	return own.NickName == "" && own.AvatarURL == ""
+	name := clean(u.NickName, maxNickName)
+	return (name == "" || name == AnonymousNickName) && !realAvatar(strings.TrimSpace(u.AvatarURL))
 }
 
 // Real returns the profile with all that is no user's own blanked, fit to be stored: WeChat's placeholder nickname and
@@ -64,6 +64,9 @@ func (u UserInfo) Real() UserInfo {
 
 // clean makes a text storable in a utf8mb4 column of max characters.
 func clean(s string, max int) string {
+	if isClean(s, max) {
+		return s
+	}
 	s = strings.ToValidUTF8(s, "")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -76,6 +79,18 @@ func clean(s string, max int) string {
 		return s
 	}
 	return strings.TrimSpace(string([]rune(s)[:max]))
+}
+
+// isClean tells texts that need no cleaning, which nearly all are, in one look.
+func isClean(s string, max int) bool {
+	n := 0
+	for _, r := range s { // a byte that is no UTF-8 is a RuneError
+		if r == utf8.RuneError || unicode.IsControl(r) {
+			return false
+		}
+		n++
+	}
+	return n <= max && strings.TrimSpace(s) == s
 }
 
 func realAvatar(s string) bool {

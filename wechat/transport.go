@@ -10,11 +10,14 @@ import (
 	"time"
 )
 
+// maxConns is how many connections a transport has to one host.
+const maxConns = 1024
+
 // NewTransport returns a transport made for many short calls to one host.
 //
-// It keeps up to 256 idle connections (net/http's default is 2 for each host, which under load makes every call a TLS
-// handshake) and opens at most 1024; a call beyond that waits within its own time-out. Idle connections are closed
-// after 30 s, before a server or a NAT on the way is likely to do it and lose an exchange. Connecting and the TLS
+// It opens up to 1024 connections to a host, and keeps all of them while they are idle (net/http's default is 2 for each
+// host, which under load makes every call a TLS handshake); a call beyond that waits within its own time-out. Idle
+// connections are closed after 30 s, before a server or a NAT on the way is likely to do it and lose an exchange. Connecting and the TLS
 // handshake have 2 s each, so that within the default budget of 5 s there is time for another attempt.
 //
 // It speaks HTTP/1.1 only, so that one slow answer or one lost packet delays one login, not all of them. It uses the
@@ -31,9 +34,10 @@ func NewTransport() *http.Transport {
 		TLSHandshakeTimeout:    2 * time.Second,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)},
 		Protocols:              protocols,
-		MaxIdleConns:           512,
-		MaxIdleConnsPerHost:    256,
-		MaxConnsPerHost:        1024,
+		DisableCompression:     true, // answers are shorter than a packet
+		MaxIdleConns:           maxConns,
+		MaxIdleConnsPerHost:    maxConns,
+		MaxConnsPerHost:        maxConns,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}

@@ -61,16 +61,24 @@ func (want Expect) fits(openID string, w Watermark) bool {
 // parseUserInfo reads a profile. What tells it from other open data under the same key is that it has a nickname or an
 // avatar, even an empty one, and no phone number.
 func parseUserInfo(plain []byte) (info UserInfo, ok bool) {
-	var shape struct {
-		NickName        *json.RawMessage `json:"nickName"`
-		AvatarURL       *json.RawMessage `json:"avatarUrl"`
+	var data struct {
+		UserInfo
+		NickName        *string          `json:"nickName"`  // in the place of UserInfo's
+		AvatarURL       *string          `json:"avatarUrl"` // in the place of UserInfo's
 		PhoneNumber     *json.RawMessage `json:"phoneNumber"`
 		PurePhoneNumber *json.RawMessage `json:"purePhoneNumber"`
 	}
-	if json.Unmarshal(plain, &shape) != nil || json.Unmarshal(plain, &info) != nil {
+	if json.Unmarshal(plain, &data) != nil {
 		return UserInfo{}, false
 	}
-	isProfile := shape.NickName != nil || shape.AvatarURL != nil
-	isPhone := shape.PhoneNumber != nil || shape.PurePhoneNumber != nil
+	info = data.UserInfo
+	if data.NickName != nil {
+		info.NickName = *data.NickName
+	}
+	if data.AvatarURL != nil {
+		info.AvatarURL = *data.AvatarURL
+	}
+	isProfile := data.NickName != nil || data.AvatarURL != nil
+	isPhone := data.PhoneNumber != nil || data.PurePhoneNumber != nil
 	return info, isProfile && !isPhone
 }
