@@ -1,0 +1,117 @@
+package ratecount_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/ratecount"
+)
+
+// What a limit costs a request.
+func BenchmarkCounter(b *testing.B) {
+	f := newFixture(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := f.Increment("login:192.0.2.77", current); err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := f.Get("login:192.0.2.77", current, previous); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// The same for many keys at once, while they are sent.
+func BenchmarkCounter_parallel(b *testing.B) {
+	f := newFixture(b).running(b)
+	keys := benchmarkKeys(1 << 14)
+	var n atomic.Uint64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			key := keys[n.Add(1)%uint64(len(keys))]
+			_ = f.Increment(key, current)
+			_, _, _ = f.Get(key, current, previous)
+		}
+	})
+}
+
+// What it costs to send 500 keys that were counted before.
+func BenchmarkCounter_flush(b *testing.B) {
+	f := newFixture(b)
+	keys := benchmarkKeys(500)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, key := range keys {
+			f.count(b, key, 1)
+		}
+		f.Flush()
+	}
+	if f.Local() {
+		b.Error("Redis is away")
+	}
+}
+
+// What a key costs in memory that is counted in one window, or in two.
+func BenchmarkCounter_memory(b *testing.B) {
+	keys := benchmarkKeys(1_000_000)
+	for name, starts := range map[string][]time.Time{"one_window": {current}, "two_windows": {previous, current}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				measureMemory(b, keys, starts)
+			}
+		})
+	}
+}
+
+func measureMemory(b *testing.B, keys []string, starts []time.Time) {
+	client := redis.NewClient(&redis.Options{})
+	defer client.Close()
+	client.AddHook(yes{})
+	empty := heap()
+	c := ratecount.NewByHand(ratecount.Options{Redis: client, Prefix: prefix, Window: window, Timeout: time.Minute})
+	for _, start := range starts {
+		for n, key := range keys {
+			if err := c.Increment(key, start); err != nil {
+				b.Fatal(err)
+			}
+			if n%ratecount.BatchSize == 0 {
+				c.Flush()
+			}
+		}
+	}
+	b.ReportMetric(float64(heap()-empty)/float64(len(keys)), "B/key")
+	if err := c.Close(); err != nil {
+		b.Error(err)
+	}
+}
+
+// yes is a Redis that answers 0 to everything.
+type yes struct{}
+
+func (yes) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (yes) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (yes) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(context.Context, []redis.Cmder) error { return nil }
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func benchmarkKeys(n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("login:10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff)
+	}
+	return keys
+}

@@ -1,0 +1,176 @@
+package ratecount_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/ratecount"
+)
+
+// broken is a Redis, and a Cluster of one node, that does not answer an INCRBY: it hangs up or, if it hangs, says nothing.
+type broken struct {
+	net.Listener
+	hangs bool
+	sum   atomic.Int64 // of all INCRBYs that arrived
+
+	mu    sync.Mutex
+	conns []net.Conn
+	group sync.WaitGroup
+}
+
+func newBroken(t *testing.T, hangs bool) *broken {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &broken{Listener: l, hangs: hangs}
+	b.group.Go(b.accept)
+	t.Cleanup(func() {
+		l.Close()
+		b.mu.Lock()
+		for _, c := range b.conns {
+			c.Close()
+		}
+		b.mu.Unlock()
+		b.group.Wait()
+	})
+	return b
+}
+
+func (b *broken) accept() {
+	for {
+		c, err := b.Accept()
+		if err != nil {
+			return
+		}
+		b.mu.Lock()
+		b.conns = append(b.conns, c)
+		b.mu.Unlock()
+		b.group.Go(func() { b.serve(c) })
+	}
+}
+
+// serve reads all that is sent together before it hangs up.
+func (b *broken) serve(c net.Conn) {
+	defer c.Close()
+	counted := false
+	for r := bufio.NewReader(c); b.hangs || !counted || r.Buffered() > 0; {
+		command, err := readCommand(r)
+		if err != nil {
+			return
+		}
+		if command[0] == "incrby" {
+			counted = true
+			n, _ := strconv.Atoi(command[2])
+			b.sum.Add(int64(n))
+		}
+		if counted {
+			continue
+		}
+		if _, err := io.WriteString(c, b.answer(command[0])); err != nil {
+			return
+		}
+	}
+}
+
+func (b *broken) answer(command string) string {
+	switch command {
+	case "hello", "command":
+		return "-ERR unknown command\r\n"
+	case "cluster": // SLOTS
+		host, port, _ := net.SplitHostPort(b.Addr().String())
+		return fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$%d\r\n%s\r\n:%s\r\n$1\r\nx\r\n", len(host), host, port)
+	}
+	return "+OK\r\n"
+}
+
+// readCommand reads "*2", "$4", "ping" and so on.
+func readCommand(r *bufio.Reader) (words []string, err error) {
+	var n, length int
+	if _, err := fmt.Fscanf(r, "*%d\r\n", &n); err != nil {
+		return nil, err
+	}
+	for range n {
+		if _, err := fmt.Fscanf(r, "$%d\r\n", &length); err != nil {
+			return nil, err
+		}
+		word := make([]byte, length+2)
+		if _, err := io.ReadFull(r, word); err != nil {
+			return nil, err
+		}
+		words = append(words, strings.ToLower(string(word[:length])))
+	}
+	return words, nil
+}
+
+// A client that repeats what failed must not repeat a count.
+func TestCounter_client_that_repeats(t *testing.T) {
+	for name, open := range map[string]func(address string) redis.UniversalClient{
+		"single": func(address string) redis.UniversalClient {
+			return redis.NewClient(&redis.Options{Addr: address, MaxRetries: 3})
+		},
+		"cluster": func(address string) redis.UniversalClient {
+			return redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{address}, MaxRedirects: 3, DisableRoutingPolicies: true})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newBroken(t, false)
+			client := open(server.Addr().String())
+			defer client.Close()
+			c := ratecount.NewByHand(ratecount.Options{Redis: client, Prefix: prefix, Window: window, Timeout: 5 * time.Second})
+			defer c.Close()
+			for _, key := range []string{"a", "b"} {
+				if err := c.IncrementBy(key, current, 10); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.Flush()
+			c.Flush()
+			if sum := server.sum.Load(); sum != 20 || !c.Local() {
+				t.Errorf("%d have arrived, want 20; local %v", sum, c.Local())
+			}
+		})
+	}
+}
+
+// A Redis that hangs holds up neither those who count nor the end.
+func TestCounter_Close_waits_no_longer_than_Timeout(t *testing.T) {
+	server := newBroken(t, true)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr().String(), MaxRetries: -1, ContextTimeoutEnabled: true})
+	defer client.Close()
+	away := make(chan bool, 1)
+	c := ratecount.New(ratecount.Options{
+		Redis: client, Prefix: prefix, Window: window, Timeout: 50 * time.Millisecond, Interval: time.Millisecond,
+		OnChange: func(bool) { away <- true },
+	})
+	if err := c.Increment("a", current); err != nil {
+		t.Fatal(err)
+	}
+	<-away
+	for n := range 10 * ratecount.BatchSize {
+		if err := c.Increment(fmt.Sprint(n), current); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := time.Now()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("it waited %v", took)
+	}
+	if now, _, _ := c.Get("a", current, previous); now != 1 || !c.Local() || server.sum.Load() != 1 {
+		t.Errorf("%d here, %d there, local %v; want 1 and 1", now, server.sum.Load(), c.Local())
+	}
+}

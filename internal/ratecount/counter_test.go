@@ -1,0 +1,200 @@
+package ratecount_test
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-chi/httprate"
+
+	"wxlogin/internal/ratecount"
+)
+
+func TestCounter_counts_by_key_and_window(t *testing.T) {
+	type count struct {
+		key    string
+		window time.Time
+		amount int
+	}
+	tests := map[string]struct {
+		counts      []count
+		now, before int // of the key "a"
+		keys        int // in Redis
+	}{
+		"nothing":             {nil, 0, 0, 0},
+		"one":                 {[]count{{"a", current, 1}}, 1, 0, 1},
+		"several":             {[]count{{"a", current, 1}, {"a", current, 4}}, 5, 0, 1},
+		"none_and_less":       {[]count{{"a", current, 0}, {"a", current, -3}}, 0, 0, 0},
+		"both_windows":        {[]count{{"a", previous, 2}, {"a", current, 3}}, 3, 2, 2},
+		"a_late_one":          {[]count{{"a", current, 3}, {"a", previous, 2}}, 3, 2, 2},
+		"the_window_before":   {[]count{{"a", previous, 2}}, 0, 2, 1},
+		"an_older_window":     {[]count{{"a", previous.Add(-window), 7}}, 0, 0, 1},
+		"a_gap":               {[]count{{"a", previous.Add(-window), 7}, {"a", current, 1}}, 1, 0, 1},
+		"another_key":         {[]count{{"b", current, 9}, {"a", current, 1}}, 1, 0, 2},
+		"a_key_like_the_form": {[]count{{"a}:1", current, 9}, {"{a", current, 1}}, 0, 0, 2},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			for _, c := range test.counts {
+				f.countIn(t, c.window, c.key, c.amount)
+			}
+			f.want(t, "a", test.now, test.before)
+			f.Flush()
+			f.want(t, "a", test.now, test.before)
+			f.wantKeys(t, test.keys)
+			f.wantChanges(t)
+		})
+	}
+}
+
+func TestCounter_Increment_is_one(t *testing.T) {
+	f := newFixture(t)
+	if err := f.Increment("a", current); err != nil {
+		t.Fatal(err)
+	}
+	f.want(t, "a", 1, 0)
+}
+
+func TestCounter_greatest_count(t *testing.T) {
+	f := newFixture(t)
+	for range 3 {
+		f.count(t, "a", math.MaxInt)
+		f.want(t, "a", math.MaxInt32, 0)
+		f.Flush()
+	}
+	f.count(t, "a", 1)
+	f.want(t, "a", math.MaxInt32, 0)
+	if sum := f.sum(t); sum != 3*math.MaxInt32 {
+		t.Errorf("%d in Redis", sum)
+	}
+}
+
+func TestCounter_costs_a_request_no_round_trip(t *testing.T) {
+	f := newFixture(t)
+	for n := range 100 {
+		f.count(t, fmt.Sprint(n%7), 1)
+		f.want(t, "never counted", 0, 0)
+	}
+	if pipelines, commands := f.server.asked(); pipelines != 0 || len(commands) != 0 {
+		t.Errorf("Redis was asked %d times: %v", pipelines, commands)
+	}
+}
+
+// What was counted is sent once, and nothing where nothing was counted.
+func TestCounter_commands(t *testing.T) {
+	f := newFixture(t)
+	f.Flush()
+	for n := range 1000 {
+		f.count(t, fmt.Sprint(n), 1)
+		f.count(t, fmt.Sprint(n), 2)
+	}
+	f.Flush()
+	f.wantAsked(t, 2, map[string]int{"set": 1000, "incrby": 1000, "get": 1000})
+	f.Flush()
+	f.wantAsked(t, 0, map[string]int{})
+
+	for n := range ratecount.BatchSize {
+		f.count(t, fmt.Sprint(n), 1)
+	}
+	f.Flush()
+	f.wantAsked(t, 1, map[string]int{"set": ratecount.BatchSize, "incrby": ratecount.BatchSize})
+
+	f.countIn(t, previous, "0", 1)
+	f.Flush()
+	f.wantAsked(t, 1, map[string]int{"set": 1, "incrby": 1})
+	if sum := f.sum(t); sum != 3000+ratecount.BatchSize+1 {
+		t.Errorf("%d in Redis", sum)
+	}
+	f.wantKeys(t, 1001)
+}
+
+func (f *fixture) wantAsked(t testing.TB, pipelines int, commands map[string]int) {
+	t.Helper()
+	gotPipelines, got := f.server.asked()
+	if gotPipelines != pipelines || fmt.Sprint(got) != fmt.Sprint(commands) {
+		t.Errorf("%d pipelines of %v, want %d of %v", gotPipelines, got, pipelines, commands)
+	}
+}
+
+// Windows that nobody asks for any more are not kept.
+func TestCounter_keeps_two_windows(t *testing.T) {
+	f := newFixture(t)
+	const keys = 1000
+	for n := range 5 {
+		for key := range keys {
+			f.countIn(t, current.Add(time.Duration(n)*window), fmt.Sprint(n, "-", key), 1)
+		}
+		if n%2 == 0 {
+			f.Flush()
+		}
+		if kept, want := f.Kept(), min(n+1, 2)*keys; kept != want {
+			t.Errorf("window %d: %d counts are kept, want %d", n, kept, want)
+		}
+	}
+	f.wantIn(t, current.Add(4*window), "4-0", 1, 0)
+	f.wantIn(t, current.Add(4*window), "3-0", 0, 1)
+	f.wantIn(t, current.Add(4*window), "2-0", 0, 0)
+}
+
+// A clock that was set back must not end all limits until it is there again.
+func TestCounter_clock_set_back(t *testing.T) {
+	f := newFixture(t)
+	f.countIn(t, current.Add(time.Hour), "a", 9)
+	f.Flush()
+	f.count(t, "a", 2)
+	f.want(t, "a", 2, 0)
+	f.Flush()
+	f.want(t, "a", 2, 0)
+	if kept := f.Kept(); kept != 1 {
+		t.Errorf("%d counts are kept", kept)
+	}
+}
+
+// Many at once, sent all the time: each event is in Redis once.
+func TestCounter_race(t *testing.T) {
+	f := newFixture(t)
+	instances := []*fixture{f.running(t), f.running(t)}
+	const callers, events = 8, 500
+	var group sync.WaitGroup
+	for n := range callers {
+		group.Go(func() {
+			g := instances[n%len(instances)]
+			for event := range events {
+				g.countIn(t, current.Add(time.Duration(event%2)*window), fmt.Sprint("key", event%100), 1)
+				if now, before, err := g.Get("key0", next, current); err != nil || now+before > callers*events {
+					t.Errorf("%d and %d, %v", now, before, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	for _, g := range instances {
+		g.close(t)
+		g.wantChanges(t)
+	}
+	if sum := f.sum(t); sum != callers*events {
+		t.Errorf("%d counted in Redis, of %d events", sum, callers*events)
+	}
+	f.wantKeys(t, 100)
+}
+
+// As the server uses it.
+func TestCounter_in_httprate(t *testing.T) {
+	f := newFixture(t).running(t)
+	limiter := httprate.NewRateLimiter(3, window, httprate.WithLimitCounter(f.Counter))
+	for n := range 5 {
+		limited := limiter.OnLimit(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), "a")
+		if limited != (n >= 3) {
+			t.Errorf("event %d: limited %v", n, limited)
+		}
+	}
+	f.close(t)
+	if sum := f.sum(t); sum != 3 {
+		t.Errorf("%d counted in Redis, want 3", sum)
+	}
+}

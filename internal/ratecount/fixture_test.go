@@ -1,0 +1,210 @@
+package ratecount_test
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/ratecount"
+	"wxlogin/internal/testenv"
+)
+
+const (
+	prefix = "wxlogin:rate:"
+	window = time.Minute
+)
+
+// A window, the one before and the one after, as httprate gives them.
+var (
+	current  = time.Now().UTC().Truncate(window)
+	previous = current.Add(-window)
+	next     = current.Add(window)
+)
+
+// switched is a Redis that a test takes away and gives back, and that counts what it is asked.
+type switched struct {
+	away atomic.Bool // it gets no command
+	deaf atomic.Bool // it does what it is asked, and its answers are lost
+
+	pipelines atomic.Int32
+	mu        sync.Mutex
+	commands  map[string]int
+}
+
+func (s *switched) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (s *switched) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		switch cmd.Name() {
+		case "hello", "client", "select": // of a new connection
+		default:
+			s.note(cmd)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (s *switched) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if !slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Name() == "incrby" }) {
+			return next(ctx, cmds) // of a new connection
+		}
+		s.pipelines.Add(1)
+		s.note(cmds...)
+		if !s.away.Load() {
+			if err := next(ctx, cmds); !s.deaf.Load() {
+				return err
+			}
+		}
+		for _, cmd := range cmds {
+			cmd.SetErr(net.ErrClosed)
+		}
+		return net.ErrClosed
+	}
+}
+
+func (s *switched) note(cmds ...redis.Cmder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, cmd := range cmds {
+		s.commands[cmd.Name()]++
+	}
+}
+
+// asked hands out what Redis was asked since the last time.
+func (s *switched) asked() (pipelines int, commands map[string]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	commands, s.commands = s.commands, make(map[string]int)
+	return int(s.pipelines.Swap(0)), commands
+}
+
+// fixture is a Counter on a Redis with a switch. It sends when it is flushed.
+type fixture struct {
+	*ratecount.Counter
+	redis   *testenv.Redis
+	client  redis.UniversalClient
+	server  *switched
+	changes chan bool // what OnChange was told
+}
+
+func newFixture(t testing.TB) *fixture {
+	t.Helper()
+	return (&fixture{redis: testenv.NewRedis(t)}).another(t)
+}
+
+// another is another Counter on the same Redis.
+func (f *fixture) another(t testing.TB) *fixture {
+	t.Helper()
+	return f.start(t, ratecount.NewByHand)
+}
+
+// running is another Counter that sends by itself.
+func (f *fixture) running(t testing.TB) *fixture {
+	t.Helper()
+	return f.start(t, ratecount.New)
+}
+
+func (f *fixture) start(t testing.TB, begin func(ratecount.Options) *ratecount.Counter) *fixture {
+	t.Helper()
+	g := &fixture{
+		redis: f.redis, client: f.redis.NewClient(t),
+		server: &switched{commands: make(map[string]int)}, changes: make(chan bool, 1000),
+	}
+	g.client.AddHook(g.server)
+	g.Counter = begin(ratecount.Options{
+		Redis: g.client, Prefix: prefix, Window: window, Timeout: 5 * time.Second, Interval: time.Millisecond,
+		OnChange: func(local bool) { g.changes <- local },
+	})
+	t.Cleanup(func() { g.close(t) })
+	return g
+}
+
+func (f *fixture) close(t testing.TB) {
+	t.Helper()
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// count counts events in the current window.
+func (f *fixture) count(t testing.TB, key string, amount int) {
+	t.Helper()
+	f.countIn(t, current, key, amount)
+}
+
+func (f *fixture) countIn(t testing.TB, window time.Time, key string, amount int) {
+	t.Helper()
+	if err := f.IncrementBy(key, window, amount); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// want fails unless a key was counted so often.
+func (f *fixture) want(t testing.TB, key string, now, before int) {
+	t.Helper()
+	f.wantIn(t, current, key, now, before)
+}
+
+func (f *fixture) wantIn(t testing.TB, start time.Time, key string, now, before int) {
+	t.Helper()
+	gotNow, gotBefore, err := f.Get(key, start, start.Add(-window))
+	if err != nil || gotNow != now || gotBefore != before {
+		t.Errorf("%s: %d and %d, %v; want %d and %d", key, gotNow, gotBefore, err, now, before)
+	}
+}
+
+// wantChanges waits until OnChange was told this, and fails if it was told more.
+func (f *fixture) wantChanges(t testing.TB, want ...bool) {
+	t.Helper()
+	for _, local := range want {
+		select {
+		case got := <-f.changes:
+			if got != local {
+				t.Errorf("a change to local %v, want %v", got, local)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no change to local %v", local)
+		}
+	}
+	if len(want) > 0 && f.Local() != want[len(want)-1] {
+		t.Errorf("Local %v", f.Local())
+	}
+	if len(f.changes) > 0 {
+		t.Errorf("a change more, to local %v", <-f.changes)
+	}
+}
+
+// sum is what is counted in Redis, of all keys in all windows.
+func (f *fixture) sum(t testing.TB) (sum int) {
+	t.Helper()
+	for key, value := range f.redis.Dump(t) {
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		sum += n
+	}
+	return sum
+}
+
+// wantKeys fails for a key in Redis that would stay for ever, and unless there are so many.
+func (f *fixture) wantKeys(t testing.TB, keys int) {
+	t.Helper()
+	dump := f.redis.Dump(t)
+	if len(dump) != keys {
+		t.Errorf("%d keys, want %d", len(dump), keys)
+	}
+	for key := range dump {
+		if ttl := f.redis.TTL(t, key); ttl <= 2*window || ttl > 3*window {
+			t.Errorf("%s expires in %v, want two windows to three", key, ttl)
+		}
+	}
+}
