@@ -32,7 +32,8 @@ func newCluster(t *testing.T, size int) *cluster {
 		})
 	}
 	c.ClusterClient = redis.NewClusterClient(&redis.ClusterOptions{
-		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { return parts, nil },
+		ClusterSlots:           func(context.Context) ([]redis.ClusterSlot, error) { return parts, nil },
+		DisableRoutingPolicies: true,
 	})
 	t.Cleanup(func() { c.Close() })
 	return c
@@ -92,12 +93,12 @@ type between struct {
 	do func()
 }
 
-func (b between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == "zadd" }) {
+func (b between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if strings.HasPrefix(cmd.Name(), "eval") {
 			b.do()
 		}
-		return next(ctx, cmds)
+		return next(ctx, cmd)
 	}
 }
 
@@ -129,4 +130,61 @@ func TestStore_RevokeAll_race_on_a_Cluster(t *testing.T) {
 		mustBeWhole(t, c.dump(t))
 	}
 	f.mustLog(t)
+}
+
+// watching notes the commands that go out together, by name, without those that begin a connection.
+type watching struct{ sent *[][]string }
+
+func (w watching) note(cmds ...redis.Cmder) {
+	var names []string
+	for _, cmd := range cmds {
+		names = append(names, cmd.Name())
+	}
+	if !slices.Contains(names, "hello") && !slices.Contains(names, "client") {
+		*w.sent = append(*w.sent, names)
+	}
+}
+
+func (w watching) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (w watching) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		w.note(cmd)
+		return next(ctx, cmd)
+	}
+}
+
+func (w watching) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		w.note(cmds...)
+		return next(ctx, cmds)
+	}
+}
+
+// An index that is begun gets its expiry in the same command: whatever dies in between, none stays for ever. It costs one
+// round trip, in a Cluster two.
+func TestStore_Create_is_one_command(t *testing.T) {
+	for name, client := range map[string]func(*testing.T) redis.UniversalClient{
+		"one_Redis": func(t *testing.T) redis.UniversalClient {
+			return redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+		},
+		"Cluster": func(t *testing.T) redis.UniversalClient { return newCluster(t, 3).ClusterClient },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var sent [][]string
+			c := client(t)
+			defer c.Close()
+			f := newFixture(t, func(o *session.Options) { o.Redis = c })
+			f.login(t, openID, sessionKey) // after which the node knows the script
+			c.AddHook(watching{&sent})
+			f.login(t, openID, sessionKey)
+			want := [][]string{{"evalsha"}}
+			if name == "Cluster" {
+				want = [][]string{{"set"}, {"evalsha"}}
+			}
+			if !slices.EqualFunc(sent, want, slices.Equal) {
+				t.Errorf("sent %q, want %q", sent, want)
+			}
+		})
+	}
 }

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,40 +39,47 @@ func (s *Store) Create(ctx context.Context, sess Session) (token string, err err
 
 // write stores a sealed record, puts it into its user's index, and returns the oldest members beyond the cap.
 func (s *Store) write(ctx context.Context, index, member string, sealed []byte, now time.Time) (excess []string, err error) {
-	pipe := s.redis.Pipeline()
-	pipe.Set(ctx, recordKey(member), sealed, s.idleTTL)
+	keys, args := []string{index, recordKey(member)}, []any{
+		now.UnixMicro(), member, now.Add(-s.maxTTL).UnixMicro(), s.maxTTL.Milliseconds(), -s.maxPerUser - 1,
+		sealed, s.idleTTL.Milliseconds(),
+	}
 	if !s.oneNode {
 		// The nodes of a Cluster work side by side. The record stands before it is in the index, because RevokeAll in
 		// between would take the member out again, and the record that comes after it would be in no index.
-		if _, err := pipe.Exec(ctx); err != nil {
+		set := redis.NewStatusCmd(ctx, "set", recordKey(member), sealed, "px", s.idleTTL.Milliseconds())
+		if err := s.send(ctx, set); err != nil {
 			return nil, err
 		}
+		keys, args = keys[:1], args[:5]
 	}
-	excess, err = s.enter(ctx, pipe, index, member, now)
-	if !isWrongType(err) {
-		return excess, err
-	}
-	// Something else than an index stands there. The user must not stay locked out for it, so it goes, once.
-	s.met(ctx, "create", wrongType)
-	if err := dropUnlessIndex.Run(ctx, s.redis, []string{index}).Err(); err != nil {
+	reply, err := s.run(ctx, begin, beginText, keys, args...)
+	if err != nil {
 		return nil, err
 	}
-	return s.enter(ctx, pipe, index, member, now)
-}
-
-// enter puts a member into an index, takes the absolutely expired ones out, and returns the oldest beyond the cap.
-func (s *Store) enter(ctx context.Context, pipe redis.Pipeliner, index, member string, now time.Time) ([]string, error) {
-	pipe.ZAdd(ctx, index, redis.Z{Score: float64(now.UnixMicro()), Member: member})
-	pipe.ZRemRangeByScore(ctx, index, "-inf", strconv.FormatInt(now.Add(-s.maxTTL).UnixMicro(), 10))
-	excess := pipe.ZRange(ctx, index, 0, -int64(s.maxPerUser)-1)
-	pipe.PExpire(ctx, index, s.maxTTL)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
+	if len(reply) > 0 && reply[0] == "" {
+		s.met(ctx, "create", wrongType)
+		reply = reply[1:]
 	}
-	return excess.Val(), nil
+	return reply, nil
 }
 
-// dropUnlessIndex deletes what stands at an index's key and is no sorted set. It is one script because two of them at once
-// would else delete the index that one of the two callers has begun since.
-var dropUnlessIndex = redis.NewScript(
-	`if redis.call('TYPE', KEYS[1]).ok == 'zset' then return 0 end return redis.call('DEL', KEYS[1])`)
+// beginText puts a member into an index, takes the absolutely expired ones out, and returns the oldest beyond the cap; with a
+// second key it stores the record there before. It is one script, which is one command to send and one answer to read, and
+// which no crash leaves half done: an index without an expiry would stay for ever.
+//
+// Where something else than an index stands, it goes, so that its user does not stay locked out, and the answer begins with
+// an empty member.
+const beginText = `
+local index, score, member, expired, ttl, cap = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+if KEYS[2] then redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[7]) end
+local foreign = redis.call('TYPE', index).ok
+foreign = foreign ~= 'zset' and foreign ~= 'none'
+if foreign then redis.call('DEL', index) end
+redis.call('ZADD', index, score, member)
+redis.call('ZREMRANGEBYSCORE', index, '-inf', expired)
+redis.call('PEXPIRE', index, ttl)
+local excess = redis.call('ZRANGE', index, 0, cap)
+if foreign then table.insert(excess, 1, '') end
+return excess`
+
+var begin = redis.NewScript(beginText)

@@ -44,6 +44,9 @@
 //
 // # Redis
 //
-// It needs Redis 6.2 or later (GETEX), alone, behind Sentinel or as a Cluster: no command spans two keys.
+// It needs Redis 6.2 or later (GETEX), alone, behind Sentinel or as a Cluster, where no command spans two keys. A ClusterClient
+// notices the death of a master only when it looks at the Cluster's state again: give it a ClusterStateReloadInterval of
+// some seconds (go-redis's default is a minute), and never one of the options that read from replicas, for a session must be
+// found by whoever has just been given its token.
 // It imports nothing else of this module and may be used alone.
 package session

@@ -28,6 +28,7 @@ const (
 type fixture struct {
 	*session.Store
 	redis *testenv.Redis
+	own   redis.UniversalClient // the Store's, which may not do all that redis.Client may
 	clock *testenv.Clock
 	logs  *testenv.Log
 }
@@ -35,15 +36,16 @@ type fixture struct {
 func newFixture(t testing.TB, change ...func(*session.Options)) *fixture {
 	t.Helper()
 	f := &fixture{redis: testenv.NewRedis(t), clock: testenv.NewClock()}
+	f.own = f.redis.NewClient(t)
 	return f.restart(t, change...)
 }
 
 // restart is another Store on the same Redis and clock, with a log of its own.
 func (f *fixture) restart(t testing.TB, change ...func(*session.Options)) *fixture {
 	t.Helper()
-	again := &fixture{redis: f.redis, clock: f.clock, logs: &testenv.Log{}}
+	again := &fixture{redis: f.redis, own: f.own, clock: f.clock, logs: &testenv.Log{}}
 	o := session.Options{
-		Redis: f.redis.Client, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now,
+		Redis: f.own, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now, ShareTrips: true,
 		Logger: slog.New(slog.NewJSONHandler(again.logs, nil)),
 	}
 	for _, c := range change {
@@ -59,13 +61,8 @@ func (f *fixture) restart(t testing.TB, change ...func(*session.Options)) *fixtu
 // client is another client of the fixture's Redis, with a hook of its own.
 func (f *fixture) client(t testing.TB, hook redis.Hook) redis.UniversalClient {
 	t.Helper()
-	o, err := redis.ParseURL(f.redis.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(o)
+	client := f.redis.NewClient(t)
 	client.AddHook(hook)
-	t.Cleanup(func() { client.Close() })
 	return client
 }
 

@@ -1,6 +1,10 @@
 package session
 
-import "context"
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // Lookup finds the session that a token stands for and begins its idle expiry anew, in one command.
 //
@@ -12,14 +16,15 @@ func (s *Store) Lookup(ctx context.Context, token string) (Session, error) {
 	}
 	const op = "lookup"
 	hash := hashToken(token)
-	sealed, err := s.redis.GetEx(ctx, recordKey(hash.text()), s.idleTTL).Bytes()
+	get := redis.NewStringCmd(ctx, "getex", recordKey(hash.text()), "px", s.idleTTL.Milliseconds())
+	err := s.send(ctx, get)
 	if s.missing(ctx, op, err) {
 		return Session{}, ErrNotFound
 	}
 	if err != nil {
 		return Session{}, unavailable(op, err)
 	}
-	sess, ok := s.open(ctx, op, sealed, hash)
+	sess, ok := s.open(ctx, op, []byte(get.Val()), hash)
 	if !ok {
 		return Session{}, ErrNotFound
 	}

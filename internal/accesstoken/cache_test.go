@@ -53,7 +53,7 @@ func newFixture(t *testing.T) *fixture {
 func (f *fixture) cache(changes ...func(*accesstoken.Options)) *accesstoken.Cache {
 	f.Helper()
 	o := accesstoken.Options{
-		Redis: f.redis.Client, AppID: appID, Secret: secret, Fetch: f.client.StableToken,
+		Redis: f.redis.NewClient(f), AppID: appID, Secret: secret, Fetch: f.client.StableToken,
 		MaxWait: 20 * time.Second, // the machine may be busy
 	}
 	for _, change := range changes {
@@ -399,7 +399,7 @@ func TestNew_needs_all_parts(t *testing.T) {
 		"secret": func(o *accesstoken.Options) { o.Secret = "" },
 		"fetch":  func(o *accesstoken.Options) { o.Fetch = nil },
 	} {
-		o := accesstoken.Options{Redis: f.redis.Client, AppID: appID, Secret: secret, Fetch: f.client.StableToken}
+		o := accesstoken.Options{Redis: f.redis.NewClient(f), AppID: appID, Secret: secret, Fetch: f.client.StableToken}
 		remove(&o)
 		if _, err := accesstoken.New(o); err == nil {
 			t.Errorf("without %s it is made", name)

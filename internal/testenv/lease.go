@@ -21,11 +21,14 @@ const (
 	usedTime   = 24 * time.Hour  // how long what a crashed run left behind counts as ours
 )
 
+// leasePrefix begins the keys of leases.
+const leasePrefix = "wxlogin:test:"
+
 // lockKey says in database 0 who has database n.
-func lockKey(n int) string { return fmt.Sprintf("wxlogin:test:db:%d", n) }
+func lockKey(n int) string { return fmt.Sprintf("%sdb:%d", leasePrefix, n) }
 
 // usedKey says in database 0 that what is in database n was written by tests.
-func usedKey(n int) string { return fmt.Sprintf("wxlogin:test:used:%d", n) }
+func usedKey(n int) string { return fmt.Sprintf("%sused:%d", leasePrefix, n) }
 
 var (
 	errBusy    = errors.New("in use by another test")
@@ -42,8 +45,8 @@ var (
 
 // lease is the right of one test to one logical database of a shared server.
 type lease struct {
-	locks *redis.Client // connected to database 0
-	data  *redis.Client // connected to database n
+	locks redis.UniversalClient // connected to database 0
+	data  redis.UniversalClient // connected to database n; in a Cluster, which has only database 0, the same as locks
 	n     int
 	token string
 }
@@ -53,7 +56,7 @@ func leaseRedis(t testing.TB, url string) *Redis {
 	t.Helper()
 	o, err := redis.ParseURL(url)
 	if err != nil {
-		t.Fatal("testenv: TEST_REDIS_URL cannot be read (it is not shown, as it may hold a password)")
+		t.Fatal(unreadable)
 	}
 	l, err := takeAny(o)
 	if err != nil {
@@ -68,6 +71,8 @@ func leaseRedis(t testing.TB, url string) *Redis {
 	})
 	return &Redis{Client: l.data, URL: withDB(url, l.n)}
 }
+
+const unreadable = "testenv: TEST_REDIS_URL cannot be read (it is not shown, as it may hold a password)"
 
 // takeAny waits until one of the databases that o allows is free: the one that the URL names, or any but 0.
 func takeAny(o *redis.Options) (*lease, error) {
@@ -128,7 +133,7 @@ func (l *lease) take(ctx context.Context) error {
 }
 
 func (l *lease) clear(ctx context.Context) error {
-	size, err := l.data.DBSize(ctx).Result()
+	keys, err := allKeys(ctx, l.data)
 	if err != nil {
 		return err
 	}
@@ -136,13 +141,11 @@ func (l *lease) clear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if size > 0 && ours == 0 {
+	if len(keys) > 0 && ours == 0 {
 		return errForeign
 	}
-	if size > 0 {
-		if err := l.data.FlushDB(ctx).Err(); err != nil {
-			return err
-		}
+	if err := empty(ctx, l.data); err != nil {
+		return err
 	}
 	return l.locks.Set(ctx, usedKey(l.n), l.token, usedTime).Err()
 }
@@ -185,7 +188,7 @@ func (l *lease) end() error {
 	if !held {
 		return errors.New("its lock was lost during the test; it is left as it is")
 	}
-	if err := l.data.FlushDB(ctx).Err(); err != nil {
+	if err := empty(ctx, l.data); err != nil {
 		return err
 	}
 	return errors.Join(l.locks.Del(ctx, usedKey(l.n)).Err(), l.unlock(ctx))
@@ -197,7 +200,9 @@ func (l *lease) unlock(ctx context.Context) error {
 
 func (l *lease) close() {
 	l.locks.Close()
-	l.data.Close()
+	if l.data != l.locks {
+		l.data.Close()
+	}
 }
 
 // withDB puts the number of a logical database into a redis:// URL, keeping its options.

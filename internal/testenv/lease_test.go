@@ -14,6 +14,7 @@ import (
 func shared(t *testing.T, urlEnd string) *miniredis.Miniredis {
 	t.Helper()
 	server := miniredis.RunT(t)
+	t.Setenv("TEST_REDIS_MODE", "")
 	t.Setenv("TEST_REDIS_URL", "redis://"+server.Addr()+urlEnd)
 	return server
 }
@@ -161,8 +162,11 @@ func TestLease_lost_lock_leaves_the_database_alone(t *testing.T) {
 
 func TestLease_unreadable_url_is_not_shown(t *testing.T) {
 	t.Setenv("TEST_REDIS_URL", "http://:hidden@127.0.0.1")
-	i, _ := lease(t)
-	if len(i.failures) != 1 || strings.Contains(i.failures[0], "hidden") {
-		t.Errorf("failures: %q", i.failures)
+	for _, mode := range []string{"", "cluster"} {
+		t.Setenv("TEST_REDIS_MODE", mode)
+		i, _ := lease(t)
+		if len(i.failures) != 1 || strings.Contains(i.failures[0], "hidden") {
+			t.Errorf("mode %q: failures: %q", mode, i.failures)
+		}
 	}
 }

@@ -14,22 +14,25 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis is a logical Redis database that belongs to one test and is empty at its start.
+// Redis is a logical Redis database, or a whole Cluster, that belongs to one test and is empty at its start.
 type Redis struct {
 	// Client is connected to it. It is closed at the end of the test.
 	Client redis.UniversalClient
 
-	// URL is its address, as redis.ParseURL reads it.
+	// URL is its address, as redis.ParseURL reads it, or redis.ParseClusterURL that of a Cluster.
 	URL string
 
 	fake *miniredis.Miniredis // nil on a real server
 }
 
 // NewRedis gives this test a Redis database of its own: a miniredis, or, where the environment variable
-// TEST_REDIS_URL names a server, one of the server's logical databases (see the package comment).
+// TEST_REDIS_URL names a server, one of the server's logical databases or the Cluster (see the package comment).
 func NewRedis(t testing.TB) *Redis {
 	t.Helper()
-	if url := os.Getenv("TEST_REDIS_URL"); url != "" {
+	switch url := os.Getenv("TEST_REDIS_URL"); {
+	case url != "" && clusterMode():
+		return leaseCluster(t, url)
+	case url != "":
 		return leaseRedis(t, url)
 	}
 	fake := miniredis.RunT(t)
@@ -38,6 +41,41 @@ func NewRedis(t testing.TB) *Redis {
 	t.Cleanup(func() { client.Close() })
 	r.Client = client
 	return r
+}
+
+// NewClient makes another client of the same database, as the user that the code under test is to be: the one of
+// TEST_REDIS_USER (user:password), or else the one of Client. It is closed at the end of the test.
+func (r *Redis) NewClient(t testing.TB) redis.UniversalClient {
+	t.Helper()
+	user, password, _ := strings.Cut(os.Getenv("TEST_REDIS_USER"), ":")
+	client, err := r.connect(user, password)
+	if err != nil {
+		t.Fatal(unreadable)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func (r *Redis) connect(user, password string) (redis.UniversalClient, error) {
+	if _, ok := r.Client.(*redis.ClusterClient); ok {
+		o, err := redis.ParseClusterURL(r.URL)
+		if err != nil {
+			return nil, err
+		}
+		if user != "" {
+			o.Username, o.Password = user, password
+		}
+		o.DisableRoutingPolicies = true // as the server's client
+		return redis.NewClusterClient(o), nil
+	}
+	o, err := redis.ParseURL(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	if user != "" && r.fake == nil {
+		o.Username, o.Password = user, password
+	}
+	return redis.NewClient(o), nil
 }
 
 // FastForward makes d pass: it takes d off the time that every key has left and removes those whose time is over.
@@ -91,17 +129,11 @@ func (r *Redis) Dump(t testing.TB) map[string]string {
 
 func (r *Redis) keys(t testing.TB) []string {
 	t.Helper()
-	var keys []string
-	for scan := r.Client.Scan(t.Context(), 0, "", 1000).Iterator(); ; {
-		if !scan.Next(t.Context()) {
-			if err := scan.Err(); err != nil {
-				t.Fatalf("testenv: scan Redis: %v", err)
-			}
-			slices.Sort(keys)
-			return slices.Compact(keys) // SCAN may tell a key twice
-		}
-		keys = append(keys, scan.Val())
+	keys, err := allKeys(t.Context(), r.Client)
+	if err != nil {
+		t.Fatalf("testenv: scan Redis: %v", err)
 	}
+	return keys
 }
 
 func (r *Redis) text(ctx context.Context, key string) (string, error) {

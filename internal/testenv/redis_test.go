@@ -2,6 +2,7 @@ package testenv_test
 
 import (
 	"maps"
+	"os"
 	"testing"
 	"time"
 
@@ -57,6 +58,9 @@ func TestRedis_FastForward(t *testing.T) {
 }
 
 func TestRedis_databases_are_apart(t *testing.T) {
+	if os.Getenv("TEST_REDIS_MODE") == "cluster" {
+		t.Skip("a Cluster has one database")
+	}
 	a, b := testenv.NewRedis(t), testenv.NewRedis(t)
 	a.Client.Set(t.Context(), "key", 1, 0)
 	if d := b.Dump(t); len(d) != 0 {

@@ -1,0 +1,222 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	masters   = 3
+	nodes     = 2 * masters // a replica each
+	nodeLimit = 2 * time.Second
+
+	formLimit = 60 * time.Second
+)
+
+// clusterSettings are those of every node. A node that does not answer for nodeLimit is failing; its replica takes over, and
+// the others serve their slots meanwhile.
+func clusterSettings(int) []string {
+	return []string{
+		"cluster-enabled yes",
+		fmt.Sprintf("cluster-node-timeout %d", nodeLimit.Milliseconds()),
+		"cluster-require-full-coverage no",
+		"repl-diskless-sync-delay 0",
+	}
+}
+
+// Cluster is a Redis Cluster of three masters with a replica each.
+type Cluster struct{ Servers []*Server }
+
+// StartCluster starts a Cluster with its files below dir, and waits until it is whole. Its nodes know the user User.
+func StartCluster(ctx context.Context, dir string) (*Cluster, error) {
+	c := &Cluster{}
+	for n := range nodes {
+		s, err := StartServer(ctx, nodeDir(dir, n), clusterSettings)
+		if err != nil {
+			return nil, errors.Join(err, c.Kill(ctx))
+		}
+		c.Servers = append(c.Servers, s)
+	}
+	if err := errors.Join(c.form(ctx), onEach(ctx, c.Servers, AddUser)); err != nil {
+		return nil, errors.Join(err, c.Kill(ctx))
+	}
+	return c, nil
+}
+
+// FindCluster is the Cluster that was started in a folder.
+func FindCluster(dir string) (*Cluster, error) {
+	c := &Cluster{}
+	for n := range nodes {
+		s, err := find(nodeDir(dir, n))
+		if err != nil {
+			return nil, err
+		}
+		c.Servers = append(c.Servers, s)
+	}
+	return c, nil
+}
+
+func nodeDir(dir string, n int) string { return filepath.Join(dir, "node"+strconv.Itoa(n+1)) }
+
+// form makes one Cluster of the nodes.
+func (c *Cluster) form(ctx context.Context) error {
+	args := []string{"--cluster", "create"}
+	for _, s := range c.Servers {
+		args = append(args, s.Addr)
+	}
+	args = append(args, "--cluster-replicas", "1", "--cluster-yes")
+	if out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("redis-cli: %w\n%s", err, out)
+	}
+	return within(ctx, formLimit, func(ctx context.Context) error { return onEach(ctx, c.Servers, whole) })
+}
+
+// whole fails until a node sees all slots served, each by a master and its replica, and follows its master if it has one.
+func whole(ctx context.Context, node *redis.Client) error {
+	info, err := node.ClusterInfo(ctx).Result()
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(info, "cluster_state:ok") {
+		return errors.New("the Cluster is not ok")
+	}
+	slots, err := slotsOf(ctx, node)
+	if err != nil {
+		return err
+	}
+	for _, s := range slots {
+		if len(s.Nodes) != nodes/masters {
+			return fmt.Errorf("%d nodes have the slots from %d", len(s.Nodes), s.Start)
+		}
+	}
+	if len(slots) != masters {
+		return fmt.Errorf("%d nodes have slots", len(slots))
+	}
+	return following(ctx, node)
+}
+
+// following fails for a replica that has not caught up with its master.
+func following(ctx context.Context, node *redis.Client) error {
+	info, err := node.Info(ctx, "replication").Result()
+	if err == nil && strings.Contains(info, "role:slave") && !strings.Contains(info, "master_link_status:up") {
+		return errors.New("a replica does not follow its master yet")
+	}
+	return err
+}
+
+// onEach does something on every server, one after the other.
+func onEach(ctx context.Context, servers []*Server, do func(context.Context, *redis.Client) error) error {
+	for _, s := range servers {
+		node := redis.NewClient(&redis.Options{Addr: s.Addr})
+		err := errors.Join(do(ctx, node), node.Close())
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Addr, err)
+		}
+	}
+	return nil
+}
+
+// URL is the Cluster's address, as redis.ParseClusterURL reads it.
+func (c *Cluster) URL() string {
+	url := "redis://" + c.Servers[0].Addr
+	for n, s := range c.Servers[1:] {
+		url += string("?&"[min(n, 1)]) + "addr=" + s.Addr
+	}
+	return url
+}
+
+// Masters are the nodes that have slots, in the order of these, as the first living node sees it.
+func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
+	var servers []*Server
+	return servers, c.ask(ctx, func(node *redis.Client) error {
+		slots, err := slotsOf(ctx, node)
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(slots, func(a, b redis.ClusterSlot) int { return a.Start - b.Start })
+		for _, slot := range slots {
+			s, err := c.server(slot.Nodes[0].Addr)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(servers, s) {
+				servers = append(servers, s)
+			}
+		}
+		return nil
+	})
+}
+
+// MasterOf is the node that has a key's slot.
+func (c *Cluster) MasterOf(ctx context.Context, key string) (*Server, error) {
+	var s *Server
+	return s, c.ask(ctx, func(node *redis.Client) error {
+		slot, err := node.ClusterKeySlot(ctx, key).Result()
+		if err != nil {
+			return err
+		}
+		slots, err := slotsOf(ctx, node)
+		for _, part := range slots {
+			if part.Start <= int(slot) && int(slot) <= part.End {
+				s, err = c.server(part.Nodes[0].Addr)
+			}
+		}
+		return err
+	})
+}
+
+// WaitForSuccessor waits until a master that was killed has no slots any more.
+func (c *Cluster) WaitForSuccessor(ctx context.Context, killed *Server) error {
+	return within(ctx, formLimit, func(ctx context.Context) error {
+		present, err := c.Masters(ctx)
+		if err == nil && slices.Contains(present, killed) {
+			err = errors.New("no replica has taken over")
+		}
+		return err
+	})
+}
+
+// slotsOf asks by a command that Redis 6.2 knows too.
+func slotsOf(ctx context.Context, node *redis.Client) ([]redis.ClusterSlot, error) {
+	//lint:ignore SA1019 the successor, CLUSTER SHARDS, came with Redis 7
+	return node.ClusterSlots(ctx).Result()
+}
+
+// ask asks the first node that lives.
+func (c *Cluster) ask(ctx context.Context, do func(node *redis.Client) error) error {
+	for _, s := range c.Servers {
+		if s.dial() != nil {
+			continue // it was killed
+		}
+		node := redis.NewClient(&redis.Options{Addr: s.Addr})
+		return errors.Join(do(node), node.Close())
+	}
+	return errors.New("no node lives")
+}
+
+func (c *Cluster) server(addr string) (*Server, error) {
+	for _, s := range c.Servers {
+		if s.Addr == addr {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("%s is no node of ours", addr)
+}
+
+// Kill ends all nodes.
+func (c *Cluster) Kill(ctx context.Context) error {
+	var errs []error
+	for _, s := range c.Servers {
+		errs = append(errs, s.Kill(ctx))
+	}
+	return errors.Join(errs...)
+}

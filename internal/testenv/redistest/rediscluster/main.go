@@ -1,0 +1,87 @@
+// Command rediscluster starts and ends a Redis Cluster for tests: three masters with a replica each.
+//
+//	rediscluster start DIR            starts it with its files in DIR, a new folder, and prints its REDIS_URL
+//	rediscluster user                 prints name:password of a user with no more rights than the server needs
+//	rediscluster kill-master DIR N    kills (SIGKILL) the N-th master in the order of the slots, and waits until its
+//	                                  replica has taken over
+//	rediscluster stop DIR             kills all of it
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"wxlogin/internal/testenv/redistest"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "rediscluster:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == "user":
+		fmt.Println(redistest.User)
+		return nil
+	case len(args) == 2 && args[0] == "start":
+		return start(ctx, args[1])
+	case len(args) == 2 && args[0] == "stop":
+		cluster, err := redistest.FindCluster(args[1])
+		if err != nil {
+			return err
+		}
+		return cluster.Kill(ctx)
+	case len(args) == 3 && args[0] == "kill-master":
+		return killMaster(ctx, args[1], args[2])
+	}
+	return errors.New("start DIR, user, kill-master DIR N or stop DIR")
+}
+
+func start(ctx context.Context, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	cluster, err := redistest.StartCluster(ctx, dir)
+	if err != nil {
+		return err
+	}
+	fmt.Println(cluster.URL())
+	return nil
+}
+
+func killMaster(ctx context.Context, dir, part string) error {
+	cluster, err := redistest.FindCluster(dir)
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(part)
+	if err != nil {
+		return err
+	}
+	masters, err := cluster.Masters(ctx)
+	if err != nil {
+		return err
+	}
+	if n < 1 || n > len(masters) {
+		return fmt.Errorf("there are the masters 1 to %d", len(masters))
+	}
+	master := masters[n-1]
+	if err := master.Kill(ctx); err != nil {
+		return err
+	}
+	killed := time.Now()
+	if err := cluster.WaitForSuccessor(ctx, master); err != nil {
+		return err
+	}
+	fmt.Printf("its replica took over after %.1f s\n", time.Since(killed).Seconds())
+	return nil
+}

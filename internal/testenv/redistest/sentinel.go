@@ -1,0 +1,115 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// MasterName is what the Sentinels call the master that they watch.
+	MasterName = "wxlogin-test"
+
+	sentinels = 3
+)
+
+// Sentinels are three Sentinels and what they watch: a master and its replica.
+type Sentinels struct {
+	Master, Replica *Server
+	Sentinels       []*Server
+}
+
+// StartSentinels starts all five with their files below dir, and waits until the Sentinels could fail over.
+func StartSentinels(ctx context.Context, dir string) (*Sentinels, error) {
+	s := &Sentinels{}
+	if err := s.start(ctx, dir); err != nil {
+		return nil, errors.Join(err, s.Kill(ctx))
+	}
+	return s, nil
+}
+
+func (s *Sentinels) start(ctx context.Context, dir string) (err error) {
+	if s.Master, err = StartServer(ctx, filepath.Join(dir, "master"), func(int) []string {
+		return []string{"repl-diskless-sync-delay 0"}
+	}); err != nil {
+		return err
+	}
+	host, port, _ := net.SplitHostPort(s.Master.Addr)
+	if s.Replica, err = StartServer(ctx, filepath.Join(dir, "replica"), func(int) []string {
+		return []string{"replicaof " + host + " " + port}
+	}); err != nil {
+		return err
+	}
+	replica := redis.NewClient(&redis.Options{Addr: s.Replica.Addr})
+	defer replica.Close()
+	err = within(ctx, formLimit, func(ctx context.Context) error { return following(ctx, replica) })
+	for n := 0; n < sentinels && err == nil; n++ {
+		var sentinel *Server
+		sentinel, err = start(ctx, filepath.Join(dir, fmt.Sprint("sentinel", n+1)), func(int) []string {
+			return []string{
+				"sentinel monitor " + MasterName + " " + host + " " + port + " 2",
+				fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, nodeLimit.Milliseconds()),
+				"sentinel failover-timeout " + MasterName + " 10000",
+			}
+		}, "--sentinel")
+		if err == nil {
+			s.Sentinels = append(s.Sentinels, sentinel)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(within(ctx, formLimit, s.acquainted), s.addUsers(ctx))
+}
+
+// addUsers makes User on both servers and SentinelUser on the Sentinels.
+func (s *Sentinels) addUsers(ctx context.Context) error {
+	return errors.Join(
+		onEach(ctx, []*Server{s.Master, s.Replica}, AddUser),
+		onEach(ctx, s.Sentinels, addSentinelUser))
+}
+
+// acquainted fails until all Sentinels know each other and the replica.
+func (s *Sentinels) acquainted(ctx context.Context) error {
+	for _, sentinel := range s.Sentinels {
+		client := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr})
+		defer client.Close()
+		others, err := client.Sentinels(ctx, MasterName).Result()
+		if err != nil {
+			return err
+		}
+		replicas, err := client.Replicas(ctx, MasterName).Result()
+		if err != nil {
+			return err
+		}
+		if len(others) != sentinels-1 || len(replicas) != 1 || strings.Contains(replicas[0]["flags"], "down") {
+			return fmt.Errorf("a Sentinel knows %d others and %d replicas", len(others), len(replicas))
+		}
+	}
+	return nil
+}
+
+// URL is where the master is found, as redis.ParseFailoverURL reads it.
+func (s *Sentinels) URL() string {
+	url := "redis://" + s.Sentinels[0].Addr + "/0?master_name=" + MasterName
+	for _, other := range s.Sentinels[1:] {
+		url += "&addr=" + other.Addr
+	}
+	return url
+}
+
+// Kill ends all five.
+func (s *Sentinels) Kill(ctx context.Context) error {
+	var errs []error
+	for _, server := range append(s.Sentinels, s.Replica, s.Master) {
+		if server != nil {
+			errs = append(errs, server.Kill(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,187 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Server is a process of redis-server.
+type Server struct {
+	Addr string // host:port
+	dir  string
+}
+
+const (
+	startLimit = 10 * time.Second
+	askEvery   = 20 * time.Millisecond
+	attempts   = 5 // another process may take the port that was just free
+)
+
+// Installed tells whether this machine has what the package starts.
+func Installed() bool {
+	for _, command := range []string{"redis-server", "redis-cli"} {
+		if _, err := exec.LookPath(command); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// StartServer starts a server with its files in a new folder dir. The lines that settings makes for a port are added to its
+// configuration.
+func StartServer(ctx context.Context, dir string, settings func(port int) []string) (*Server, error) {
+	return start(ctx, dir, func(port int) []string {
+		return append([]string{`save ""`, "appendonly no"}, settings(port)...)
+	})
+}
+
+func start(ctx context.Context, dir string, settings func(port int) []string, args ...string) (*Server, error) {
+	var err error
+	for range attempts {
+		var s *Server
+		if s, err = startOnce(ctx, dir, settings, args); err == nil {
+			return s, nil
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+func startOnce(ctx context.Context, dir string, settings func(port int) []string, args []string) (*Server, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	port := freePort()
+	s := &Server{Addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir}
+	lines := append([]string{
+		"bind 127.0.0.1", fmt.Sprintf("port %d", port), "daemonize yes",
+		"dir " + strconv.Quote(dir), "pidfile " + strconv.Quote(s.file("pid")), "logfile " + strconv.Quote(s.file("log")),
+	}, settings(port)...)
+	if err := os.WriteFile(s.file("conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(s.file("addr"), []byte(s.Addr), 0o600); err != nil {
+		return nil, err
+	}
+	out, err := exec.CommandContext(ctx, "redis-server", append([]string{s.file("conf")}, args...)...).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("redis-server: %w\n%s", err, out)
+	}
+	err = within(ctx, startLimit, func(context.Context) error {
+		if _, err := s.pid(); err != nil {
+			return err
+		}
+		return s.dial()
+	})
+	if err != nil {
+		log, _ := os.ReadFile(s.file("log"))
+		return nil, errors.Join(err, s.Kill(ctx), fmt.Errorf("redis-server said: %s", log))
+	}
+	return s, nil
+}
+
+// find is the server that was started in a folder.
+func find(dir string) (*Server, error) {
+	addr, err := os.ReadFile(filepath.Join(dir, "redis.addr"))
+	return &Server{Addr: string(addr), dir: dir}, err
+}
+
+func (s *Server) file(ending string) string { return filepath.Join(s.dir, "redis."+ending) }
+
+func (s *Server) pid() (int, error) {
+	text, err := os.ReadFile(s.file("pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+func (s *Server) dial() error {
+	c, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// Kill ends the process as a crash does (SIGKILL), and waits until its port is closed. One that has ended is no error.
+func (s *Server) Kill(ctx context.Context) error {
+	pid, err := s.pid()
+	if err != nil {
+		return nil // it never ran, or was killed
+	}
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	if err := process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	if err := os.Remove(s.file("pid")); err != nil {
+		return err
+	}
+	return within(context.WithoutCancel(ctx), startLimit, func(context.Context) error {
+		if s.dial() == nil {
+			return fmt.Errorf("%s still answers", s.Addr)
+		}
+		return nil
+	})
+}
+
+// Hang stops the process from doing anything, as an overloaded or cut off machine does. Its port stays open. Kill ends it.
+func (s *Server) Hang(ctx context.Context) error {
+	pid, err := s.pid()
+	if err != nil {
+		return err
+	}
+	return exec.CommandContext(ctx, "kill", "-STOP", strconv.Itoa(pid)).Run()
+}
+
+// freePort finds a port that is free, as is the one 10000 above it, where the nodes of a Cluster talk to each other. Both
+// are below those that a system takes for connections going out.
+func freePort() int {
+	for {
+		port := 10000 + rand.IntN(10000)
+		if free(port) && free(port+10000) {
+			return port
+		}
+	}
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// within tries until something succeeds, and returns its last error where it does not in time.
+func within(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("not within %v: %w", limit, err)
+		}
+	}
+}
