@@ -1,17 +1,17 @@
--- The database of the login server: three tables, a view for administrators, and the record of the version.
+-- The database of the login server: four tables, four views for administrators, and the record of the version.
 --
 -- `wxlogin migrate` makes it from nothing or from any earlier version, by the steps in store/migrations; a test holds
 -- them to this file. `mysql your_database < schema.sql` makes it in an empty database, and tells migrate so. Run again
--- it changes nothing; on the tables of an earlier version it ends with an error at the view (1054), and migrate is
--- what helps. It runs on MySQL 8, on MariaDB 10.11 and on the engine of the demo.
+-- it changes nothing; on the tables of the first version it ends with an error at a view (1054), and migrate is what
+-- helps. It runs on MySQL 8, on MariaDB 10.11 and on the engine of the demo.
 --
 -- * Times are UTC, to the millisecond, and are written by the server.
 -- * openid, unionid and appid are case-sensitive (ascii_bin): two openids may differ in case only.
 -- * Other text is utf8mb4_unicode_520_ci: searching ignores case and tells emoji apart. (With utf8mb4_unicode_ci,
 --   nickname LIKE 'prefix%' misses names with an emoji on MariaDB, and all emoji are equal.)
--- * There are no foreign keys, so that the tables can live in a sharded or distributed MySQL. The server keeps the
---   tables together by transactions; the query at the end of this file finds what a hand edit or a partial restore
---   has torn apart.
+-- * There are no foreign keys, so that the tables can live in a sharded or distributed MySQL (docs/distributed-mysql.md).
+--   The server keeps the tables together by transactions; the query at the end of this file finds what a hand edit or a
+--   partial restore has torn apart.
 -- * To block somebody: UPDATE users SET status = 2 WHERE id = …; to let them in again: status = 1.
 
 SET NAMES utf8mb4;
@@ -70,8 +70,28 @@ CREATE TABLE IF NOT EXISTS user_merges (
   KEY user_merges_merged_at (merged_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='Which users were merged into which, and why';
 
--- For reading by people. The explicit collations let every client compare these columns with its own text.
-CREATE OR REPLACE SQL SECURITY INVOKER VIEW user_profiles AS
+-- How many logins there were on which day. The servers count in memory and add to it every ten seconds; what one of them
+-- had counted since then is lost where it is killed. Logins of disabled users do not count.
+CREATE TABLE IF NOT EXISTS login_days (
+  day          DATE            NOT NULL COMMENT 'Day (UTC)',
+  appid        VARCHAR(32)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'AppID of the mini-program',
+  logins       BIGINT UNSIGNED NOT NULL COMMENT 'Logins on this day, each one counted',
+  new_users    BIGINT UNSIGNED NOT NULL COMMENT 'Users made on this day, by a login through this mini-program',
+  active_users BIGINT UNSIGNED NOT NULL COMMENT 'Users whose first login on this day was through this mini-program; one within an hour of a login on the day before still belongs to that day',
+  PRIMARY KEY (day, appid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='One row a day and mini-program: logins, new and active users';
+
+-- The views are for people: docs/admin-queries.sql asks them. Who may read them and no table sees no phone number, only
+-- whether there is one and its country; deploy/mysql/20-admin-account.sh makes such an account.
+--
+-- They read with the rights of whoever made them (DEFINER): of the account that ran `wxlogin migrate`, or this file. Where
+-- that account is not there, as after a dump was restored elsewhere or when it was dropped, they answer error 1449 to root
+-- and 1045 (access denied) to others: then run this file once more, as an account that stays. The servers do not need the
+-- views.
+--
+-- MERGE: without it MySQL would put user_profiles as a whole into a temporary table for each query. The explicit collations
+-- let every client compare these columns with its own text.
+CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW user_profiles AS
 SELECT
   u.id,
   (SELECT GROUP_CONCAT(CONCAT(i.appid, ':', i.openid) ORDER BY i.appid, i.openid SEPARATOR ', ')
@@ -91,6 +111,7 @@ SELECT
         WHEN u.profile_source = 1 OR CHAR_LENGTH(u.nickname) > 0 OR CHAR_LENGTH(u.avatar_url) > 0 THEN 'wechat'
         ELSE 'none' END) COLLATE utf8mb4_unicode_520_ci AS profile_source,
   (CASE WHEN u.phone_number IS NULL THEN 'no' ELSE 'yes' END) COLLATE utf8mb4_unicode_520_ci AS phone_bound,
+  u.phone_country_code,
   u.phone_bound_at,
   u.profile_as_of,
   u.profile_updated_at,
@@ -98,6 +119,18 @@ SELECT
   u.updated_at,
   u.last_login_at
 FROM users u;
+
+CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW user_identities AS
+SELECT i.user_id, i.appid, i.openid, i.created_at
+FROM wechat_identities i;
+
+CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW merged_users AS
+SELECT m.id, m.merged_at, m.merged_id, m.survivor_id, m.unionid, m.appid
+FROM user_merges m;
+
+CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW daily_logins AS
+SELECT d.day, d.appid, d.logins, d.new_users, d.active_users
+FROM login_days d;
 
 -- Which version this is. `wxlogin migrate` reads it and takes the steps that are missing; the server refuses an older one.
 CREATE TABLE IF NOT EXISTS schema_versions (
@@ -111,7 +144,7 @@ CREATE TABLE IF NOT EXISTS schema_versions (
 -- It reads the view, so that nothing is recorded where the tables are of an earlier version.
 INSERT INTO schema_versions (version_id, is_applied, tstamp)
 SELECT v.version_id, 1, UTC_TIMESTAMP(3)
-FROM (SELECT 0 AS version_id UNION ALL SELECT 1 UNION ALL SELECT 2) v
+FROM (SELECT 0 AS version_id UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3) v
 WHERE v.version_id NOT IN (SELECT version_id FROM schema_versions)
   AND NOT EXISTS (SELECT p.phone_bound FROM user_profiles p WHERE p.id = 0)
 ORDER BY v.version_id;

@@ -103,6 +103,7 @@ var unavailableNumbers = map[uint16]bool{
 	9001: true, // TiDB: placement driver time-out
 	9002: true, // TiDB: storage time-out
 	9003: true, // TiDB: storage busy
+	9004: true, // TiDB: resolve-lock time-out
 	9005: true, // TiDB: region unavailable
 }
 
@@ -112,6 +113,9 @@ func deadlocked(err error) bool { return hasNumber(err, deadlockNumbers) }
 var deadlockNumbers = map[uint16]bool{
 	1020: true, // MariaDB with innodb_snapshot_isolation: record has changed since last read
 	1213: true, // deadlock
+	8002: true, // TiDB: FOR UPDATE met a conflict at its commit
+	8022: true, // TiDB: commit failed and was rolled back
+	8028: true, // TiDB: the schema has changed meanwhile
 	9007: true, // TiDB: write conflict
 }
 
@@ -121,7 +125,11 @@ func hasNumber(err error, numbers map[uint16]bool) bool {
 }
 
 // duplicate reports whether a row with the same key is there already.
-func duplicate(err error) bool { return errors.Is(err, gorm.ErrDuplicatedKey) }
+func duplicate(err error) bool {
+	return hasNumber(err, duplicateNumbers) || errors.Is(err, gorm.ErrDuplicatedKey)
+}
+
+var duplicateNumbers = map[uint16]bool{1062: true}
 
 // quiet replaces the texts in which a server quotes statements or values (openids, nicknames) by the error number.
 // Texts about names in the schema and about access are kept, an operator needs them.

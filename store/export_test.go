@@ -1,35 +1,26 @@
 package store
 
 import (
-	"database/sql/driver"
+	"context"
 
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 )
 
-// OpenVia is Open with something between the pool and the driver.
-func OpenVia(dsn string, o Options, via func(driver.Connector) driver.Connector) (*DB, error) {
-	o = o.withDefaults()
-	config, err := parseDSN(dsn, o.Logger)
-	if err != nil {
-		return nil, err
-	}
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		return nil, err
-	}
-	return open(config, via(connector), o)
-}
-
-// Interpolated is the same DB without prepared statements, for comparison.
-func (d *DB) Interpolated() *DB {
-	return &DB{gorm: d.gorm, hot: d.gorm, sql: d.sql, config: d.config, now: d.now, log: d.log}
-}
-
 // LogAll makes every statement count as slow.
 func (d *DB) LogAll() {
-	all := &gorm.Session{Logger: statementLog{log: d.log}}
-	d.gorm, d.hot = d.gorm.Session(all), d.hot.Session(all)
+	all := statementLog{log: d.log}
+	d.gorm, d.direct.log, d.lookups.direct.log = d.gorm.Session(&gorm.Session{Logger: all}), all, all
+}
+
+// FewLookups is how many lookups are sent before others wait.
+const FewLookups = fewLookups
+
+// WaitingLookups is how many lookups wait to go together.
+func (d *DB) WaitingLookups() int {
+	d.lookups.mu.Lock()
+	defer d.lookups.mu.Unlock()
+	return len(d.lookups.waiting)
 }
 
 // DSNSettings shows what Open makes of a DSN.
@@ -39,3 +30,23 @@ func DSNSettings(dsn string) (*mysql.Config, error) {
 
 // MaxAttempts is how often a unit of work is tried.
 const MaxAttempts = maxAttempts
+
+// Statements are all that are sent as they are written.
+func Statements() []string { return texts[:] }
+
+// Some of them, to send them without this package.
+var (
+	SelectByIdentity = texts[selectByIdentity]
+	UpdateProfile    = texts[updateProfile]
+	InsertUser       = texts[insertUser]
+	InsertIdentity   = texts[insertIdentity]
+)
+
+// FindTogether looks users up in one statement.
+func (d *DB) FindTogether(ctx context.Context, appID string, openIDs ...string) error {
+	var batch []*lookup
+	for _, openID := range openIDs {
+		batch = append(batch, &lookup{ctx: ctx, appID: appID, openID: openID})
+	}
+	return d.lookups.read(batch)
+}

@@ -43,11 +43,12 @@ func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, dsn: mysqltest.New(t), wire: &wire{}, clock: newClock(), logs: &testenv.Log{}}
 	var err error
-	f.db, err = store.OpenVia(f.dsn, store.Options{
+	f.db, err = store.Open(f.dsn, store.Options{
 		Now:          f.clock.now,
 		MaxOpenConns: 64,
 		Logger:       slog.New(slog.NewTextHandler(f.logs, nil)),
-	}, f.wire.via)
+		OpenDB:       f.wire.openDB,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,12 +40,18 @@ func (l statementLog) Error(context.Context, string, ...any) {}
 
 // Trace implements logger.Interface.
 func (l statementLog) Trace(ctx context.Context, begin time.Time, statement func() (string, int64), _ error) {
-	took := time.Since(begin)
-	if took < l.slow || !l.log.Enabled(ctx, slog.LevelWarn) {
-		return
+	if time.Since(begin) < l.slow {
+		return // the text is not even made
 	}
-	sql, rows := statement()
-	l.log.WarnContext(ctx, "store: slow statement", "sql", sql, "rows", rows, "duration", took)
+	text, _ := statement()
+	l.sent(ctx, begin, text)
+}
+
+// sent tells of a statement where it was slow.
+func (l statementLog) sent(ctx context.Context, begin time.Time, text string) {
+	if took := time.Since(begin); took >= l.slow {
+		l.log.WarnContext(ctx, "store: slow statement", "sql", text, "duration", took)
+	}
 }
 
 // ParamsFilter keeps GORM from writing the values into the statement that Trace gets.

@@ -16,23 +16,29 @@ const loginPrecision = time.Hour
 // UnionID is news (see the package documentation). A disabled user is returned as it is, and no login is recorded:
 // whether it may go on is the caller's decision.
 //
+// Logins of active users are counted by day, in memory: see RunLoginDays.
+//
 // Errors: ErrIdentity, ErrUnavailable, context.Canceled; anything else is a fault of the installation.
 func (u *Users) Login(ctx context.Context, id Identity) (user User, created bool, err error) {
 	if err := id.validate(); err != nil {
 		return User{}, false, err
 	}
 	var row userRow
+	var v visit
 	err = retry(ctx, func() (err error) {
-		row, created, err = u.login(ctx, id)
+		row, v, err = u.login(ctx, id)
 		return err
 	})
 	if err != nil {
 		return User{}, false, u.db.fault(ctx, "login", err)
 	}
-	return row.user(), created, nil
+	if row.Status == StatusActive {
+		u.db.days.count(id.AppID, v)
+	}
+	return row.user(), v.newUser, nil
 }
 
-func (u *Users) login(ctx context.Context, id Identity) (row userRow, created bool, err error) {
+func (u *Users) login(ctx context.Context, id Identity) (row userRow, v visit, err error) {
 	row, err = u.byIdentity(ctx, id.AppID, id.OpenID)
 	if errors.Is(err, ErrNotFound) {
 		return u.firstLogin(ctx, id)
@@ -41,22 +47,21 @@ func (u *Users) login(ctx context.Context, id Identity) (row userRow, created bo
 		row, err = u.learnUnionID(ctx, row, id)
 	}
 	if err != nil {
-		return userRow{}, false, err
+		return userRow{}, visit{}, err
 	}
-	row, err = u.recordLogin(ctx, row)
-	return row, false, err
+	return u.recordLogin(ctx, row)
 }
 
 // recordLogin keeps last_login_at within the hour. The condition is repeated in the statement, so that of many logins
-// at the same moment one writes.
-func (u *Users) recordLogin(ctx context.Context, row userRow) (userRow, error) {
+// at the same moment one writes; the one that moves it to another day makes the user active on that day.
+func (u *Users) recordLogin(ctx context.Context, row userRow) (userRow, visit, error) {
 	now := u.db.now()
 	due := now.Add(-loginPrecision)
 	if row.Status != StatusActive || row.LastLoginAt.After(due) {
-		return row, nil
+		return row, visit{at: now}, nil
 	}
+	wrote, err := u.db.direct.update(ctx, updateLastLogin, now, row.ID, due)
+	v := visit{at: now, active: wrote && dayOf(row.LastLoginAt) < dayOf(now)}
 	row.LastLoginAt = now
-	return row, u.db.gorm.WithContext(ctx).Model(&userRow{}).
-		Where("id = ? AND last_login_at <= ?", row.ID, due).
-		UpdateColumn("last_login_at", now).Error
+	return row, v, err
 }

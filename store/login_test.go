@@ -182,7 +182,7 @@ func TestUsers_Login_refuses_what_cannot_be_an_identity(t *testing.T) {
 }
 
 func TestUsers_Login_first_login_is_all_or_nothing(t *testing.T) {
-	for _, cut := range []string{"INSERT INTO `users`", "INSERT INTO `wechat_identities`", "COMMIT"} {
+	for _, cut := range []string{"INSERT INTO users", "INSERT INTO wechat_identities", "COMMIT"} {
 		t.Run("cut_at_"+strings.Trim(cut[max(0, strings.LastIndex(cut, " ")):], " `"), func(t *testing.T) {
 			f := newFixture(t)
 			f.wire.sabotage(cutAt(cut), nil)

@@ -13,7 +13,7 @@ import (
 func (u *Users) merge(ctx context.Context, rowID, holderID uint64, id Identity) (survivor userRow, err error) {
 	var left userRow
 	err = u.db.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		row, holder, err := lockBoth(tx, rowID, holderID)
+		row, holder, err := lockBoth(ctx, u.db.direct.in(tx.Statement.ConnPool), rowID, holderID)
 		if err != nil {
 			return err
 		}
@@ -33,15 +33,15 @@ func (u *Users) merge(ctx context.Context, rowID, holderID uint64, id Identity) 
 }
 
 // lockBoth reads two users and keeps others from changing them. All lock in one order, so that nobody waits in a circle.
-func lockBoth(tx *gorm.DB, aID, bID uint64) (a, b userRow, err error) {
+func lockBoth(ctx context.Context, tx direct, aID, bID uint64) (a, b userRow, err error) {
 	if aID > bID {
-		b, a, err = lockBoth(tx, bID, aID)
+		b, a, err = lockBoth(ctx, tx, bID, aID)
 		return a, b, err
 	}
-	if a, err = one(tx, selectForUpdate, aID); err != nil {
+	if a, err = tx.one(ctx, selectForUpdate, aID); err != nil {
 		return a, b, err
 	}
-	b, err = one(tx, selectForUpdate, bID)
+	b, err = tx.one(ctx, selectForUpdate, bID)
 	return a, b, err
 }
 
@@ -107,7 +107,12 @@ func (r *userRow) fillFrom(other userRow, now time.Time) map[string]any {
 	if (filled.NickName != old.NickName || filled.AvatarURL != old.AvatarURL) && other.ProfileSource == SourcePerson {
 		filled.Source = SourcePerson // one of the two was typed now
 	}
-	columns := old.changes(filled)
+	columns := map[string]any{}
+	for i, value := range old.changes(filled) {
+		if value != nil {
+			columns[profileColumns[i]] = value
+		}
+	}
 	if len(columns) == 0 {
 		return columns
 	}

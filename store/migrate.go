@@ -21,7 +21,7 @@ import (
 var steps embed.FS
 
 // SchemaVersion is the version of the database that this package needs: the number of the last step.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // Migration tells what Migrate did: nothing, where both are the same.
 type Migration struct {

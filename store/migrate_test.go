@@ -22,6 +22,7 @@ import (
 const (
 	step1 = "migrations/00001_first_version.sql"
 	step2 = "migrations/00002_profile_source_phone_merges.sql"
+	step3 = "migrations/00003_login_days_admin_views.sql"
 )
 
 // newEmpty is a fixture without tables.
@@ -44,6 +45,16 @@ func newFirstVersion(t testing.TB) *fixture {
 	t.Helper()
 	f := newEmpty(t)
 	f.script(read(t, step1))
+	return f
+}
+
+// newSecondVersion is a fixture as the second version left it.
+func newSecondVersion(t testing.TB) *fixture {
+	t.Helper()
+	f := newFirstVersion(t)
+	f.script(read(t, step2))
+	f.script(regexp.MustCompile(`(?s)CREATE TABLE IF NOT EXISTS schema_versions .*?;\n`).FindString(wxlogin.Schema))
+	f.exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (0, 1), (1, 1), (2, 1)")
 	return f
 }
 
@@ -86,7 +97,7 @@ func (f *fixture) migrate(from, to int64) {
 	}
 }
 
-// definitions are the tables and the view as the server tells them.
+// definitions are the tables and the views as the server tells them.
 func (f *fixture) definitions() map[string]string {
 	f.t.Helper()
 	all := map[string]string{}
@@ -107,7 +118,7 @@ func (f *fixture) wantNewest() {
 	model.script(wxlogin.Schema)
 	got, want := f.definitions(), model.definitions()
 	names := slices.Sorted(maps.Keys(want))
-	if !slices.Equal(slices.Sorted(maps.Keys(got)), names) || len(names) != 5 {
+	if !slices.Equal(slices.Sorted(maps.Keys(got)), names) || len(names) != 9 {
 		f.t.Errorf("tables %v, want %v", slices.Sorted(maps.Keys(got)), names)
 	}
 	for _, name := range names {
@@ -119,7 +130,7 @@ func (f *fixture) wantNewest() {
 	for _, row := range f.rows("SELECT version_id FROM schema_versions WHERE is_applied = 1 ORDER BY id") {
 		versions = append(versions, row["version_id"])
 	}
-	if !slices.Equal(versions, []string{"0", "1", "2"}) {
+	if !slices.Equal(versions, []string{"0", "1", "2", "3"}) {
 		f.t.Errorf("recorded versions %v", versions)
 	}
 	if err := f.db.Ready(context.Background()); err != nil {
@@ -137,6 +148,17 @@ func TestDB_Migrate(t *testing.T) {
 		f := newFirstVersion(t)
 		f.migrate(1, store.SchemaVersion)
 		f.wantNewest()
+	})
+	t.Run("second_version", func(t *testing.T) {
+		f := newSecondVersion(t)
+		f.migrate(2, store.SchemaVersion)
+		f.wantNewest()
+	})
+	t.Run("second_version_by_schema.sql", func(t *testing.T) {
+		f := newSecondVersion(t)
+		f.script(wxlogin.Schema)
+		f.wantNewest()
+		f.migrate(store.SchemaVersion, store.SchemaVersion)
 	})
 	t.Run("made_by_schema.sql", func(t *testing.T) {
 		f := newEmpty(t)
@@ -187,7 +209,7 @@ func TestDB_Migrate_after_a_step_was_cut_off(t *testing.T) {
 		file string
 		from int64
 		make func(testing.TB) *fixture
-	}{{step1, 1, newEmpty}, {step2, 1, newFirstVersion}} {
+	}{{step1, 1, newEmpty}, {step2, 1, newFirstVersion}, {step3, 2, newSecondVersion}} {
 		statements := strings.SplitAfter(read(t, tt.file), ";\n")
 		if len(statements) < 4 {
 			t.Fatalf("%s has %d statements", tt.file, len(statements))
@@ -215,9 +237,11 @@ func TestDB_Migrate_after_a_step_was_cut_off(t *testing.T) {
 func TestDB_Migrate_names_the_step_that_fails(t *testing.T) {
 	for _, tt := range []struct {
 		step, obstacle, remedy string
+		reached                int64 // version before the obstacle
 	}{
-		{step1, "CREATE TABLE user_profiles (id INT)", "DROP TABLE user_profiles"},
-		{step2, "CREATE TABLE user_merges (id INT)", "DROP TABLE user_merges"},
+		{step1, "CREATE TABLE user_profiles (id INT)", "DROP TABLE user_profiles", 1},
+		{step2, "CREATE TABLE user_merges (id INT)", "DROP TABLE user_merges", 1},
+		{step3, "CREATE TABLE login_days (id INT)", "DROP TABLE login_days", 2},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
 			f := newFirstVersion(t)
@@ -232,14 +256,16 @@ func TestDB_Migrate_names_the_step_that_fails(t *testing.T) {
 				t.Errorf("Ready: %v", err)
 			}
 			f.exec(tt.remedy)
-			f.migrate(1, store.SchemaVersion)
+			f.migrate(tt.reached, store.SchemaVersion)
 			f.wantNewest()
 		})
 	}
 }
 
 func TestDB_Migrate_many_at_once(t *testing.T) {
-	for name, newDB := range map[string]func(testing.TB) *fixture{"empty": newEmpty, "first_version": newFirstVersion} {
+	for name, newDB := range map[string]func(testing.TB) *fixture{
+		"empty": newEmpty, "first_version": newFirstVersion, "second_version": newSecondVersion,
+	} {
 		t.Run(name, func(t *testing.T) {
 			f := newDB(t)
 			moved := make([]bool, 8)

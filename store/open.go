@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -17,11 +18,7 @@ import (
 const (
 	defaultMaxOpenConns = 50
 	connMaxIdleTime     = 5 * time.Minute
-	connMaxLifetime     = 30 * time.Minute // below MySQL's wait_timeout and most load balancers' patience
-
-	// neverEvict is what GORM's statement cache takes for "keep": with any other value it starts a goroutine that
-	// nothing stops, and closes statements that may be in use.
-	neverEvict = 10 * 365 * 24 * time.Hour
+	defaultConnLifetime = 30 * time.Minute // below MySQL's wait_timeout and most load balancers' patience
 )
 
 // Options configures a DB. The zero value is usable.
@@ -31,19 +28,30 @@ type Options struct {
 	// Logger is told of slow statements (never with values in them) and of contradictions in what WeChat says.
 	// Nothing is logged by default.
 	Logger *slog.Logger
-	// MaxOpenConns bounds the connections to the database, 50 by default. All of them may stay open while idle.
+	// MaxOpenConns bounds the connections to the database, and to each replica, 50 by default. All of them may stay open
+	// while idle.
 	MaxOpenConns int
+	// ConnMaxLifetime is how long a connection is used, 30 minutes by default: so that a fail-over behind a load balancer
+	// or a name is followed in the end.
+	ConnMaxLifetime time.Duration
+	// Replicas are the DSNs of read replicas, for reads that may be some seconds old: Users.FindOnReplica.
+	Replicas []string
+	// OpenDB makes a pool of a connector; sql.OpenDB by default. It is where instrumentation comes in between.
+	OpenDB func(driver.Connector) *sql.DB
 }
 
 // DB is a pool of connections to the users' database. It is safe for concurrent use.
 type DB struct {
-	gorm   *gorm.DB
-	hot    *gorm.DB // the same with prepared statements, for the read of every login
-	sql    *sql.DB
-	config *mysql.Config // for connections outside of the pool: Migrate
-	now    func() time.Time
-	log    *slog.Logger
-	closed atomic.Bool
+	gorm     *gorm.DB // for what is rare
+	direct   direct   // for what is not
+	lookups  *lookups // by identity, of every visit
+	replicas *replicas
+	sql      *sql.DB
+	config   *mysql.Config // for connections outside of the pool: Migrate
+	now      func() time.Time
+	log      *slog.Logger
+	closed   atomic.Bool
+	days     loginDays // counted by Login, written by RunLoginDays
 }
 
 // Open prepares a DB from a DSN in go-sql-driver's form, `user:password@tcp(host:port)/database?param=value`.
@@ -56,15 +64,20 @@ type DB struct {
 // Its errors never hold the DSN or a part of it.
 func Open(dsn string, o Options) (*DB, error) {
 	o = o.withDefaults()
-	config, err := parseDSN(dsn, o.Logger)
+	config, pool, err := openPool(dsn, o)
 	if err != nil {
 		return nil, err
 	}
-	connector, err := mysql.NewConnector(config)
+	orm, err := openGORM(config, pool, o)
 	if err != nil {
-		return nil, errDSN // the driver's own text may quote the DSN
+		return nil, errors.Join(err, pool.Close())
 	}
-	return open(config, connector, o)
+	d := &DB{gorm: orm, direct: newDirect(pool, o), sql: pool, config: config, now: o.now, log: o.Logger}
+	d.lookups = &lookups{direct: d.direct, now: o.Now}
+	if d.replicas, err = openReplicas(o); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return d, nil
 }
 
 func (o Options) withDefaults() Options {
@@ -77,35 +90,55 @@ func (o Options) withDefaults() Options {
 	if o.MaxOpenConns <= 0 {
 		o.MaxOpenConns = defaultMaxOpenConns
 	}
+	if o.ConnMaxLifetime <= 0 {
+		o.ConnMaxLifetime = defaultConnLifetime
+	}
+	if o.OpenDB == nil {
+		o.OpenDB = sql.OpenDB
+	}
 	return o
 }
 
-func open(config *mysql.Config, connector driver.Connector, o Options) (*DB, error) {
-	pool := sql.OpenDB(connector)
+// now is the clock in UTC, to the precision of the columns.
+func (o Options) now() time.Time { return o.Now().UTC().Truncate(time.Millisecond) }
+
+// openPool makes a pool of connections to the database of a DSN. It does not connect.
+func openPool(dsn string, o Options) (*mysql.Config, *sql.DB, error) {
+	config, err := parseDSN(dsn, o.Logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, nil, errDSN // the driver's own text may quote the DSN
+	}
+	pool := o.OpenDB(connector)
 	pool.SetMaxOpenConns(o.MaxOpenConns)
 	pool.SetMaxIdleConns(o.MaxOpenConns)
 	pool.SetConnMaxIdleTime(connMaxIdleTime)
-	pool.SetConnMaxLifetime(connMaxLifetime)
+	pool.SetConnMaxLifetime(o.ConnMaxLifetime)
+	return config, pool, nil
+}
 
-	now := func() time.Time { return o.Now().UTC().Truncate(time.Millisecond) }
-	orm, err := gorm.Open(gormmysql.New(gormmysql.Config{
+// openGORM sets GORM up on a pool. It does not connect.
+func openGORM(config *mysql.Config, pool *sql.DB, o Options) (*gorm.DB, error) {
+	dialector := gormmysql.New(gormmysql.Config{
 		Conn:                      pool,
 		DSNConfig:                 config,
 		SkipInitializeWithVersion: true, // asking for the version would connect
-	}), &gorm.Config{
+	})
+	orm, err := gorm.Open(dialector, &gorm.Config{
 		SkipDefaultTransaction:   true,
 		TranslateError:           true,
 		DisableNestedTransaction: true, // not every engine has savepoints
 		DisableAutomaticPing:     true,
-		PrepareStmtTTL:           neverEvict,
-		NowFunc:                  now,
+		NowFunc:                  o.now,
 		Logger:                   statementLog{o.Logger, slowStatement},
 	})
 	if err != nil {
-		return nil, errors.Join(errors.New("store: cannot set up GORM"), pool.Close())
+		return nil, errors.New("store: cannot set up GORM")
 	}
-	hot := orm.Session(&gorm.Session{PrepareStmt: true})
-	return &DB{gorm: orm, hot: hot, sql: pool, config: config, now: now, log: o.Logger}, nil
+	return orm, nil
 }
 
 // Users gives access to the users.
@@ -116,8 +149,17 @@ func (d *DB) Ping(ctx context.Context) error {
 	return d.fault(ctx, "ping", d.sql.PingContext(ctx))
 }
 
+// Pools are the pools of connections by name, for their statistics: primary, and replica_1 and so on.
+func (d *DB) Pools() map[string]*sql.DB {
+	pools := map[string]*sql.DB{"primary": d.sql}
+	for i, pool := range d.replicas.pools {
+		pools[fmt.Sprintf("replica_%d", i+1)] = pool
+	}
+	return pools
+}
+
 // Close waits for running statements and closes all connections. Later calls on the DB give ErrUnavailable.
 func (d *DB) Close() error {
 	d.closed.Store(true)
-	return d.sql.Close()
+	return errors.Join(d.sql.Close(), d.replicas.close())
 }

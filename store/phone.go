@@ -47,17 +47,13 @@ func (u *Users) bindPhone(ctx context.Context, appID, openID string, p Phone) (u
 		return row, err
 	}
 	now := u.db.now()
-	result := u.db.gorm.WithContext(ctx).Model(&userRow{}).
-		Where("id = ? AND status = ? AND phone_country_code <=> ? AND phone_number <=> ?",
-			row.ID, StatusActive, row.PhoneCountryCode, row.PhoneNumber).
-		UpdateColumns(map[string]any{
-			"phone_country_code": p.CountryCode, "phone_number": p.Number, "phone_bound_at": now, "updated_at": now,
-		})
-	if result.Error == nil && result.RowsAffected == 0 {
+	wrote, err := u.db.direct.update(ctx, updatePhone, p.CountryCode, p.Number, now, now,
+		row.ID, StatusActive, row.PhoneCountryCode, row.PhoneNumber)
+	if err == nil && !wrote {
 		return userRow{}, errAgain
 	}
 	row.PhoneCountryCode, row.PhoneNumber, row.PhoneBoundAt, row.UpdatedAt = &p.CountryCode, &p.Number, &now, now
-	return row, result.Error
+	return row, err
 }
 
 // digits reports whether s is one to limit decimal digits.

@@ -61,23 +61,18 @@ func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profi
 	now := u.db.now()
 	old, asOf := row.profile(), p.asOf(now)
 	next := old.updatedBy(p)
-	columns := old.changes(next)
-	if len(columns) == 0 || asOf.Before(old.AsOf) {
+	changes := old.changes(next)
+	if changes.none() || asOf.Before(old.AsOf) {
 		return row, nil
 	}
-	columns["profile_as_of"] = asOf
-	columns["profile_updated_at"] = now
-	columns["updated_at"] = now
-
-	result := u.db.gorm.WithContext(ctx).Model(&userRow{}).
-		Where("id = ? AND status = ? AND profile_as_of <=> ?", row.ID, StatusActive, row.ProfileAsOf).
-		UpdateColumns(columns)
-	if result.Error == nil && result.RowsAffected == 0 {
+	wrote, err := u.db.direct.update(ctx, updateProfile,
+		append(changes[:], asOf, now, now, row.ID, StatusActive, row.ProfileAsOf)...)
+	if err == nil && !wrote {
 		return userRow{}, errAgain
 	}
 	row.setProfile(next, now)
 	row.ProfileAsOf = &asOf
-	return row, result.Error
+	return row, err
 }
 
 // asOf brings the watermark to the precision of the column, and a clock that runs ahead to now: a watermark from next

@@ -44,23 +44,32 @@ func (p Profile) fixedLanguage() bool {
 	return p.Language == "zh_CN" && p.Gender == 0 && p.Country == "" && p.Province == "" && p.City == ""
 }
 
-// changes are the columns in which two profiles differ, AsOf aside, with the values of the second.
-func (p Profile) changes(next Profile) map[string]any {
-	columns := map[string]any{}
-	note(columns, "nickname", p.NickName, next.NickName)
-	note(columns, "avatar_url", p.AvatarURL, next.AvatarURL)
-	note(columns, "gender", p.Gender, next.Gender)
-	note(columns, "country", p.Country, next.Country)
-	note(columns, "province", p.Province, next.Province)
-	note(columns, "city", p.City, next.City)
-	note(columns, "language", p.Language, next.Language)
-	note(columns, "profile_source", p.Source, next.Source)
-	return columns
+// profileColumns are the columns that an update of a profile may write, AsOf aside, in the order of changes.
+var profileColumns = [...]string{
+	"nickname", "avatar_url", "gender", "country", "province", "city", "language", "profile_source",
 }
 
-func note[T comparable](columns map[string]any, name string, old, next T) {
+// changes are what profileColumns become: nil for a column that stays as it is.
+type changes [len(profileColumns)]any
+
+func (c changes) none() bool { return c == changes{} }
+
+// changes are the fields in which two profiles differ, AsOf aside, as they are in the second.
+func (p Profile) changes(next Profile) (c changes) {
+	note(&c[0], p.NickName, next.NickName)
+	note(&c[1], p.AvatarURL, next.AvatarURL)
+	note(&c[2], p.Gender, next.Gender)
+	note(&c[3], p.Country, next.Country)
+	note(&c[4], p.Province, next.Province)
+	note(&c[5], p.City, next.City)
+	note(&c[6], p.Language, next.Language)
+	note(&c[7], p.Source, next.Source)
+	return c
+}
+
+func note[T comparable](change *any, old, next T) {
 	if old != next {
-		columns[name] = next
+		*change = next
 	}
 }
 

@@ -242,3 +242,21 @@ func TestUsers_UpdateProfile_meets_another_write(t *testing.T) {
 		})
 	}
 }
+
+// What an update does not change stays as it is when the update is written, and not as it was when it was read.
+func TestUsers_UpdateProfile_leaves_the_rest_to_others(t *testing.T) {
+	f := newFixture(t)
+	user, _ := f.login(appA, "oAlice", "")
+	f.update(appA, "oAlice", store.Profile{NickName: "Alice", City: "Guangzhou", Gender: 2, AsOf: early})
+	f.wire.sabotage(func(sql string) error {
+		if strings.HasPrefix(sql, "UPDATE") {
+			f.exec("UPDATE users SET city = '', gender = 1, language = 'fr' WHERE id = ?", user.ID)
+		}
+		return nil
+	}, nil)
+	f.update(appA, "oAlice", store.Profile{NickName: "Alicia", AsOf: late})
+	row := f.user(user.ID)
+	if row["nickname"] != "Alicia" || row["city"] != "" || row["gender"] != "1" || row["language"] != "fr" {
+		t.Errorf("row %v", row)
+	}
+}

@@ -12,7 +12,7 @@ func (d *DB) Ready(ctx context.Context) error {
 	if err := d.checkVersion(ctx); err != nil {
 		return d.fault(ctx, "ready", err)
 	}
-	_, err := one(d.gorm.WithContext(ctx), selectByIdentity, "", "") // nobody's identity, so one look into an index
+	_, err := d.direct.one(ctx, selectByIdentity, "", "") // nobody's identity, so one look into an index
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}

@@ -13,12 +13,11 @@ const (
 )
 
 // retry runs a unit of work again, from its first read on, while it loses against others: it met a row that was not
-// there a moment ago (errAgain), the server chose it as the victim of a deadlock, or GORM, which prepares a statement
-// once for all who wait for it, passes on that somebody else has cancelled.
+// there a moment ago (errAgain), or the server chose it as the victim of a deadlock.
 func retry(ctx context.Context, work func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := work()
-		if err == nil || attempt == maxAttempts || !lost(ctx, err) {
+		if err == nil || attempt == maxAttempts || !lost(err) {
 			return err
 		}
 		if attempt == 1 && errors.Is(err, errAgain) {
@@ -31,10 +30,7 @@ func retry(ctx context.Context, work func() error) error {
 }
 
 // lost reports whether a unit of work failed because of others.
-func lost(ctx context.Context, err error) bool {
-	foreign := errors.Is(err, context.Canceled) && ctx.Err() == nil
-	return foreign || errors.Is(err, errAgain) || deadlocked(err)
-}
+func lost(err error) bool { return errors.Is(err, errAgain) || deadlocked(err) }
 
 // pause waits for a random time, longer with each attempt, or until the context ends.
 func pause(ctx context.Context, attempt int) error {

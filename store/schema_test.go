@@ -21,10 +21,10 @@ func TestSchema_names_no_database(t *testing.T) {
 // TestSchema_is_commented reads the comments from where administrators see them.
 func TestSchema_is_commented(t *testing.T) {
 	f := newFixture(t)
-	if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 4 {
-		t.Errorf("%d tables with a comment, want 4", got)
+	if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 5 {
+		t.Errorf("%d tables with a comment, want 5", got)
 	}
-	for _, table := range []string{"users", "wechat_identities", "user_merges", "schema_versions"} {
+	for _, table := range []string{"users", "wechat_identities", "user_merges", "login_days", "schema_versions"} {
 		columns := f.rows("SELECT column_name AS n, column_comment AS c FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?", table)
 		if len(columns) < 4 {
 			t.Errorf("%s: %d columns", table, len(columns))
@@ -64,12 +64,13 @@ func TestSchema_view_reads_right(t *testing.T) {
 			"identities": appA + ":oAliceInA, " + appB + ":oAliceInB", "unionid": "uAlice", "nickname": "Alice😀",
 			"avatar_url": "https://a/1", "gender": "female", "place": "Guangzhou, China", "language": "zh_CN",
 			"status": "active", "merged_into": "NULL", "profile_complete": "yes",
-			"profile_source": "wechat", "phone_bound": "no", "phone_bound_at": "NULL",
+			"profile_source": "wechat", "phone_bound": "no", "phone_country_code": "NULL", "phone_bound_at": "NULL",
 			"profile_as_of": now, "profile_updated_at": now, "created_at": now, "updated_at": now, "last_login_at": now,
 		},
 		bob.ID: {
 			"identities": appA + ":oBob", "unionid": "NULL", "nickname": "Bob", "gender": "male", "place": "",
-			"status": "disabled", "profile_complete": "no", "profile_source": "person", "phone_bound": "yes", "phone_bound_at": now,
+			"status": "disabled", "profile_complete": "no", "profile_source": "person", "phone_bound": "yes",
+			"phone_country_code": "86", "phone_bound_at": now,
 		},
 		carol.ID + 1: {
 			"identities": "NULL", "gender": "unknown", "status": "merged", "merged_into": fmt.Sprint(carol.ID),
@@ -87,6 +88,28 @@ func TestSchema_view_reads_right(t *testing.T) {
 		"profile_source = 'person'", "phone_bound = 'yes'"} {
 		if got := f.one("SELECT id FROM user_profiles WHERE " + condition)["id"]; got != fmt.Sprint(bob.ID) {
 			t.Errorf("%s finds %s, want %d", condition, got, bob.ID)
+		}
+	}
+}
+
+// No view has a phone number in it, under whatever name.
+func TestSchema_views_show_no_phone_number(t *testing.T) {
+	f := newFixture(t)
+	f.login(appA, "oAlice", "uAlice")
+	f.login(appB, "oAliceInB", "")
+	const number = "13800001234"
+	f.exec("UPDATE users SET phone_country_code = '86', phone_number = ?, phone_bound_at = created_at", number)
+	f.login(appB, "oAliceInB", "uAlice")
+	if err := f.db.WriteLoginDays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for view, columns := range map[string]int{"user_profiles": 20, "user_identities": 4, "merged_users": 6, "daily_logins": 5} {
+		rows := f.rows("SELECT * FROM " + view)
+		if len(rows) == 0 || len(rows[0]) != columns {
+			t.Errorf("%s has %d rows, want columns: %d", view, len(rows), columns)
+		}
+		if text := fmt.Sprint(rows); strings.Contains(text, number[:3]) || strings.Contains(text, number[7:]) {
+			t.Errorf("%s shows a part of the number: %s", view, text)
 		}
 	}
 }
@@ -190,14 +213,14 @@ func TestAdministrators_queries(t *testing.T) {
 	searches := []search{
 		{"newest_users", "SELECT * FROM user_profiles WHERE status <> 'merged' ORDER BY created_at DESC, id DESC LIMIT 2",
 			"id", []string{"3", "2"}},
-		{"daily_sign-ups", "SELECT DATE(created_at) AS day, COUNT(*) AS sign_ups FROM users " +
-			"WHERE status <> 3 AND created_at >= UTC_TIMESTAMP() - INTERVAL 30 DAY GROUP BY DATE(created_at) ORDER BY day DESC",
+		{"daily_sign-ups", "SELECT DATE(created_at) AS day, COUNT(*) AS sign_ups FROM user_profiles " +
+			"WHERE status <> 'merged' AND created_at >= UTC_TIMESTAMP() - INTERVAL 30 DAY GROUP BY DATE(created_at) ORDER BY day DESC",
 			"sign_ups", []string{"2"}},
 		{"profiles_completed", "SELECT DATE(profile_updated_at) AS day, COUNT(*) AS completed FROM user_profiles " +
 			"WHERE profile_complete = 'yes' AND status <> 'merged' AND profile_updated_at >= UTC_TIMESTAMP() - INTERVAL 30 DAY " +
 			"GROUP BY DATE(profile_updated_at) ORDER BY day DESC",
 			"completed", []string{"1"}},
-		{"by_openid", "SELECT p.* FROM wechat_identities i JOIN user_profiles p ON p.id = i.user_id WHERE i.openid = 'oBob'",
+		{"by_openid", "SELECT p.* FROM user_identities i JOIN user_profiles p ON p.id = i.user_id WHERE i.openid = 'oBob'",
 			"id", []string{"3"}},
 		{"by_nickname", "SELECT * FROM user_profiles WHERE nickname = 'alice😀'", "id", []string{"2"}},
 		{"by_another_nickname", "SELECT * FROM user_profiles WHERE nickname = 'alice😁'", "id", nil},

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"slices"
 	"strings"
@@ -14,12 +15,11 @@ import (
 // wire sits between the pool and the real driver. It keeps what is sent to the server, and can cut the connection
 // before a statement is sent or after it has been.
 type wire struct {
-	mu     sync.Mutex
-	sent   []statement
-	before func(sql string) error
-	after  func(sql string) error
-
-	prepare func() error // before a statement is prepared, which each connection does once and is not kept
+	mu       sync.Mutex
+	sent     []statement
+	prepared int // how often a statement was prepared, which each connection does once and is not kept
+	before   func(sql string) error
+	after    func(sql string) error
 }
 
 type statement struct {
@@ -49,7 +49,7 @@ func (w *wire) statements() []statement {
 func (w *wire) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sent, w.before, w.after, w.prepare = nil, nil, nil, nil
+	w.sent, w.prepared, w.before, w.after = nil, 0, nil, nil
 }
 
 // sabotage sets what happens before and after statements; both may be nil.
@@ -64,6 +64,16 @@ func (w *wire) wantVerbs(t *testing.T, want ...string) {
 	t.Helper()
 	if got := w.verbs(); !slices.Equal(got, want) {
 		t.Errorf("statements %v, want %v", got, want)
+	}
+}
+
+// wantNothingPrepared asserts that no statement was prepared since the last reset.
+func (w *wire) wantNothingPrepared(t *testing.T) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.prepared != 0 {
+		t.Errorf("prepared %d times, want never", w.prepared)
 	}
 }
 
@@ -90,7 +100,7 @@ func (w *wire) send(c *wireConn, s statement, run func() (affected int64, err er
 
 var errCut = mysql.ErrInvalidConn
 
-func (w *wire) via(c driver.Connector) driver.Connector { return wireConnector{c, w} }
+func (w *wire) openDB(c driver.Connector) *sql.DB { return sql.OpenDB(wireConnector{c, w}) }
 
 type wireConnector struct {
 	driver.Connector
@@ -149,13 +159,8 @@ func (c *wireConn) QueryContext(ctx context.Context, query string, args []driver
 
 func (c *wireConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	c.wire.mu.Lock()
-	prepare := c.wire.prepare
+	c.wire.prepared++
 	c.wire.mu.Unlock()
-	if prepare != nil {
-		if err := prepare(); err != nil {
-			return nil, err
-		}
-	}
 	stmt, err := c.mysqlConn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
@@ -163,10 +168,11 @@ func (c *wireConn) PrepareContext(ctx context.Context, query string) (driver.Stm
 	return wireStmt{stmt.(mysqlStmt), c, query}, nil
 }
 
-// mysqlStmt is what database/sql uses of the driver's prepared statement; the package under test only reads with it.
+// mysqlStmt is what database/sql uses of the driver's prepared statement.
 type mysqlStmt interface {
 	driver.Stmt
 	driver.StmtQueryContext
+	driver.StmtExecContext
 	driver.NamedValueChecker
 }
 
@@ -182,6 +188,16 @@ func (s wireStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (r
 		return 0, err
 	})
 	return rows, err
+}
+
+func (s wireStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
+	err = s.conn.wire.send(s.conn, statement{sql: s.query, args: args}, func() (int64, error) {
+		if result, err = s.mysqlStmt.ExecContext(ctx, args); err != nil {
+			return 0, err
+		}
+		return result.RowsAffected()
+	})
+	return result, err
 }
 
 func (c *wireConn) BeginTx(ctx context.Context, o driver.TxOptions) (tx driver.Tx, err error) {

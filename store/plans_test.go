@@ -1,0 +1,126 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"wxlogin/store"
+)
+
+// TestStatements_use_indexes has the server tell how it finds the rows of every statement that this package sends in the
+// course of its work, among thousands of rows. A statement of the list that is not sent here fails too: whoever adds one
+// has to add a call that sends it.
+func TestStatements_use_indexes(t *testing.T) {
+	if !realServer {
+		t.Skip("the embedded engine has a planner of its own; TestUsers_Login_reads_by_index asks it")
+	}
+	f := newFixture(t)
+	f.fill(4000)
+	f.wire.reset()
+	f.doEverything(t)
+
+	sent := map[string]statement{}
+	for _, s := range f.wire.statements() {
+		sent[s.sql] = s
+	}
+	for _, text := range store.Statements() {
+		if _, ok := sent[text]; !ok {
+			t.Errorf("nothing here sends %q", text)
+		}
+	}
+	for text, s := range sent {
+		switch verb, _, _ := strings.Cut(text, " "); verb {
+		case "BEGIN", "COMMIT":
+		case "INSERT":
+			f.wantNothingLookedUp(t, s)
+		default:
+			f.wantByIndex(t, s)
+		}
+	}
+}
+
+// fill makes as many people, each with an identity, and brings the server's statistics up to date.
+func (f *fixture) fill(people int) {
+	f.t.Helper()
+	values := func(row string) string {
+		rows := make([]string, people)
+		for i := range rows {
+			rows[i] = strings.ReplaceAll(row, "#", strconv.Itoa(i+1))
+		}
+		return strings.Join(rows, ", ")
+	}
+	f.exec("INSERT INTO users (id, unionid, phone_country_code, phone_number, created_at, updated_at, last_login_at) VALUES " +
+		values("(#, 'uFilled#', '86', '1380000#', '2020-01-01', '2020-01-01', '2020-01-01')"))
+	f.exec("INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES " +
+		values("('"+appA+"', 'oFilled#', #, NOW())"))
+	f.exec("INSERT INTO user_merges (survivor_id, merged_id, merged_at) VALUES " + values("(#, #, NOW())"))
+	f.exec("INSERT INTO login_days (day, appid, logins, new_users, active_users) VALUES " +
+		values("('2020-01-01' + INTERVAL # DAY, '"+appA+"', 1, 1, 1)"))
+	f.rows("ANALYZE TABLE users, wechat_identities, user_merges, login_days")
+}
+
+// doEverything calls all that sends statements while people use mini-programs.
+func (f *fixture) doEverything(t *testing.T) {
+	f.login(appA, "oAlice", "uAlice")
+	f.clock.advance(time.Hour)
+	f.login(appA, "oAlice", "uAlice")
+	f.login(appB, "oAliceInB", "uAlice") // joins
+	f.login(appC, "oAliceInC", "")
+	f.update(appC, "oAliceInC", store.Profile{NickName: "Alice"})
+	f.bind(appC, "oAliceInC", firstPhone)
+	f.login(appC, "oAliceInC", "uAlice") // merges
+	f.login(appA, "oBob", "")
+	f.login(appA, "oBob", "uBob")
+	var openIDs []string
+	for i := range 16 {
+		openIDs = append(openIDs, fmt.Sprintf("oFilled%d", 100*i+1))
+	}
+	for _, n := range []int{2, 16} {
+		if err := f.db.FindTogether(t.Context(), appA, openIDs[:n]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.db.WriteLoginDays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// explain asks for the plan of a statement with the values that it was sent with.
+func (f *fixture) explain(s statement) []map[string]string {
+	f.t.Helper()
+	args := make([]any, len(s.args))
+	for i, arg := range s.args {
+		args[i] = arg.Value
+	}
+	return f.rows("EXPLAIN "+s.sql, args...)
+}
+
+// wantByIndex asserts that no step of a plan reads more than a few rows, each by a key.
+func (f *fixture) wantByIndex(t *testing.T, s statement) {
+	t.Helper()
+	const few = 16 // as many as the largest statement asks for
+	plan := f.explain(s)
+	if len(plan) == 0 {
+		t.Errorf("no plan for %s", s.sql)
+	}
+	for _, step := range plan {
+		rows, err := strconv.Atoi(step["rows"])
+		if err != nil || rows > few || step["key"] == "NULL" ||
+			!slices.Contains([]string{"const", "eq_ref", "ref", "range"}, step["type"]) {
+			t.Errorf("%s: %v", s.sql, step)
+		}
+	}
+}
+
+// wantNothingLookedUp asserts that an INSERT reads no table.
+func (f *fixture) wantNothingLookedUp(t *testing.T, s statement) {
+	t.Helper()
+	plan := f.explain(s)
+	if len(plan) != 1 || plan[0]["select_type"] != "INSERT" || plan[0]["rows"] != "NULL" {
+		t.Errorf("%s: %v", s.sql, plan)
+	}
+}

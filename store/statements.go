@@ -1,0 +1,52 @@
+package store
+
+// query is one of the statements that are sent as they are written here.
+type query int
+
+const (
+	selectByIdentity query = iota
+	selectBy4Identities
+	selectBy16Identities
+	selectByUnionID
+	selectForUpdate
+	updateProfile
+	updateLastLogin
+	updatePhone
+	insertUser
+	insertIdentity
+	queries // is how many there are
+)
+
+const selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname, u.avatar_url, u.gender, u.country, " +
+	"u.province, u.city, u.language, u.profile_as_of, u.profile_updated_at, u.profile_source, u.phone_country_code, " +
+	"u.phone_number, u.phone_bound_at, u.created_at, u.updated_at, u.last_login_at"
+
+const fromIdentities = " FROM wechat_identities i JOIN users u ON u.id = i.user_id WHERE i.appid = ? AND i.openid "
+
+// texts are the statements. A test has the server tell how it finds the rows of each.
+var texts = [queries]string{
+	selectByIdentity:     selectUser + fromIdentities + "= ?",
+	selectBy4Identities:  selectUser + ", i.openid" + fromIdentities + "IN (?, ?, ?, ?)",
+	selectBy16Identities: selectUser + ", i.openid" + fromIdentities + "IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+
+	selectByUnionID: selectUser + " FROM users u WHERE u.unionid = ?",
+	selectForUpdate: selectUser + " FROM users u WHERE u.id = ? FOR UPDATE",
+
+	// NULL for a column leaves it as it is at that moment: so one statement writes any of them and touches no other.
+	updateProfile: "UPDATE users SET nickname = COALESCE(?, nickname), avatar_url = COALESCE(?, avatar_url), " +
+		"gender = COALESCE(?, gender), country = COALESCE(?, country), province = COALESCE(?, province), " +
+		"city = COALESCE(?, city), language = COALESCE(?, language), profile_source = COALESCE(?, profile_source), " +
+		"profile_as_of = ?, profile_updated_at = ?, updated_at = ? WHERE id = ? AND status = ? AND profile_as_of <=> ?",
+	updateLastLogin: "UPDATE users SET last_login_at = ? WHERE id = ? AND last_login_at <= ?",
+	updatePhone: "UPDATE users SET phone_country_code = ?, phone_number = ?, phone_bound_at = ?, updated_at = ? " +
+		"WHERE id = ? AND status = ? AND phone_country_code <=> ? AND phone_number <=> ?",
+
+	insertUser:     "INSERT INTO users (unionid, status, created_at, updated_at, last_login_at) VALUES (?, ?, ?, ?, ?)",
+	insertIdentity: "INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES (?, ?, ?, ?)",
+}
+
+// hot are the statements of every visit: they are prepared, on each connection once. The others are interpolated.
+var hot = [queries]bool{
+	selectByIdentity: true, selectBy4Identities: true, selectBy16Identities: true, selectByUnionID: true,
+	updateProfile: true, updateLastLogin: true,
+}
