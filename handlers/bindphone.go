@@ -58,10 +58,7 @@ func (p *public) givenPhone(
 	if err != nil {
 		return wechat.PhoneNumber{}, err
 	}
-	// Redis is asked twice, and in between a login under way is waited for.
-	ctx, cancel := context.WithTimeout(r.Context(), 3*p.storageTimeout)
-	defer cancel()
-	return openWithinLimit(ctx, p, w, r, sess, data.openPhoneWith)
+	return openWithinLimit(r.Context(), p, w, r, sess, data.openPhoneWith)
 }
 
 // openPhoneWith is openWith for data that holds a phone number.

@@ -44,6 +44,7 @@ type world struct {
 	public   *httptest.Server
 	internal *httptest.Server
 	sim      *wechattest.Simulator
+	sessions *session.Store
 	redis    *testenv.Redis
 	db       *sql.DB
 	logs     *testenv.Log
@@ -63,6 +64,7 @@ type setup struct {
 	sessions func(handlers.Sessions) handlers.Sessions
 	limits   handlers.Limits
 	proxies  []string
+	apiKey   string // of the internal listener
 
 	noPhoneNumbers bool
 	avatars        *avatar.Folder
@@ -107,6 +109,7 @@ func (w *world) serve(su setup) {
 	}
 	sessions, err := session.New(su.session)
 	w.must(err)
+	w.sessions = sessions
 	apps, phones := w.exchangers(su, metrics)
 	public, err := handlers.NewPublic(handlers.PublicOptions{
 		Apps: apps, PhoneNumbers: phones, Sessions: su.sessions(sessions), Revoker: sessions, Users: db.Users(), Logger: logger, Metrics: metrics,
@@ -122,6 +125,7 @@ func (w *world) serve(su setup) {
 			{Name: "redis", Func: func(ctx context.Context) error { return su.session.Redis.Ping(ctx).Err() }},
 		},
 		Logger: logger, Metrics: metrics,
+		Tokens: sessions, People: db.Users(), APIKey: su.apiKey, StorageTimeout: time.Minute,
 	})
 	w.must(err)
 	w.public, w.internal = httptest.NewServer(public), httptest.NewServer(internal)
@@ -201,8 +205,18 @@ type body struct {
 	Type, Title, Detail, Code, Action, RequestID string
 }
 
-// do sends a request and checks what holds for every answer.
+// do sends a request and checks what holds for every answer of the public listener.
 func (w *world) do(req *http.Request) response {
+	w.t.Helper()
+	r := w.send(req)
+	if r.body.Status != r.status {
+		w.t.Errorf("the body says status %d, HTTP says %d", r.body.Status, r.status)
+	}
+	return r
+}
+
+// send sends a request and checks what holds for every answer.
+func (w *world) send(req *http.Request) response {
 	w.t.Helper()
 	res, err := http.DefaultClient.Do(req)
 	w.must(err)
@@ -213,9 +227,6 @@ func (w *world) do(req *http.Request) response {
 	r := response{status: res.StatusCode, header: res.Header, raw: string(raw)}
 	if err := json.Unmarshal(raw, &r.body); err != nil {
 		w.t.Fatalf("%d: the answer is not JSON: %v", r.status, err)
-	}
-	if r.body.Status != r.status {
-		w.t.Errorf("the body says status %d, HTTP says %d", r.body.Status, r.status)
 	}
 	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("X-Request-Id") == "" {
 		w.t.Error("Cache-Control or X-Request-Id is missing")

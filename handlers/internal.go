@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -20,21 +21,41 @@ type Check struct {
 
 // InternalOptions are the parts of the internal listener.
 type InternalOptions struct {
-	Checks  []Check // what GET /readyz asks
-	Logger  *slog.Logger
-	Metrics *Metrics
+	Checks  []Check      // what GET /readyz asks
+	Logger  *slog.Logger // required
+	Metrics *Metrics     // required
+
+	Tokens Tokens // required: what /introspect and /verify ask
+	People People // required
+
+	// APIKey is what other services must give to ask /introspect and /verify. Empty: nobody has to.
+	APIKey string
+
+	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
+	StorageTimeout time.Duration
 }
 
-// NewInternal makes the handler of the internal listener: GET /healthz, /readyz and /metrics. It belongs on an address
-// that mini-programs cannot reach.
+// NewInternal makes the handler of the internal listener: GET /healthz, /readyz and /metrics for operators, POST /introspect
+// and /verify for other services and gateways. It belongs on an address that mini-programs cannot reach.
 func NewInternal(o InternalOptions) (http.Handler, error) {
-	if o.Logger == nil || o.Metrics == nil {
-		return nil, errors.New("handlers: Logger and Metrics are required")
+	if o.Logger == nil || o.Metrics == nil || o.Tokens == nil || o.People == nil {
+		return nil, errors.New("handlers: Logger, Metrics, Tokens and People are required")
+	}
+	c := &tokenChecks{
+		tokens: o.Tokens, people: o.People, metrics: o.Metrics,
+		storageTimeout: cmp.Or(o.StorageTimeout, DefaultStorageTimeout),
 	}
 	r := newRouter(o.Logger, slog.LevelDebug, o.Metrics) // probes and scrapes come all the time
 	r.Get("/healthz", handle(healthz))
 	r.Get("/readyz", handle(readyz(o.Checks, o.Logger)))
 	r.Method(http.MethodGet, "/metrics", o.Metrics.handler())
+	r.Method(http.MethodPost, "/introspect", keyHolders(o.APIKey, keyOfCaller, codeInvalidAPIKey, handle(c.introspect)))
+	addProfiles(r, func(next http.Handler) http.Handler {
+		return keyHolders(o.APIKey, keyOfCaller, codeInvalidAPIKey, next)
+	})
+	verify := keyHolders(o.APIKey, keyInHeader, codeForbidden, handle(c.verify))
+	r.Handle("/verify", verify)
+	r.Handle("/verify/*", verify)
 	return r, nil
 }
 

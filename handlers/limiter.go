@@ -17,8 +17,8 @@ const limiterShards = 64
 
 // limiter bounds how often something happens for each key within RateWindow. A nil limiter allows everything.
 //
-// httprate holds a lock of its limiter while it asks the counter, which may be a call over the network. So keys are spread
-// over many limiters: requests of one key are counted one after another, as they must be, and others hardly ever wait.
+// httprate holds a lock of its limiter while it asks the counter. So keys are spread over many limiters: requests of one key
+// are counted one after another, as they must be, and others hardly ever wait.
 type limiter struct {
 	name   string // keeps the keys of different limits apart in one counter
 	limit  int
@@ -33,6 +33,11 @@ func newLimiter(name string, limit int, counter httprate.LimitCounter) *limiter 
 	}
 	if counter == nil {
 		counter = httprate.NewLocalLimitCounter(RateWindow)
+	}
+	if c, ok := counter.(interface {
+		ForLimit(int) httprate.LimitCounter
+	}); ok {
+		counter = c.ForLimit(limit)
 	}
 	counter = harmless{counter}
 	l := &limiter{name: name, limit: limit, seed: maphash.MakeSeed()}

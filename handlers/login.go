@@ -54,13 +54,15 @@ func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (
 	if err != nil {
 		return loginAnswer{}, err
 	}
+	ctx, cancel := p.storage(ctx)
+	defer cancel()
 	user, created, err := p.findUser(ctx, store.Identity{
 		AppID: app.AppID(), OpenID: exchanged.OpenID, UnionID: exchanged.UnionID,
 	})
 	if err != nil {
 		return loginAnswer{}, err
 	}
-	token, err := p.beginSession(ctx, session.Session{
+	token, err := p.sessions.Create(ctx, session.Session{
 		AppID: app.AppID(), OpenID: exchanged.OpenID, SessionKey: exchanged.SessionKey,
 	})
 	if err != nil {
@@ -115,17 +117,9 @@ func checkCode(code string) error {
 
 // findUser finds or creates the user; one that an admin disabled gets no session.
 func (p *public) findUser(ctx context.Context, id store.Identity) (store.User, bool, error) {
-	ctx, cancel := p.storage(ctx)
-	defer cancel()
 	user, created, err := p.users.Login(ctx, id)
 	if err != nil {
 		return store.User{}, false, err
 	}
 	return user, created, refuseDisabled(user)
-}
-
-func (p *public) beginSession(ctx context.Context, sess session.Session) (string, error) {
-	ctx, cancel := p.storage(ctx)
-	defer cancel()
-	return p.sessions.Create(ctx, sess)
 }

@@ -19,6 +19,14 @@ const (
 	notOpened        = "failed"
 )
 
+// Outcomes of a token check for another service.
+const (
+	tokenActive   = "active"
+	tokenInactive = "inactive"
+	tokenBlocked  = "blocked" // its user is disabled
+	tokenFailed   = "failed"  // nobody knows
+)
+
 // Metrics are the figures that GET /metrics gives, in a registry of their own.
 type Metrics struct {
 	registry       *prometheus.Registry
@@ -29,6 +37,7 @@ type Metrics struct {
 	calls          *prometheus.CounterVec
 	callSeconds    *prometheus.HistogramVec
 	refusals       *prometheus.CounterVec
+	tokenChecks    *prometheus.CounterVec
 }
 
 // latencyBuckets reach from a cached answer to WeChat's whole budget, in seconds.
@@ -45,11 +54,13 @@ func NewMetrics() *Metrics {
 		calls:          counter("wechat_calls_total", "Calls of WeChat by API and errcode (none: no errcode was had).", "api", "errcode"),
 		refusals: counter("refusals_total",
 			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate, failed_update_rate or uploads_in_flight.", "bound"),
+		tokenChecks: counter("token_checks_total",
+			"Tokens that other services asked about, by outcome: active, inactive, blocked or failed.", "outcome"),
 		callSeconds: histogram("wechat_call_duration_seconds", "Time of a call of WeChat, by API.", "api"),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds, m.refusals,
+		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds, m.refusals, m.tokenChecks,
 	)
 	return m
 }
@@ -98,10 +109,34 @@ func (m *Metrics) decryption(outcome string) { m.decryptions.WithLabelValues(out
 
 func (m *Metrics) refusal(why refusal) { m.refusals.WithLabelValues(string(why)).Inc() }
 
-// gauge registers a figure that is read when it is asked for.
-func (m *Metrics) gauge(name, help string, labels prometheus.Labels, read func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(
+func (m *Metrics) tokenCheck(err error) { m.tokenChecks.WithLabelValues(outcomeOf(err)).Inc() }
+
+// outcomeOf says how a token check ended.
+func outcomeOf(err error) string {
+	if err == nil {
+		return tokenActive
+	}
+	switch classify(err).code {
+	case codeInvalidToken:
+		return tokenInactive
+	case codeUserBlocked:
+		return tokenBlocked
+	}
+	return tokenFailed
+}
+
+// Register adds a collector. It panics for one whose figures are there already.
+func (m *Metrics) Register(c prometheus.Collector) { m.registry.MustRegister(c) }
+
+// Gauge adds a figure that is read when it is asked for, under the name wxlogin_name. It panics for one that is there.
+func (m *Metrics) Gauge(name, help string, labels map[string]string, read func() float64) {
+	m.Register(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Namespace: "wxlogin", Name: name, Help: help, ConstLabels: labels}, read))
+}
+
+// Counter is Gauge for a figure that only grows.
+func (m *Metrics) Counter(name, help string, read func() float64) {
+	m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "wxlogin", Name: name, Help: help}, read))
 }
 
 // watchLogins shows how many logins are at work and how many queue.
@@ -109,8 +144,9 @@ func (m *Metrics) watchLogins(a *admission) {
 	if a == nil {
 		return
 	}
-	m.gauge("logins_in_flight", "Logins at work.", nil, func() float64 { return float64(len(a.working)) })
-	m.gauge("logins_queued", "Logins that wait for their turn.", nil, func() float64 { return float64(len(a.queued)) })
+	m.Gauge("logins_in_flight", "Logins at work.", nil, func() float64 { return float64(len(a.working)) })
+	m.Gauge("logins_in_flight_limit", "Logins that may be at work.", nil, func() float64 { return float64(cap(a.working)) })
+	m.Gauge("logins_queued", "Logins that wait for their turn.", nil, func() float64 { return float64(len(a.queued)) })
 }
 
 // breakerStates are the states of a circuit breaker, as WatchBreaker's function names them.
@@ -119,8 +155,8 @@ var breakerStates = []string{"closed", "half-open", "open"}
 // WatchBreaker shows the state of the circuit breaker towards WeChat: closed, half-open or open. It may be called once.
 func (m *Metrics) WatchBreaker(state func() string) {
 	for _, s := range breakerStates {
-		m.gauge("wechat_breaker_state", "1 for the state that the circuit breaker towards WeChat is in.",
-			prometheus.Labels{"state": s}, func() float64 {
+		m.Gauge("wechat_breaker_state", "1 for the state that the circuit breaker towards WeChat is in.",
+			map[string]string{"state": s}, func() float64 {
 				if state() == s {
 					return 1
 				}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"wxlogin/wechat"
 )
@@ -55,6 +57,7 @@ func observe(logger *slog.Logger, level slog.Level, metrics *Metrics) func(http.
 			}
 			route := routeOf(r)
 			metrics.request(route, status, duration)
+			nameSpan(r, route)
 			logRequest(logger, level, r, s, route, status, duration)
 		})
 	}
@@ -66,6 +69,14 @@ func routeOf(r *http.Request) string {
 		return pattern
 	}
 	return "unmatched"
+}
+
+// nameSpan names the span of a traced request by its route. Without tracing there is none, and this does nothing.
+func nameSpan(r *http.Request, route string) {
+	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
+		span.SetName(methodOf(r) + " " + route)
+		span.SetAttributes(semconv.HTTPRoute(route))
+	}
 }
 
 // methodOf keeps a made-up method out of log lines.
@@ -83,6 +94,9 @@ func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
+	if !logger.Enabled(r.Context(), level) {
+		return
+	}
 	attrs := make([]slog.Attr, 0, 9)
 	attrs = append(attrs,
 		slog.String("method", methodOf(r)),
@@ -97,10 +111,16 @@ func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope
 	if s.failure.cause != nil {
 		attrs = append(attrs, slog.String("cause", s.failure.cause.Error()))
 	}
+	if span := trace.SpanContextFromContext(r.Context()); span.IsSampled() {
+		attrs = append(attrs, slog.String("traceId", span.TraceID().String()))
+	}
 	if e, ok := errors.AsType[*wechat.Error](s.failure.cause); ok {
 		attrs = append(attrs, slog.Int("errcode", e.ErrCode), slog.String("rid", e.RID))
 	}
-	logger.LogAttrs(r.Context(), level, "request", attrs...)
+	// Past the Logger, which would look for its caller on the stack, although nobody wants to know.
+	record := slog.NewRecord(time.Now(), level, "request", 0)
+	record.AddAttrs(attrs...)
+	_ = logger.Handler().Handle(r.Context(), record) // a log that cannot be written has nobody to tell
 }
 
 // requestID takes the caller's X-Request-Id where it is 1 to 64 letters, digits, '-', '_' or '.', and makes one otherwise.

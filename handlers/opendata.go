@@ -72,6 +72,9 @@ func open[T any](ctx context.Context, p *public, sess session.Session, openWith 
 		p.metrics.decryption(openedByOwnKey)
 		return info, nil
 	}
+	// Redis is asked twice from here on, and in between a login under way is waited for.
+	ctx, cancel := context.WithTimeout(ctx, p.lateLoginWait+2*p.storageTimeout)
+	defer cancel()
 	info, err := openWithOthers(ctx, p, sess, openWith, want)
 	if errors.Is(err, wechat.ErrOpenData) && sleep(ctx, p.lateLoginWait) {
 		// The data may have overtaken the login that its key belongs to. Every fault waits, so that none stands out.

@@ -9,7 +9,9 @@ const (
 	codeInvalidRequest       code = "invalid_request"
 	codeInvalidCode          code = "invalid_code"
 	codeInvalidToken         code = "invalid_token"
+	codeInvalidAPIKey        code = "invalid_api_key"
 	codeUserBlocked          code = "user_blocked"
+	codeForbidden            code = "forbidden"
 	codeNotFound             code = "not_found"
 	codeMethodNotAllowed     code = "method_not_allowed"
 	codeRequestTooLarge      code = "request_too_large"
@@ -49,8 +51,12 @@ var problems = map[code]problem{
 		"WeChat does not accept this code: it was used, is older than 5 minutes, or belongs to another mini-program.", actionRelogin, 0},
 	codeInvalidToken: {http.StatusUnauthorized, "Invalid token",
 		"The token is missing, malformed, unknown, expired or revoked.", actionRelogin, 0},
+	codeInvalidAPIKey: {http.StatusUnauthorized, "Invalid API key",
+		"The API key is missing or is not this server's.", actionNone, 0},
 	codeUserBlocked: {http.StatusForbidden, "User blocked",
 		"This user may not log in.", actionNone, 0},
+	codeForbidden: {http.StatusForbidden, "Forbidden",
+		"The gateway's API key is missing or is not this server's.", actionNone, 0},
 	codeNotFound: {http.StatusNotFound, "Not found",
 		"There is nothing at this path.", actionNone, 0},
 	codeMethodNotAllowed: {http.StatusMethodNotAllowed, "Method not allowed",

@@ -72,7 +72,8 @@ type PublicOptions struct {
 	// PhoneNumbers serves POST /bindPhone. Without it there is no such route.
 	PhoneNumbers PhoneNumbers
 
-	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
+	// StorageTimeout bounds each step that waits for MySQL or Redis; of a login, both together. Default
+	// DefaultStorageTimeout.
 	StorageTimeout time.Duration
 
 	// LateLoginWait is how long data that no session_key of its user opens waits, once, for a login under way: another
@@ -102,7 +103,8 @@ type Limits struct {
 	FailedUpdates int // data that cannot be decrypted, a minute and user
 
 	// Counter counts for the limits a minute; instances that share one count together. What it fails to count is let
-	// through. Default: a counter in this process.
+	// through. One that has a method ForLimit(int) httprate.LimitCounter is asked for the counter of each limit. Default: a
+	// counter in this process.
 	Counter httprate.LimitCounter
 }
 
@@ -168,8 +170,7 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 	}
 	o.Metrics.watchLogins(p.admission)
 	r := newRouter(o.Logger, slog.LevelInfo, o.Metrics)
-	r.Use(clientAddress(o.TrustedProxies))
-	r.Post("/onLogin", handle(p.onLogin))
+	r.With(clientAddress(o.TrustedProxies)).Post("/onLogin", handle(p.onLogin))
 	r.Post("/updateUserInfo", handle(p.updateUserInfo))
 	r.Post("/logout", handle(p.logout))
 	if o.PhoneNumbers != nil {

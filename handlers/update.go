@@ -25,9 +25,7 @@ func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Redis is asked up to three times and MySQL once; in all they get no more time than this.
-	ctx, cancel := context.WithTimeout(r.Context(), 3*p.storageTimeout)
-	defer cancel()
+	ctx := r.Context()
 	sess, err := p.updatedSession(ctx, w, r, f)
 	if err != nil {
 		return err

@@ -32,12 +32,15 @@ Environment (required: the first four, the first two not with WECHAT_APPS; secre
 named by NAME_FILE):
   WECHAT_APPID, WECHAT_SECRET, MYSQL_DSN, REDIS_URL
   WECHAT_SECRET_PREVIOUS, WECHAT_APPS (appid:AppSecret,…), WECHAT_API_BASE (https://api.weixin.qq.com)
-  LISTEN_ADDR (:8080), INTERNAL_ADDR (127.0.0.1:9090), TLS_CERT_FILE, TLS_KEY_FILE, TRUSTED_PROXIES
+  MYSQL_REPLICA_DSNS (separated by white space), MYSQL_MAX_OPEN_CONNS (50), MYSQL_CONN_MAX_LIFETIME (30m)
+  REDIS_MODE (single; or sentinel, cluster), REDIS_TLS_CA_FILE, REDIS_TLS_CERT_FILE, REDIS_TLS_KEY_FILE
+  LISTEN_ADDR (:8080), TLS_CERT_FILE, TLS_KEY_FILE, TRUSTED_PROXIES
+  INTERNAL_ADDR (127.0.0.1:9090), INTERNAL_API_KEY (required where INTERNAL_ADDR is not on loopback)
   SESSION_IDLE_TTL (168h), SESSION_MAX_TTL (720h), SHUTDOWN_DELAY (1s), MAX_LOGINS_IN_FLIGHT (256)
   LOGIN_RATE_LIMIT (6000), UPDATE_RATE_LIMIT (60), FAILED_UPDATE_RATE_LIMIT (10): a minute; 0: no limit
   AVATAR_DIR, PUBLIC_URL; or AVATAR_S3_ENDPOINT, AVATAR_S3_BUCKET, AVATAR_S3_ACCESS_KEY, AVATAR_S3_SECRET_KEY,
   AVATAR_S3_REGION (us-east-1), AVATAR_S3_PUBLIC_URL
-  LOG_LEVEL (info), LOG_FORMAT (json)
+  LOG_LEVEL (info), LOG_FORMAT (json), OTEL_TRACES_EXPORTER (none; or otlp, console) and OpenTelemetry's other variables
 `
 
 // command is one subcommand. It runs until it is done or ctx ends, and returns the exit code.

@@ -14,13 +14,19 @@ import (
 )
 
 // serve runs the server until ctx ends or a listener breaks, then stops it in order.
-func serve(ctx context.Context, environ []string, _, stderr io.Writer) int {
+func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) int {
 	config, err := app.LoadConfig(environ)
 	if err != nil {
 		return misconfigured(stderr, err)
 	}
+	tuneGC()
 	logger := app.NewLogger(config.Log, stderr)
 	app.RouteRedisLog(logger)
+	config.Version = versionText()
+	if config.Tracing, err = startTracing(ctx, config.Version, stdout, logger); err != nil {
+		return misconfigured(stderr, err)
+	}
+	defer stopTracing(ctx, config.Tracing, logger)
 	server, err := app.Start(ctx, config, logger)
 	switch {
 	case errors.Is(err, store.ErrCharset), errors.Is(err, app.ErrCertificate):

@@ -3,6 +3,8 @@ package app
 import (
 	"log/slog"
 	"time"
+
+	"wxlogin/internal/tracing"
 )
 
 // Config is the server's whole configuration. LoadConfig reads it from environment variables.
@@ -12,11 +14,18 @@ type Config struct {
 	Apps []App `env:"WECHAT_APPS"`
 
 	MySQLDSN string `env:"MYSQL_DSN,notEmpty"` // user:password@tcp(host:port)/database
-	RedisURL string `env:"REDIS_URL,notEmpty"` // redis://… or rediss://…
+	MySQL    MySQLConfig
+
+	RedisURL string `env:"REDIS_URL,notEmpty"` // redis://… or rediss://…; what it holds depends on the mode
+	Redis    RedisConfig
 
 	ListenAddr    string `env:"LISTEN_ADDR" envDefault:":8080"`
 	InternalAddr  string `env:"INTERNAL_ADDR" envDefault:"127.0.0.1:9090"`
 	WeChatAPIBase string `env:"WECHAT_API_BASE" envDefault:"https://api.weixin.qq.com"`
+
+	// InternalAPIKey is what other services give with a question whose token it is. Required unless the internal listener
+	// is on loopback; minAPIKey characters or more.
+	InternalAPIKey string `env:"INTERNAL_API_KEY"`
 
 	SessionIdleTTL time.Duration `env:"SESSION_IDLE_TTL" envDefault:"168h"`
 	SessionMaxTTL  time.Duration `env:"SESSION_MAX_TTL" envDefault:"720h"`
@@ -37,6 +46,12 @@ type Config struct {
 
 	Log LogConfig
 
+	// Version is what /metrics tells of this build.
+	Version string
+
+	// Tracing is where traces begin; nil: nowhere.
+	Tracing *tracing.Provider
+
 	// StorageTimeout bounds each step that waits for MySQL or Redis; 0 is handlers.DefaultStorageTimeout. The demo's
 	// embedded engines are given more.
 	StorageTimeout time.Duration
@@ -47,6 +62,21 @@ type SingleApp struct {
 	AppID          string `env:"WECHAT_APPID"`
 	Secret         string `env:"WECHAT_SECRET"`
 	PreviousSecret string `env:"WECHAT_SECRET_PREVIOUS"`
+}
+
+// MySQLConfig is about the pools of connections to MySQL.
+type MySQLConfig struct {
+	MaxOpenConns    int           `env:"MYSQL_MAX_OPEN_CONNS" envDefault:"50"` // of this process to the primary, and to each replica
+	ConnMaxLifetime time.Duration `env:"MYSQL_CONN_MAX_LIFETIME" envDefault:"30m"`
+	ReplicaDSNs     DSNs          `env:"MYSQL_REPLICA_DSNS"` // read replicas; the form of MYSQL_DSN, separated by white space
+}
+
+// RedisConfig says what REDIS_URL leads to.
+type RedisConfig struct {
+	Mode        string `env:"REDIS_MODE" envDefault:"single"` // single, sentinel or cluster
+	TLSCAFile   string `env:"REDIS_TLS_CA_FILE"`              // PEM; whom to trust in the place of the system's roots
+	TLSCertFile string `env:"REDIS_TLS_CERT_FILE"`            // PEM; this client's certificate, where Redis asks for one
+	TLSKeyFile  string `env:"REDIS_TLS_KEY_FILE"`
 }
 
 // LimitConfig bounds what the public listener takes on.

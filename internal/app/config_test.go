@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,47 @@ func TestLoadConfig_several_apps(t *testing.T) {
 	}
 }
 
+func TestLoadConfig_of_many_machines(t *testing.T) {
+	replicas := "a:b@tcp(r1:3306)/wxlogin?tls=true\n a:b@tcp(r2:3306)/wxlogin\n"
+	c, err := app.LoadConfig(environ("MYSQL_REPLICA_DSNS="+replicas, "MYSQL_MAX_OPEN_CONNS=80", "MYSQL_CONN_MAX_LIFETIME=5m",
+		"INTERNAL_ADDR=:9090", "INTERNAL_API_KEY=0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := app.MySQLConfig{MaxOpenConns: 80, ConnMaxLifetime: 5 * time.Minute,
+		ReplicaDSNs: app.DSNs{"a:b@tcp(r1:3306)/wxlogin?tls=true", "a:b@tcp(r2:3306)/wxlogin"}}
+	if !reflect.DeepEqual(c.MySQL, want) || c.InternalAPIKey != "0123456789abcdef" {
+		t.Errorf("got %d replicas, %d connections for %v", len(c.MySQL.ReplicaDSNs), c.MySQL.MaxOpenConns, c.MySQL.ConnMaxLifetime)
+	}
+	c, err = app.LoadConfig(environ())
+	if want := (app.MySQLConfig{MaxOpenConns: 50, ConnMaxLifetime: 30 * time.Minute}); err != nil || !reflect.DeepEqual(c.MySQL, want) {
+		t.Errorf("by default %+v, %v", c.MySQL, err)
+	}
+}
+
+// Whoever reaches the internal listener learns who a token's user is.
+func TestLoadConfig_wants_a_key_off_loopback(t *testing.T) {
+	const key = "0123456789abcdef"
+	for addr, loopback := range map[string]bool{
+		"127.0.0.1:9090": true, "127.1.2.3:9090": true, "[::1]:9090": true, "localhost:9090": true,
+		":9090": false, "0.0.0.0:9090": false, "[::]:9090": false, "10.0.0.7:9090": false, "wxlogin.internal:9090": false,
+	} {
+		_, err := app.LoadConfig(environ("INTERNAL_ADDR=" + addr))
+		if (err == nil) != loopback {
+			t.Errorf("%s without a key: %v", addr, err)
+		}
+		if _, err := app.LoadConfig(environ("INTERNAL_ADDR="+addr, "INTERNAL_API_KEY="+key)); err != nil {
+			t.Errorf("%s with a key: %v", addr, err)
+		}
+	}
+	for _, bad := range []string{key[1:], key + " x", key + "é"} {
+		_, err := app.LoadConfig(environ("INTERNAL_API_KEY=" + bad))
+		if err == nil || !strings.Contains(err.Error(), "INTERNAL_API_KEY") || strings.Contains(err.Error(), bad) {
+			t.Errorf("a bad key: %v", err)
+		}
+	}
+}
+
 func TestLoadConfig_takes_0_for_no_limit_and_proxies_in_any_form(t *testing.T) {
 	c, err := app.LoadConfig(environ("LOGIN_RATE_LIMIT=0", "SHUTDOWN_DELAY=0s", "TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.7,::1,2001:db8::/32"))
 	if err != nil {
@@ -105,6 +147,9 @@ func TestLoadConfig_faults(t *testing.T) {
 		"app_empty_part":  {"WECHAT_APPS=wx2:" + goodSecret + ":", "WECHAT_APPS: an entry is not of the form"},
 		"app_twice":       {"WECHAT_APPS=wx0123456789abcdef:" + goodSecret, "WECHAT_APPS: wx0123456789abcdef is given twice"},
 		"bad_dsn":         {"MYSQL_DSN=wxlogin:pa55word@nowhere", "MYSQL_DSN: "},
+		"bad_replica":     {"MYSQL_REPLICA_DSNS=" + goodDSN + " wxlogin:pa55word@nowhere", "MYSQL_REPLICA_DSNS: "},
+		"no_connections":  {"MYSQL_MAX_OPEN_CONNS=0", "MYSQL_MAX_OPEN_CONNS: 0 is less than 1"},
+		"short_lifetime":  {"MYSQL_CONN_MAX_LIFETIME=30ms", "MYSQL_CONN_MAX_LIFETIME: 30ms is less than 1s"},
 		"bad_redis":       {"REDIS_URL=http://:pa55word@127.0.0.1", "REDIS_URL is not of the form"},
 		"bad_api_base":    {"WECHAT_API_BASE=api.weixin.qq.com", "WECHAT_API_BASE is not"},
 		"bad_listen":      {"LISTEN_ADDR=8080", "LISTEN_ADDR: "},

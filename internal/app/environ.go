@@ -5,14 +5,12 @@ import (
 	"os"
 	"strings"
 	"unicode"
-
-	"wxlogin/store"
 )
 
 // secretVariables may also come from a file that NAME_FILE names, as container platforms mount secrets.
 var secretVariables = []string{
-	"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "WECHAT_APPS", "MYSQL_DSN", "REDIS_URL",
-	"AVATAR_S3_SECRET_KEY",
+	"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "WECHAT_APPS", "MYSQL_DSN", "MYSQL_REPLICA_DSNS",
+	"REDIS_URL", "INTERNAL_API_KEY", "AVATAR_S3_SECRET_KEY",
 }
 
 // variables makes a map of environ and fills in the secrets that stand in files.
@@ -45,14 +43,3 @@ func variables(environ []string) (map[string]string, []error) {
 
 // listSeparator tells what may stand between the entries of a list: a file may have a line for each.
 func listSeparator(r rune) bool { return r == ',' || unicode.IsSpace(r) }
-
-// dsnFaults checks a DSN's form without connecting; what is wrong with it is told without showing it.
-func dsnFaults(dsn string) []error {
-	if dsn == "" {
-		return nil // reported as not set
-	}
-	if err := store.CheckDSN(dsn); err != nil {
-		return []error{fmt.Errorf("MYSQL_DSN: %w", err)}
-	}
-	return nil
-}

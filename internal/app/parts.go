@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/handlers"
+	"wxlogin/internal/ratecount"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -22,9 +23,11 @@ const startCheckTimeout = 3 * time.Second
 
 // parts are what the handlers are made of, and what must be closed in the end.
 type parts struct {
-	redis        *redis.Client
-	counterRedis *redis.Client
+	redis        redis.UniversalClient
+	counterRedis redis.UniversalClient
+	counter      *ratecount.Counter
 	db           *store.DB
+	stopCounting func() // ends what writes db's counts of logins
 	sessions     *session.Store
 	apps         []handlers.CodeExchanger
 	phoneNumbers phoneNumbers
@@ -43,18 +46,23 @@ func openParts(ctx context.Context, c Config, logger *slog.Logger) (*parts, erro
 
 func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	var err error
-	if p.redis, err = openRedis(c.RedisURL); err != nil {
+	if p.redis, err = openRedis(c); err != nil {
 		return err
 	}
-	if p.counterRedis, err = openCounterRedis(c.RedisURL); err != nil {
+	if p.counterRedis, err = openCounterRedis(c); err != nil {
 		return err
 	}
-	if p.db, err = store.Open(c.MySQLDSN, store.Options{Logger: logger}); err != nil {
+	p.counter = newCounter(p.counterRedis, logger)
+	if err = c.Tracing.Redis(p.redis); err != nil {
+		return err
+	}
+	if p.db, err = openDatabase(c, logger); err != nil {
 		return err
 	}
 	if err := checkDatabase(ctx, p.db, logger); err != nil {
 		return err
 	}
+	p.stopCounting = countLoginDays(p.db)
 	if p.avatars, err = openAvatars(c.Avatars); err != nil {
 		return err
 	}
@@ -66,7 +74,9 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	}
 	p.sessions, err = session.New(session.Options{
 		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxTTL: c.SessionMaxTTL, Logger: logger,
+		ShareTrips: c.Tracing == nil, // a trace wants each command for itself
 	})
+	p.watch(c)
 	return err
 }
 
@@ -92,13 +102,14 @@ func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error
 // newExchangers makes a client of WeChat for each app, all on one transport and behind one circuit breaker.
 func newExchangers(c Config, metrics *handlers.Metrics, logger *slog.Logger) ([]handlers.CodeExchanger, error) {
 	transport := wechat.NewTransport()
+	traced := c.Tracing.Transport(transport)
 	// What made the breaker open may have killed the idle connections too: WeChat is tried again on new ones.
 	breaker := newBreaker(defaultBreaker, logger, transport.CloseIdleConnections)
 	metrics.WatchBreaker(func() string { return breaker.State().String() })
 	var apps []handlers.CodeExchanger
 	for _, app := range c.allApps() {
 		client, err := wechat.NewClient(wechat.Options{
-			AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: transport, OnCall: metrics.WeChatCall,
+			AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: traced, OnCall: metrics.WeChatCall,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("app %s: %w", app.AppID, err)
@@ -128,7 +139,7 @@ func (p *parts) publicOptions(c Config, logger *slog.Logger) (handlers.PublicOpt
 		Limits: handlers.Limits{
 			LoginsInFlight: c.Limits.LoginsInFlight,
 			Logins:         c.Limits.Logins, Updates: c.Limits.Updates, FailedUpdates: c.Limits.FailedUpdates,
-			Counter: newCounter(p.counterRedis, logger),
+			Counter: p.counter,
 		},
 	}, err
 }
@@ -145,8 +156,9 @@ func (p *parts) handlers(c Config, stopping handlers.Check, logger *slog.Logger)
 	internal, err = handlers.NewInternal(handlers.InternalOptions{
 		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}, stopping},
 		Logger: logger, Metrics: p.metrics,
+		Tokens: p.sessions, People: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: c.StorageTimeout,
 	})
-	return public, internal, err
+	return c.Tracing.Handler(public, fromProxy(options.TrustedProxies)), c.Tracing.Handler(internal, anybody), err
 }
 
 // mysqlReady asks whether MySQL can serve logins; until it did so once, whether its connection is utf8mb4 too, which
@@ -164,15 +176,21 @@ func (p *parts) mysqlReady() func(context.Context) error {
 	}
 }
 
-func (p *parts) redisReady(ctx context.Context) error { return p.redis.Ping(ctx).Err() }
+func (p *parts) redisReady(ctx context.Context) error { return pingRedis(ctx, p.redis) }
 
 // close closes what was opened, in any state of openParts.
 func (p *parts) close() error {
 	var errs []error
-	for _, client := range []*redis.Client{p.redis, p.counterRedis} {
+	if p.counter != nil {
+		errs = append(errs, p.counter.Close())
+	}
+	for _, client := range []redis.UniversalClient{p.redis, p.counterRedis} {
 		if client != nil {
 			errs = append(errs, client.Close())
 		}
+	}
+	if p.stopCounting != nil {
+		p.stopCounting()
 	}
 	if p.db != nil {
 		errs = append(errs, p.db.Close())

@@ -34,11 +34,12 @@ func newPhoneNumbers(
 	c Config, shared redis.UniversalClient, metrics *handlers.Metrics, logger *slog.Logger,
 ) (phoneNumbers, error) {
 	transport := wechat.NewTransport()
+	traced := c.Tracing.Transport(transport)
 	breaker := newBreaker(defaultBreaker, logger.With("calls", "phone numbers"), transport.CloseIdleConnections)
 	apps := make(phoneNumbers)
 	for _, app := range c.allApps() {
 		client, err := wechat.NewClient(wechat.Options{
-			AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: transport, OnCall: metrics.WeChatCall,
+			AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: traced, OnCall: metrics.WeChatCall,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("app %s: %w", app.AppID, err)

@@ -45,6 +45,9 @@ func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Serve
 	if err != nil {
 		return nil, err
 	}
+	if cert != nil {
+		cert.watch(p)
+	}
 	s := &Server{parts: p, delay: c.ShutdownDelay, failed: make(chan error, 2), logger: logger}
 	if err := s.listen(c, l, cert); err != nil {
 		return nil, errors.Join(err, s.closeListeners(), p.close())

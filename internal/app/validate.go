@@ -8,21 +8,17 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // maxShutdownDelay bounds SHUTDOWN_DELAY: container platforms kill what has not ended after about that long.
 const maxShutdownDelay = time.Minute
 
+// minAPIKey is how many characters INTERNAL_API_KEY has at least.
+const minAPIKey = 16
+
 func (c Config) validate() []error {
 	faults := c.appFaults()
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if c.RedisURL != "" {
-		if _, err := redis.ParseURL(c.RedisURL); err != nil {
-			fault("REDIS_URL is not of the form redis://user:password@host:port/number") // the error itself would show the password
-		}
-	}
 	if !isWebAddress(c.WeChatAPIBase) {
 		fault("WECHAT_API_BASE is not an http or https URL")
 	}
@@ -36,10 +32,37 @@ func (c Config) validate() []error {
 	}
 	faults = append(faults, c.TLS.validate()...)
 	faults = append(faults, c.Avatars.validate()...)
-	faults = append(faults, dsnFaults(c.MySQLDSN)...)
+	faults = append(faults, dsnFaults("MYSQL_DSN", c.MySQLDSN)...)
+	faults = append(faults, c.MySQL.validate()...)
+	faults = append(faults, c.redisFaults()...)
 	faults = append(faults, addrFaults("LISTEN_ADDR", c.ListenAddr)...)
-	faults = append(faults, addrFaults("INTERNAL_ADDR", c.InternalAddr)...)
+	faults = append(faults, c.internalFaults()...)
 	return append(faults, c.Log.validate()...)
+}
+
+// internalFaults checks the internal listener: whoever reaches it learns who a token's user is, so that a network must not
+// be its only protection.
+func (c Config) internalFaults() []error {
+	faults := addrFaults("INTERNAL_ADDR", c.InternalAddr)
+	switch {
+	case c.InternalAPIKey == "" && len(faults) == 0 && !onLoopback(c.InternalAddr):
+		faults = append(faults, errors.New("INTERNAL_API_KEY is not set, and INTERNAL_ADDR is not on loopback"))
+	case c.InternalAPIKey != "" && !validAPIKey(c.InternalAPIKey):
+		faults = append(faults, fmt.Errorf("INTERNAL_API_KEY is not %d or more letters, digits and signs of ASCII", minAPIKey))
+	}
+	return faults
+}
+
+// onLoopback tells whether only this machine reaches a host:port.
+func onLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// validAPIKey tells whether a key is long enough not to be guessed, and can stand in a header as it is.
+func validAPIKey(key string) bool {
+	return len(key) >= minAPIKey && !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // ttlFaults checks the times to live. One of 0 was not read, and is reported already.
@@ -96,7 +119,7 @@ func proxyPrefixes(entries []string) ([]string, error) {
 }
 
 func (c MigrateConfig) validate() []error {
-	return append(dsnFaults(c.MySQLDSN), c.Log.validate()...)
+	return append(dsnFaults("MYSQL_DSN", c.MySQLDSN), c.Log.validate()...)
 }
 
 func (c HealthConfig) validate() []error { return addrFaults("INTERNAL_ADDR", c.InternalAddr) }

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"wxlogin/store"
+)
+
+// DSNs are data source names in the form of MYSQL_DSN.
+type DSNs []string
+
+// UnmarshalText reads names that are separated by white space, of which a DSN has none.
+func (d *DSNs) UnmarshalText(text []byte) error {
+	*d = strings.Fields(string(text))
+	return nil
+}
+
+// openDatabase opens the pools to the primary and to the replicas. It does not connect.
+func openDatabase(c Config, logger *slog.Logger) (*store.DB, error) {
+	return store.Open(c.MySQLDSN, store.Options{
+		Logger: logger, MaxOpenConns: c.MySQL.MaxOpenConns, ConnMaxLifetime: c.MySQL.ConnMaxLifetime,
+		Replicas: c.MySQL.ReplicaDSNs, OpenDB: c.Tracing.OpenDB,
+	})
+}
+
+// countLoginDays begins to write a database's counts of logins. The function that it returns writes the last of them and
+// ends that; it must be called before the database is closed.
+func countLoginDays(db *store.DB) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		db.RunLoginDays(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+func (c MySQLConfig) validate() []error {
+	var faults []error
+	if c.MaxOpenConns < 1 {
+		faults = append(faults, fmt.Errorf("MYSQL_MAX_OPEN_CONNS: %d is less than 1", c.MaxOpenConns))
+	}
+	if c.ConnMaxLifetime < time.Second { // a slip of the unit
+		faults = append(faults, fmt.Errorf("MYSQL_CONN_MAX_LIFETIME: %v is less than 1s", c.ConnMaxLifetime))
+	}
+	for _, dsn := range c.ReplicaDSNs {
+		faults = append(faults, dsnFaults("MYSQL_REPLICA_DSNS", dsn)...)
+	}
+	return faults
+}
+
+// dsnFaults checks a DSN's form without connecting; what is wrong with it is told without showing it.
+func dsnFaults(name, dsn string) []error {
+	if dsn == "" {
+		return nil // reported as not set
+	}
+	if err := store.CheckDSN(dsn); err != nil {
+		return []error{fmt.Errorf("%s: %w", name, err)}
+	}
+	return nil
+}

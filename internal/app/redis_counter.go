@@ -1,0 +1,28 @@
+package app
+
+import (
+	"log/slog"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/handlers"
+	"wxlogin/internal/ratecount"
+	"wxlogin/session"
+)
+
+// newCounter makes the counter of all rate limits, which instances on one Redis share. It must be closed before client.
+func newCounter(client redis.UniversalClient, logger *slog.Logger) *ratecount.Counter {
+	return ratecount.New(ratecount.Options{
+		Redis:   client,
+		Prefix:  session.KeyPrefix + "rate:",
+		Window:  handlers.RateWindow,
+		Timeout: counterTimeout,
+		OnChange: func(local bool) {
+			if local {
+				logger.Warn("Redis is away: each instance counts rate limits for itself")
+				return
+			}
+			logger.Info("Redis is back: instances count rate limits together")
+		},
+	})
+}

@@ -1,0 +1,163 @@
+package tracing_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"wxlogin/internal/tracing"
+)
+
+// clear leaves none of the variables that a developer's machine may have set.
+func clear(t *testing.T) {
+	for _, name := range []string{"OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL",
+		"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER"} {
+		t.Setenv(name, "")
+	}
+}
+
+func setenv(t *testing.T, variables ...string) {
+	clear(t)
+	for _, v := range variables {
+		name, value, _ := strings.Cut(v, "=")
+		t.Setenv(name, value)
+	}
+}
+
+func fromEnvironment(t *testing.T, console io.Writer) *tracing.Provider {
+	t.Helper()
+	p, err := tracing.FromEnvironment(t.Context(), "v1.2.3", console)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// request lets one request through a Provider's handler.
+func request(p *tracing.Provider) {
+	anybody := func(*http.Request) bool { return true }
+	h := p.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), anybody)
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/onLogin", nil))
+}
+
+func TestFromEnvironment_is_off_unless_asked_for(t *testing.T) {
+	for _, variables := range [][]string{
+		nil, {"OTEL_TRACES_EXPORTER=none"}, {"OTEL_TRACES_EXPORTER=otlp", "OTEL_SDK_DISABLED=true"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"},
+	} {
+		setenv(t, variables...)
+		p := fromEnvironment(t, io.Discard)
+		if p != nil {
+			t.Errorf("%q: traces are made", variables)
+		}
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What is off is not in the way: everything comes back as it was given.
+func TestProvider_that_is_off_puts_nothing_in_between(t *testing.T) {
+	var off *tracing.Provider
+	transport := http.DefaultTransport
+	if off.Transport(transport) != transport {
+		t.Error("a transport is wrapped")
+	}
+	mux := http.NewServeMux()
+	if off.Handler(mux, nil) != http.Handler(mux) {
+		t.Error("a handler is wrapped")
+	}
+	if err := off.Redis(nil); err != nil { // there is nothing to hook into
+		t.Error(err)
+	}
+}
+
+func TestFromEnvironment_refuses_what_it_does_not_speak(t *testing.T) {
+	for _, variable := range []string{
+		"OTEL_TRACES_EXPORTER=jaeger", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json",
+	} {
+		setenv(t, "OTEL_TRACES_EXPORTER=otlp", variable)
+		_, err := tracing.FromEnvironment(t.Context(), "", io.Discard)
+		name, _, _ := strings.Cut(variable, "=")
+		if !errors.Is(err, tracing.ErrConfig) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", variable, err)
+		}
+	}
+}
+
+func TestFromEnvironment_console(t *testing.T) {
+	setenv(t, "OTEL_TRACES_EXPORTER=console")
+	var console bytes.Buffer
+	p := fromEnvironment(t, &console)
+	request(p)
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"Name":"request"`, `"wxlogin"`, `"v1.2.3"`} {
+		if !strings.Contains(console.String(), want) {
+			t.Errorf("no %s in %s", want, console.String())
+		}
+	}
+}
+
+// A collector gets what the specification promises it, under the name that the operator chose.
+func TestFromEnvironment_otlp(t *testing.T) {
+	var got collector.ExportTraceServiceRequest
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = proto.Unmarshal(body, &got)
+		}
+		if err != nil || r.URL.Path != "/v1/traces" {
+			t.Errorf("%s: %v", r.URL.Path, err)
+		}
+	}))
+	defer server.Close()
+	setenv(t, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_SERVICE_NAME=logins")
+	p := fromEnvironment(t, io.Discard)
+	request(p)
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.ResourceSpans) != 1 || len(got.ResourceSpans[0].ScopeSpans[0].Spans) != 1 {
+		t.Fatalf("the collector has %v", got.ResourceSpans)
+	}
+	if about := got.ResourceSpans[0].Resource.String(); !strings.Contains(about, `"logins"`) || strings.Contains(about, `"wxlogin"`) {
+		t.Errorf("the service is %s", about)
+	}
+}
+
+// Nothing of a trace goes to WeChat, and the request arrives as it was made.
+func TestTransport_sends_the_request_as_it_is(t *testing.T) {
+	exporter := tracetest.NewInMemoryExporter()
+	var query string
+	var sent http.Header
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { query, sent = r.URL.RawQuery, r.Header }))
+	defer server.Close()
+	client := &http.Client{Transport: tracing.New(exporter).Transport(http.DefaultTransport)}
+	res, err := client.Get(server.URL + "/sns/jscode2session?secret=hunter2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if query != "secret=hunter2" || sent.Get("traceparent") != "" {
+		t.Errorf("query %q, header %v", query, sent)
+	}
+	spans := exporter.GetSpans()
+	if len(spans) != 1 || spans[0].Name != "GET /sns/jscode2session" {
+		t.Fatalf("%d spans", len(spans))
+	}
+	for _, a := range spans[0].Attributes {
+		if strings.Contains(a.Value.String(), "hunter2") {
+			t.Errorf("%s shows the query", a.Key)
+		}
+	}
+}
