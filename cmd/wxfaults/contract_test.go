@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"wxlogin/internal/contract"
 )
 
 // answered200 is a login that keeps the contract.
@@ -11,8 +13,8 @@ func answered200(t *testing.T, user, nickname string) entry {
 	t.Helper()
 	return entry{route: onLogin, server: "A", user: user, requestID: "r", answer: answer{
 		status: 200, contentType: "application/json; charset=utf-8", requestID: "r",
-		body: body(t, loginBody{
-			Status: 200, Token: strings.Repeat("t", tokenLength), ExpiresIn: 1, UserInfo: userInfo{NickName: nickname},
+		body: body(t, contract.Login{
+			Status: 200, Token: strings.Repeat("t", contract.TokenLength), ExpiresIn: 1, UserInfo: contract.UserInfo{NickName: nickname},
 		}),
 	}}
 }
@@ -22,25 +24,28 @@ func updated200(t *testing.T, user string, revision int) entry {
 	t.Helper()
 	return entry{route: updateUserInfo, server: "A", user: user, requestID: "r", revision: revision, answer: answer{
 		status: 200, contentType: "application/json; charset=utf-8", requestID: "r",
-		body: body(t, updateBody{Status: 200, UserInfo: userInfo{NickName: nickname(user, revision)}}),
+		body: body(t, contract.Update{Status: 200, UserInfo: contract.UserInfo{NickName: nickname(user, revision)}}),
 	}}
 }
 
 // refusal is an error answer that keeps the contract.
 func refusal(t *testing.T, e entry, code string) entry {
 	t.Helper()
-	p := contract[code]
+	p, listed := contract.Of(code)
+	if !listed {
+		t.Fatalf("%s is not listed", code)
+	}
 	e.requestID = "r"
 	e.answer = answer{
-		status: p.status, contentType: "application/problem+json; charset=utf-8", requestID: "r",
-		body: body(t, problemBody{
-			Type: "t", Title: "t", Status: p.status, Detail: "d", Code: code, Action: p.action, RequestID: "r",
+		status: p.Status, contentType: "application/problem+json; charset=utf-8", requestID: "r",
+		body: body(t, contract.Problem{
+			Type: "t", Title: "t", Status: p.Status, Detail: "d", Code: code, Action: p.Action, RequestID: "r",
 		}),
 	}
-	if p.action == "retry" {
+	if p.Action == contract.Retry {
 		e.answer.retryAfter = "2"
 	}
-	if p.status == 401 {
+	if p.Status == 401 {
 		e.answer.challenge = "Bearer"
 	}
 	return e
@@ -61,8 +66,8 @@ func TestContractFault_takes_what_is_promised(t *testing.T) {
 			t.Error(fault)
 		}
 	}
-	for code, p := range contract {
-		if fault := contractFault(refusal(t, entry{}, code)); (fault == "") != p.met {
+	for _, code := range contract.Codes() {
+		if fault := contractFault(refusal(t, entry{}, code)); (fault == "") != met[code] {
 			t.Errorf("%s: %q", code, fault)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"sync"
 	"time"
+
+	"wxlogin/internal/contract"
 )
 
 // entry is one request and what came of it.
@@ -102,59 +104,21 @@ func (l *ledger) person(user, openID string) {
 	l.secrets[openID] = secretOpenID
 }
 
-// loginBody and updateBody are all that an answer 200 may hold.
-type loginBody struct {
-	Status          int      `json:"status"`
-	Token           string   `json:"token"`
-	ExpiresIn       int64    `json:"expiresIn"`
-	IsNewUser       bool     `json:"isNewUser"`
-	ProfileComplete bool     `json:"profileComplete"`
-	UserInfo        userInfo `json:"userInfo"`
-}
-
-type updateBody struct {
-	Status          int      `json:"status"`
-	ProfileComplete bool     `json:"profileComplete"`
-	Anonymous       bool     `json:"anonymous"`
-	UserInfo        userInfo `json:"userInfo"`
-}
-
-type userInfo struct {
-	NickName  string `json:"nickName"`
-	AvatarURL string `json:"avatarUrl"`
-	Gender    int    `json:"gender"`
-	Country   string `json:"country"`
-	Province  string `json:"province"`
-	City      string `json:"city"`
-	Language  string `json:"language"`
-}
-
-// problemBody is all that an error answer may hold.
-type problemBody struct {
-	Type      string `json:"type"`
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail"`
-	Code      string `json:"code"`
-	Action    string `json:"action"`
-	RequestID string `json:"requestId"`
-}
-
 // login reads the answer of a login that succeeded.
-func (e entry) login() (b loginBody) {
+func (e entry) login() (b contract.Login) {
 	json.Unmarshal(e.answer.body, &b) // what cannot be read is the contract's check to find
 	return b
 }
 
 // problem reads an error answer.
-func (e entry) problem() (b problemBody) {
+func (e entry) problem() (b contract.Problem) {
 	json.Unmarshal(e.answer.body, &b)
 	return b
 }
 
 // nickname is the one that a successful answer shows.
 func (e entry) nickname() string {
-	var b struct{ UserInfo userInfo }
+	var b struct{ UserInfo contract.UserInfo }
 	json.Unmarshal(e.answer.body, &b)
 	return b.UserInfo.NickName
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"wxlogin/internal/contract"
 )
 
 // updaters is how many users send profiles beside the logins. They do not log in again, which would replace their keys.
@@ -20,7 +22,7 @@ func (g *gun) prepareUpdates(ctx context.Context, n int) ([]url.Values, error) {
 			return nil, err
 		}
 		status, _, body := g.post(ctx, onLogin, url.Values{"code": {code}})
-		var b loginBody
+		var b contract.Login
 		if err := json.Unmarshal(body, &b); err != nil || status != 200 {
 			return nil, fmt.Errorf("the login of an updater is answered %s", statusName(status))
 		}

@@ -38,7 +38,7 @@ func TestChild_is_killed_while_paused_and_starts_again(t *testing.T) {
 	if !supported {
 		t.Skip("for Linux")
 	}
-	c := newChild(t, "exec sleep 60")
+	c := newChild(t, "exec /bin/sleep 60")
 	first := c.pid()
 	if err := c.signal(pauseSignal); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestChild_is_killed_while_paused_and_starts_again(t *testing.T) {
 }
 
 func TestChild_that_goes_on_is_reported(t *testing.T) {
-	c := newChild(t, "exec sleep 60")
+	c := newChild(t, "exec /bin/sleep 60")
 	if _, err := c.wait(time.Millisecond); err == nil {
 		t.Error("it has ended")
 	}
