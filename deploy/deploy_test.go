@@ -3,6 +3,7 @@ package deploy_test
 
 import (
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -59,6 +60,16 @@ func environ(lines []string) []string {
 	return env
 }
 
+// profiles are what has to be asked for to have a service; none: it always runs.
+func profiles(lines []string) []string {
+	for _, line := range lines {
+		if list, found := strings.CutPrefix(line, "    profiles: ["); found {
+			return strings.Split(strings.TrimSuffix(list, "]"), ", ")
+		}
+	}
+	return nil
+}
+
 func read(t *testing.T, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(name)
@@ -107,6 +118,10 @@ func TestCompose_publishes_on_loopback_only(t *testing.T) {
 		"wxsim":   {"127.0.0.1:8089:8089"},
 		"mysql":   {"127.0.0.1:3306:3306"},
 		"redis":   {"127.0.0.1:6379:6379"},
+
+		"prometheus": {"127.0.0.1:9091:9090"},
+		"grafana":    {"127.0.0.1:3000:3000"},
+		"adminer":    {"127.0.0.1:8081:8080"},
 	}
 	for name, lines := range services(t) {
 		if got := section(lines, "ports"); !slices.Equal(got, want[name]) {
@@ -120,11 +135,101 @@ func TestCompose_pins_images_and_checks_health(t *testing.T) {
 		has := func(pattern string) bool {
 			return slices.ContainsFunc(lines, regexp.MustCompile(pattern).MatchString)
 		}
-		if !has(`^    build: `) && !has(`^    image: \w+:\d`) {
+		if !has(`^    build:`) && !has(`^    image: [\w/]+:v?\d`) {
 			t.Errorf("%s is neither built here nor of a version", name)
+		}
+		if profiles(lines) != nil && !has(`^    image: [\w/]+:v?\d+\.\d+\.\d+(-\w+)?$`) {
+			t.Errorf("%s is not of one release", name)
 		}
 		if once := has(`^    restart: "no"$`); once == has(`\btest: \[CMD`) {
 			t.Errorf("%s: a service has a health check, what runs once has none", name)
+		}
+	}
+}
+
+// Who wants to try the server gets no more than before; the rest comes when it is asked for.
+func TestCompose_starts_only_what_is_asked_for(t *testing.T) {
+	want := map[string][]string{
+		"wxlogin": nil, "migrate": nil, "wxsim": nil, "mysql": nil, "redis": nil,
+		"prometheus": {"observability"}, "grafana": {"observability"}, "adminer": {"admin"},
+	}
+	got := make(map[string][]string)
+	for name, lines := range services(t) {
+		got[name] = profiles(lines)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("profiles %v, want %v", got, want)
+	}
+	first := regexp.MustCompile(`docker compose --profile (\w+) up`).FindAllStringSubmatch(read(t, "../docker-compose.yml"), -1)
+	if len(first) != 2 || first[0][1] != "observability" || first[1][1] != "admin" {
+		t.Errorf("the head of the file tells of %v", first)
+	}
+}
+
+// The databases' entrypoints begin as root and write where they like; nothing else has to.
+func TestCompose_services_may_do_no_more_than_needed(t *testing.T) {
+	for name, lines := range services(t) {
+		if name == "mysql" || name == "redis" || name == "migrate" {
+			continue
+		}
+		for _, line := range []string{"    read_only: true", "    cap_drop: [ALL]", `    security_opt: ["no-new-privileges:true"]`} {
+			if !slices.Contains(lines, line) {
+				t.Errorf("%s has no %s", name, strings.TrimSpace(line))
+			}
+		}
+		for _, volume := range section(lines, "volumes") {
+			if strings.HasPrefix(volume, "./") && !strings.HasSuffix(volume, ":ro") {
+				t.Errorf("%s may write to %s", name, volume)
+			}
+		}
+	}
+}
+
+// A volume that a service names, and nothing else, is at the end of the file.
+func TestCompose_declares_the_volumes_that_are_used(t *testing.T) {
+	_, text, _ := strings.Cut(read(t, "../docker-compose.yml"), "\nvolumes:\n")
+	declared := strings.Fields(strings.ReplaceAll(text, ":", ""))
+	var used []string
+	for _, lines := range services(t) {
+		for _, volume := range section(lines, "volumes") {
+			if name, _, _ := strings.Cut(volume, ":"); !strings.HasPrefix(name, ".") {
+				used = append(used, name)
+			}
+		}
+	}
+	slices.Sort(used)
+	if !slices.Equal(used, declared) {
+		t.Errorf("declared %q, used %q", declared, used)
+	}
+}
+
+// The internal port is published, so that the key must be one; it is not to be taken for a secret.
+func TestCompose_internal_key_is_for_laptops(t *testing.T) {
+	config, err := app.LoadConfig(environ(services(t)["wxlogin"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(config.InternalAPIKey, "laptop") {
+		t.Error("the key's default does not say what it is for")
+	}
+}
+
+// Adminer finds the database under its service's name.
+func TestCompose_adminer_asks_the_database(t *testing.T) {
+	all := services(t)
+	if got := environ(all["adminer"]); !slices.Equal(got, []string{"ADMINER_DEFAULT_SERVER=mysql"}) || all["mysql"] == nil {
+		t.Errorf("adminer's environment is %q", got)
+	}
+}
+
+// Nobody but who has the password changes anything in Grafana.
+func TestCompose_grafana_shows_everybody_and_obeys_one(t *testing.T) {
+	env := environ(services(t)["grafana"])
+	for _, entry := range []string{
+		`GF_AUTH_ANONYMOUS_ENABLED="true"`, "GF_AUTH_ANONYMOUS_ORG_ROLE=Viewer", "GF_SECURITY_ADMIN_PASSWORD=grafana",
+	} {
+		if !slices.Contains(env, entry) {
+			t.Errorf("no %s", entry)
 		}
 	}
 }

@@ -1,9 +1,21 @@
-# Makes the account with which administrators read the database of MYSQL_DATABASE and change nothing.
+# Makes the account with which administrators read the views of a database and nothing else: no table, no phone number. Where
+# the account is there already, it keeps its password, and all other rights are taken from it.
 #
 # For the mysql and mariadb images' /docker-entrypoint-initdb.d. Their entrypoint sources it on the first start, because it
 # is not executable, and gives it docker_process_sql, which runs SQL as root. It must not set options of that shell.
 #
-# ADMIN_RO_USER (admin_ro) and ADMIN_RO_PASSWORD (admin_ro) name the account.
+# On a database that is there already, after `wxlogin migrate`; the arguments are those of the client mysql, for an account
+# that may grant:
+#
+#   MYSQL_DATABASE=wxlogin ADMIN_RO_PASSWORD=… bash deploy/mysql/20-admin-account.sh -h HOST -u root -p
+#
+# ADMIN_RO_USER (admin_ro) and ADMIN_RO_PASSWORD (admin_ro in the images) name the account.
+
+if ! declare -F docker_process_sql >/dev/null; then
+	: "${MYSQL_DATABASE:?} ${ADMIN_RO_PASSWORD:?}"
+	client=("$(command -v mariadb || command -v mysql || echo mysql)" "$@")
+	docker_process_sql() { "${client[@]}"; }
+fi
 
 # sql_string writes its argument as a string literal of SQL.
 sql_string() {
@@ -14,8 +26,11 @@ sql_string() {
 }
 
 admin="$(sql_string "${ADMIN_RO_USER:-admin_ro}")@'%'"
-# In a GRANT, _ stands for any character unless escaped.
 docker_process_sql <<SQL
 CREATE USER IF NOT EXISTS $admin IDENTIFIED BY $(sql_string "${ADMIN_RO_PASSWORD:-admin_ro}");
-GRANT SELECT, SHOW VIEW ON \`${MYSQL_DATABASE//_/\\_}\`.* TO $admin;
+REVOKE ALL PRIVILEGES, GRANT OPTION FROM $admin;
+GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.user_profiles TO $admin;
+GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.user_identities TO $admin;
+GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.merged_users TO $admin;
+GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.daily_logins TO $admin;
 SQL
