@@ -1,6 +1,7 @@
 // What viewers do with the page, and what they see of it.
 
 const NAME = 'Lin 林';
+const FAULTS = ['newkey', 'expire', 'codetwice', 'busy', 'secondapp']; // in the order of their buttons
 
 const phone = (page) => page.locator('#screen');
 const phoneButton = (page, text) => phone(page).getByRole('button', { name: text, exact: true });
@@ -73,6 +74,22 @@ async function holdFault(page) {
   return goOn;
 }
 
+/** playHeld presses a fault button as the first thing of all, and gives what lets the fault go on from there. */
+async function playHeld(page, kind) {
+  const goOn = await holdFault(page);
+  await greets(page, '新朋友');
+  await fault(page, kind).click();
+  await page.locator('#story').getByText('Under way…').waitFor();
+  return goOn;
+}
+
+/** choose has the page speak a language: en or zh. */
+async function choose(page, language) {
+  await page.locator(`[data-language=${language}]`).click();
+  await page.locator(`[data-language=${language}][aria-pressed=true]`).waitFor();
+  await page.locator(`html[lang=${language === 'zh' ? 'zh-CN' : language}]`).waitFor();
+}
+
 /** logged gives the entries of the log. */
 function logged(page) {
   return page.locator('#entries > li').evaluateAll((entries) => entries.map((entry) => ({
@@ -119,6 +136,6 @@ async function column(page, name, value) {
 }
 
 module.exports = {
-  NAME, phone, phoneButton, fault, tap, reads, greets, chooseAvatar, fillIn, arrive, play, ended, holdFault, logged,
-  afterNote, conversation, holdsToken, personOf, column,
+  NAME, FAULTS, phone, phoneButton, fault, tap, reads, greets, chooseAvatar, fillIn, arrive, play, ended, holdFault, playHeld,
+  choose, logged, afterNote, conversation, holdsToken, personOf, column,
 };

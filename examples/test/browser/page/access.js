@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { assertAccess } = require('../axe.js');
 const { LAPTOP, PHONE, visit } = require('../browser.js');
-const { arrive, ended, fault, greets, holdFault, play, reads, tap } = require('../viewer.js');
+const { FAULTS, arrive, choose, ended, greets, play, playHeld, reads, tap } = require('../viewer.js');
 
 for (const [name, viewport] of Object.entries({ laptop: LAPTOP, phone: PHONE })) {
   test(`axe-core finds nothing in the states of the phone, on a ${name}`, async (t) => {
@@ -33,25 +33,20 @@ for (const [name, viewport] of Object.entries({ laptop: LAPTOP, phone: PHONE }))
   test(`axe-core finds nothing after any fault, in both languages, on a ${name}`, async (t) => {
     const { page } = await visit(t, { viewport });
     await arrive(page);
-    for (const kind of ['newkey', 'expire', 'codetwice', 'busy', 'secondapp']) {
+    for (const kind of FAULTS) {
       await page.locator('#clear').click(); // axe-core takes long for many entries
       assert.ok((await play(page, kind)).well);
       if (viewport === LAPTOP) await assertAccess(page, kind);
-      await page.locator('[data-language=zh]').click();
-      await page.locator('html[lang=zh-CN]').waitFor();
+      await choose(page, 'zh');
       await assertAccess(page, kind + ' in Chinese');
-      await page.locator('[data-language=en]').click();
-      await page.locator('html[lang=en]').waitFor();
+      await choose(page, 'en');
     }
   });
 }
 
 test('axe-core finds nothing while a fault is under way', async (t) => {
   const { page } = await visit(t);
-  const goOn = await holdFault(page);
-  await greets(page, '新朋友');
-  await fault(page, 'expire').click();
-  await page.locator('#story').getByText('Under way…').waitFor();
+  const goOn = await playHeld(page, 'expire');
   await assertAccess(page, 'under way');
   goOn();
   assert.ok((await ended(page)).well);

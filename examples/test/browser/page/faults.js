@@ -5,7 +5,7 @@ const test = require('node:test');
 const { visit } = require('../browser.js');
 const { picture } = require('../pictures.js');
 const {
-  NAME, arrive, afterNote, conversation, ended, fault, greets, holdFault, holdsToken, logged, phone, play,
+  FAULTS, NAME, arrive, afterNote, conversation, ended, fault, greets, holdFault, holdsToken, logged, phone, play,
   tap,
 } = require('../viewer.js');
 
@@ -87,7 +87,7 @@ function assertRefused(entries, { refusal: fields = [], advice }) {
 test('every fault in turn ends logged in, with the profile, and the log shows why', async (t) => {
   const { page } = await visit(t);
   await arrive(page);
-  for (const kind of Object.keys(faults)) {
+  for (const kind of FAULTS) {
     if (kind === SHOWN) await page.locator('#mysql .changed').first().waitFor({ state: 'detached' });
     const told = await play(page, kind);
     await assertRecovered(page, kind, told, { name: NAME });
@@ -96,7 +96,7 @@ test('every fault in turn ends logged in, with the profile, and the log shows wh
   }
 });
 
-for (const kind of Object.keys(faults)) {
+for (const kind of FAULTS) {
   test(`${kind} as the first thing of all, with WeChat of today and from before 2021`, async (t) => {
     const { page } = await visit(t);
     await greets(page, '新朋友');

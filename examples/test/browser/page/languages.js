@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { address, visit } = require('../browser.js');
 const { picture } = require('../pictures.js');
-const { ended, fault, fillIn, greets, holdFault, play } = require('../viewer.js');
+const { FAULTS, choose, ended, fillIn, greets, play, playHeld } = require('../viewer.js');
 
 // What is the same in both languages: the phone, which speaks Chinese only, names of fields and what they hold.
 const NEUTRAL = '#screen, .status-bar, code, .value, .name, .when, dt, dd, [data-language], script, noscript';
@@ -42,11 +42,6 @@ async function assertChinese(page) {
   assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN');
 }
 
-async function choose(page, language) {
-  await page.locator(`[data-language=${language}]`).click();
-  await page.locator(`[data-language=${language}][aria-pressed=true]`).waitFor();
-}
-
 test('everything that the page says changes with the language, both ways', async (t) => {
   const { page } = await visit(t);
   await greets(page, '新朋友');
@@ -55,7 +50,7 @@ test('everything that the page says changes with the language, both ways', async
   await choose(page, 'zh');
   await assertChinese(page);
   await fillIn(page, 'Kim');
-  for (const kind of ['newkey', 'expire', 'codetwice', 'busy', 'secondapp']) {
+  for (const kind of FAULTS) {
     assert.ok((await play(page, kind)).well);
     await assertChinese(page);
     if (kind === 'codetwice') await picture(page, 'chinese');
@@ -67,10 +62,7 @@ test('everything that the page says changes with the language, both ways', async
 
 test('what is under way changes its language too', async (t) => {
   const { page } = await visit(t);
-  const goOn = await holdFault(page);
-  await greets(page, '新朋友');
-  await fault(page, 'expire').click();
-  await page.locator('#story').getByText('Under way…').waitFor();
+  const goOn = await playHeld(page, 'expire');
   await choose(page, 'zh');
   await page.locator('#story').getByText('正在进行…').waitFor();
   goOn();

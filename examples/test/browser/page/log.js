@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const test = require('node:test');
 const { visit } = require('../browser.js');
-const { arrive, logged, play, tap } = require('../viewer.js');
+const { arrive, choose, logged, play, tap } = require('../viewer.js');
 
 const gapBelow = (page) => page.locator('#log').evaluate((log) => log.scrollHeight - log.clientHeight - log.scrollTop);
 
@@ -14,8 +14,7 @@ test('the end of the log stays in sight, unless somebody reads further up', asyn
   assert.ok(await gapBelow(page) < 2);
   await play(page, 'codetwice');
   assert.ok(await gapBelow(page) < 2);
-  await page.locator('[data-language=zh]').click();
-  await page.locator('html[lang=zh-CN]').waitFor();
+  await choose(page, 'zh');
   assert.ok(await gapBelow(page) < 2);
 
   await page.locator('#log').evaluate((log) => { log.scrollTop = 0; });

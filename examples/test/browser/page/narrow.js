@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { PHONE, visit } = require('../browser.js');
 const { picture } = require('../pictures.js');
-const { NAME, arrive, play, tap } = require('../viewer.js');
+const { NAME, arrive, choose, play, tap } = require('../viewer.js');
 
 const WIDTHS = [1024, 768, 320, PHONE.width];
 
@@ -43,8 +43,7 @@ test('nothing is too wide on any screen, in both languages', async (t) => {
     assert.equal((await play(page, kind)).end, `The phone is logged in, with the profile of ${NAME}.`);
     await assertFits(page, kind);
   }
-  await page.locator('[data-language=zh]').click();
-  await page.locator('html[lang=zh-CN]').waitFor();
+  await choose(page, 'zh');
   await assertFits(page, 'Chinese');
 });
 

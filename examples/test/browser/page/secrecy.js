@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const { createDecipheriv, createHash } = require('node:crypto');
 const test = require('node:test');
 const { address, visit } = require('../browser.js');
-const { arrive, logged, personOf, phone, play, tap } = require('../viewer.js');
+const { arrive, choose, logged, personOf, phone, play, tap } = require('../viewer.js');
 
 const simulator = process.env.WXLOGIN_SIMULATOR;
 assert.ok(simulator, 'set WXLOGIN_SIMULATOR to the address that the demo prints');
@@ -106,8 +106,7 @@ test('no secret that occurs is in the page, its events or its state', async (t) 
     await look();
   }
   for (const appid of APP_IDS) await secrets.collectAccount(appid, person); // newkey replaced the session_key
-  await page.locator('[data-language=zh]').click();
-  await page.locator('html[lang=zh-CN]').waitFor();
+  await choose(page, 'zh');
   await look();
   await Promise.all(answers);
 

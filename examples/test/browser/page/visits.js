@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const test = require('node:test');
 const { address, visit } = require('../browser.js');
-const { NAME, arrive, column, conversation, greets, holdsToken, logged, personOf, play, tap } = require('../viewer.js');
+const { NAME, arrive, choose, column, conversation, greets, holdsToken, logged, personOf, play, tap } = require('../viewer.js');
 
 // login counts how often the phone has asked WeChat for a code.
 const logins = (entries) => conversation(entries, 'wx').filter((line) => line.startsWith('wx.login()')).length;
@@ -71,9 +71,9 @@ test('a demo that goes away is told of, and found again when it is back', async 
   assert.equal(await gone.innerText(), '');
   line.cut();
   await gone.getByText('The demo does not answer').waitFor();
-  await page.locator('[data-language=zh]').click();
+  await choose(page, 'zh');
   await gone.getByText('演示程序没有应答').waitFor();
-  await page.locator('[data-language=en]').click();
+  await choose(page, 'en');
   const told = await play(page, 'expire');
   assert.match(told.end, /^It could not be played: /);
   assert.ok(!told.well);
