@@ -2,14 +2,13 @@ package wxlogin_test
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
-	"context"
 	"database/sql"
 	"encoding/json"
-	"log/slog"
-	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -21,8 +20,8 @@ import (
 	"wxlogin/internal/app"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/internal/testenv/servertest"
 	"wxlogin/store"
-	"wxlogin/wechat/wechattest"
 )
 
 const (
@@ -69,7 +68,7 @@ func script(t *testing.T, holding string) string {
 }
 
 func TestReadme_both_languages_show_the_same(t *testing.T) {
-	shown := []string{"sh", "console", "js", "sql"}
+	shown := []string{"sh", "console", "js", "sql", "nginx"}
 	if en, zh := blocks(t, english, shown...), blocks(t, chinese, shown...); !slices.Equal(en, zh) {
 		t.Errorf("%d and %d blocks, or other contents", len(en), len(zh))
 	}
@@ -123,20 +122,51 @@ func TestReadme_mini_program_is_the_tested_one(t *testing.T) {
 	}
 }
 
-// The pictures and files that README leads to are there.
+// The gateway's part is that of the configuration which examples/gateway runs.
+func TestReadme_nginx_is_the_tested_one(t *testing.T) {
+	_, part, _ := strings.Cut(read(t, "examples/gateway/nginx/nginx.conf"), "# readme:begin\n")
+	part, _, _ = strings.Cut(part, "        # readme:end")
+	part = strings.TrimPrefix(strings.ReplaceAll("\n"+part, "\n        ", "\n"), "\n")
+	if code := blocks(t, english, "nginx"); !slices.Equal(code, []block{{"nginx", part}}) {
+		t.Error("README shows another configuration than examples/gateway/nginx/nginx.conf")
+	}
+}
+
+// The pictures, files and headings that README and the pages of docs lead to are there.
 func TestReadme_links_lead_somewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^):]+)\)`)
-	for _, file := range []string{english, chinese} {
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(pages, english, chinese) {
 		links := link.FindAllStringSubmatch(read(t, file), -1)
-		if len(links) < 5 {
+		if filepath.Dir(file) == "." && len(links) < 5 {
 			t.Errorf("%s: %d links", file, len(links))
 		}
 		for _, l := range links {
-			if _, err := os.Stat(l[1]); err != nil {
+			name, anchor, anchored := strings.Cut(l[1], "#")
+			target := file
+			if name != "" {
+				target = filepath.Join(filepath.Dir(file), name)
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: %v", file, err)
+			} else if anchored && !slices.Contains(anchors(t, target), anchor) {
+				t.Errorf("%s: %s has no heading #%s", file, target, anchor)
 			}
 		}
 	}
+}
+
+// anchors are what a page's headings are linked by: in lower case, with - for spaces and without other signs.
+func anchors(t *testing.T, file string) (anchors []string) {
+	t.Helper()
+	sign := regexp.MustCompile(`[^\pL\pN _-]`)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(read(t, file), -1) {
+		anchors = append(anchors, strings.ReplaceAll(strings.ToLower(sign.ReplaceAllString(m[1], "")), " ", "-"))
+	}
+	return anchors
 }
 
 func TestReadme_every_command_is_known(t *testing.T) {
@@ -147,9 +177,14 @@ func TestReadme_every_command_is_known(t *testing.T) {
 		first = append(first, line)
 	}
 	want := []string{
-		"go run ./cmd/demo", "go test ./...", "docker compose up --build",
+		"go run ./cmd/demo", "go test ./...",
+		`curl -s http://127.0.0.1:9090/introspect -H "X-Api-Key: $INTERNAL_API_KEY" --data-urlencode "token=$TOKEN"`,
+		"docker compose up --build",
 		"export WECHAT_APPID=wx0123456789abcdef WECHAT_SECRET=your-appsecret",
+		"go run ./cmd/wxload -server http://127.0.0.1:8080 -wechat http://127.0.0.1:8089 -internal http://127.0.0.1:9090 \\",
 		"SIM=http://127.0.0.1:8089 API=http://127.0.0.1:8080",
+		// admin_account_test.go runs the script.
+		"MYSQL_DATABASE=wxlogin ADMIN_RO_PASSWORD=choose-one bash deploy/mysql/20-admin-account.sh -h 127.0.0.1 -u root -p",
 	}
 	if !slices.Equal(first, want) {
 		t.Errorf("README's commands are %q", first)
@@ -197,35 +232,47 @@ func TestReadme_server_runs(t *testing.T) {
 	}
 }
 
-// Playing the phone by curl as README says, but for the addresses.
+// stack is a simulator and a server on loopback, as README's commands expect them but for the addresses.
+func stack(t *testing.T) (addresses *strings.Replacer) {
+	t.Helper()
+	s := servertest.Start(t)
+	return strings.NewReplacer("http://127.0.0.1:8089", s.WeChat, "http://127.0.0.1:8080", s.Public(),
+		"http://127.0.0.1:9090", s.Internal())
+}
+
+// Playing the phone by curl as README says, and asking whose token that is, but for the addresses.
 func TestReadme_phone_by_curl(t *testing.T) {
 	needs(t, "sh", "curl", "sed")
-	const appID, secret = wechattest.DemoAppID, wechattest.DemoSecret
-	sim := httptest.NewServer(wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}}))
-	defer sim.Close()
-	dsn := mysqltest.NewWithSchema(t)
-	server, err := app.Start(t.Context(), app.Config{
-		App: app.SingleApp{AppID: appID, Secret: secret}, MySQLDSN: dsn, RedisURL: testenv.NewRedis(t).URL,
-		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: sim.URL,
-		SessionIdleTTL: time.Hour, SessionMaxTTL: time.Hour, StorageTimeout: time.Minute,
-	}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Shutdown(context.Background())
-
-	text := strings.NewReplacer("http://127.0.0.1:8089", sim.URL, "http://127.0.0.1:8080", "http://"+server.PublicAddr()).
-		Replace(script(t, "/sim/login"))
+	text := "INTERNAL_API_KEY=" + servertest.APIKey + "\n" + stack(t).Replace(script(t, "/sim/login")+script(t, "/introspect"))
 	out, err := exec.Command("sh", "-ec", text).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	answers := json.NewDecoder(bytes.NewReader(out))
 	var answer struct {
 		Status   int
 		UserInfo struct{ NickName string }
 	}
-	if err := json.Unmarshal(out, &answer); err != nil || answer.Status != 200 || answer.UserInfo.NickName != "bob" {
+	if err := answers.Decode(&answer); err != nil || answer.Status != 200 || answer.UserInfo.NickName != "bob" {
 		t.Errorf("status %d, nickName %q, %v", answer.Status, answer.UserInfo.NickName, err)
+	}
+	var owner struct {
+		Active   bool
+		ClientID string `json:"client_id"`
+	}
+	if err := answers.Decode(&owner); err != nil || !owner.Active || owner.ClientID != servertest.AppID {
+		t.Errorf("active %v in %q, %v", owner.Active, owner.ClientID, err)
+	}
+}
+
+// The load of README's figures, for a moment and of fewer users.
+func TestReadme_load(t *testing.T) {
+	needs(t, "sh")
+	text := "export INTERNAL_API_KEY=" + servertest.APIKey + "\n" + strings.TrimSpace(stack(t).Replace(script(t, "./cmd/wxload"))) +
+		" -phones 4 -users 16 -duration 500ms -progress 0s"
+	out, err := exec.Command("sh", "-ec", text).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), " 0 errors (0.000%), 0 wrong answers") {
+		t.Errorf("%v:\n%s", err, out)
 	}
 }
 
@@ -261,6 +308,16 @@ func TestReadme_queries(t *testing.T) {
 	for i, q := range queries {
 		if got := column(t, db, q.text, want[i].column); !slices.Equal(got, want[i].values) {
 			t.Errorf("%s%v, want %v", q.text, got, want[i].values)
+		}
+	}
+}
+
+// README shows some of the queries that docs/admin-queries.sql explains.
+func TestReadme_queries_are_those_of_the_documentation(t *testing.T) {
+	all := queriesOf(t, adminQueries)
+	for _, b := range blocks(t, english, "sql") {
+		if !slices.ContainsFunc(all, func(q adminQuery) bool { return q.sql == b.text }) {
+			t.Errorf("%s lacks %s", adminQueries, b.text)
 		}
 	}
 }
