@@ -81,7 +81,7 @@ func TestOpenLoop_leaves_the_simulator_out(t *testing.T) {
 
 // A code lives five minutes: it must not be asked for long before it is needed.
 func TestOpenLoop_asks_for_codes_shortly_before_they_are_due(t *testing.T) {
-	c := configOf(t, "-phones", "2", "-users", "2", "-rate", "0.001", "-duration", "2000s", "-mix", "returning=1")
+	c := configOf(t, "-phones", "1", "-users", "1", "-rate", "0.001", "-duration", "2000s", "-mix", "returning=1")
 	synctest.Test(t, func(t *testing.T) {
 		var asked, sent time.Time
 		wechat := servertest.NewSimulator()
