@@ -134,19 +134,27 @@ func (l *load) play(ctx context.Context, stderr io.Writer) (result, error) {
 	l.recorder.begin(from)
 
 	played := make(chan struct{})
-	var playing, telling sync.WaitGroup
+	var playing, following sync.WaitGroup
 	for _, p := range l.phones {
 		playing.Go(func() { p.play(ctx) })
 	}
-	telling.Go(func() { l.tellProgress(stderr, from, played) })
-	var stopped atomic.Pointer[time.Time] // when ctx ended; requests under way go on to their end
-	defer context.AfterFunc(ctx, func() { now := time.Now(); stopped.Store(&now) })()
+	var ended time.Time
+	following.Go(func() { l.tellProgress(stderr, from, played) })
+	following.Go(func() { ended = l.awaitEnd(ctx, played) })
 	playing.Wait()
 	close(played)
-	telling.Wait()
-	ended := l.schedule.end
-	if early := stopped.Load(); early != nil {
-		ended = earlier(*early, ended)
-	}
+	following.Wait()
 	return l.result(from, ended), nil
+}
+
+// awaitEnd says when a run ended: with its schedule, or earlier with ctx. Requests under way then go on to their end.
+func (l *load) awaitEnd(ctx context.Context, played <-chan struct{}) time.Time {
+	select {
+	case <-ctx.Done():
+	case <-played:
+	}
+	if ctx.Err() == nil {
+		return l.schedule.end
+	}
+	return earlier(time.Now(), l.schedule.end)
 }
