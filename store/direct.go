@@ -62,14 +62,13 @@ func (d direct) rows(ctx context.Context, q query, args []any) (*sql.Rows, error
 	return d.to.QueryContext(ctx, texts[q], args...)
 }
 
-// update runs a statement that changes one row, and tells whether it did.
-func (d direct) update(ctx context.Context, q query, args ...any) (wrote bool, err error) {
+// update runs a statement that changes rows, and tells how many it did.
+func (d direct) update(ctx context.Context, q query, args ...any) (rows int64, err error) {
 	result, err := d.exec(ctx, q, args)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	n, err := result.RowsAffected()
-	return n > 0, err
+	return result.RowsAffected()
 }
 
 // insert adds a row, and returns the number that the server gave it.

@@ -46,8 +46,9 @@
 // that changes something two, a first login five, or six with a unionid. GORM makes what happens once in a user's life:
 // see unionid.go and merge.go.
 //
-// Where many users are looked up at the same moment, several go in one statement: see lookups.go. In a trace, that
-// statement belongs to the first of them.
+// Where many users are looked up at the same moment, or many profiles written, several go in one statement: see together.go.
+// In a trace, that statement belongs to the first of them. A row that somebody else keeps locked holds up those profiles that
+// go with it, until their callers give up; who comes later does not wait for them.
 //
 // # Concurrency
 //

@@ -10,17 +10,23 @@ import (
 // LogAll makes every statement count as slow.
 func (d *DB) LogAll() {
 	all := statementLog{log: d.log}
-	d.gorm, d.direct.log, d.lookups.direct.log = d.gorm.Session(&gorm.Session{Logger: all}), all, all
+	d.gorm = d.gorm.Session(&gorm.Session{Logger: all})
+	d.direct.log, d.lookups.direct.log, d.profiles.direct.log = all, all, all
 }
 
-// FewLookups is how many lookups are sent before others wait.
-const FewLookups = fewLookups
+// FewAlone is how many statements of a kind are sent before others wait.
+const FewAlone = fewAlone
 
 // WaitingLookups is how many lookups wait to go together.
-func (d *DB) WaitingLookups() int {
-	d.lookups.mu.Lock()
-	defer d.lookups.mu.Unlock()
-	return len(d.lookups.waiting)
+func (d *DB) WaitingLookups() int { return d.lookups.shared.count() }
+
+// WaitingProfileWrites is how many profiles wait to be written together.
+func (d *DB) WaitingProfileWrites() int { return d.profiles.shared.count() }
+
+func (t *together[Q, A]) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.waiting)
 }
 
 // DSNSettings shows what Open makes of a DSN.
@@ -44,9 +50,20 @@ var (
 
 // FindTogether looks users up in one statement.
 func (d *DB) FindTogether(ctx context.Context, appID string, openIDs ...string) error {
-	var batch []*lookup
+	var calls []*call[identity, userRow]
 	for _, openID := range openIDs {
-		batch = append(batch, &lookup{ctx: ctx, appID: appID, openID: openID})
+		calls = append(calls, &call[identity, userRow]{asked: identity{appID, openID}})
 	}
-	return d.lookups.read(batch)
+	return d.lookups.read(ctx, calls)
+}
+
+// WriteTogether writes a nickname into the profiles of users who have none, in one statement.
+func (d *DB) WriteTogether(ctx context.Context, nickName string, ids ...uint64) error {
+	var calls []*call[profileWrite, struct{}]
+	for _, id := range ids {
+		calls = append(calls, &call[profileWrite, struct{}]{asked: profileWrite{
+			id: id, changes: Profile{}.changes(Profile{NickName: nickName}), asOf: d.now(), at: d.now(),
+		}})
+	}
+	return d.profiles.update(ctx, calls)
 }

@@ -60,8 +60,8 @@ func (u *Users) recordLogin(ctx context.Context, row userRow) (userRow, visit, e
 	if row.Status != StatusActive || row.LastLoginAt.After(due) {
 		return row, visit{at: now}, nil
 	}
-	wrote, err := u.db.direct.update(ctx, updateLastLogin, now, row.ID, due)
-	v := visit{at: now, active: wrote && dayOf(row.LastLoginAt) < dayOf(now)}
+	rows, err := u.db.direct.update(ctx, updateLastLogin, now, row.ID, due)
+	v := visit{at: now, active: rows > 0 && dayOf(row.LastLoginAt) < dayOf(now)}
 	row.LastLoginAt = now
 	return row, v, err
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,38 +13,24 @@ import (
 	"wxlogin/store"
 )
 
-// crowd is a fixture whose first reads hang until the gate is opened, so that later ones wait and go together.
+// crowd is a fixture whose first reads hang.
 type crowd struct {
 	*fixture
-	hanging atomic.Int64
-	gate    chan struct{}
-	open    func()
-	calls   sync.WaitGroup
+	*gate
 }
 
 // newCrowd makes users oUser0 and so on in both apps, and has as many reads hang as are sent alone.
 func newCrowd(t *testing.T, users int) *crowd {
 	t.Helper()
-	c := &crowd{fixture: newFixture(t), gate: make(chan struct{})}
+	c := &crowd{fixture: newFixture(t)}
 	for i := range users {
 		c.login(appA, fmt.Sprintf("oUser%d", i), "")
 		c.login(appB, fmt.Sprintf("oUser%d", i), "")
 	}
-	c.open = sync.OnceFunc(func() { close(c.gate) })
-	t.Cleanup(func() {
-		c.open()
-		c.calls.Wait()
-	})
-	c.wire.reset()
-	c.wire.sabotage(func(string) error {
-		if c.hanging.Add(1) <= store.FewLookups {
-			<-c.gate
-		}
-		return nil
-	}, nil)
-	for i := range store.FewLookups {
+	c.gate = newGate(t, c.wire, "SELECT")
+	for i := range store.FewAlone {
 		c.find(t.Context(), appA, "oUser0", nil)
-		waitFor(t, func() bool { return c.hanging.Load() == int64(i+1) })
+		c.waitFor(t, i+1)
 	}
 	return c
 }
@@ -77,15 +60,6 @@ func (c *crowd) waitForWaiting(n int) {
 	waitFor(c.t, func() bool { return c.db.WaitingLookups() == n })
 }
 
-func waitFor(t testing.TB, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !condition(); runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Fatal("waited for a minute")
-		}
-	}
-}
-
 // together are the statements that look several users up.
 func (c *crowd) together() (sent []statement) {
 	for _, s := range c.wire.statements() {
@@ -106,8 +80,7 @@ func TestLookups_that_wait_go_together(t *testing.T) {
 				c.wantFound(appA, fmt.Sprintf("oUser%d", i))
 			}
 			c.waitForWaiting(tt.users)
-			c.open()
-			c.calls.Wait()
+			c.release()
 			if got := len(c.together()); got != tt.statements {
 				t.Errorf("%d statements, want %d", got, tt.statements)
 			}
@@ -126,8 +99,7 @@ func TestLookups_of_one_user_by_many(t *testing.T) {
 		}
 	})
 	c.waitForWaiting(11)
-	c.open()
-	c.calls.Wait()
+	c.release()
 	if got := len(c.together()); got != 1 {
 		t.Errorf("%d statements, want 1", got)
 	}
@@ -140,8 +112,7 @@ func TestLookups_keep_apps_apart(t *testing.T) {
 		c.wantFound(appB, fmt.Sprintf("oUser%d", i))
 	}
 	c.waitForWaiting(6)
-	c.open()
-	c.calls.Wait()
+	c.release()
 	if got := len(c.together()); got != 2 {
 		t.Errorf("%d statements, want one for each app", got)
 	}
@@ -171,8 +142,7 @@ func TestLookups_one_gives_up(t *testing.T) {
 	c.waitForWaiting(2) // the first is still in the queue
 	c.wantFound(appA, "oUser1")
 	c.waitForWaiting(3)
-	c.open()
-	c.calls.Wait()
+	c.release()
 	sent := c.together()
 	if len(sent) != 1 || sent[0].args[1].Value != "oUser0" || sent[0].args[2].Value != "oUser1" {
 		t.Errorf("sent %v", sent)
@@ -195,8 +165,7 @@ func TestLookups_a_fault_is_that_of_one_statement(t *testing.T) {
 		})
 	}
 	c.waitForWaiting(2)
-	c.open()
-	c.calls.Wait()
+	c.release()
 	c.wantFound(appA, "oUser1")
 	c.calls.Wait()
 }
@@ -216,7 +185,7 @@ func TestLookups_do_not_wait_for_what_hangs(t *testing.T) {
 	if err := <-found; err != nil {
 		t.Errorf("who waited already: %v", err)
 	}
-	if got := c.hanging.Load(); got != store.FewLookups+2 {
+	if got := c.hanging.Load(); got != store.FewAlone+2 {
 		t.Errorf("%d statements", got)
 	}
 }

@@ -45,6 +45,7 @@ type DB struct {
 	gorm     *gorm.DB // for what is rare
 	direct   direct   // for what is not
 	lookups  *lookups // by identity, of every visit
+	profiles *profileWrites
 	replicas *replicas
 	sql      *sql.DB
 	config   *mysql.Config // for connections outside of the pool: Migrate
@@ -73,7 +74,7 @@ func Open(dsn string, o Options) (*DB, error) {
 		return nil, errors.Join(err, pool.Close())
 	}
 	d := &DB{gorm: orm, direct: newDirect(pool, o), sql: pool, config: config, now: o.now, log: o.Logger}
-	d.lookups = &lookups{direct: d.direct, now: o.Now}
+	d.lookups, d.profiles = newLookups(d.direct, o.Now), newProfileWrites(d.direct, o.Now)
 	if d.replicas, err = openReplicas(o); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

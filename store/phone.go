@@ -47,9 +47,9 @@ func (u *Users) bindPhone(ctx context.Context, appID, openID string, p Phone) (u
 		return row, err
 	}
 	now := u.db.now()
-	wrote, err := u.db.direct.update(ctx, updatePhone, p.CountryCode, p.Number, now, now,
+	rows, err := u.db.direct.update(ctx, updatePhone, p.CountryCode, p.Number, now, now,
 		row.ID, StatusActive, row.PhoneCountryCode, row.PhoneNumber)
-	if err == nil && !wrote {
+	if err == nil && rows == 0 {
 		return userRow{}, errAgain
 	}
 	row.PhoneCountryCode, row.PhoneNumber, row.PhoneBoundAt, row.UpdatedAt = &p.CountryCode, &p.Number, &now, now

@@ -76,12 +76,16 @@ func (f *fixture) doEverything(t *testing.T) {
 	f.login(appA, "oBob", "")
 	f.login(appA, "oBob", "uBob")
 	var openIDs []string
-	for i := range 16 {
-		openIDs = append(openIDs, fmt.Sprintf("oFilled%d", 100*i+1))
+	var ids []uint64
+	for i := range 2 + 16 {
+		ids, openIDs = append(ids, uint64(100*i+1)), append(openIDs, fmt.Sprintf("oFilled%d", 100*i+1))
 	}
-	for _, n := range []int{2, 16} {
-		if err := f.db.FindTogether(t.Context(), appA, openIDs[:n]...); err != nil {
-			t.Fatal(err)
+	for _, users := range [][2]int{{0, 2}, {2, 2 + 16}} {
+		from, to := users[0], users[1]
+		find := f.db.FindTogether(t.Context(), appA, openIDs[from:to]...)
+		write := f.db.WriteTogether(t.Context(), "Alice", ids[from:to]...)
+		if find != nil || write != nil {
+			t.Fatal(find, write)
 		}
 	}
 	if err := f.db.WriteLoginDays(t.Context()); err != nil {

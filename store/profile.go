@@ -65,14 +65,13 @@ func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profi
 	if changes.none() || asOf.Before(old.AsOf) {
 		return row, nil
 	}
-	wrote, err := u.db.direct.update(ctx, updateProfile,
-		append(changes[:], asOf, now, now, row.ID, StatusActive, row.ProfileAsOf)...)
-	if err == nil && !wrote {
-		return userRow{}, errAgain
+	err = u.db.profiles.write(ctx, profileWrite{id: row.ID, changes: changes, asOf: asOf, at: now, before: row.ProfileAsOf})
+	if err != nil {
+		return userRow{}, err
 	}
 	row.setProfile(next, now)
 	row.ProfileAsOf = &asOf
-	return row, err
+	return row, nil
 }
 
 // asOf brings the watermark to the precision of the column, and a clock that runs ahead to now: a watermark from next

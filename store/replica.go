@@ -36,7 +36,7 @@ func openReplicas(o Options) (*replicas, error) {
 			return nil, errors.Join(fmt.Errorf("replica %d: %w", i+1, err), r.close())
 		}
 		r.pools = append(r.pools, replica)
-		r.lookups = append(r.lookups, &lookups{direct: newDirect(replica, o), now: o.Now})
+		r.lookups = append(r.lookups, newLookups(newDirect(replica, o), o.Now))
 	}
 	return r, nil
 }

@@ -1,5 +1,7 @@
 package store
 
+import "strings"
+
 // query is one of the statements that are sent as they are written here.
 type query int
 
@@ -10,6 +12,8 @@ const (
 	selectByUnionID
 	selectForUpdate
 	updateProfile
+	update4Profiles
+	update16Profiles
 	updateLastLogin
 	updatePhone
 	insertUser
@@ -32,12 +36,10 @@ var texts = [queries]string{
 	selectByUnionID: selectUser + " FROM users u WHERE u.unionid = ?",
 	selectForUpdate: selectUser + " FROM users u WHERE u.id = ? FOR UPDATE",
 
-	// NULL for a column leaves it as it is at that moment: so one statement writes any of them and touches no other.
-	updateProfile: "UPDATE users SET nickname = COALESCE(?, nickname), avatar_url = COALESCE(?, avatar_url), " +
-		"gender = COALESCE(?, gender), country = COALESCE(?, country), province = COALESCE(?, province), " +
-		"city = COALESCE(?, city), language = COALESCE(?, language), profile_source = COALESCE(?, profile_source), " +
-		"profile_as_of = ?, profile_updated_at = ?, updated_at = ? WHERE id = ? AND status = ? AND profile_as_of <=> ?",
-	updateLastLogin: "UPDATE users SET last_login_at = ? WHERE id = ? AND last_login_at <= ?",
+	updateProfile:    updateProfiles(1),
+	update4Profiles:  updateProfiles(4),
+	update16Profiles: updateProfiles(16),
+	updateLastLogin:  "UPDATE users SET last_login_at = ? WHERE id = ? AND last_login_at <= ?",
 	updatePhone: "UPDATE users SET phone_country_code = ?, phone_number = ?, phone_bound_at = ?, updated_at = ? " +
 		"WHERE id = ? AND status = ? AND phone_country_code <=> ? AND phone_number <=> ?",
 
@@ -48,5 +50,22 @@ var texts = [queries]string{
 // hot are the statements of every visit: they are prepared, on each connection once. The others are interpolated.
 var hot = [queries]bool{
 	selectByIdentity: true, selectBy4Identities: true, selectBy16Identities: true, selectByUnionID: true,
-	updateProfile: true, updateLastLogin: true,
+	updateProfile: true, update4Profiles: true, update16Profiles: true, updateLastLogin: true,
+}
+
+// updateProfiles is the statement that writes as many profiles, each only where it is as old as it was read. NULL for a
+// column leaves it as it is at that moment: so one statement writes any of them and touches no other.
+func updateProfiles(users int) string {
+	value, where := "?", "id = ? AND status = ? AND profile_as_of <=> ?"
+	if users > 1 {
+		value = "CASE id" + strings.Repeat(" WHEN ? THEN ?", users) + " END"
+		where = "id IN (?" + strings.Repeat(", ?", users-1) + ") AND status = ? AND (id = ? AND profile_as_of <=> ?" +
+			strings.Repeat(" OR id = ? AND profile_as_of <=> ?", users-1) + ")"
+	}
+	var set strings.Builder
+	for _, column := range profileColumns {
+		set.WriteString(column + " = COALESCE(" + value + ", " + column + "), ")
+	}
+	return "UPDATE users SET " + set.String() + "profile_as_of = " + value + ", profile_updated_at = " + value +
+		", updated_at = " + value + " WHERE " + where
 }
