@@ -268,3 +268,19 @@ test('a request that a logout overtakes does not log in again', async () => {
   assert.deepEqual(phone.seen.requests, ['POST /logout 200', 'GET /userInfo 401']);
   await isLoggedOut(phone, phone.client);
 });
+
+test('a request that a logout overtakes after a relogin ends as one of nobody', async () => {
+  const phone = await openPhone();
+  await end(phone.token);
+  const heldRelogin = holdAnswer(phone.wx, '/onLogin');
+  const request = phone.client.request(USER_INFO);
+  await heldRelogin.came;
+  const held = holdRequest(phone.wx, '/userInfo');
+  heldRelogin.go();
+  await held.came;
+  await phone.client.logout();
+  held.go();
+  await assert.rejects(request, LOGGED_OUT);
+  assert.deepEqual(phone.seen.requests, ['GET /userInfo 401', 'POST /onLogin 200', 'POST /logout 200', 'GET /userInfo 401']);
+  await isLoggedOut(phone, phone.client);
+});

@@ -374,7 +374,9 @@ function withToken(send, isSuccess) {
   return attempt(async () => {
     if (record().loggedOut) throw loggedOut();
     token = currentToken() || (await newToken()).token;
-    return sendWith(token, send);
+    const res = await sendWith(token, send);
+    if (res.statusCode === 401 && record().loggedOut) throw loggedOut(); // by a logout that was faster
+    return res;
   }, () => forget(token), isSuccess);
 }
 
