@@ -47,8 +47,8 @@
 // see unionid.go and merge.go.
 //
 // Where many users are looked up at the same moment, or many profiles written, several go in one statement: see together.go.
-// In a trace, that statement belongs to the first of them. A row that somebody else keeps locked holds up those profiles that
-// go with it, until their callers give up; who comes later does not wait for them.
+// In a trace, that statement belongs to the first of them. A row that somebody else keeps locked holds up the profiles that
+// go with it, for a second at most: then the server gives the statement up (lockWait), and each goes alone.
 //
 // # Concurrency
 //

@@ -17,6 +17,11 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
+// lockWait is for how many seconds a statement waits for a row that somebody else has locked; less cannot be set, and the
+// server's default is 50. Whoever called has given up before. The statement must not go on waiting then: it may have locked
+// the rows of others already.
+const lockWait = "1"
+
 var (
 	errDSN         = errors.New("store: malformed DSN: want user:password@tcp(host:port)/database?param=value")
 	errDSNDatabase = errors.New("store: the DSN names no database: want user:password@tcp(host:port)/database")
@@ -45,6 +50,9 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 		c.Params = map[string]string{}
 	}
 	c.Params["time_zone"] = "'+00:00'"
+	if c.Params["innodb_lock_wait_timeout"] == "" {
+		c.Params["innodb_lock_wait_timeout"] = lockWait
+	}
 
 	// Interpolated statements take one round trip on any connection. Prepared ones take two the first time on each
 	// connection, and memory on the server; from then on the server, which has parsed them already, reads a user in two

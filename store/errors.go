@@ -18,9 +18,9 @@ var (
 	ErrNotFound = errors.New("store: user not found")
 
 	// ErrUnavailable says that the database cannot be reached or cannot serve now: connection faults, time-outs
-	// (an expired context included), too many connections, shutdown, a read-only server, a deadlock that survived
-	// its retries, a closed DB. Trying again later helps. What time does not heal, such as a missing table or a wrong
-	// password, is not ErrUnavailable.
+	// (an expired context included), too many connections, shutdown, a read-only server, a deadlock or a locked row
+	// that survived all retries, a closed DB. Trying again later helps. What time does not heal, such as a missing
+	// table or a wrong password, is not ErrUnavailable.
 	//
 	// A cancelled context is not ErrUnavailable either, it says nothing about the database: such an error is
 	// context.Canceled.
@@ -88,7 +88,6 @@ var unavailableNumbers = map[uint16]bool{
 	1160: true, // error writing communication packets
 	1161: true, // time-out writing communication packets
 	1203: true, // max_user_connections
-	1205: true, // lock wait time-out
 	1226: true, // user resource limit
 	1290: true, // --read-only
 	1317: true, // query interrupted
@@ -107,11 +106,12 @@ var unavailableNumbers = map[uint16]bool{
 	9005: true, // TiDB: region unavailable
 }
 
-// deadlocked reports whether the server undid a transaction for the sake of another one: repeating it helps.
+// deadlocked reports whether the server undid a statement or a transaction for the sake of another one: repeating it helps.
 func deadlocked(err error) bool { return hasNumber(err, deadlockNumbers) }
 
 var deadlockNumbers = map[uint16]bool{
 	1020: true, // MariaDB with innodb_snapshot_isolation: record has changed since last read
+	1205: true, // lock wait time-out, see lockWait
 	1213: true, // deadlock
 	8002: true, // TiDB: FOR UPDATE met a conflict at its commit
 	8022: true, // TiDB: commit failed and was rolled back

@@ -49,13 +49,13 @@ func TestOpen_settings(t *testing.T) {
 	if c.Loc != time.UTC || !c.ParseTime || c.MultiStatements || !c.InterpolateParams || !c.RejectReadOnly {
 		t.Errorf("settings %+v", c)
 	}
-	if c.Params["time_zone"] != "'+00:00'" || c.Params["sql_mode"] != "'ANSI'" {
+	if c.Params["time_zone"] != "'+00:00'" || c.Params["sql_mode"] != "'ANSI'" || c.Params["innodb_lock_wait_timeout"] != "1" {
 		t.Errorf("params %v", c.Params)
 	}
 	if c.Timeout <= 0 || c.ReadTimeout <= 0 || c.WriteTimeout <= 0 {
 		t.Errorf("time-outs %v %v %v", c.Timeout, c.ReadTimeout, c.WriteTimeout)
 	}
-	c, err = store.DSNSettings("u:p@tcp(db.example:3306)/wxlogin?timeout=1s&readTimeout=2s&writeTimeout=4s")
+	c, err = store.DSNSettings("u:p@tcp(db.example:3306)/wxlogin?timeout=1s&readTimeout=2s&writeTimeout=4s&innodb_lock_wait_timeout=3")
 	if err != nil {
 		t.Fatal(err)
 	}

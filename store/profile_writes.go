@@ -53,7 +53,7 @@ func eachOnce(calls []*call[profileWrite, struct{}], w profileWrite) bool {
 }
 
 // update writes several profiles. The server tells how many rows it changed and not which: unless it was all of them, each
-// call has to look again.
+// call is sent alone, and meets errAgain where it was written before.
 func (p *profileWrites) update(ctx context.Context, calls []*call[profileWrite, struct{}]) error {
 	q, size := sets{update4Profiles, update16Profiles}.of(len(calls))
 	n, err := p.direct.update(ctx, q, updateArgs(filled(calls, size))...)

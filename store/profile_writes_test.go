@@ -232,6 +232,42 @@ func TestProfileWrites_a_deadlock_is_repeated(t *testing.T) {
 	}
 }
 
+// A row that somebody keeps locked, such as an administrator who has not committed, holds up who is written with it: until
+// their statement is given up, and with it what it has locked. Then they are written, while that row is still locked.
+func TestProfileWrites_one_row_is_locked(t *testing.T) {
+	if !realServer {
+		t.Skip("the embedded engine locks no rows: everybody waits for a transaction")
+	}
+	b := newBusy(t, 3)
+	tx, err := b.raw.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("UPDATE users SET status = 2 WHERE id = ?", b.ids[1]); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan int, 3)
+	for i := range 3 {
+		b.write(fmt.Sprintf("oUser%d", i), profileOf(i), func(user store.User, err error) {
+			if err != nil {
+				t.Errorf("user %d: %v", i, err)
+			}
+			b.wantProfile(i, user)
+			written <- i
+		})
+	}
+	b.waitForWaiting(3)
+	b.open()
+	if first, second := <-written, <-written; first == 1 || second == 1 {
+		t.Error("a locked row was written")
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	b.release()
+}
+
 // TestProfileWrites_at_once has many people change, each in turn and all at once, while some of them are blocked and
 // others join: in the end everybody is what was answered last.
 func TestProfileWrites_at_once(t *testing.T) {

@@ -13,7 +13,7 @@ const (
 )
 
 // retry runs a unit of work again, from its first read on, while it loses against others: it met a row that was not
-// there a moment ago (errAgain), or the server chose it as the victim of a deadlock.
+// there a moment ago (errAgain), or the server chose it as the victim of a deadlock or had it wait too long for a row.
 func retry(ctx context.Context, work func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := work()

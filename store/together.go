@@ -28,7 +28,8 @@ const (
 // Everybody's statement is sent after the call.
 type together[Q, A any] struct {
 	alone func(ctx context.Context, asked Q) (A, error)
-	// many answers several calls by one statement. Where it returns an error, that is what each of them gets.
+	// many answers several calls by one statement. Where it returns an error, that is what each of them gets; or, after one
+	// that says to begin again, what it gets alone.
 	many func(ctx context.Context, calls []*call[Q, A]) error
 	// fits tells whether another call may go with those.
 	fits func(calls []*call[Q, A], asked Q) bool
@@ -113,12 +114,21 @@ func (t *together[Q, A]) send(calls []*call[Q, A]) {
 		err := t.many(ctx, calls)
 		cancel()
 		for _, c := range calls {
+			if lost(err) {
+				go t.sendAlone(c) // one of them has lost against somebody else, which is no reason to keep the others
+				continue
+			}
 			if err != nil {
 				c.err = err
 			}
 			close(c.done)
 		}
 	}
+}
+
+func (t *together[Q, A]) sendAlone(c *call[Q, A]) {
+	c.answer, c.err = t.alone(c.ctx, c.asked)
+	close(c.done)
 }
 
 // sets are the sizes that statements for several calls have. Fewer calls than that repeat the last one.

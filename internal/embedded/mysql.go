@@ -64,6 +64,7 @@ func StartMySQL(o MySQLOptions) (*MySQL, error) {
 	starting.Lock()
 	defer starting.Unlock()
 	silenceEngine()
+	knowLockWait()
 
 	l, err := listen(o.Addr)
 	if err != nil {
