@@ -46,7 +46,8 @@
 // that changes something two, a first login five, or six with a unionid. GORM makes what happens once in a user's life:
 // see unionid.go and merge.go.
 //
-// Where many users are looked up at the same moment, or many profiles written, several go in one statement: see together.go.
+// Where many users are looked up at the same moment, or many profiles written, several go in one statement, and several first
+// logins in one transaction: see together.go.
 // In a trace, that statement belongs to the first of them. A row that somebody else keeps locked holds up the profiles that
 // go with it, for a second at most: then the server gives the statement up (lockWait), and each goes alone.
 //

@@ -23,6 +23,9 @@ func (d *DB) WaitingLookups() int { return d.lookups.shared.count() }
 // WaitingProfileWrites is how many profiles wait to be written together.
 func (d *DB) WaitingProfileWrites() int { return d.profiles.shared.count() }
 
+// WaitingSignUps is how many first logins wait to go together.
+func (d *DB) WaitingSignUps() int { return d.signUps.shared.count() }
+
 func (t *together[Q, A]) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,7 +48,7 @@ var (
 	SelectByIdentity = texts[selectByIdentity]
 	UpdateProfile    = texts[updateProfile]
 	InsertUser       = texts[insertUser]
-	InsertIdentity   = texts[insertIdentity]
+	InsertIdentity   = texts[insertIdentities]
 )
 
 // FindTogether looks users up in one statement.
@@ -66,4 +69,14 @@ func (d *DB) WriteTogether(ctx context.Context, nickName string, ids ...uint64) 
 		}})
 	}
 	return d.profiles.update(ctx, calls)
+}
+
+// SignUpTogether makes users in one transaction.
+func (d *DB) SignUpTogether(ctx context.Context, ids ...Identity) error {
+	var ups []signUp
+	for _, id := range ids {
+		ups = append(ups, signUp{id: id, at: d.now()})
+	}
+	_, err := d.signUps.insertAll(ctx, ups)
+	return err
 }

@@ -18,7 +18,7 @@ func (u *Users) firstLogin(ctx context.Context, id Identity) (userRow, visit, er
 			return userRow{}, visit{}, err
 		}
 	}
-	row, err := u.insert(ctx, id)
+	row, err := u.db.signUps.insert(ctx, id)
 	return row, visit{at: row.CreatedAt, newUser: err == nil, active: err == nil}, err
 }
 
@@ -33,7 +33,7 @@ func (u *Users) join(ctx context.Context, holder userRow, id Identity) (userRow,
 		if err != nil {
 			return err
 		}
-		_, err = tx.insert(ctx, insertIdentity, id.AppID, id.OpenID, holder.ID, u.db.now())
+		_, err = tx.insert(ctx, insertIdentities, id.AppID, id.OpenID, holder.ID, u.db.now())
 		return err
 	})
 	if duplicate(err) {
@@ -43,24 +43,4 @@ func (u *Users) join(ctx context.Context, holder userRow, id Identity) (userRow,
 		return userRow{}, visit{}, err
 	}
 	return u.recordLogin(ctx, holder)
-}
-
-// insert makes a new user with its identity: both rows or none.
-func (u *Users) insert(ctx context.Context, id Identity) (userRow, error) {
-	now := u.db.now()
-	row := userRow{Status: StatusActive, CreatedAt: now, UpdatedAt: now, LastLoginAt: now}
-	if id.UnionID != "" {
-		row.UnionID = &id.UnionID
-	}
-	err := u.db.transaction(ctx, func(tx direct) (err error) {
-		if row.ID, err = tx.insert(ctx, insertUser, row.UnionID, row.Status, now, now, now); err != nil {
-			return err
-		}
-		_, err = tx.insert(ctx, insertIdentity, id.AppID, id.OpenID, row.ID, now)
-		return err
-	})
-	if duplicate(err) {
-		return userRow{}, errAgain
-	}
-	return row, err
 }

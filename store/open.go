@@ -46,6 +46,7 @@ type DB struct {
 	direct   direct   // for what is not
 	lookups  *lookups // by identity, of every visit
 	profiles *profileWrites
+	signUps  *signUps
 	replicas *replicas
 	sql      *sql.DB
 	config   *mysql.Config // for connections outside of the pool: Migrate
@@ -74,7 +75,7 @@ func Open(dsn string, o Options) (*DB, error) {
 		return nil, errors.Join(err, pool.Close())
 	}
 	d := &DB{gorm: orm, direct: newDirect(pool, o), sql: pool, config: config, now: o.now, log: o.Logger}
-	d.lookups, d.profiles = newLookups(d.direct, o.Now), newProfileWrites(d.direct, o.Now)
+	d.lookups, d.profiles, d.signUps = newLookups(d.direct, o.Now), newProfileWrites(d.direct, o.Now), newSignUps(d, o.Now)
 	if d.replicas, err = openReplicas(o); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

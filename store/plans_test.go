@@ -88,6 +88,15 @@ func (f *fixture) doEverything(t *testing.T) {
 			t.Fatal(find, write)
 		}
 	}
+	for n := range 16 {
+		var newcomers []store.Identity
+		for i := range n + 1 {
+			newcomers = append(newcomers, store.Identity{AppID: appB, OpenID: fmt.Sprintf("oNewcomer%d_%d", n, i)})
+		}
+		if err := f.db.SignUpTogether(t.Context(), newcomers...); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := f.db.WriteLoginDays(t.Context()); err != nil {
 		t.Fatal(err)
 	}

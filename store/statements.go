@@ -17,8 +17,8 @@ const (
 	updateLastLogin
 	updatePhone
 	insertUser
-	insertIdentity
-	queries // is how many there are
+	insertIdentities                                  // one; and then two, three and so on
+	queries          = insertIdentities + maxTogether // is how many there are
 )
 
 const selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname, u.avatar_url, u.gender, u.country, " +
@@ -28,7 +28,7 @@ const selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname,
 const fromIdentities = " FROM wechat_identities i JOIN users u ON u.id = i.user_id WHERE i.appid = ? AND i.openid "
 
 // texts are the statements. A test has the server tell how it finds the rows of each.
-var texts = [queries]string{
+var texts = withIdentities([queries]string{
 	selectByIdentity:     selectUser + fromIdentities + "= ?",
 	selectBy4Identities:  selectUser + ", i.openid" + fromIdentities + "IN (?, ?, ?, ?)",
 	selectBy16Identities: selectUser + ", i.openid" + fromIdentities + "IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -43,8 +43,16 @@ var texts = [queries]string{
 	updatePhone: "UPDATE users SET phone_country_code = ?, phone_number = ?, phone_bound_at = ?, updated_at = ? " +
 		"WHERE id = ? AND status = ? AND phone_country_code <=> ? AND phone_number <=> ?",
 
-	insertUser:     "INSERT INTO users (unionid, status, created_at, updated_at, last_login_at) VALUES (?, ?, ?, ?, ?)",
-	insertIdentity: "INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES (?, ?, ?, ?)",
+	insertUser: "INSERT INTO users (unionid, status, created_at, updated_at, last_login_at) VALUES (?, ?, ?, ?, ?)",
+})
+
+// withIdentities adds the statements that insert as many identities.
+func withIdentities(texts [queries]string) [queries]string {
+	for n := range maxTogether {
+		texts[insertIdentities+query(n)] = "INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES (?, ?, ?, ?)" +
+			strings.Repeat(", (?, ?, ?, ?)", n)
+	}
+	return texts
 }
 
 // hot are the statements of every visit: they are prepared, on each connection once. The others are interpolated.
