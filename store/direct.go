@@ -71,6 +71,16 @@ func (d direct) update(ctx context.Context, q query, args ...any) (rows int64, e
 	return result.RowsAffected()
 }
 
+// updateRows runs a statement that is to change as many rows. Where it changes fewer, it returns errAgain: they are not as
+// they were read.
+func (d direct) updateRows(ctx context.Context, want int, q query, args ...any) error {
+	rows, err := d.update(ctx, q, args...)
+	if err == nil && rows < int64(want) {
+		err = errAgain
+	}
+	return err
+}
+
 // insert adds a row, and returns the number that the server gave it.
 func (d direct) insert(ctx context.Context, q query, args ...any) (id uint64, err error) {
 	result, err := d.exec(ctx, q, args)
@@ -93,8 +103,14 @@ func (d direct) exec(ctx context.Context, q query, args []any) (result sql.Resul
 	return d.to.ExecContext(ctx, texts[q], args...)
 }
 
-// transaction runs work in a transaction, and undoes all of it where an error comes back.
-func (d *DB) transaction(ctx context.Context, work func(tx direct) error) error {
+// transaction runs work in a transaction, and undoes all of it where an error comes back. That is errAgain where a key of
+// the tables refuses a row: somebody else has inserted it since it was looked for.
+func (d *DB) transaction(ctx context.Context, work func(tx direct) error) (err error) {
+	defer func() {
+		if duplicate(err) {
+			err = errAgain
+		}
+	}()
 	tx, err := d.sql.BeginTx(ctx, nil)
 	if err != nil {
 		return err

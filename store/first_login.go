@@ -36,9 +36,6 @@ func (u *Users) join(ctx context.Context, holder userRow, id Identity) (userRow,
 		_, err = tx.insert(ctx, insertIdentities, id.AppID, id.OpenID, holder.ID, u.db.now())
 		return err
 	})
-	if duplicate(err) {
-		return userRow{}, visit{}, errAgain
-	}
 	if err != nil {
 		return userRow{}, visit{}, err
 	}

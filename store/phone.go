@@ -47,13 +47,13 @@ func (u *Users) bindPhone(ctx context.Context, appID, openID string, p Phone) (u
 		return row, err
 	}
 	now := u.db.now()
-	rows, err := u.db.direct.update(ctx, updatePhone, p.CountryCode, p.Number, now, now,
+	err = u.db.direct.updateRows(ctx, 1, updatePhone, p.CountryCode, p.Number, now, now,
 		row.ID, StatusActive, row.PhoneCountryCode, row.PhoneNumber)
-	if err == nil && rows == 0 {
-		return userRow{}, errAgain
+	if err != nil {
+		return userRow{}, err
 	}
 	row.PhoneCountryCode, row.PhoneNumber, row.PhoneBoundAt, row.UpdatedAt = &p.CountryCode, &p.Number, &now, now
-	return row, err
+	return row, nil
 }
 
 // digits reports whether s is one to limit decimal digits.

@@ -34,12 +34,8 @@ func (p *profileWrites) write(ctx context.Context, w profileWrite) error {
 }
 
 func (p *profileWrites) one(ctx context.Context, w profileWrite) (none struct{}, err error) {
-	n, err := p.direct.update(ctx, updateProfile,
+	return none, p.direct.updateRows(ctx, 1, updateProfile,
 		append(w.changes[:], w.asOf, w.at, w.at, w.id, StatusActive, w.before)...)
-	if err == nil && n == 0 {
-		err = errAgain
-	}
-	return none, err
 }
 
 // eachOnce keeps two writes of one user apart: the second waits for what becomes of the first.
@@ -56,11 +52,7 @@ func eachOnce(calls []*call[profileWrite, struct{}], w profileWrite) bool {
 // call is sent alone, and meets errAgain where it was written before.
 func (p *profileWrites) update(ctx context.Context, calls []*call[profileWrite, struct{}]) error {
 	q, size := sets{update4Profiles, update16Profiles}.of(len(calls))
-	n, err := p.direct.update(ctx, q, updateArgs(filled(calls, size))...)
-	if err == nil && n < int64(len(calls)) {
-		err = errAgain
-	}
-	return err
+	return p.direct.updateRows(ctx, len(calls), q, updateArgs(filled(calls, size))...)
 }
 
 // updateArgs are the arguments of updateProfiles, in its order.

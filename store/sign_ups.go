@@ -68,9 +68,6 @@ func (s *signUps) insertAll(ctx context.Context, ups []signUp) ([]userRow, error
 		_, err = tx.insert(ctx, insertIdentities+query(len(ups)-1), identityArgs(ups, rows)...)
 		return err
 	})
-	if duplicate(err) {
-		err = errAgain
-	}
 	return rows, err
 }
 

@@ -1,6 +1,9 @@
 package store
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // query is one of the statements that are sent as they are written here.
 type query int
@@ -30,8 +33,8 @@ const fromIdentities = " FROM wechat_identities i JOIN users u ON u.id = i.user_
 // texts are the statements. A test has the server tell how it finds the rows of each.
 var texts = withIdentities([queries]string{
 	selectByIdentity:     selectUser + fromIdentities + "= ?",
-	selectBy4Identities:  selectUser + ", i.openid" + fromIdentities + "IN (?, ?, ?, ?)",
-	selectBy16Identities: selectUser + ", i.openid" + fromIdentities + "IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	selectBy4Identities:  selectUser + ", i.openid" + fromIdentities + "IN (" + times(4, "?", ", ") + ")",
+	selectBy16Identities: selectUser + ", i.openid" + fromIdentities + "IN (" + times(16, "?", ", ") + ")",
 
 	selectByUnionID: selectUser + " FROM users u WHERE u.unionid = ?",
 	selectForUpdate: selectUser + " FROM users u WHERE u.id = ? FOR UPDATE",
@@ -49,10 +52,15 @@ var texts = withIdentities([queries]string{
 // withIdentities adds the statements that insert as many identities.
 func withIdentities(texts [queries]string) [queries]string {
 	for n := range maxTogether {
-		texts[insertIdentities+query(n)] = "INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES (?, ?, ?, ?)" +
-			strings.Repeat(", (?, ?, ?, ?)", n)
+		texts[insertIdentities+query(n)] = "INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES " +
+			times(n+1, "(?, ?, ?, ?)", ", ")
 	}
 	return texts
+}
+
+// times is a text as often as n, with something in between.
+func times(n int, text, between string) string {
+	return strings.Join(slices.Repeat([]string{text}, n), between)
 }
 
 // hot are the statements of every visit: they are prepared, on each connection once. The others are interpolated.
@@ -66,9 +74,9 @@ var hot = [queries]bool{
 func updateProfiles(users int) string {
 	value, where := "?", "id = ? AND status = ? AND profile_as_of <=> ?"
 	if users > 1 {
-		value = "CASE id" + strings.Repeat(" WHEN ? THEN ?", users) + " END"
-		where = "id IN (?" + strings.Repeat(", ?", users-1) + ") AND status = ? AND (id = ? AND profile_as_of <=> ?" +
-			strings.Repeat(" OR id = ? AND profile_as_of <=> ?", users-1) + ")"
+		value = "CASE id " + times(users, "WHEN ? THEN ?", " ") + " END"
+		where = "id IN (" + times(users, "?", ", ") + ") AND status = ? AND (" +
+			times(users, "id = ? AND profile_as_of <=> ?", " OR ") + ")"
 	}
 	var set strings.Builder
 	for _, column := range profileColumns {
