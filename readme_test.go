@@ -348,7 +348,7 @@ func seed(t *testing.T, dsn string) {
 			continue
 		}
 		p := store.Profile{NickName: u.nickname, AvatarURL: "https://thirdwx.qlogo.cn/" + u.nickname, AsOf: then()}
-		if _, err := db.Users().UpdateProfile(t.Context(), "wx1", u.openID, p); err != nil {
+		if _, _, err := db.Users().UpdateProfile(t.Context(), "wx1", u.openID, p); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -50,7 +50,7 @@ type Revoker interface {
 type Users interface {
 	Login(ctx context.Context, id store.Identity) (user store.User, created bool, err error)
 	Find(ctx context.Context, appID, openID string) (store.User, error)
-	UpdateProfile(ctx context.Context, appID, openID string, p store.Profile) (store.User, error)
+	UpdateProfile(ctx context.Context, appID, openID string, p store.Profile) (user store.User, replaced string, err error)
 	BindPhone(ctx context.Context, appID, openID string, p store.Phone) (store.User, error)
 }
 

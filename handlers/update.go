@@ -95,7 +95,7 @@ func (p *public) findSession(ctx context.Context, token string) (session.Session
 func (p *public) saveProfile(ctx context.Context, sess session.Session, g given) (store.User, error) {
 	ctx, cancel := p.storage(ctx)
 	defer cancel()
-	user, err := p.users.UpdateProfile(ctx, sess.AppID, sess.OpenID, g.profile())
+	user, _, err := p.users.UpdateProfile(ctx, sess.AppID, sess.OpenID, g.profile())
 	if err != nil {
 		return store.User{}, err
 	}

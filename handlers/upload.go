@@ -84,7 +84,7 @@ func (p *public) changeAvatar(ctx context.Context, sess session.Session, file []
 	if err != nil {
 		return store.User{}, failure{code: codeStorageUnavailable, cause: err}
 	}
-	user, err := p.users.UpdateProfile(ctx, sess.AppID, sess.OpenID, store.Profile{AvatarURL: address, Source: store.SourcePerson})
+	user, _, err := p.users.UpdateProfile(ctx, sess.AppID, sess.OpenID, store.Profile{AvatarURL: address, Source: store.SourcePerson})
 	if err != nil {
 		return store.User{}, err
 	}

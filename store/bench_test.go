@@ -107,7 +107,7 @@ func newBench(b *testing.B) (benchStore, *benchBare) {
 		if _, _, err := s.Login(b.Context(), id); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := s.UpdateProfile(b.Context(), appA, id.OpenID, benchProfile(benchNames[0])); err != nil {
+		if _, _, err := s.UpdateProfile(b.Context(), appA, id.OpenID, benchProfile(benchNames[0])); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -129,12 +129,12 @@ func (s benchStore) loginNew(ctx context.Context, _, _ int) error {
 
 // update gives each goroutine a person of its own, for it is not to measure how they meet.
 func (s benchStore) update(ctx context.Context, goroutine, n int) error {
-	_, err := s.UpdateProfile(ctx, appA, benchOpenID(goroutine, 0), benchProfile(benchNames[n%2]))
+	_, _, err := s.UpdateProfile(ctx, appA, benchOpenID(goroutine, 0), benchProfile(benchNames[n%2]))
 	return err
 }
 
 func (s benchStore) updateNothing(ctx context.Context, goroutine, n int) error {
-	_, err := s.UpdateProfile(ctx, appA, benchOpenID(goroutine, n), store.Profile{Gender: 2})
+	_, _, err := s.UpdateProfile(ctx, appA, benchOpenID(goroutine, n), store.Profile{Gender: 2})
 	return err
 }
 

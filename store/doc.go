@@ -8,7 +8,7 @@
 //	err = db.CheckCharset(ctx)                    // once, at the start
 //	users := db.Users()
 //	user, created, err := users.Login(ctx, store.Identity{AppID: appID, OpenID: openID, UnionID: unionID})
-//	user, err = users.UpdateProfile(ctx, appID, openID, store.Profile{NickName: "…", AsOf: watermark})
+//	user, _, err = users.UpdateProfile(ctx, appID, openID, store.Profile{NickName: "…", AsOf: watermark})
 //
 // # Who is who
 //

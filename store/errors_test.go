@@ -16,7 +16,7 @@ import (
 // calls are all ways to the database.
 func calls(ctx context.Context, db *store.DB) map[string]error {
 	_, _, login := db.Users().Login(ctx, store.Identity{AppID: appA, OpenID: "oSecret"})
-	_, profile := db.Users().UpdateProfile(ctx, appA, "oSecret", store.Profile{NickName: "x"})
+	_, _, profile := db.Users().UpdateProfile(ctx, appA, "oSecret", store.Profile{NickName: "x"})
 	_, migrate := db.Migrate(ctx)
 	return map[string]error{
 		"Login":         login,

@@ -91,7 +91,7 @@ func (f *fixture) login(app, openID, unionID string) (store.User, bool) {
 // update updates a profile and fails the test where that fails.
 func (f *fixture) update(app, openID string, p store.Profile) store.User {
 	f.t.Helper()
-	user, err := f.users.UpdateProfile(context.Background(), app, openID, p)
+	user, _, err := f.users.UpdateProfile(context.Background(), app, openID, p)
 	if err != nil {
 		f.t.Fatalf("UpdateProfile: %v", err)
 	}

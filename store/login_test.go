@@ -84,7 +84,7 @@ func TestUsers_Login_keeps_people_apart(t *testing.T) {
 	if got, _ := f.login(appA, "oABCdef-_1", ""); got.NickName != "" {
 		t.Errorf("the other one's profile: %q", got.NickName)
 	}
-	if _, err := f.users.UpdateProfile(t.Context(), appA, "oABCDEF-_1", store.Profile{NickName: "x"}); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := f.users.UpdateProfile(t.Context(), appA, "oABCDEF-_1", store.Profile{NickName: "x"}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a third spelling: %v, want ErrNotFound", err)
 	}
 
@@ -172,7 +172,7 @@ func TestUsers_Login_refuses_what_cannot_be_an_identity(t *testing.T) {
 			if _, created, err := f.users.Login(t.Context(), id); created || !errors.Is(err, store.ErrIdentity) {
 				t.Errorf("Login: created %v, error %v", created, err)
 			}
-			if _, err := f.users.UpdateProfile(t.Context(), "", id.OpenID, store.Profile{NickName: "x"}); !errors.Is(err, store.ErrIdentity) {
+			if _, _, err := f.users.UpdateProfile(t.Context(), "", id.OpenID, store.Profile{NickName: "x"}); !errors.Is(err, store.ErrIdentity) {
 				t.Errorf("UpdateProfile: %v", err)
 			}
 		})

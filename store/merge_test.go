@@ -314,7 +314,7 @@ func TestUsers_Login_merge_many_at_once(t *testing.T) {
 			together(32, func(i int) {
 				id := store.Identity{AppID: appA, OpenID: "oAliceInA", UnionID: "uAlice"}
 				if i%4 == 0 {
-					if _, err := f.users.UpdateProfile(t.Context(), appA, "oAliceInA", store.Profile{City: "Guangzhou"}); err != nil {
+					if _, _, err := f.users.UpdateProfile(t.Context(), appA, "oAliceInA", store.Profile{City: "Guangzhou"}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -357,7 +357,7 @@ func TestUsers_Login_first_logins_of_four_apps_at_once(t *testing.T) {
 			if _, _, err := f.users.Login(t.Context(), early); err != nil {
 				t.Errorf("first login: %v", err)
 			}
-			if _, err := f.users.UpdateProfile(t.Context(), id.AppID, id.OpenID, parts[i%4]); err != nil {
+			if _, _, err := f.users.UpdateProfile(t.Context(), id.AppID, id.OpenID, parts[i%4]); err != nil {
 				t.Errorf("UpdateProfile: %v", err)
 			}
 			if _, _, err := f.users.Login(t.Context(), id); err != nil {

@@ -23,7 +23,7 @@ type Profile struct {
 }
 
 // UpdateProfile takes new data into the profile of the user with this identity, and returns the user as it then
-// stands:
+// stands. replaced is the AvatarURL that this call replaced by another one, "" if it replaced none:
 //
 //   - what is not given never overwrites what is there;
 //   - the language zh_CN without gender and place, which WeChat has sent for everybody since October 2021, only fills
@@ -35,26 +35,32 @@ type Profile struct {
 // Of concurrent updates the newest data wins, in whatever order they arrive.
 //
 // Errors: ErrNotFound, ErrIdentity, ErrUnavailable, context.Canceled; anything else is a fault of the installation.
-func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profile) (User, error) {
+func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profile) (user User, replaced string, err error) {
 	if err := (Identity{AppID: appID, OpenID: openID}).validate(); err != nil {
-		return User{}, err
+		return User{}, "", err
 	}
 	p = p.fit()
 	var row userRow
-	err := retry(ctx, func() (err error) {
-		row, err = u.updateProfile(ctx, appID, openID, p)
+	err = retry(ctx, func() (err error) {
+		row, err = u.updateProfile(ctx, appID, openID, p, &replaced)
 		return err
 	})
 	if err != nil {
-		return User{}, u.db.fault(ctx, "update profile", err)
+		return User{}, "", u.db.fault(ctx, "update profile", err)
 	}
-	return row.user(), nil
+	return row.user(), replaced, nil
 }
 
 // updateProfile reads, compares and writes without a transaction: the statement that writes holds only while the
 // profile is as old as it was read and the user has not been merged away or disabled; else all starts over.
-func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profile) (userRow, error) {
+//
+// replaced is the avatar that this attempt is to replace, or still that of an earlier one if the row has the new avatar by
+// now: the earlier attempt may have written it although it returned errAgain (see profileWrites.write).
+func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profile, replaced *string) (userRow, error) {
 	row, err := u.byIdentity(ctx, appID, openID)
+	if row.AvatarURL != p.AvatarURL {
+		*replaced = ""
+	}
 	if err != nil || row.Status != StatusActive {
 		return row, err
 	}
@@ -65,7 +71,13 @@ func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profi
 	if changes.none() || asOf.Before(old.AsOf) {
 		return row, nil
 	}
-	err = u.db.profiles.write(ctx, profileWrite{id: row.ID, changes: changes, asOf: asOf, at: now, before: row.ProfileAsOf})
+	newAvatar := next.AvatarURL != old.AvatarURL
+	if newAvatar {
+		*replaced = old.AvatarURL
+	}
+	err = u.db.profiles.write(ctx, profileWrite{
+		id: row.ID, changes: changes, asOf: asOf, at: now, before: row.ProfileAsOf, picture: newAvatar && p.Source == SourcePerson,
+	})
 	if err != nil {
 		return userRow{}, err
 	}

@@ -183,7 +183,7 @@ func TestUsers_UpdateProfile_who_is_not_active(t *testing.T) {
 	}
 	f.wire.wantVerbs(t, "SELECT")
 
-	if _, err := f.users.UpdateProfile(t.Context(), appB, "oAlice", store.Profile{NickName: "Alice"}); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := f.users.UpdateProfile(t.Context(), appB, "oAlice", store.Profile{NickName: "Alice"}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("in another app: %v, want ErrNotFound", err)
 	}
 	f.wantCounts(1, 1)
@@ -196,7 +196,7 @@ func TestUsers_UpdateProfile_newest_wins(t *testing.T) {
 	f.login(appA, "oAlice", "")
 	together(n, func(i int) {
 		p := store.Profile{NickName: strings.Repeat("n", i+1), City: strings.Repeat("c", i+1), AsOf: early.Add(time.Duration(i) * time.Second)}
-		if _, err := f.users.UpdateProfile(t.Context(), appA, "oAlice", p); err != nil {
+		if _, _, err := f.users.UpdateProfile(t.Context(), appA, "oAlice", p); err != nil {
 			t.Error(err)
 		}
 	})

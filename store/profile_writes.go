@@ -12,6 +12,7 @@ type profileWrite struct {
 	asOf    time.Time
 	at      time.Time
 	before  *time.Time // the profile's AsOf as it was read
+	picture bool       // changes has an avatar that the person chose
 }
 
 // profileWrites writes profiles; at the same time, those of several users together.
@@ -27,9 +28,14 @@ func newProfileWrites(d direct, now func() time.Time) *profileWrites {
 }
 
 // write writes what has changed in a profile. It returns errAgain where the row was not as it had been read, and may do so
-// where it has written: then the row, read again, shows it.
-func (p *profileWrites) write(ctx context.Context, w profileWrite) error {
-	_, err := p.shared.do(ctx, w)
+// where it has written: then the row, read again, shows it. That never happens to a picture that a person chose, which goes
+// in a statement of its own: its file must not be deleted by another update that has replaced it in between.
+func (p *profileWrites) write(ctx context.Context, w profileWrite) (err error) {
+	if w.picture {
+		_, err = p.one(ctx, w)
+	} else {
+		_, err = p.shared.do(ctx, w)
+	}
 	return err
 }
 

@@ -44,7 +44,7 @@ func newBusy(t *testing.T, users int) *busy {
 // write updates a profile in a goroutine of its own.
 func (b *busy) write(openID string, p store.Profile, then func(store.User, error)) {
 	b.calls.Go(func() {
-		user, err := b.users.UpdateProfile(b.t.Context(), appA, openID, p)
+		user, _, err := b.users.UpdateProfile(b.t.Context(), appA, openID, p)
 		if then != nil {
 			then(user, err)
 		} else if err != nil {
@@ -280,7 +280,7 @@ func TestProfileWrites_at_once(t *testing.T) {
 	together(people, func(i int) {
 		for round := range rounds {
 			p := profileOf(round*people + i)
-			user, err := f.users.UpdateProfile(context.Background(), appA, fmt.Sprintf("oUser%d", i), p)
+			user, _, err := f.users.UpdateProfile(context.Background(), appA, fmt.Sprintf("oUser%d", i), p)
 			if err != nil || user.NickName != p.NickName || !user.AsOf.Equal(p.AsOf) {
 				t.Errorf("user %d: %+v, %v", i, user, err)
 			}
