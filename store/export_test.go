@@ -80,3 +80,6 @@ func (d *DB) SignUpTogether(ctx context.Context, ids ...Identity) error {
 	_, err := d.signUps.insertAll(ctx, ups)
 	return err
 }
+
+// AvatarChunk is how many users AvatarURLs reads at a time.
+const AvatarChunk = avatarChunk
