@@ -23,11 +23,11 @@ func (p *public) bindPhone(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sess, err := p.updatedSession(r.Context(), w, r, f)
+	sess, err := p.updatedSession(r.Context(), r, f)
 	if err != nil {
 		return err
 	}
-	number, err := p.givenPhone(w, r, sess, f)
+	number, err := p.givenPhone(r.Context(), sess, f)
 	if err != nil {
 		return err
 	}
@@ -42,14 +42,12 @@ func (p *public) bindPhone(w http.ResponseWriter, r *http.Request) error {
 
 // givenPhone is the number behind the code of the phone button, or else in what WeChat encrypted. Mini-programs get both
 // from one button; the code is taken then, because WeChat itself tells whose number that is.
-func (p *public) givenPhone(
-	w http.ResponseWriter, r *http.Request, sess session.Session, f fields.Fields,
-) (wechat.PhoneNumber, error) {
+func (p *public) givenPhone(ctx context.Context, sess session.Session, f fields.Fields) (wechat.PhoneNumber, error) {
 	if code := f["code"]; code != "" {
 		if err := checkCode(code); err != nil {
 			return wechat.PhoneNumber{}, err
 		}
-		return p.phoneNumbers.PhoneNumber(r.Context(), sess.AppID, sess.OpenID, code)
+		return p.phoneNumbers.PhoneNumber(ctx, sess.AppID, sess.OpenID, code)
 	}
 	if f["encryptedData"] == "" && f["iv"] == "" {
 		return wechat.PhoneNumber{}, invalidRequest("The field code is missing, and so are encryptedData and iv.")
@@ -58,7 +56,7 @@ func (p *public) givenPhone(
 	if err != nil {
 		return wechat.PhoneNumber{}, err
 	}
-	return openWithinLimit(r.Context(), p, w, r, sess, data.openPhoneWith)
+	return openWithinLimit(ctx, p, sess, data.openPhoneWith)
 }
 
 // openPhoneWith is openWith for data that holds a phone number.

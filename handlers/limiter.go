@@ -1,87 +1,120 @@
 package handlers
 
 import (
-	"hash/maphash"
-	"math"
+	"context"
+	"crypto/sha256"
 	"net/http"
+	"net/netip"
 	"time"
 
-	"github.com/go-chi/httprate"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"wxlogin/session"
 )
 
-// RateWindow is the window over which rate limits count: limits are per minute, and the window slides.
+// RateWindow is the window of Limits.Counter: limits are per minute, and the window slides.
 const RateWindow = time.Minute
 
-// limiterShards is how many keys of one limit may be counted at the same time.
-const limiterShards = 64
+// refusal is a bound of this server's own that a request went beyond, as it stands in the metrics.
+type refusal string
 
-// limiter bounds how often something happens for each key within RateWindow. A nil limiter allows everything.
-//
-// httprate holds a lock of its limiter while it asks the counter. So keys are spread over many limiters: requests of one key
-// are counted one after another, as they must be, and others hardly ever wait.
-type limiter struct {
-	name   string // keeps the keys of different limits apart in one counter
-	limit  int
-	seed   maphash.Seed
-	shards [limiterShards]*httprate.RateLimiter
+const (
+	overload         refusal = "logins_in_flight"
+	loginRate        refusal = "login_rate"
+	updateRate       refusal = "update_rate"
+	failedUpdateRate refusal = "failed_update_rate"
+	uploadsInFlight  refusal = "uploads_in_flight"
+)
+
+// refused counts a refusal and gives the failure that tells the client.
+func (p *public) refused(why refusal) error {
+	p.metrics.refusal(why)
+	switch why {
+	case overload:
+		return failure{code: codeWeChatUnavailable, detail: "As many logins wait for WeChat as this server carries."}
+	case uploadsInFlight:
+		return failure{code: codeStorageUnavailable, detail: "As many pictures are under way as this server carries."}
+	}
+	return failure{code: codeRateLimited}
 }
 
-// newLimiter makes a limiter of so many events a window and key; 0 makes none. A nil counter counts in this process.
-func newLimiter(name string, limit int, counter httprate.LimitCounter) *limiter {
+// clientKey names a client for limits by address: its IPv4 address, or the /64 of its IPv6 address. If a trusted proxy does
+// not say which, that is the proxy's own.
+func clientKey(r *http.Request) string {
+	addr := middleware.GetClientIPAddr(r.Context())
+	if !addr.IsValid() {
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		addr = peer.Addr()
+	}
+	return addressKey(addr)
+}
+
+// addressKey names an address for limits. Whoever has one IPv6 address has its whole /64.
+func addressKey(addr netip.Addr) string {
+	addr = addr.Unmap()
+	if addr.Is6() {
+		addr = netip.PrefixFrom(addr, 64).Masked().Addr()
+	}
+	return addr.String()
+}
+
+// sessionKey names a session for limits. The token itself stays out of every counter.
+func sessionKey(token string) string {
+	hash := sha256.Sum256([]byte(token))
+	return string(hash[:])
+}
+
+// userKey names a user for limits. An appid has no colon.
+func userKey(sess session.Session) string { return sess.AppID + ":" + sess.OpenID }
+
+// admission bounds how many logins are at work at the same time: each holds a call of WeChat. Some more may queue for a
+// short time; the rest are refused at once, so that latency and memory stay bounded whatever arrives. A nil admission lets
+// everybody in.
+type admission struct {
+	working chan struct{}
+	queued  chan struct{}
+	wait    time.Duration
+}
+
+// newAdmission makes an admission of so many at work, as many in the queue, and each of these for at most wait. A limit
+// of 0 makes none.
+func newAdmission(limit int, wait time.Duration) *admission {
 	if limit == 0 {
 		return nil
 	}
-	if counter == nil {
-		counter = httprate.NewLocalLimitCounter(RateWindow)
-	}
-	if c, ok := counter.(interface {
-		ForLimit(int) httprate.LimitCounter
-	}); ok {
-		counter = c.ForLimit(limit)
-	}
-	counter = harmless{counter}
-	l := &limiter{name: name, limit: limit, seed: maphash.MakeSeed()}
-	for i := range l.shards {
-		l.shards[i] = httprate.NewRateLimiter(limit, RateWindow,
-			httprate.WithLimitCounter(counter), httprate.WithResponseHeaders(httprate.ResponseHeaders{}))
-	}
-	return l
+	return &admission{working: make(chan struct{}, limit), queued: make(chan struct{}, limit), wait: wait}
 }
 
-func (l *limiter) shard(key string) *httprate.RateLimiter {
-	return l.shards[maphash.String(l.seed, key)%limiterShards]
-}
-
-// take counts one event of a key and tells whether it is within the limit. One beyond the limit is not counted.
-func (l *limiter) take(w http.ResponseWriter, r *http.Request, key string) bool {
-	if l == nil {
+// enter waits for a place and reports whether there is one. Whoever got one must leave.
+func (a *admission) enter(ctx context.Context) bool {
+	if a == nil {
 		return true
 	}
-	return !l.shard(key).OnLimit(w, r, l.name+":"+key)
-}
-
-// spent tells whether the next event of a key would be beyond the limit. It counts nothing.
-func (l *limiter) spent(key string) bool {
-	if l == nil {
+	select {
+	case a.working <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case a.queued <- struct{}{}:
+		defer func() { <-a.queued }()
+	default:
 		return false
 	}
-	_, rate, _ := l.shard(key).Status(l.name + ":" + key) // a harmless counter does not fail
-	return int(math.Round(rate)) >= l.limit
-}
-
-// harmless makes a counter of one that may fail: what it cannot count is let through, for a limit must not be what makes
-// a request fail.
-type harmless struct{ httprate.LimitCounter }
-
-func (h harmless) IncrementBy(key string, window time.Time, n int) error {
-	_ = h.LimitCounter.IncrementBy(key, window, n)
-	return nil
-}
-
-func (h harmless) Get(key string, window, previous time.Time) (int, int, error) {
-	current, before, err := h.LimitCounter.Get(key, window, previous)
-	if err != nil {
-		return 0, 0, nil
+	timer := time.NewTimer(a.wait)
+	defer timer.Stop()
+	select {
+	case a.working <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	case <-ctx.Done():
+		return false
 	}
-	return current, before, nil
+}
+
+func (a *admission) leave() {
+	if a != nil {
+		<-a.working
+	}
 }

@@ -1,16 +1,15 @@
 package handlers_test
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-chi/httprate"
-
 	"wxlogin/handlers"
+	"wxlogin/internal/ratelimit"
+	"wxlogin/internal/testenv"
 )
 
 func limits(l handlers.Limits) func(*setup) { return func(su *setup) { su.limits = l } }
@@ -94,27 +93,23 @@ func TestLimit_of_updates_by_session(t *testing.T) {
 
 // Tokens that stand for nobody leave nothing in the counters, which a flood of them would fill.
 func TestLimit_counts_no_unknown_tokens(t *testing.T) {
-	counter := &recordingCounter{LimitCounter: httprate.NewLocalLimitCounter(handlers.RateWindow)}
-	w := newWorld(t, limits(handlers.Limits{Updates: 1, FailedUpdates: 1, Counter: counter}))
-	w.wantDead("x")
-	if len(counter.keys) != 0 {
-		t.Errorf("%d keys are counted", len(counter.keys))
+	keys := testenv.NewRedis(t)
+	count := func(ask func(w *world)) int {
+		counter := ratelimit.New(ratelimit.Options{
+			Redis: keys.Client, Prefix: "rate:", Window: handlers.RateWindow, Timeout: time.Minute,
+		})
+		ask(newWorld(t, limits(handlers.Limits{Updates: 1, FailedUpdates: 1, Counter: counter})))
+		if err := counter.Close(); err != nil || counter.Degraded() {
+			t.Fatalf("%v, degraded %v", err, counter.Degraded())
+		}
+		return len(keys.Dump(t))
 	}
-	w.wantAlive(w.login(w.phone("alice")).Token)
-	if len(counter.keys) != 2 {
-		t.Errorf("%d keys are counted, want the session's and the user's", len(counter.keys))
+	if n := count(func(w *world) { w.wantDead("x") }); n != 0 {
+		t.Errorf("%d keys are counted", n)
 	}
-}
-
-// recordingCounter remembers what was counted.
-type recordingCounter struct {
-	httprate.LimitCounter
-	keys []string
-}
-
-func (c *recordingCounter) IncrementBy(key string, window time.Time, n int) error {
-	c.keys = append(c.keys, key)
-	return c.LimitCounter.IncrementBy(key, window, n)
+	if n := count(func(w *world) { w.wantAlive(w.login(w.phone("alice")).Token) }); n != 2 {
+		t.Errorf("%d keys are counted, want those of updates and of failed updates", n)
+	}
 }
 
 // Who sends data that cannot be opened soon learns nothing more, in whichever session, not even whether it would open.
@@ -160,25 +155,5 @@ func TestLimit_of_failed_decryptions_holds_for_attempts_at_once(t *testing.T) {
 	}
 	if got[422] != limit || got[429] != attempts-limit {
 		t.Errorf("got %v, want %d times 422 and %d times 429", got, limit, attempts-limit)
-	}
-}
-
-// brokenCounter is a counter that fails.
-type brokenCounter struct{ httprate.LimitCounter }
-
-func (brokenCounter) Config(int, time.Duration) {}
-
-func (brokenCounter) Get(string, time.Time, time.Time) (int, int, error) {
-	return 0, 0, errors.New("gone")
-}
-
-func (brokenCounter) IncrementBy(string, time.Time, int) error { return errors.New("gone") }
-
-// A limit must not be what makes a request fail.
-func TestLimit_with_a_broken_counter_lets_everybody_in(t *testing.T) {
-	w := newWorld(t, limits(handlers.Limits{Logins: 1, Updates: 1, FailedUpdates: 1, Counter: brokenCounter{}}))
-	p := w.phone("alice")
-	for range 2 {
-		w.mustUpdate(w.login(p).Token, p.GetUserInfo())
 	}
 }

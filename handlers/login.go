@@ -42,7 +42,7 @@ func (p *public) login(w http.ResponseWriter, r *http.Request) (loginAnswer, err
 		return loginAnswer{}, p.refused(overload)
 	}
 	defer p.admission.leave()
-	if !p.logins.take(w, r, clientKey(r)) {
+	if !p.logins.Allow(clientKey(r)) {
 		return loginAnswer{}, p.refused(loginRate)
 	}
 	return p.exchange(r.Context(), app, code)

@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"wxlogin/internal/fields"
@@ -45,21 +44,28 @@ func (d openData) openWith(sessionKey string, want wechat.Expect) (wechat.UserIn
 	return info, nil
 }
 
+// attemptWait is how long an attempt waits for others of its user to succeed, if only they reach the limit of failures.
+const attemptWait = 2 * time.Second
+
 // opener opens data of one kind under one session_key. Every fault is wechat.ErrOpenData.
 type opener[T any] func(sessionKey string, want wechat.Expect) (T, error)
 
 // openWithinLimit opens the data of a user who has not sent too much that cannot be opened. Failures are counted for the
-// user, not for the session: an attacker begins sessions of his own at will, but WeChat gives him one openid.
+// user, not for the session: an attacker begins sessions at will, but WeChat gives him one openid.
+//
+// Each attempt takes a place within the limit before it tries a key, and gives it back if the data opens; so attempts at the
+// same time try no more keys than those in turn. All else counts, even if storage failed or the client went after the
+// session's own key was tried: the client can see that the profile has not changed.
 func openWithinLimit[T any](
-	ctx context.Context, p *public, w http.ResponseWriter, r *http.Request, sess session.Session, openWith opener[T],
-) (nothing T, err error) {
-	if p.failedUpdates.spent(userKey(sess)) {
-		return nothing, p.refused(failedUpdateRate)
+	ctx context.Context, p *public, sess session.Session, openWith opener[T],
+) (info T, err error) {
+	attempt, ok := p.failedUpdates.ReserveWait(ctx, userKey(sess), attemptWait)
+	if !ok {
+		return info, p.refused(failedUpdateRate)
 	}
-	info, err := open(ctx, p, sess, openWith)
-	if errors.Is(err, wechat.ErrOpenData) && !p.failedUpdates.take(w, r, userKey(sess)) {
-		// Others failed in the meantime: this one learns no more than those that come after it.
-		return nothing, p.refused(failedUpdateRate)
+	defer attempt.Keep()
+	if info, err = open(ctx, p, sess, openWith); err == nil {
+		attempt.Release()
 	}
 	return info, err
 }

@@ -11,9 +11,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
-	"github.com/go-chi/httprate"
 
 	"wxlogin/internal/avatar"
+	"wxlogin/internal/ratelimit"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -102,16 +102,17 @@ type Limits struct {
 	Updates       int // POST /updateUserInfo and POST /bindPhone together, a minute and session
 	FailedUpdates int // data that cannot be decrypted, a minute and user
 
-	// Counter counts for the limits a minute; instances that share one count together. What it fails to count is let
-	// through. One that has a method ForLimit(int) httprate.LimitCounter is asked for the counter of each limit. Default: a
-	// counter in this process.
-	Counter httprate.LimitCounter
+	// Counter counts for the limits a minute. Its window is RateWindow. Default: a counter in this process.
+	Counter *ratelimit.Counter
 }
 
 func (o *PublicOptions) setDefaults() {
 	o.StorageTimeout = cmp.Or(o.StorageTimeout, DefaultStorageTimeout)
 	o.LateLoginWait = cmp.Or(o.LateLoginWait, DefaultLateLoginWait)
 	o.Limits.LoginWait = cmp.Or(o.Limits.LoginWait, DefaultLoginWait)
+	if o.Limits.Counter == nil {
+		o.Limits.Counter = ratelimit.New(ratelimit.Options{Window: RateWindow})
+	}
 }
 
 func (o *PublicOptions) validate() error {
@@ -142,9 +143,9 @@ type public struct {
 	uploads, pictures *admission
 
 	admission     *admission
-	logins        *limiter // by client address
-	updates       *limiter // by session
-	failedUpdates *limiter // by user
+	logins        *ratelimit.Limiter // by client address
+	updates       *ratelimit.Limiter // by session
+	failedUpdates *ratelimit.Limiter // by user
 }
 
 // NewPublic makes the handler of the public listener: POST /onLogin, POST /updateUserInfo and POST /logout.
@@ -161,9 +162,9 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 		uploads:       newAdmission(uploadsAtOnce, o.Limits.LoginWait),
 		pictures:      newAdmission(runtime.GOMAXPROCS(0), pictureWait),
 		admission:     newAdmission(o.Limits.LoginsInFlight, o.Limits.LoginWait),
-		logins:        newLimiter("logins", o.Limits.Logins, o.Limits.Counter),
-		updates:       newLimiter("updates", o.Limits.Updates, o.Limits.Counter),
-		failedUpdates: newLimiter("failed updates", o.Limits.FailedUpdates, o.Limits.Counter),
+		logins:        o.Limits.Counter.Limiter("logins", o.Limits.Logins),
+		updates:       o.Limits.Counter.Limiter("updates", o.Limits.Updates),
+		failedUpdates: o.Limits.Counter.Limiter("failed updates", o.Limits.FailedUpdates),
 	}
 	for _, app := range o.Apps {
 		p.apps[app.AppID()] = app

@@ -26,11 +26,11 @@ func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	sess, err := p.updatedSession(ctx, w, r, f)
+	sess, err := p.updatedSession(ctx, r, f)
 	if err != nil {
 		return err
 	}
-	given, err := p.givenProfile(ctx, w, r, sess, f)
+	given, err := p.givenProfile(ctx, sess, f)
 	if err != nil {
 		return err
 	}
@@ -51,9 +51,7 @@ type given struct {
 }
 
 // givenProfile is what the person typed, or else what WeChat encrypted.
-func (p *public) givenProfile(
-	ctx context.Context, w http.ResponseWriter, r *http.Request, sess session.Session, f fields.Fields,
-) (given, error) {
+func (p *public) givenProfile(ctx context.Context, sess session.Session, f fields.Fields) (given, error) {
 	if isTyped(f) {
 		return p.typedProfile(f)
 	}
@@ -61,15 +59,13 @@ func (p *public) givenProfile(
 	if err != nil {
 		return given{}, err
 	}
-	info, err := openWithinLimit(ctx, p, w, r, sess, data.openWith)
+	info, err := openWithinLimit(ctx, p, sess, data.openWith)
 	return given{UserInfo: info, source: store.SourceWeChat}, err
 }
 
 // updatedSession finds the session of a request that changes its user, of which a session may send so many a minute.
 // Tokens that stand for nobody are not counted: a flood of them would fill the counters.
-func (p *public) updatedSession(
-	ctx context.Context, w http.ResponseWriter, r *http.Request, f fields.Fields,
-) (session.Session, error) {
+func (p *public) updatedSession(ctx context.Context, r *http.Request, f fields.Fields) (session.Session, error) {
 	token, err := fields.Token(r.Header, f)
 	if err != nil {
 		return session.Session{}, err
@@ -78,7 +74,7 @@ func (p *public) updatedSession(
 	if err != nil {
 		return session.Session{}, err
 	}
-	if !p.updates.take(w, r, sessionKey(token)) {
+	if !p.updates.Allow(sessionKey(token)) {
 		return session.Session{}, p.refused(updateRate)
 	}
 	return sess, nil

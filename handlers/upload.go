@@ -52,7 +52,7 @@ func (p *public) uploadAvatar(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sess, err := p.updatedSession(r.Context(), w, r, fields.Fields{"token": up.token})
+	sess, err := p.updatedSession(r.Context(), r, fields.Fields{"token": up.token})
 	if err != nil {
 		return err
 	}

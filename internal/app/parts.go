@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/handlers"
-	"wxlogin/internal/ratecount"
+	"wxlogin/internal/ratelimit"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -25,7 +25,7 @@ const startCheckTimeout = 3 * time.Second
 type parts struct {
 	redis        redis.UniversalClient
 	counterRedis redis.UniversalClient
-	counter      *ratecount.Counter
+	counter      *ratelimit.Counter
 	db           *store.DB
 	stopCounting func() // ends what writes db's counts of logins
 	sessions     *session.Store

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wxlogin/handlers"
+	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/redistest"
 )
@@ -123,12 +123,8 @@ func (tr *traffic) settle(cluster *redistest.Cluster, number int) (victim *redis
 // limitTraffic counts for rate limits meanwhile.
 type limitTraffic struct {
 	*testing.T
-	counter interface {
-		IncrementBy(string, time.Time, int) error
-		Get(string, time.Time, time.Time) (int, int, error)
-		Local() bool
-	}
-	log *testenv.Log
+	counter *ratelimit.Counter
+	log     *testenv.Log
 }
 
 func newLimitTraffic(t *testing.T, c Config) *limitTraffic {
@@ -138,15 +134,15 @@ func newLimitTraffic(t *testing.T, c Config) *limitTraffic {
 		t.Fatal(err)
 	}
 	l := &limitTraffic{T: t, log: &testenv.Log{}}
-	counter := newCounter(client, slog.New(slog.NewTextHandler(l.log, nil)))
-	l.counter = counter
-	t.Cleanup(func() { counter.Close(); client.Close() })
+	l.counter = newCounter(client, slog.New(slog.NewTextHandler(l.log, nil)))
+	t.Cleanup(func() { l.counter.Close(); client.Close() })
 	return l
 }
 
 // run counts for many keys, on all nodes, and fails for a step that waits longer than it may.
 func (l *limitTraffic) run() (stop func()) {
 	ending, ended := make(chan struct{}), make(chan struct{})
+	limiter := l.counter.Limiter("test", 1) // shares each count at once
 	go func() {
 		defer close(ended)
 		for n := 0; ; n++ {
@@ -155,11 +151,8 @@ func (l *limitTraffic) run() (stop func()) {
 				return
 			default:
 			}
-			key, window := fmt.Sprint("key", n%100), time.Now().UTC().Truncate(handlers.RateWindow)
-			begin := time.Now()
-			if err := l.counter.IncrementBy(key, window, 1); err != nil {
-				l.Error(err)
-			}
+			key, begin := fmt.Sprint("key", n), time.Now()
+			limiter.Allow(key)
 			if took := time.Since(begin); took > 4*counterTimeout { // the machine is busy
 				l.Errorf("a rate limit made its request wait for %v", took)
 			}
@@ -172,7 +165,7 @@ func (l *limitTraffic) run() (stop func()) {
 // wantBack waits until all instances count together again, and wants that this was told once and not at every key.
 func (l *limitTraffic) wantBack(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); l.counter.Local(); {
+	for deadline := time.Now().Add(10 * time.Second); l.counter.Degraded(); {
 		if time.Now().After(deadline) {
 			t.Fatal("rate limits stay local")
 		}

@@ -6,19 +6,19 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/handlers"
-	"wxlogin/internal/ratecount"
+	"wxlogin/internal/ratelimit"
 	"wxlogin/session"
 )
 
 // newCounter makes the counter of all rate limits, which instances on one Redis share. It must be closed before client.
-func newCounter(client redis.UniversalClient, logger *slog.Logger) *ratecount.Counter {
-	return ratecount.New(ratecount.Options{
+func newCounter(client redis.UniversalClient, logger *slog.Logger) *ratelimit.Counter {
+	return ratelimit.New(ratelimit.Options{
 		Redis:   client,
 		Prefix:  session.KeyPrefix + "rate:",
 		Window:  handlers.RateWindow,
 		Timeout: counterTimeout,
-		OnChange: func(local bool) {
-			if local {
+		OnDegraded: func(degraded bool) {
+			if degraded {
 				logger.Warn("Redis is away: each instance counts rate limits for itself")
 				return
 			}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin/internal/ratecount"
+	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/testenv/redistest"
 	"wxlogin/session"
 )
@@ -45,7 +45,7 @@ func clusterMoves(t *testing.T, cluster *redistest.Cluster, c Config) {
 type mover struct {
 	*traffic
 	cluster *redistest.Cluster
-	counter *ratecount.Counter
+	counter *ratelimit.Counter
 }
 
 func newMover(t *testing.T, cluster *redistest.Cluster, c Config) *mover {
@@ -85,14 +85,12 @@ func (m *mover) moveCount(t *testing.T) {
 	want := 0
 	count := func() {
 		want++
-		if err := m.counter.Increment("moving", window); err != nil {
-			t.Error(err)
-		}
-		waitForCount(t, m.client, "moving", window, want)
-		if now, _, _ := m.counter.Get("moving", window, window.Add(-time.Minute)); now != want || m.counter.Local() {
-			t.Errorf("%d, local %v; want %d", now, m.counter.Local(), want)
+		m.counter.Limiter("test", 10).Allow("moving")
+		waitForCount(t, m.client, "test:moving", window, want)
+		if m.counter.Limiter("test", want).Allow("moving") || m.counter.Degraded() {
+			t.Errorf("fewer than %d are counted here, or degraded is %v", want, m.counter.Degraded())
 		}
 	}
 	count()
-	m.move(t, countKey("moving", window), count)
+	m.move(t, countKey("test:moving", window), count)
 }

@@ -18,7 +18,7 @@ func (p *parts) watch(c Config) {
 	p.metrics.Register(poolFigures(redisPoolOf(p.redis)))
 	p.metrics.Gauge("redis_keys", "Keys in Redis (DBSIZE), over all masters; NaN where it cannot be asked.", nil, p.redisKeys)
 	p.metrics.Gauge("rate_limits_local", "1 while Redis is away and this instance counts rate limits for itself.", nil,
-		func() float64 { return oneIf(p.counter.Local()) })
+		func() float64 { return oneIf(p.counter.Degraded()) })
 	p.metrics.Gauge("login_days_pending", "Logins that are counted and not yet in the table login_days.", nil,
 		func() float64 { return float64(p.db.PendingLoginDays()) })
 	p.metrics.Counter("login_days_failures_total", "Failed writes to the table login_days; the counts wait for the next.",

@@ -1,4 +1,4 @@
-package ratecount_test
+package ratelimit_test
 
 import (
 	"bufio"
@@ -14,7 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wxlogin/internal/ratecount"
+	"wxlogin/internal/ratelimit"
 )
 
 // broken is a Redis, and a Cluster of one node, that does not answer an INCRBY: it hangs up or, if it hangs, says nothing.
@@ -128,17 +128,18 @@ func TestCounter_client_that_repeats(t *testing.T) {
 			server := newBroken(t, false)
 			client := open(server.Addr().String())
 			defer client.Close()
-			c := ratecount.NewByHand(ratecount.Options{Redis: client, Prefix: prefix, Window: window, Timeout: 5 * time.Second})
+			c := ratelimit.NewByHand(ratelimit.Options{Redis: client, Prefix: prefix, Window: window, Timeout: 5 * time.Second})
 			defer c.Close()
+			limiter := c.Unlimited("test")
 			for _, key := range []string{"a", "b"} {
-				if err := c.IncrementBy(key, current, 10); err != nil {
-					t.Fatal(err)
+				for range 10 {
+					limiter.Allow(key)
 				}
 			}
 			c.Flush()
 			c.Flush()
-			if sum := server.sum.Load(); sum != 20 || !c.Local() {
-				t.Errorf("%d have arrived, want 20; local %v", sum, c.Local())
+			if sum := server.sum.Load(); sum != 20 || !c.Degraded() {
+				t.Errorf("%d have arrived, want 20; degraded %v", sum, c.Degraded())
 			}
 		})
 	}
@@ -150,27 +151,25 @@ func TestCounter_Close_waits_no_longer_than_Timeout(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: server.Addr().String(), MaxRetries: -1, ContextTimeoutEnabled: true})
 	defer client.Close()
 	away := make(chan bool, 1)
-	c := ratecount.New(ratecount.Options{
-		Redis: client, Prefix: prefix, Window: window, Timeout: 50 * time.Millisecond, Interval: time.Millisecond,
-		OnChange: func(bool) { away <- true },
+	c := ratelimit.New(ratelimit.Options{
+		Redis: client, Prefix: prefix, Window: window, Timeout: 500 * time.Millisecond, FlushInterval: time.Millisecond,
+		Now:        func() time.Time { return current },
+		OnDegraded: func(bool) { away <- true },
 	})
-	if err := c.Increment("a", current); err != nil {
-		t.Fatal(err)
-	}
+	limiter := c.Unlimited("test")
+	limiter.Allow("a")
 	<-away
-	for n := range 10 * ratecount.BatchSize {
-		if err := c.Increment(fmt.Sprint(n), current); err != nil {
-			t.Fatal(err)
-		}
+	for n := range 10 * ratelimit.BatchSize {
+		limiter.Allow(fmt.Sprint(n))
 	}
 	begin := time.Now()
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("it waited %v", took)
 	}
-	if now, _, _ := c.Get("a", current, previous); now != 1 || !c.Local() || server.sum.Load() != 1 {
-		t.Errorf("%d here, %d there, local %v; want 1 and 1", now, server.sum.Load(), c.Local())
+	if now, _ := limiter.Counts("a", current); now != 1 || !c.Degraded() || server.sum.Load() != 1 {
+		t.Errorf("%d here, %d there, degraded %v; want 1 and 1", now, server.sum.Load(), c.Degraded())
 	}
 }

@@ -1,4 +1,4 @@
-package ratecount_test
+package ratelimit_test
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package ratecount
+package ratelimit
 
 import (
 	"context"
@@ -9,11 +9,11 @@ const (
 	// batchSize is how many counts go in one pipeline.
 	batchSize = 512
 
-	// retryEvery is how often it is tried whether Redis is back.
-	retryEvery = 200 * time.Millisecond
+	// retryInterval is how often a degraded Counter checks whether Redis is back.
+	retryInterval = 200 * time.Millisecond
 )
 
-// run is the flusher: it sends what was counted, until Close and once more then.
+// run is the flusher: it sends pending counts until Close, and then once more.
 func (c *Counter) run() {
 	defer close(c.stopped)
 	for c.sleep() {
@@ -25,15 +25,15 @@ func (c *Counter) run() {
 func (c *Counter) wakeUp() {
 	select {
 	case c.wake <- struct{}{}:
-	default: // it will see this, too
+	default: // the flusher is to be woken already
 	}
 }
 
-// sleep waits until it is time to flush, and tells false once the Counter is closed.
+// sleep waits until it is time to flush. It returns false once the Counter is closed.
 func (c *Counter) sleep() bool {
-	pause := retryEvery
-	if !c.Local() {
-		pause = c.interval
+	pause := retryInterval
+	if !c.Degraded() {
+		pause = c.flushInterval
 		select {
 		case <-c.wake:
 		case <-c.stop:
@@ -48,15 +48,15 @@ func (c *Counter) sleep() bool {
 	}
 }
 
-// flush sends all that waits. Where Redis is away, it first looks whether it is back, by the same keys that failed: in a
-// Cluster the other nodes may be well, and a Redis that is full still reads.
+// flush sends all that is pending. If Redis is away, it first checks whether Redis is back, with the same keys that failed: in
+// a Cluster the other nodes may be well, and a Redis that is full still reads.
 func (c *Counter) flush() {
-	if c.Local() {
+	if c.Degraded() {
 		if !c.send(c.failed) {
 			return
 		}
-		c.local.Store(false)
-		c.onChange(false)
+		c.degraded.Store(false)
+		c.onDegraded(false)
 	}
 	batch := c.batch[:0]
 	for i := range c.table.shards {
@@ -74,10 +74,10 @@ func (c *Counter) flush() {
 	}
 }
 
-// send counts a batch in Redis and learns from the answers. What failed is settled too, for it must not be sent again; it is
+// send counts a batch in Redis and takes up the replies. What failed is applied too, because it must not be sent again; it is
 // kept without its amount, to find out whether Redis is back.
 func (c *Counter) send(batch []delta) (ok bool) {
-	ctx, cancel := c.bounded()
+	ctx, cancel := c.pipelineContext()
 	defer cancel()
 	if ctx.Err() != nil { // Close has no time left
 		return false
@@ -85,21 +85,21 @@ func (c *Counter) send(batch []delta) (ok bool) {
 	c.store.count(ctx, batch)
 	var failed []delta
 	for _, d := range batch {
-		c.table.settle(d)
+		c.table.shardOf(d.hash).apply(d)
 		if d.failed {
 			d.amount = 0
 			failed = append(failed, d)
 		}
 	}
 	c.failed = failed
-	if len(failed) > 0 && c.local.CompareAndSwap(false, true) {
-		c.onChange(true)
+	if len(failed) > 0 && c.degraded.CompareAndSwap(false, true) {
+		c.onDegraded(true)
 	}
 	return len(failed) == 0
 }
 
-// bounded is for one pipeline. After Close all of them have the same time together.
-func (c *Counter) bounded() (context.Context, context.CancelFunc) {
+// pipelineContext bounds one pipeline; after Close, all that are left together.
+func (c *Counter) pipelineContext() (context.Context, context.CancelFunc) {
 	select {
 	case <-c.stop:
 		return context.WithDeadline(context.Background(), c.deadline)

@@ -1,4 +1,4 @@
-package ratecount_test
+package ratelimit_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wxlogin/internal/ratecount"
+	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/testenv"
 )
 
@@ -21,7 +21,7 @@ const (
 	window = time.Minute
 )
 
-// A window, the one before and the one after, as httprate gives them.
+// A window, the one before and the one after.
 var (
 	current  = time.Now().UTC().Truncate(window)
 	previous = current.Add(-window)
@@ -86,13 +86,16 @@ func (s *switched) asked() (pipelines int, commands map[string]int) {
 	return int(s.pipelines.Swap(0)), commands
 }
 
-// fixture is a Counter on a Redis with a switch. It sends when it is flushed.
+// fixture is a Counter on a Redis with a switch, and a Limiter that allows everything. The Counter sends when it is flushed.
 type fixture struct {
-	*ratecount.Counter
+	*ratelimit.Counter
+	unlimited *ratelimit.Limiter
+	clock     atomic.Int64 // in Unix nanoseconds
+
 	redis   *testenv.Redis
 	client  redis.UniversalClient
 	server  *switched
-	changes chan bool // what OnChange was told
+	changes chan bool // what OnDegraded was told
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -103,26 +106,29 @@ func newFixture(t testing.TB) *fixture {
 // another is another Counter on the same Redis.
 func (f *fixture) another(t testing.TB) *fixture {
 	t.Helper()
-	return f.start(t, ratecount.NewByHand)
+	return f.start(t, ratelimit.NewByHand)
 }
 
 // running is another Counter that sends by itself.
 func (f *fixture) running(t testing.TB) *fixture {
 	t.Helper()
-	return f.start(t, ratecount.New)
+	return f.start(t, ratelimit.New)
 }
 
-func (f *fixture) start(t testing.TB, begin func(ratecount.Options) *ratecount.Counter) *fixture {
+func (f *fixture) start(t testing.TB, begin func(ratelimit.Options) *ratelimit.Counter) *fixture {
 	t.Helper()
 	g := &fixture{
 		redis: f.redis, client: f.redis.NewClient(t),
 		server: &switched{commands: make(map[string]int)}, changes: make(chan bool, 1000),
 	}
 	g.client.AddHook(g.server)
-	g.Counter = begin(ratecount.Options{
-		Redis: g.client, Prefix: prefix, Window: window, Timeout: 5 * time.Second, Interval: time.Millisecond,
-		OnChange: func(local bool) { g.changes <- local },
+	g.setClock(current)
+	g.Counter = begin(ratelimit.Options{
+		Now:   func() time.Time { return time.Unix(0, g.clock.Load()) },
+		Redis: g.client, Prefix: prefix, Window: window, Timeout: 5 * time.Second, FlushInterval: time.Millisecond,
+		OnDegraded: func(degraded bool) { g.changes <- degraded },
 	})
+	g.unlimited = g.Unlimited("test")
 	t.Cleanup(func() { g.close(t) })
 	return g
 }
@@ -140,10 +146,16 @@ func (f *fixture) count(t testing.TB, key string, amount int) {
 	f.countIn(t, current, key, amount)
 }
 
+func (f *fixture) setClock(now time.Time) { f.clock.Store(now.UnixNano()) }
+
+// countIn counts events in a window, and sets the clock to its start.
 func (f *fixture) countIn(t testing.TB, window time.Time, key string, amount int) {
 	t.Helper()
-	if err := f.IncrementBy(key, window, amount); err != nil {
-		t.Fatal(err)
+	f.setClock(window)
+	for range amount {
+		if !f.unlimited.Allow(key) {
+			t.Fatal("a limiter without a limit refuses")
+		}
 	}
 }
 
@@ -155,30 +167,30 @@ func (f *fixture) want(t testing.TB, key string, now, before int) {
 
 func (f *fixture) wantIn(t testing.TB, start time.Time, key string, now, before int) {
 	t.Helper()
-	gotNow, gotBefore, err := f.Get(key, start, start.Add(-window))
-	if err != nil || gotNow != now || gotBefore != before {
-		t.Errorf("%s: %d and %d, %v; want %d and %d", key, gotNow, gotBefore, err, now, before)
+	gotNow, gotBefore := f.unlimited.Counts(key, start)
+	if gotNow != now || gotBefore != before {
+		t.Errorf("%s: %d and %d; want %d and %d", key, gotNow, gotBefore, now, before)
 	}
 }
 
-// wantChanges waits until OnChange was told this, and fails if it was told more.
+// wantChanges waits until OnDegraded was told this, and fails if it was told more.
 func (f *fixture) wantChanges(t testing.TB, want ...bool) {
 	t.Helper()
-	for _, local := range want {
+	for _, degraded := range want {
 		select {
 		case got := <-f.changes:
-			if got != local {
-				t.Errorf("a change to local %v, want %v", got, local)
+			if got != degraded {
+				t.Errorf("a change to degraded %v, want %v", got, degraded)
 			}
 		case <-time.After(10 * time.Second):
-			t.Fatalf("no change to local %v", local)
+			t.Fatalf("no change to degraded %v", degraded)
 		}
 	}
-	if len(want) > 0 && f.Local() != want[len(want)-1] {
-		t.Errorf("Local %v", f.Local())
+	if len(want) > 0 && f.Degraded() != want[len(want)-1] {
+		t.Errorf("Degraded %v", f.Degraded())
 	}
 	if len(f.changes) > 0 {
-		t.Errorf("a change more, to local %v", <-f.changes)
+		t.Errorf("a change more, to degraded %v", <-f.changes)
 	}
 }
 

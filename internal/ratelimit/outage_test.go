@@ -1,4 +1,4 @@
-package ratecount_test
+package ratelimit_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wxlogin/internal/ratecount"
+	"wxlogin/internal/ratelimit"
 )
 
 func TestCounter_counts_here_while_Redis_is_away(t *testing.T) {
@@ -49,7 +49,7 @@ func TestCounter_counts_here_while_Redis_is_away(t *testing.T) {
 // Of many keys only those of one pipeline are on their way when Redis goes.
 func TestCounter_keeps_what_was_not_on_its_way(t *testing.T) {
 	f := newFixture(t)
-	const keys = 3 * ratecount.BatchSize
+	const keys = 3 * ratelimit.BatchSize
 	for n := range keys {
 		f.count(t, fmt.Sprint(n), 1)
 	}
@@ -62,8 +62,8 @@ func TestCounter_keeps_what_was_not_on_its_way(t *testing.T) {
 	}
 	f.server.away.Store(false)
 	f.Flush()
-	if sum := f.sum(t); sum != keys-ratecount.BatchSize {
-		t.Errorf("%d in Redis, want %d", sum, keys-ratecount.BatchSize)
+	if sum := f.sum(t); sum != keys-ratelimit.BatchSize {
+		t.Errorf("%d in Redis, want %d", sum, keys-ratelimit.BatchSize)
 	}
 	f.wantKeys(t, keys)
 	for n := range keys {
@@ -128,7 +128,7 @@ func TestCounter_forgets_while_Redis_is_away(t *testing.T) {
 	}
 }
 
-// A node of a Cluster that is away makes the Counter local, until this node is back.
+// A node of a Cluster that is away makes the Counter degraded, until this node is back.
 func TestCounter_some_keys_fail(t *testing.T) {
 	f := newFixture(t)
 	f.count(t, "a", 1)
@@ -238,7 +238,7 @@ func TestCounter_foreign_value(t *testing.T) {
 			g := f.another(t)
 			g.countIn(t, next, "a", 1) // and asks for what stands there
 			g.Flush()
-			if now, _, _ := g.Get("a", next, current); now != 1 {
+			if now, _ := g.unlimited.Counts("a", next); now != 1 {
 				t.Errorf("%d in the next window, want 1", now)
 			}
 			f.wantChanges(t)

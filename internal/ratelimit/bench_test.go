@@ -1,4 +1,4 @@
-package ratecount_test
+package ratelimit_test
 
 import (
 	"context"
@@ -10,36 +10,44 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wxlogin/internal/ratecount"
+	"wxlogin/internal/ratelimit"
 )
 
 // What a limit costs a request.
-func BenchmarkCounter(b *testing.B) {
+func BenchmarkLimiter(b *testing.B) {
 	f := newFixture(b)
 	b.ReportAllocs()
+	limiter := f.Limiter("login", 6000)
 	for b.Loop() {
-		if err := f.Increment("login:192.0.2.77", current); err != nil {
-			b.Fatal(err)
-		}
-		if _, _, err := f.Get("login:192.0.2.77", current, previous); err != nil {
-			b.Fatal(err)
-		}
+		limiter.Allow("192.0.2.77")
 	}
 }
 
 // The same for many keys at once, while they are sent.
-func BenchmarkCounter_parallel(b *testing.B) {
+func BenchmarkLimiter_parallel(b *testing.B) {
 	f := newFixture(b).running(b)
 	keys := benchmarkKeys(1 << 14)
+	limiter := f.Limiter("login", 6000)
 	var n atomic.Uint64
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			key := keys[n.Add(1)%uint64(len(keys))]
-			_ = f.Increment(key, current)
-			_, _, _ = f.Get(key, current, previous)
+			limiter.Allow(keys[n.Add(1)%uint64(len(keys))])
 		}
 	})
+}
+
+// A place that is taken and given back.
+func BenchmarkLimiter_Reserve(b *testing.B) {
+	limiter := newFixture(b).Limiter("failures", 10)
+	b.ReportAllocs()
+	for b.Loop() {
+		r, ok := limiter.Reserve("wx0123456789abcdef:o0123456789abcdefghijklmnopq")
+		if !ok {
+			b.Fatal("refused")
+		}
+		r.Release()
+	}
 }
 
 // What it costs to send 500 keys that were counted before.
@@ -53,7 +61,7 @@ func BenchmarkCounter_flush(b *testing.B) {
 		}
 		f.Flush()
 	}
-	if f.Local() {
+	if f.Degraded() {
 		b.Error("Redis is away")
 	}
 }
@@ -75,13 +83,15 @@ func measureMemory(b *testing.B, keys []string, starts []time.Time) {
 	defer client.Close()
 	client.AddHook(yes{})
 	empty := heap()
-	c := ratecount.NewByHand(ratecount.Options{Redis: client, Prefix: prefix, Window: window, Timeout: time.Minute})
-	for _, start := range starts {
+	var now time.Time
+	c := ratelimit.NewByHand(ratelimit.Options{
+		Redis: client, Prefix: prefix, Window: window, Timeout: time.Minute, Now: func() time.Time { return now },
+	})
+	limiter := c.Unlimited("login")
+	for _, now = range starts {
 		for n, key := range keys {
-			if err := c.Increment(key, start); err != nil {
-				b.Fatal(err)
-			}
-			if n%ratecount.BatchSize == 0 {
+			limiter.Allow(key)
+			if n%ratelimit.BatchSize == 0 {
 				c.Flush()
 			}
 		}
@@ -111,7 +121,7 @@ func heap() uint64 {
 func benchmarkKeys(n int) []string {
 	keys := make([]string, n)
 	for i := range keys {
-		keys[i] = fmt.Sprintf("login:10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff)
+		keys[i] = fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff)
 	}
 	return keys
 }
