@@ -1,7 +1,8 @@
 # The images of the server (the last stage) and of the WeChat simulator (--target wxsim): one static binary each.
 # Needs BuildKit, which is Docker's default since 23.0.
 
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+# The newest patch release: what it was built with is what a binary has of net/http. .ci/run judges the server by it.
+FROM --platform=$BUILDPLATFORM golang:1.27.4 AS build
 WORKDIR /src
 # Where the default module proxy cannot be reached: --build-arg GOPROXY=…
 ARG GOPROXY

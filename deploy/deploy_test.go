@@ -2,6 +2,7 @@
 package deploy_test
 
 import (
+	"go/version"
 	"os"
 	"reflect"
 	"regexp"
@@ -257,7 +258,7 @@ func TestCompose_mounts_the_schema_and_the_account(t *testing.T) {
 func TestDockerfile_is_small_and_unprivileged(t *testing.T) {
 	stages := regexp.MustCompile(`(?m)^FROM .*$`).FindAllString(read(t, "../Dockerfile"), -1)
 	want := []string{
-		"FROM --platform=$BUILDPLATFORM golang:1.26 AS build",
+		"FROM --platform=$BUILDPLATFORM golang:1.27.4 AS build",
 		"FROM scratch AS base", "FROM base AS wxsim", "FROM base AS wxlogin",
 	}
 	if !slices.Equal(stages, want) {
@@ -270,12 +271,22 @@ func TestDockerfile_is_small_and_unprivileged(t *testing.T) {
 	}
 }
 
-// The builder's Go must be able to build this module.
-func TestDockerfile_has_the_modules_Go(t *testing.T) {
-	m := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "../go.mod"))
-	if m == nil || !strings.Contains(read(t, "../Dockerfile"), "golang:"+m[1]+" ") {
-		t.Errorf("go.mod says %q", m)
+func TestDockerfile_Go(t *testing.T) {
+	tag := regexp.MustCompile(`golang:(\S+) AS build`).FindStringSubmatch(read(t, "../Dockerfile"))
+	module := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(read(t, "../go.mod"))
+	if tag == nil || module == nil {
+		t.Fatalf("the image has Go %q, go.mod %q", tag, module)
 	}
+	t.Run("is a release that can build this module", func(t *testing.T) {
+		if version.Compare("go"+tag[1], "go"+module[1]) < 0 {
+			t.Errorf("the image has Go %s, go.mod asks for %s", tag[1], module[1])
+		}
+	})
+	t.Run("is one patch release, not whatever a tag leads to", func(t *testing.T) {
+		if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(tag[1]) {
+			t.Errorf("the image has Go %s", tag[1])
+		}
+	})
 }
 
 // Pictures must outlive the container, in a folder that belongs to its user.

@@ -24,7 +24,7 @@ func (d *drain) check(context.Context) error {
 }
 
 // closing lets every answer end its connection once the drain has begun, so that clients come back on another one, to
-// another server. HTTP/2 connections are told by a GOAWAY: net/http makes one of the header.
+// another server. Both listeners speak HTTP/1 only, where the header is all that it takes.
 func (d *drain) closing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d.begun.Load() {

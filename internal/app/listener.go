@@ -51,6 +51,7 @@ func newListener(o listenerOptions) (*listener, error) {
 	l := &listener{Listener: port, busy: newBusyConns(), served: make(chan struct{})}
 	l.server = &http.Server{
 		Handler:                      hardened(o.handler),
+		Protocols:                    http1Only(),
 		ReadHeaderTimeout:            o.limits.header,
 		ReadTimeout:                  o.limits.request,
 		WriteTimeout:                 o.limits.answer,
@@ -61,9 +62,19 @@ func newListener(o listenerOptions) (*listener, error) {
 		ErrorLog:                     slog.NewLogLogger(serverLog{o.logger.Handler()}, slog.LevelDebug),
 	}
 	if o.certificate != nil {
-		l.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.certificate.get}
+		l.server.TLSConfig = &tls.Config{
+			MinVersion: tls.VersionTLS12, GetCertificate: o.certificate.get, NextProtos: []string{"http/1.1"},
+		}
 	}
 	return l, nil
+}
+
+// http1Only is HTTP/1 with TLS and without. HTTP/2 gains nothing for requests this small, and its state machine in net/http
+// could be made to end the process by a client without an account.
+func http1Only() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &p
 }
 
 // listenTCP opens a port for plain TCP: refuseHandshakes does not work with MPTCP, which is net.Listen's choice.

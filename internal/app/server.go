@@ -37,6 +37,7 @@ func Start(ctx context.Context, c Config, logger *slog.Logger) (*Server, error) 
 
 // start is Start with the limits of the listeners.
 func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Server, error) {
+	logStartWarnings(ctx, c, logger)
 	cert, err := publicCertificate(c.TLS, logger)
 	if err != nil {
 		return nil, err

@@ -56,8 +56,13 @@ func (c Config) internalFaults() []error {
 // onLoopback tells whether only this machine reaches a host:port.
 func onLoopback(addr string) bool {
 	host, _, _ := net.SplitHostPort(addr)
+	return isLoopback(host)
+}
+
+// isLoopback reports whether a host name or IP address is this machine's own.
+func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // validAPIKey tells whether a key is long enough not to be guessed, and can stand in a header as it is.
