@@ -196,7 +196,7 @@ func needs(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("NOTICE: %s is not on this machine, so README's shell commands were not run", p)
+			t.Skipf("NOTICE: %s is not on this machine, so this was not run", p)
 		}
 	}
 }
