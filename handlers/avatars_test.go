@@ -1,0 +1,149 @@
+package handlers_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
+	"testing"
+)
+
+// manyRanges is a Range header of the largest size that a listener takes.
+var manyRanges = "bytes=" + strings.Repeat("0-0,", 4500) + "0-0"
+
+// keptPicture is a picture that this world serves.
+type keptPicture struct {
+	*world
+	path string
+	data []byte
+}
+
+func newKeptPicture(tb testing.TB) keptPicture {
+	tb.Helper()
+	w := newWorld(tb)
+	r := w.upload(w.login(w.phone("alice")).Token, pictureFiles(tb)["jpeg"])
+	res, data := w.fetch(r.body.AvatarURL)
+	if res.StatusCode != http.StatusOK || len(data) == 0 {
+		tb.Fatalf("%d, %d bytes", res.StatusCode, len(data))
+	}
+	return keptPicture{w, "/avatars/" + path.Base(r.body.AvatarURL), data}
+}
+
+// ask sends a request with these headers in pairs to the handler itself.
+func (k keptPicture) ask(method string, headers ...string) *http.Response {
+	req := httptest.NewRequest(method, k.path, nil)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	k.public.Config.Handler.ServeHTTP(rec, req)
+	return rec.Result()
+}
+
+func (k keptPicture) wantWhole(t *testing.T, res *http.Response) {
+	t.Helper()
+	var got bytes.Buffer
+	if _, err := got.ReadFrom(res.Body); err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusOK || !bytes.Equal(got.Bytes(), k.data) || res.Header.Get("Content-Range") != "" {
+		t.Errorf("%d with %d bytes, want all %d", res.StatusCode, got.Len(), len(k.data))
+	}
+	k.wantHeader(t, res)
+}
+
+func (k keptPicture) wantHeader(t *testing.T, res *http.Response) {
+	t.Helper()
+	for name, want := range map[string]string{
+		"Content-Type": "image/jpeg", "Content-Length": fmt.Sprint(len(k.data)), "Accept-Ranges": "none",
+		"ETag": `"` + path.Base(k.path) + `"`,
+	} {
+		if got := res.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestServeAvatar_Ranges(t *testing.T) {
+	k := newKeptPicture(t)
+	etag := `"` + path.Base(k.path) + `"`
+	for name, headers := range map[string][]string{
+		"none":          nil,
+		"one":           {"Range", "bytes=0-9"},
+		"several":       {"Range", "bytes=0-9,20-29"},
+		"unsatisfiable": {"Range", "bytes=99999999-"},
+		"malformed":     {"Range", "bytes=x"},
+		"thousands":     {"Range", manyRanges},
+		"two headers":   {"Range", "bytes=0-1", "Range", "bytes=2-3"},
+		"If-Range":      {"Range", "bytes=0-9", "If-Range", etag},
+	} {
+		t.Run(name+": the whole picture", func(t *testing.T) { k.wantWhole(t, k.ask(http.MethodGet, headers...)) })
+	}
+	t.Run("thousands of ranges take no more memory than none", func(t *testing.T) {
+		allocs := func(headers ...string) float64 {
+			return testing.AllocsPerRun(20, func() { k.ask(http.MethodGet, headers...) })
+		}
+		if plain, many := allocs(), allocs("Range", manyRanges); many > plain+20 {
+			t.Errorf("%v allocations, %v without", many, plain)
+		}
+	})
+	t.Run("HEAD has the header and no body", func(t *testing.T) {
+		res := k.ask(http.MethodHead, "Range", "bytes=0-9")
+		if body := new(bytes.Buffer); res.StatusCode != http.StatusOK {
+			t.Error(res.Status)
+		} else if n, _ := body.ReadFrom(res.Body); n != 0 {
+			t.Errorf("%d bytes", n)
+		}
+		k.wantHeader(t, res)
+	})
+}
+
+func TestServeAvatar_IfNoneMatch(t *testing.T) {
+	k := newKeptPicture(t)
+	etag := `"` + path.Base(k.path) + `"`
+	for name, test := range map[string]struct {
+		headers []string
+		status  int
+	}{
+		"its own":                {[]string{"If-None-Match", etag}, 304},
+		"its own, weak":          {[]string{"If-None-Match", "W/" + etag}, 304},
+		"its own among others":   {[]string{"If-None-Match", `"a", ` + etag + `,"b"`}, 304},
+		"its own in a second":    {[]string{"If-None-Match", `"a"`, "If-None-Match", etag}, 304},
+		"any":                    {[]string{"If-None-Match", " * "}, 304},
+		"its own behind 20 KiB":  {[]string{"If-None-Match", strings.Repeat(`"a",`, 5000) + etag}, 304},
+		"another":                {[]string{"If-None-Match", `"a"`}, 200},
+		"its own without quotes": {[]string{"If-None-Match", path.Base(k.path)}, 200},
+		"a longer one":           {[]string{"If-None-Match", `"x` + path.Base(k.path) + `"`}, 200},
+		"thousands of others":    {[]string{"If-None-Match", strings.Repeat(`"a",`, 5000)}, 200},
+		"a date":                 {[]string{"If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"}, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				res := k.ask(method, test.headers...)
+				if res.StatusCode != test.status || res.Header.Get("ETag") != etag {
+					t.Errorf("%s: %d with ETag %s, want %d", method, res.StatusCode, res.Header.Get("ETag"), test.status)
+				}
+				if test.status == http.StatusNotModified && res.Header.Get("Content-Length") != "" {
+					t.Error("304 has a Content-Length")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkServeAvatar is what a picture costs, with the headers that could make it dear.
+func BenchmarkServeAvatar(b *testing.B) {
+	k := newKeptPicture(b)
+	for name, headers := range map[string][]string{
+		"plain": nil, "ranges": {"Range", manyRanges}, "etags": {"If-None-Match", strings.Repeat(`"a",`, 5000)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				k.ask(http.MethodGet, headers...)
+			}
+		})
+	}
+}
