@@ -28,12 +28,23 @@ func keyHolders(key string, given func(*http.Request) string, refused code, next
 	})
 }
 
-// keyInHeader is for gateways: Authorization holds the user's token there.
-func keyInHeader(r *http.Request) string { return r.Header.Get(headerAPIKey) }
+// keyInHeader is for gateways: Authorization holds the user's token there. A key that is given twice is none: one of the two
+// may be a client's own.
+func keyInHeader(r *http.Request) string {
+	keys := r.Header.Values(headerAPIKey)
+	if len(keys) != 1 {
+		return ""
+	}
+	return keys[0]
+}
 
 // keyOfCaller is for services that ask themselves, which may also give the key as OAuth clients do: as a bearer token
-// (RFC 7662, section 2.1), or as the password of HTTP Basic, whatever the name (RFC 6749, section 2.3.1).
+// (RFC 7662, section 2.1), or as the password of HTTP Basic, whatever the name (RFC 6749, section 2.3.1). Of a header that is
+// given twice nothing is taken.
 func keyOfCaller(r *http.Request) string {
+	if len(r.Header.Values(headerAPIKey)) > 1 || len(r.Header.Values("Authorization")) > 1 {
+		return ""
+	}
 	if key := keyInHeader(r); key != "" {
 		return key
 	}

@@ -123,10 +123,11 @@ func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope
 	_ = logger.Handler().Handle(r.Context(), record) // a log that cannot be written has nobody to tell
 }
 
-// requestID takes the caller's X-Request-Id where it is 1 to 64 letters, digits, '-', '_' or '.', and makes one otherwise.
+// requestID returns the caller's X-Request-Id if there is one, of 1 to 64 letters, digits, '-', '_' or '.', and a new one
+// otherwise.
 func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); wellFormedID(id) {
-		return id
+	if ids := r.Header.Values("X-Request-Id"); len(ids) == 1 && wellFormedID(ids[0]) {
+		return ids[0]
 	}
 	var b [16]byte
 	rand.Read(b[:])

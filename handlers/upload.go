@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"mime"
 	"mime/multipart"
 	"net/http"
 	"time"
@@ -112,8 +111,11 @@ type upload struct {
 
 // readUpload reads a multipart body of at most one file.
 func readUpload(w http.ResponseWriter, r *http.Request) (upload, error) {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "multipart/form-data" {
+	mediaType, err := fields.MediaType(r.Header)
+	if err != nil && !errors.Is(err, fields.ErrMediaType) {
+		return upload{}, err
+	}
+	if mediaType != "multipart/form-data" {
 		return upload{}, failure{code: codeUnsupportedMediaType, detail: "Send multipart/form-data, as wx.uploadFile does."}
 	}
 	control := http.NewResponseController(w)

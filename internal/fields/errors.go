@@ -2,7 +2,7 @@ package fields
 
 import "errors"
 
-// ErrMediaType says that a body is neither a form nor JSON, or is compressed.
+// ErrMediaType says that a body is of a type that is not read, or is compressed.
 var ErrMediaType = errors.New("fields: unsupported media type")
 
 // Error is a request that cannot be read.

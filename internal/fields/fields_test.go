@@ -103,6 +103,41 @@ func TestRead_other_media_types(t *testing.T) {
 	}
 }
 
+func TestMediaType(t *testing.T) {
+	const twice = "Content-Type is given twice."
+	for name, test := range map[string]struct {
+		types, codings []string
+		want, detail   string
+		unsupported    bool
+	}{
+		"returns it without parameters":     {types: []string{"Multipart/Form-Data; boundary=x"}, want: "multipart/form-data"},
+		"takes an empty Content-Encoding":   {types: []string{jsonType}, codings: []string{""}, want: jsonType},
+		"refuses two of the same":           {types: []string{jsonType, jsonType}, detail: twice},
+		"refuses two that differ":           {types: []string{formType, "multipart/form-data; boundary=x"}, detail: twice},
+		"refuses one and an empty one":      {types: []string{jsonType, ""}, detail: twice},
+		"refuses an empty one first":        {types: []string{"", jsonType}, detail: twice},
+		"refuses two and a coding":          {types: []string{jsonType, jsonType}, codings: []string{"gzip"}, detail: twice},
+		"needs one":                         {unsupported: true},
+		"needs one that is not empty":       {types: []string{""}, unsupported: true},
+		"does not read a list":              {types: []string{jsonType + ", " + formType}, unsupported: true},
+		"does not read a parameter twice":   {types: []string{"multipart/form-data; boundary=x; boundary=y"}, unsupported: true},
+		"does not read a compressed body":   {types: []string{jsonType}, codings: []string{"gzip"}, unsupported: true},
+		"looks at every Content-Encoding":   {types: []string{jsonType}, codings: []string{"", "gzip"}, unsupported: true},
+		"does not read a coding twice over": {types: []string{jsonType}, codings: []string{"gzip", "gzip"}, unsupported: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := fields.MediaType(http.Header{"Content-Type": test.types, "Content-Encoding": test.codings})
+			e, isError := errors.AsType[*fields.Error](err)
+			if got != test.want || isError != (test.detail != "") || isError && e.Detail != test.detail {
+				t.Errorf("%q, %v", got, err)
+			}
+			if errors.Is(err, fields.ErrMediaType) != test.unsupported {
+				t.Errorf("%v, want ErrMediaType: %v", err, test.unsupported)
+			}
+		})
+	}
+}
+
 func TestRead_large_body(t *testing.T) {
 	body := strings.Repeat("a", fields.MaxBody+1)
 	for name, reader := range map[string]io.Reader{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"mime"
 	"net/http"
+	"slices"
 )
 
 // MaxBody is the largest request body in bytes.
@@ -11,12 +12,12 @@ const MaxBody = 64 << 10
 
 // Read reads a request's body, form-encoded or JSON.
 //
-// ErrMediaType: another type of body. *http.MaxBytesError: the body is larger than MaxBody. *Error: the body ended early,
-// is malformed, has a field twice, or has a known field that is no string.
+// ErrMediaType: another type of body. *http.MaxBytesError: the body is larger than MaxBody. *Error: Content-Type is given
+// twice, or the body ended early, is malformed, has a field twice, or has a known field that is no string.
 func Read(w http.ResponseWriter, r *http.Request) (Fields, error) {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || r.Header.Get("Content-Encoding") != "" {
-		return nil, ErrMediaType
+	mediaType, err := MediaType(r.Header)
+	if err != nil {
+		return nil, err
 	}
 	var parse func([]byte) (Fields, error)
 	switch mediaType {
@@ -32,6 +33,26 @@ func Read(w http.ResponseWriter, r *http.Request) (Fields, error) {
 		return nil, err
 	}
 	return parse(body)
+}
+
+// MediaType returns the media type of a request's body, without its parameters.
+//
+// *Error: Content-Type is given twice, even if both say the same. ErrMediaType: it is missing or malformed, or the body is
+// compressed.
+func MediaType(header http.Header) (string, error) {
+	types := header.Values("Content-Type")
+	if len(types) > 1 {
+		return "", invalid("Content-Type is given twice.")
+	}
+	compressed := slices.ContainsFunc(header.Values("Content-Encoding"), func(coding string) bool { return coding != "" })
+	if len(types) == 0 || compressed {
+		return "", ErrMediaType
+	}
+	mediaType, _, err := mime.ParseMediaType(types[0])
+	if err != nil {
+		return "", ErrMediaType
+	}
+	return mediaType, nil
 }
 
 // readBody reads at most MaxBody bytes; more is a *http.MaxBytesError.
