@@ -61,6 +61,18 @@ func newFixture(t testing.TB) *fixture {
 	return f
 }
 
+// second is another server on the same database, whose clock is ahead by lead.
+func (f *fixture) second(lead time.Duration) *store.DB {
+	f.t.Helper()
+	now := func() time.Time { return f.clock.now().Add(lead) }
+	db, err := store.Open(f.dsn, store.Options{Now: now, MaxOpenConns: 64})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { db.Close() })
+	return db
+}
+
 func openRaw(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	config, err := mysql.ParseDSN(dsn)

@@ -56,11 +56,10 @@ func (u *Users) login(ctx context.Context, id Identity) (row userRow, v visit, e
 // at the same moment one writes; the one that moves it to another day makes the user active on that day.
 func (u *Users) recordLogin(ctx context.Context, row userRow) (userRow, visit, error) {
 	now := u.db.now()
-	due := now.Add(-loginPrecision)
-	if row.Status != StatusActive || row.LastLoginAt.After(due) {
+	if row.Status != StatusActive || !row.loginDue(now) {
 		return row, visit{at: now}, nil
 	}
-	rows, err := u.db.direct.update(ctx, updateLastLogin, now, row.ID, due)
+	rows, err := u.db.direct.update(ctx, updateLastLogin, now, row.ID, now.Add(-loginPrecision), now.Add(maxClockLead))
 	v := visit{at: now, active: rows > 0 && dayOf(row.LastLoginAt) < dayOf(now)}
 	row.LastLoginAt = now
 	return row, v, err

@@ -20,7 +20,7 @@ func (u *Users) merge(ctx context.Context, rowID, holderID uint64, id Identity) 
 		if row.UnionID != nil || row.Status != StatusActive || deref(holder.UnionID) != id.UnionID {
 			return errAgain
 		}
-		survivor, left = byAge(row, holder)
+		survivor, left = byAge(row, holder, u.db.now())
 		return u.mergeLocked(tx, &survivor, left, id)
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -45,9 +45,14 @@ func lockBoth(ctx context.Context, tx direct, aID, bID uint64) (a, b userRow, er
 	return a, b, err
 }
 
-// byAge tells the user who was there first from the other one.
-func byAge(a, b userRow) (older, younger userRow) {
-	if d := a.CreatedAt.Compare(b.CreatedAt); d < 0 || d == 0 && a.ID < b.ID {
+// byAge returns the user who was there first before the other one. A created_at in the future comes from a clock that was
+// wrong: then the numbers alone say it.
+func byAge(a, b userRow, now time.Time) (older, younger userRow) {
+	d := a.CreatedAt.Compare(b.CreatedAt)
+	if a.CreatedAt.After(now) || b.CreatedAt.After(now) {
+		d = 0
+	}
+	if d < 0 || d == 0 && a.ID < b.ID {
 		return a, b
 	}
 	return b, a
@@ -116,11 +121,11 @@ func (r *userRow) fillFrom(other userRow, now time.Time) map[string]any {
 	if len(columns) == 0 {
 		return columns
 	}
-	r.setProfile(filled, now)
+	r.setProfile(filled, r.changedAt(now))
 	if r.ProfileAsOf == nil {
 		r.ProfileAsOf = other.ProfileAsOf
 	}
 	columns["profile_as_of"] = r.ProfileAsOf
-	columns["profile_updated_at"] = now
+	columns["profile_updated_at"] = r.ProfileUpdatedAt
 	return columns
 }

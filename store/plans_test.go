@@ -71,6 +71,8 @@ func (f *fixture) doEverything(t *testing.T) {
 	f.login(appB, "oAliceInB", "uAlice") // joins
 	f.login(appC, "oAliceInC", "")
 	f.update(appC, "oAliceInC", store.Profile{NickName: "Alice"})
+	f.exec("UPDATE users SET profile_as_of = '2099-01-01' WHERE nickname = 'Alice'")
+	f.update(appC, "oAliceInC", store.Profile{NickName: "Alice"}) // heals
 	f.bind(appC, "oAliceInC", firstPhone)
 	f.login(appC, "oAliceInC", "uAlice") // merges
 	f.login(appA, "oBob", "")

@@ -15,7 +15,8 @@ type Profile struct {
 	City      string
 	Language  string // up to 32 characters, such as zh_CN
 
-	// AsOf is when WeChat made this data: the watermark's timestamp. Zero, or a time to come, counts as now.
+	// AsOf is when WeChat made this data: the watermark's timestamp. A time to come counts as now. Zero means that the
+	// person has just given it: it is newer than all that is stored.
 	AsOf time.Time
 
 	// Source is who gave the nickname and the avatar, where there are any. In an update, the zero value means WeChat.
@@ -28,11 +29,11 @@ type Profile struct {
 //   - what is not given never overwrites what is there;
 //   - the language zh_CN without gender and place, which WeChat has sent for everybody since October 2021, only fills
 //     an empty language;
-//   - data older than the newest that changed the profile is ignored as a whole;
-//   - where nothing changes, nothing is written: not even AsOf;
+//   - data older than the newest that changed the profile is ignored as a whole; data without an AsOf never is;
+//   - where nothing changes, nothing is written: not even AsOf, unless it lies in the future;
 //   - a user who is not active is returned unchanged.
 //
-// Of concurrent updates the newest data wins, in whatever order they arrive.
+// Of concurrent updates the newest data wins, in whatever order they arrive; of those without an AsOf, the last to commit.
 //
 // Errors: ErrNotFound, ErrIdentity, ErrUnavailable, context.Canceled; anything else is a fault of the installation.
 func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profile) (user User, replaced string, err error) {
@@ -65,32 +66,22 @@ func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profi
 		return row, err
 	}
 	now := u.db.now()
-	old, asOf := row.profile(), p.asOf(now)
+	old := row.profile()
 	next := old.updatedBy(p)
-	changes := old.changes(next)
-	if changes.none() || asOf.Before(old.AsOf) {
-		return row, nil
+	changes, asOf := old.changes(next), p.asOf(old.AsOf, now)
+	if changes.none() || asOf.Before(notInFuture(old.AsOf, now)) {
+		return u.healAsOf(ctx, row, now)
 	}
 	newAvatar := next.AvatarURL != old.AvatarURL
 	if newAvatar {
 		*replaced = old.AvatarURL
 	}
-	err = u.db.profiles.write(ctx, profileWrite{
-		id: row.ID, changes: changes, asOf: asOf, at: now, before: row.ProfileAsOf, picture: newAvatar && p.Source == SourcePerson,
-	})
-	if err != nil {
+	write := profileWrite{id: row.ID, changes: changes, asOf: asOf, at: row.changedAt(now), before: versionOf(row)}
+	write.picture = newAvatar && p.Source == SourcePerson
+	if err := u.db.profiles.write(ctx, write); err != nil {
 		return userRow{}, err
 	}
-	row.setProfile(next, now)
+	row.setProfile(next, write.at)
 	row.ProfileAsOf = &asOf
 	return row, nil
-}
-
-// asOf brings the watermark to the precision of the column, and a clock that runs ahead to now: a watermark from next
-// year would lock the profile until then.
-func (p Profile) asOf(now time.Time) time.Time {
-	if p.AsOf.IsZero() || p.AsOf.After(now) {
-		return now
-	}
-	return p.AsOf.UTC().Truncate(time.Millisecond)
 }

@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wxlogin/store"
 )
@@ -88,5 +90,30 @@ func TestUsers_UpdateProfile_pictures_go_alone(t *testing.T) {
 	b.release()
 	if b.together() != 0 {
 		t.Errorf("%d statements wrote several profiles", b.together())
+	}
+}
+
+// Two servers change the pictures of one person at once: each picture but the last is replaced exactly once.
+func TestUsers_UpdateProfile_replaced_at_once(t *testing.T) {
+	const n = 32
+	f := newFixture(t)
+	servers := []*store.Users{f.users, f.second(time.Second / 2).Users()}
+	f.login(appA, "oAlice", "")
+	all := make([]string, n)
+	together(n, func(i int) {
+		var err error
+		if _, all[i], err = servers[i%2].UpdateProfile(t.Context(), appA, "oAlice", picture(fmt.Sprint(i))); err != nil {
+			t.Error(err)
+		}
+	})
+	user, _ := f.login(appA, "oAlice", "")
+	got := slices.Sorted(slices.Values(append(all, user.AvatarURL)))
+	want := []string{""}
+	for i := range n {
+		want = append(want, picture(fmt.Sprint(i)).AvatarURL)
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("replaced and last\n%q\nwant\n%q", got, want)
 	}
 }

@@ -17,6 +17,7 @@ const (
 	updateProfile
 	update4Profiles
 	update16Profiles
+	updateAsOf
 	updateLastLogin
 	updatePhone
 	insertUser
@@ -42,7 +43,8 @@ var texts = withIdentities([queries]string{
 	updateProfile:    updateProfiles(1),
 	update4Profiles:  updateProfiles(4),
 	update16Profiles: updateProfiles(16),
-	updateLastLogin:  "UPDATE users SET last_login_at = ? WHERE id = ? AND last_login_at <= ?",
+	updateAsOf:       "UPDATE users SET profile_as_of = ? WHERE id = ? AND profile_as_of = ?",
+	updateLastLogin:  "UPDATE users SET last_login_at = ? WHERE id = ? AND (last_login_at <= ? OR last_login_at > ?)",
 	updatePhone: "UPDATE users SET phone_country_code = ?, phone_number = ?, phone_bound_at = ?, updated_at = ? " +
 		"WHERE id = ? AND status = ? AND phone_country_code <=> ? AND phone_number <=> ?",
 
@@ -69,14 +71,14 @@ var hot = [queries]bool{
 	updateProfile: true, update4Profiles: true, update16Profiles: true, updateLastLogin: true,
 }
 
-// updateProfiles is the statement that writes as many profiles, each only where it is as old as it was read. NULL for a
+// updateProfiles is the statement that writes as many profiles, each only if it has the version that was read. NULL for a
 // column leaves it as it is at that moment: so one statement writes any of them and touches no other.
 func updateProfiles(users int) string {
-	value, where := "?", "id = ? AND status = ? AND profile_as_of <=> ?"
+	value, where := "?", "id = ? AND status = ? AND profile_as_of <=> ? AND profile_updated_at <=> ?"
 	if users > 1 {
 		value = "CASE id " + times(users, "WHEN ? THEN ?", " ") + " END"
 		where = "id IN (" + times(users, "?", ", ") + ") AND status = ? AND (" +
-			times(users, "id = ? AND profile_as_of <=> ?", " OR ") + ")"
+			times(users, "id = ? AND profile_as_of <=> ? AND profile_updated_at <=> ?", " OR ") + ")"
 	}
 	var set strings.Builder
 	for _, column := range profileColumns {

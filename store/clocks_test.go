@@ -1,0 +1,183 @@
+package store_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"wxlogin/store"
+)
+
+// typed is what a person enters by hand.
+func typed(nickName string) store.Profile {
+	return store.Profile{NickName: nickName, Source: store.SourcePerson}
+}
+
+// leads are how far another server's clock is ahead, or a stored time.
+var leads = []time.Duration{-time.Hour, -time.Second / 2, -time.Millisecond, 0, time.Millisecond, time.Second / 2, time.Hour, 365 * 24 * time.Hour}
+
+func TestUsers_UpdateProfile_what_a_person_types_always_counts(t *testing.T) {
+	for _, lead := range leads {
+		t.Run(fmt.Sprint("after a server that is ahead by ", lead), func(t *testing.T) {
+			f := newFixture(t)
+			other := f.second(lead).Users()
+			f.login(appA, "oAlice", "")
+			for i := range 6 {
+				if _, _, err := other.UpdateProfile(t.Context(), appA, "oAlice", typed("Before")); err != nil {
+					t.Fatal(err)
+				}
+				before := f.one("SELECT profile_as_of, profile_updated_at FROM users")
+				name := fmt.Sprint("Alice ", i)
+				if user := f.update(appA, "oAlice", typed(name)); user.NickName != name {
+					t.Errorf("update %d: answered %q", i, user.NickName)
+				}
+				after := f.one("SELECT nickname, profile_as_of, profile_updated_at FROM users")
+				if after["nickname"] != name || after["profile_as_of"] == before["profile_as_of"] && after["profile_updated_at"] == before["profile_updated_at"] {
+					t.Errorf("update %d: before %v, after %v", i, before, after)
+				}
+				if limit := f.clock.now().Add(time.Millisecond).Format("2006-01-02 15:04:05.000"); after["profile_as_of"] > limit {
+					t.Errorf("profile_as_of is %s, now is %s", after["profile_as_of"], limit)
+				}
+			}
+		})
+	}
+}
+
+// WeChat's data has a watermark of a second or so ago. If the stored time lies in the future, the first may be too old, but not all.
+func TestUsers_UpdateProfile_WeChats_data_after_a_fast_clock(t *testing.T) {
+	for _, stored := range []struct {
+		name  string
+		given store.Profile // what the other server wrote
+	}{
+		{"typed", typed("Before")},
+		{"from WeChat", store.Profile{NickName: "Before", AsOf: late.AddDate(50, 0, 0)}},
+	} {
+		for _, lead := range leads {
+			t.Run(fmt.Sprint(stored.name, " ", lead), func(t *testing.T) {
+				f := newFixture(t)
+				f.login(appA, "oAlice", "")
+				if _, _, err := f.second(lead).Users().UpdateProfile(t.Context(), appA, "oAlice", stored.given); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					watermark := f.clock.now().Truncate(time.Second).Add(-time.Second)
+					f.update(appA, "oAlice", store.Profile{NickName: "Alice", AsOf: watermark})
+					f.clock.advance(2 * time.Second)
+				}
+				row := f.one("SELECT nickname, profile_as_of FROM users")
+				if row["nickname"] != "Alice" || row["profile_as_of"] > f.clock.now().Format(time.DateTime) {
+					t.Errorf("row %v", row)
+				}
+			})
+		}
+	}
+}
+
+func TestUsers_UpdateProfile_stored_time_in_the_future(t *testing.T) {
+	const inAYear = "2026-03-14 00:00:00.000"
+	second := newClock().now().Truncate(time.Second)
+	healed := []string{"profile_as_of"}
+	for name, tt := range map[string]struct {
+		given   store.Profile
+		want    string // nickname
+		columns []string
+	}{
+		"a watermark of this second is not older": {store.Profile{NickName: "Alice", AsOf: second}, "Alice",
+			[]string{"nickname", "profile_as_of", "profile_updated_at", "updated_at"}},
+		"an older watermark is, and heals":          {store.Profile{NickName: "Alice", AsOf: second.Add(-time.Second)}, "Before", healed},
+		"data that changes nothing heals":           {store.Profile{NickName: "Before", AsOf: second}, "Before", healed},
+		"typed data that changes nothing heals too": {typed("Before"), "Before", healed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			user, _ := f.login(appA, "oAlice", "")
+			f.update(appA, "oAlice", store.Profile{NickName: "Before"})
+			f.exec("UPDATE users SET profile_as_of = ?, profile_updated_at = '2025-03-01', updated_at = '2025-03-01'", inAYear)
+			before := f.user(user.ID)
+			got := f.update(appA, "oAlice", tt.given)
+			f.wantWritten(t, user.ID, before, tt.columns)
+			if want := second.Format("2006-01-02 15:04:05.000"); got.NickName != tt.want || f.user(user.ID)["profile_as_of"] != want {
+				t.Errorf("nickname %q, as of %s; want %q, %s", got.NickName, f.user(user.ID)["profile_as_of"], tt.want, want)
+			}
+			if again, err := f.users.Find(t.Context(), appA, "oAlice"); err != nil || again != got {
+				t.Errorf("the row reads\n %+v\nreturned was\n %+v, %v", again, got, err)
+			}
+		})
+	}
+}
+
+// Two updates with one watermark: the second was read before the first was written, and must not be written over it unseen.
+func TestUsers_UpdateProfile_same_watermark_in_between(t *testing.T) {
+	f := newFixture(t)
+	other := f.second(0).Users()
+	f.login(appA, "oAlice", "")
+	f.update(appA, "oAlice", store.Profile{NickName: "Before", AvatarURL: "https://a/0", AsOf: early})
+	done := false
+	f.wire.reset()
+	f.wire.sabotage(func(sql string) (err error) {
+		if strings.HasPrefix(sql, "UPDATE") && !done {
+			done = true
+			_, _, err = other.UpdateProfile(t.Context(), appA, "oAlice", store.Profile{AvatarURL: "https://a/1", AsOf: early})
+		}
+		return err
+	}, nil)
+	_, replaced, err := f.users.UpdateProfile(t.Context(), appA, "oAlice", store.Profile{AvatarURL: "https://a/2", AsOf: early})
+	if err != nil || replaced != "https://a/1" {
+		t.Errorf("replaced %q, %v", replaced, err)
+	}
+	f.wire.wantVerbs(t, "SELECT", "UPDATE", "SELECT", "UPDATE")
+}
+
+func TestUsers_Login_last_login_in_the_future(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ahead   time.Duration
+		written bool
+	}{
+		"by a second, which passes": {time.Second, false},
+		"by half an hour":           {30 * time.Minute, false},
+		"by a day":                  {24 * time.Hour, true},
+		"by a year":                 {365 * 24 * time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			if _, _, err := f.second(tt.ahead).Users().Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				f.login(appA, "oAlice", "")
+			}
+			ahead := f.one("SELECT last_login_at FROM users")["last_login_at"] > f.clock.now().Format("2006-01-02 15:04:05.000")
+			if ahead == tt.written {
+				t.Errorf("last_login_at is in the future: %v", ahead)
+			}
+			if n := strings.Count(strings.Join(f.wire.verbs(), " "), "UPDATE"); n > 1 {
+				t.Errorf("written %d times", n)
+			}
+		})
+	}
+}
+
+// A clock that was fast when somebody came first does not make him the younger of two.
+func TestUsers_Login_merge_after_a_fast_clock(t *testing.T) {
+	for name, lead := range map[string][2]time.Duration{
+		"the first user's clock": {time.Hour, 0}, "both clocks": {48 * time.Hour, time.Hour}, "neither": {0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			var ids [2]uint64
+			for i, id := range []store.Identity{{AppID: appA, OpenID: "oAliceInA"}, {AppID: appB, OpenID: "oAliceInB", UnionID: "uAlice"}} {
+				user, _, err := f.second(lead[i]).Users().Login(t.Context(), id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids[i] = user.ID
+				f.clock.advance(time.Second)
+			}
+			if user, _ := f.login(appA, "oAliceInA", "uAlice"); user.ID != ids[0] {
+				t.Errorf("user %d is left, want the first of %v", user.ID, ids)
+			}
+			wantOnePerson(f, 2)
+		})
+	}
+}
