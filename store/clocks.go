@@ -40,12 +40,12 @@ func notInFuture(stored, now time.Time) time.Time {
 // healAsOf ends an update that writes no profile. If profile_as_of lies in the future, it becomes the time that it was
 // compared as: watermarks are always a little older than now, so if the stored time counted as now again and again, WeChat's
 // data would be ignored until that time comes. This way at most one update is.
-func (u *Users) healAsOf(ctx context.Context, row userRow, now time.Time) (userRow, error) {
+func healAsOf(ctx context.Context, d direct, row userRow, now time.Time) (userRow, error) {
 	healed := notInFuture(deref(row.ProfileAsOf), now)
 	if row.ProfileAsOf == nil || healed.Equal(*row.ProfileAsOf) {
 		return row, nil
 	}
-	if err := u.db.direct.updateRows(ctx, 1, updateAsOf, healed, row.ID, row.ProfileAsOf); err != nil {
+	if err := d.updateRows(ctx, 1, updateAsOf, healed, row.ID, row.ProfileAsOf); err != nil {
 		return userRow{}, err
 	}
 	row.ProfileAsOf = &healed

@@ -14,10 +14,17 @@ func typed(nickName string) store.Profile {
 	return store.Profile{NickName: nickName, Source: store.SourcePerson}
 }
 
+func TestUsers_UpdateProfile_clocks(t *testing.T) {
+	t.Run("what a person types always counts", testTypedCounts)
+	t.Run("WeChat's data counts soon after a fast clock", testWatermarkAfterFastClock)
+	t.Run("a stored time in the future counts as now and heals", testFutureHeals)
+	t.Run("an update with the same watermark in between is seen", testSameWatermark)
+}
+
 // leads are how far another server's clock is ahead, or a stored time.
 var leads = []time.Duration{-time.Hour, -time.Second / 2, -time.Millisecond, 0, time.Millisecond, time.Second / 2, time.Hour, 365 * 24 * time.Hour}
 
-func TestUsers_UpdateProfile_what_a_person_types_always_counts(t *testing.T) {
+func testTypedCounts(t *testing.T) {
 	for _, lead := range leads {
 		t.Run(fmt.Sprint("after a server that is ahead by ", lead), func(t *testing.T) {
 			f := newFixture(t)
@@ -45,7 +52,7 @@ func TestUsers_UpdateProfile_what_a_person_types_always_counts(t *testing.T) {
 }
 
 // WeChat's data has a watermark of a second or so ago. If the stored time lies in the future, the first may be too old, but not all.
-func TestUsers_UpdateProfile_WeChats_data_after_a_fast_clock(t *testing.T) {
+func testWatermarkAfterFastClock(t *testing.T) {
 	for _, stored := range []struct {
 		name  string
 		given store.Profile // what the other server wrote
@@ -74,7 +81,7 @@ func TestUsers_UpdateProfile_WeChats_data_after_a_fast_clock(t *testing.T) {
 	}
 }
 
-func TestUsers_UpdateProfile_stored_time_in_the_future(t *testing.T) {
+func testFutureHeals(t *testing.T) {
 	const inAYear = "2026-03-14 00:00:00.000"
 	second := newClock().now().Truncate(time.Second)
 	healed := []string{"profile_as_of"}
@@ -108,7 +115,7 @@ func TestUsers_UpdateProfile_stored_time_in_the_future(t *testing.T) {
 }
 
 // Two updates with one watermark: the second was read before the first was written, and must not be written over it unseen.
-func TestUsers_UpdateProfile_same_watermark_in_between(t *testing.T) {
+func testSameWatermark(t *testing.T) {
 	f := newFixture(t)
 	other := f.second(0).Users()
 	f.login(appA, "oAlice", "")
@@ -129,7 +136,12 @@ func TestUsers_UpdateProfile_same_watermark_in_between(t *testing.T) {
 	f.wire.wantVerbs(t, "SELECT", "UPDATE", "SELECT", "UPDATE")
 }
 
-func TestUsers_Login_last_login_in_the_future(t *testing.T) {
+func TestUsers_Login_clocks(t *testing.T) {
+	t.Run("a last login in the future is written again", testLastLoginInFuture)
+	t.Run("a merge keeps the user who was first", testMergeAfterFastClock)
+}
+
+func testLastLoginInFuture(t *testing.T) {
 	for name, tt := range map[string]struct {
 		ahead   time.Duration
 		written bool
@@ -159,7 +171,7 @@ func TestUsers_Login_last_login_in_the_future(t *testing.T) {
 }
 
 // A clock that was fast when somebody came first does not make him the younger of two.
-func TestUsers_Login_merge_after_a_fast_clock(t *testing.T) {
+func testMergeAfterFastClock(t *testing.T) {
 	for name, lead := range map[string][2]time.Duration{
 		"the first user's clock": {time.Hour, 0}, "both clocks": {48 * time.Hour, time.Hour}, "neither": {0, 0},
 	} {

@@ -18,8 +18,8 @@ var (
 	ErrNotFound = errors.New("store: user not found")
 
 	// ErrUnavailable says that the database cannot be reached or cannot serve now: connection faults, time-outs
-	// (an expired context included), too many connections, shutdown, a read-only server, a deadlock or a locked row
-	// that survived all retries, a closed DB. Trying again later helps. What time does not heal, such as a missing
+	// (an expired context included), too many connections, shutdown, a read-only server, a deadlock, a locked row or a
+	// conflict with other writers that survived all retries, a closed DB. Trying again later helps. What time does not heal, such as a missing
 	// table or a wrong password, is not ErrUnavailable.
 	//
 	// A cancelled context is not ErrUnavailable either, it says nothing about the database: such an error is
@@ -40,7 +40,7 @@ func (d *DB) fault(ctx context.Context, op string, err error) error {
 	case err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrIdentity) || errors.Is(err, ErrSchema):
 		return err
 	case errors.Is(err, errAgain):
-		return fmt.Errorf("store: %s: rows kept changing, or an identity has no user (the orphan query of schema.sql tells)", op)
+		return fmt.Errorf("%w: %s: the rows kept changing", ErrUnavailable, op)
 	}
 	// A connection that is cut because the context ended may report itself as broken.
 	lost := d.closed.Load() || unreachable(err)

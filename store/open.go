@@ -42,18 +42,19 @@ type Options struct {
 
 // DB is a pool of connections to the users' database. It is safe for concurrent use.
 type DB struct {
-	gorm     *gorm.DB // for what is rare
-	direct   direct   // for what is not
-	lookups  *lookups // by identity, of every visit
-	profiles *profileWrites
-	signUps  *signUps
-	replicas *replicas
-	sql      *sql.DB
-	config   *mysql.Config // for connections outside of the pool: Migrate
-	now      func() time.Time
-	log      *slog.Logger
-	closed   atomic.Bool
-	days     loginDays // counted by Login, written by RunLoginDays
+	gorm      *gorm.DB // for what is rare
+	direct    direct   // for what is not
+	lookups   *lookups // by identity, of every visit
+	profiles  *profileWrites
+	signUps   *signUps
+	replicas  *replicas
+	sql       *sql.DB
+	config    *mysql.Config // for connections outside of the pool: Migrate
+	now       func() time.Time
+	log       *slog.Logger
+	closed    atomic.Bool
+	userLocks userLocks // of those who are being changed
+	days      loginDays // counted by Login, written by RunLoginDays
 }
 
 // Open prepares a DB from a DSN in go-sql-driver's form, `user:password@tcp(host:port)/database?param=value`.

@@ -28,10 +28,8 @@ func (u *Users) BindPhone(ctx context.Context, appID, openID string, p Phone) (U
 	if !digits(p.CountryCode, maxCountryCode) || !digits(p.Number, maxPhoneNumber) {
 		return User{}, ErrPhone
 	}
-	var row userRow
-	err := retry(ctx, func() (err error) {
-		row, err = u.bindPhone(ctx, appID, openID, p)
-		return err
+	row, err := u.changeUser(ctx, identity{appID, openID}, func(ctx context.Context, w *profileWrites, row userRow) (userRow, error) {
+		return u.bindPhone(ctx, w.direct, row, p)
 	})
 	if err != nil {
 		return User{}, u.db.fault(ctx, "bind phone", err)
@@ -39,15 +37,14 @@ func (u *Users) BindPhone(ctx context.Context, appID, openID string, p Phone) (U
 	return row.user(), nil
 }
 
-// bindPhone reads, compares and writes without a transaction, as updateProfile does: the statement that writes holds only
-// while the number is the one that was read and the user has not been merged away or disabled; else all starts over.
-func (u *Users) bindPhone(ctx context.Context, appID, openID string, p Phone) (userRow, error) {
-	row, err := u.byIdentity(ctx, appID, openID)
-	if err != nil || row.Status != StatusActive || row.user().Phone == p {
-		return row, err
+// bindPhone compares and writes, as updateProfile does: the statement that writes holds only while the number is the one that
+// was read and the user has not been merged away or disabled.
+func (u *Users) bindPhone(ctx context.Context, d direct, row userRow, p Phone) (userRow, error) {
+	if row.user().Phone == p {
+		return row, nil
 	}
 	now := u.db.now()
-	err = u.db.direct.updateRows(ctx, 1, updatePhone, p.CountryCode, p.Number, now, now,
+	err := d.updateRows(ctx, 1, updatePhone, p.CountryCode, p.Number, now, now,
 		row.ID, StatusActive, row.PhoneCountryCode, row.PhoneNumber)
 	if err != nil {
 		return userRow{}, err

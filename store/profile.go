@@ -41,36 +41,30 @@ func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profi
 		return User{}, "", err
 	}
 	p = p.fit()
-	var row userRow
-	err = retry(ctx, func() (err error) {
-		row, err = u.updateProfile(ctx, appID, openID, p, &replaced)
-		return err
+	row, err := u.changeUser(ctx, identity{appID, openID}, func(ctx context.Context, w *profileWrites, row userRow) (userRow, error) {
+		return u.updateProfile(ctx, w, row, p, &replaced)
 	})
 	if err != nil {
 		return User{}, "", u.db.fault(ctx, "update profile", err)
 	}
+	if row.AvatarURL != p.AvatarURL {
+		replaced = "" // another update has replaced it first, or the user was blocked
+	}
 	return row.user(), replaced, nil
 }
 
-// updateProfile reads, compares and writes without a transaction: the statement that writes holds only while the
-// profile is as old as it was read and the user has not been merged away or disabled; else all starts over.
+// updateProfile compares and writes: the statement that writes holds only while the profile is as it was read and the user
+// has not been merged away or disabled.
 //
-// replaced is the avatar that this attempt is to replace, or still that of an earlier one if the row has the new avatar by
-// now: the earlier attempt may have written it although it returned errAgain (see profileWrites.write).
-func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profile, replaced *string) (userRow, error) {
-	row, err := u.byIdentity(ctx, appID, openID)
-	if row.AvatarURL != p.AvatarURL {
-		*replaced = ""
-	}
-	if err != nil || row.Status != StatusActive {
-		return row, err
-	}
+// replaced becomes the avatar that this attempt is to replace. If the row has the new avatar already, it stays what an earlier
+// attempt was to replace, which may have written although it returned errAgain (see profileWrites.write).
+func (u *Users) updateProfile(ctx context.Context, w *profileWrites, row userRow, p Profile, replaced *string) (userRow, error) {
 	now := u.db.now()
 	old := row.profile()
 	next := old.updatedBy(p)
 	changes, asOf := old.changes(next), p.asOf(old.AsOf, now)
 	if changes.none() || asOf.Before(notInFuture(old.AsOf, now)) {
-		return u.healAsOf(ctx, row, now)
+		return healAsOf(ctx, w.direct, row, now)
 	}
 	newAvatar := next.AvatarURL != old.AvatarURL
 	if newAvatar {
@@ -78,7 +72,7 @@ func (u *Users) updateProfile(ctx context.Context, appID, openID string, p Profi
 	}
 	write := profileWrite{id: row.ID, changes: changes, asOf: asOf, at: row.changedAt(now), before: versionOf(row)}
 	write.picture = newAvatar && p.Source == SourcePerson
-	if err := u.db.profiles.write(ctx, write); err != nil {
+	if err := w.write(ctx, write); err != nil {
 		return userRow{}, err
 	}
 	row.setProfile(next, write.at)

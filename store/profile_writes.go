@@ -18,7 +18,7 @@ type profileWrite struct {
 // profileWrites writes profiles; at the same time, those of several users together.
 type profileWrites struct {
 	direct direct
-	shared *together[profileWrite, struct{}]
+	shared *together[profileWrite, struct{}] // nil in a transaction, whose statements go with no others
 }
 
 func newProfileWrites(d direct, now func() time.Time) *profileWrites {
@@ -31,7 +31,7 @@ func newProfileWrites(d direct, now func() time.Time) *profileWrites {
 // where it has written: then the row, read again, shows it. That never happens to a picture that a person chose, which goes
 // in a statement of its own: its file must not be deleted by another update that has replaced it in between.
 func (p *profileWrites) write(ctx context.Context, w profileWrite) (err error) {
-	if w.picture {
+	if w.picture || p.shared == nil {
 		_, err = p.one(ctx, w)
 	} else {
 		_, err = p.shared.do(ctx, w)

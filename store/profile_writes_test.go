@@ -169,11 +169,12 @@ func TestProfileWrites_one_meets_another_write(t *testing.T) {
 	}
 }
 
-// Two updates of one user do not go in one statement, which could write only one of them.
+// Two updates of one user, who has two identities, do not go in one statement, which could write only one of them.
 func TestProfileWrites_of_one_user(t *testing.T) {
-	b := newBusy(t, 1)
+	b := newBusy(t, 2)
+	b.exec("UPDATE wechat_identities SET user_id = ? WHERE openid = 'oUser1'", b.ids[0])
 	for i, city := range []string{"Guangzhou", "Shenzhen"} {
-		b.write("oUser0", store.Profile{City: city, AsOf: early.Add(time.Duration(i) * time.Second)}, nil)
+		b.write(fmt.Sprint("oUser", i), store.Profile{City: city, AsOf: early.Add(time.Duration(i) * time.Second)}, nil)
 		b.waitForWaiting(i + 1)
 	}
 	b.release()

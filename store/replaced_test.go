@@ -15,7 +15,14 @@ func picture(name string) store.Profile {
 	return store.Profile{AvatarURL: "https://pictures.example/" + name, Source: store.SourcePerson}
 }
 
-func TestUsers_UpdateProfile_replaced(t *testing.T) {
+func TestUsers_UpdateProfile_replacedAvatar(t *testing.T) {
+	t.Run("it is the avatar that this update replaced", testReplaced)
+	t.Run("a statement for several writes some of them", testReplacedInBatch)
+	t.Run("a picture that a person chose goes alone", testPicturesGoAlone)
+	t.Run("each picture is replaced once", testReplacedAtOnce)
+}
+
+func testReplaced(t *testing.T) {
 	const old = "https://pictures.example/old"
 	for name, tt := range map[string]struct {
 		stored  store.Profile
@@ -56,7 +63,7 @@ func TestUsers_UpdateProfile_replaced(t *testing.T) {
 
 // A statement for several writes all but one of them: each of the others is sent again, finds itself written, and still
 // returns what it replaced.
-func TestUsers_UpdateProfile_replaced_in_a_batch(t *testing.T) {
+func testReplacedInBatch(t *testing.T) {
 	b := newBusy(t, 3)
 	b.exec("UPDATE users SET avatar_url = CONCAT('https://a/old', id) WHERE id IN (?, ?, ?)", b.ids[0], b.ids[1], b.ids[2])
 	for i := range 3 {
@@ -81,7 +88,7 @@ func TestUsers_UpdateProfile_replaced_in_a_batch(t *testing.T) {
 }
 
 // A picture that a person chose is in no statement with others, so that what it replaced is never in doubt.
-func TestUsers_UpdateProfile_pictures_go_alone(t *testing.T) {
+func testPicturesGoAlone(t *testing.T) {
 	b := newBusy(t, 3)
 	b.wire.sabotage(nil, nil)
 	for i := range 3 {
@@ -94,7 +101,7 @@ func TestUsers_UpdateProfile_pictures_go_alone(t *testing.T) {
 }
 
 // Two servers change the pictures of one person at once: each picture but the last is replaced exactly once.
-func TestUsers_UpdateProfile_replaced_at_once(t *testing.T) {
+func testReplacedAtOnce(t *testing.T) {
 	const n = 32
 	f := newFixture(t)
 	servers := []*store.Users{f.users, f.second(time.Second / 2).Users()}
