@@ -27,6 +27,9 @@ func (p *public) bindPhone(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if _, err := p.userOf(r.Context(), sess); err != nil { // before a code or a guess is spent on a disabled user
+		return err
+	}
 	number, err := p.givenPhone(r.Context(), sess, f)
 	if err != nil {
 		return err

@@ -200,9 +200,16 @@ func TestBindPhone_of_a_disabled_user(t *testing.T) {
 	if _, err := w.db.Exec("UPDATE users SET status = 2"); err != nil {
 		t.Fatal(err)
 	}
+	code := p.PhoneCode()
+	for range 2 {
+		w.wantProblem(w.form("/bindPhone", "token", token, "code", code), 403, "user_blocked", "none")
+	}
 	w.wantProblem(w.bindPhone(token, p.GetPhoneNumber()), 403, "user_blocked", "none")
-	if w.phoneOf(p) != "" {
-		t.Error("the number was stored")
+	if n := w.sim.Stats().PhoneCalls; w.phoneOf(p) != "" || n != 0 {
+		t.Errorf("the number was stored, or WeChat asked: %d calls", n)
+	}
+	if n := w.metric(`wxlogin_decryptions_total{outcome="own_key"}`); n != "" {
+		t.Errorf("%s decryptions", n)
 	}
 }
 
