@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"crypto/sha256"
 	"net/http"
 	"net/netip"
 	"time"
@@ -56,12 +55,6 @@ func addressKey(addr netip.Addr) string {
 		addr = netip.PrefixFrom(addr, 64).Masked().Addr()
 	}
 	return addr.String()
-}
-
-// sessionKey names a session for limits. The token itself stays out of every counter.
-func sessionKey(token string) string {
-	hash := sha256.Sum256([]byte(token))
-	return string(hash[:])
 }
 
 // userKey names a user for limits. An appid has no colon.

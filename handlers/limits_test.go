@@ -3,13 +3,13 @@ package handlers_test
 import (
 	"net/http"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
 	"wxlogin/handlers"
 	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/testenv"
+	"wxlogin/wechat/wechattest"
 )
 
 func limits(l handlers.Limits) func(*setup) { return func(su *setup) { su.limits = l } }
@@ -80,15 +80,29 @@ func TestLimit_believes_only_trusted_proxies(t *testing.T) {
 	})
 }
 
-func TestLimit_of_updates_by_session(t *testing.T) {
-	w := newWorld(t, limits(handlers.Limits{Updates: 2}))
+// A user can log in again at will: all sessions share one limit of updates, phone codes and pictures.
+func TestLimit_of_updates_by_user(t *testing.T) {
+	w := newWorld(t, twoApps, limits(handlers.Limits{Updates: 3}))
 	p := w.phone("alice")
 	first, second := w.login(p).Token, w.login(p).Token
 	w.mustUpdate(first, p.GetUserInfo())
-	w.mustUpdate(first, p.GetUserInfo())
-	w.wantLimited(w.update(first, p.GetUserInfo()))
 	w.mustUpdate(second, p.GetUserInfo())
-	w.wantRefusals("update_rate", "1")
+	if r := w.form("/bindPhone", "token", w.login(p).Token, "code", p.PhoneCode()); r.status != http.StatusOK {
+		t.Errorf("bindPhone: %d %s", r.status, r.body.Code)
+	}
+	for _, token := range []string{first, second, w.login(p).Token} {
+		w.wantLimited(w.update(token, p.GetUserInfo()))
+		w.wantLimited(w.form("/bindPhone", "token", token, "code", p.PhoneCode()))
+		w.wantLimited(w.upload(token, []byte("no picture")))
+	}
+	w.wantRefusals("update_rate", "9")
+	if n := w.sim.Stats().PhoneCalls; n != 1 {
+		t.Errorf("%d calls of WeChat, want 1", n)
+	}
+
+	bob, elsewhere := w.phone("bob"), w.sim.Phone(otherAppID, wechattest.User{Name: "alice"})
+	w.mustUpdate(w.login(bob).Token, bob.GetUserInfo())
+	w.mustUpdate(w.login(elsewhere).Token, elsewhere.GetUserInfo())
 }
 
 // Tokens that stand for nobody leave nothing in the counters, which a flood of them would fill.
@@ -127,33 +141,4 @@ func TestLimit_of_failed_decryptions_starves_an_oracle(t *testing.T) {
 
 	bob := w.phone("bob")
 	w.mustUpdate(w.login(bob).Token, bob.GetUserInfo())
-}
-
-func TestLimit_of_failed_decryptions_holds_for_attempts_at_once(t *testing.T) {
-	const limit, attempts = 5, 40
-	w := newWorld(t, limits(handlers.Limits{FailedUpdates: limit}))
-	token := w.login(w.phone("mallory")).Token
-	statuses := make(chan int, attempts)
-	var wg sync.WaitGroup
-	for range attempts {
-		wg.Go(func() {
-			res, err := http.PostForm(w.public.URL+"/updateUserInfo",
-				url.Values{"token": {token}, "encryptedData": {"AAAA"}, "iv": {"AAAA"}})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			res.Body.Close()
-			statuses <- res.StatusCode
-		})
-	}
-	wg.Wait()
-	close(statuses)
-	got := map[int]int{}
-	for s := range statuses {
-		got[s]++
-	}
-	if got[422] != limit || got[429] != attempts-limit {
-		t.Errorf("got %v, want %d times 422 and %d times 429", got, limit, attempts-limit)
-	}
 }

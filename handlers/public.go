@@ -99,7 +99,7 @@ type Limits struct {
 	LoginWait      time.Duration // how long a login may queue. Default DefaultLoginWait
 
 	Logins        int // POST /onLogin, a minute and client address
-	Updates       int // POST /updateUserInfo and POST /bindPhone together, a minute and session
+	Updates       int // POST /updateUserInfo, /bindPhone and /uploadAvatar together, a minute and user
 	FailedUpdates int // data that cannot be decrypted, a minute and user
 
 	// Counter counts for the limits a minute. Its window is RateWindow. Default: a counter in this process.
@@ -144,7 +144,7 @@ type public struct {
 
 	admission     *admission
 	logins        *ratelimit.Limiter // by client address
-	updates       *ratelimit.Limiter // by session
+	updates       *ratelimit.Limiter // by user
 	failedUpdates *ratelimit.Limiter // by user
 }
 

@@ -63,8 +63,9 @@ func (p *public) givenProfile(ctx context.Context, sess session.Session, f field
 	return given{UserInfo: info, source: store.SourceWeChat}, err
 }
 
-// updatedSession finds the session of a request that changes its user, of which a session may send so many a minute.
-// Tokens that stand for nobody are not counted: a flood of them would fill the counters.
+// updatedSession finds the session of a request that changes its user, and counts it for the user: all sessions share the
+// limit, because a user can log in again at will. Requests without a session are not counted: a flood of them would fill the
+// counters.
 func (p *public) updatedSession(ctx context.Context, r *http.Request, f fields.Fields) (session.Session, error) {
 	token, err := fields.Token(r.Header, f)
 	if err != nil {
@@ -74,7 +75,7 @@ func (p *public) updatedSession(ctx context.Context, r *http.Request, f fields.F
 	if err != nil {
 		return session.Session{}, err
 	}
-	if !p.updates.Allow(sessionKey(token)) {
+	if !p.updates.Allow(userKey(sess)) {
 		return session.Session{}, p.refused(updateRate)
 	}
 	return sess, nil

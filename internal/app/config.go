@@ -83,7 +83,7 @@ type RedisConfig struct {
 type LimitConfig struct {
 	LoginsInFlight int `env:"MAX_LOGINS_IN_FLIGHT" envDefault:"256"`    // logins at work at the same time in this process; 0: no limit
 	Logins         int `env:"LOGIN_RATE_LIMIT" envDefault:"6000"`       // a minute and client address; 0: no limit
-	Updates        int `env:"UPDATE_RATE_LIMIT" envDefault:"60"`        // a minute and session; 0: no limit
+	Updates        int `env:"UPDATE_RATE_LIMIT" envDefault:"60"`        // a minute and user; 0: no limit
 	FailedUpdates  int `env:"FAILED_UPDATE_RATE_LIMIT" envDefault:"10"` // undecryptable data a minute and user; 0: no limit
 }
 
