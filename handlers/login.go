@@ -38,13 +38,17 @@ func (p *public) login(w http.ResponseWriter, r *http.Request) (loginAnswer, err
 	if err != nil {
 		return loginAnswer{}, err
 	}
+	// A client beyond its limit takes no place in the queue, and a login that gets no place is not counted.
+	counted, ok := p.logins.Reserve(clientKey(r))
+	if !ok {
+		return loginAnswer{}, p.refused(loginRate)
+	}
+	defer counted.Release()
 	if !p.admission.enter(r.Context()) {
 		return loginAnswer{}, p.refused(overload)
 	}
 	defer p.admission.leave()
-	if !p.logins.Allow(clientKey(r)) {
-		return loginAnswer{}, p.refused(loginRate)
-	}
+	counted.Keep()
 	return p.exchange(r.Context(), app, code)
 }
 

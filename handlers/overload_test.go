@@ -130,3 +130,39 @@ func TestOverload_forgets_clients_that_do_not_wait(t *testing.T) {
 		t.Errorf("the login at work was answered %d", got)
 	}
 }
+
+// An address beyond its limit takes no place of others, not even in the queue; and a login that finds no place counts for no
+// address.
+func TestOverload_and_the_limit_by_address(t *testing.T) {
+	w, weChat := newGatedWorld(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour, Logins: 2})
+	first := w.begin("first")
+	<-weChat.asked
+	second := w.begin("second")
+	until(t, "the second login queues", func() bool { return w.metric("wxlogin_logins_queued") == "1" })
+	w.wantLimited(w.form("/onLogin", "code", w.phone("third").Login())) // and does not find the queue full
+	w.wantRefusals("login_rate", "1")
+
+	weChat.proceed <- struct{}{}
+	<-weChat.asked
+	weChat.proceed <- struct{}{}
+	if a, b := <-first, <-second; a != http.StatusOK || b != http.StatusOK {
+		t.Errorf("answered %d and %d", a, b)
+	}
+}
+
+func TestOverload_counts_for_no_address(t *testing.T) {
+	w, weChat := newGatedWorld(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Millisecond, Logins: 2})
+	first := w.begin("first")
+	<-weChat.asked
+	for range 5 {
+		w.wantProblem(w.form("/onLogin", "code", w.phone("second").Login()), 503, "wechat_unavailable", "retry")
+	}
+	weChat.proceed <- struct{}{}
+	<-first
+	second := w.begin("second")
+	<-weChat.asked
+	weChat.proceed <- struct{}{}
+	if got := <-second; got != http.StatusOK {
+		t.Errorf("answered %d", got)
+	}
+}
