@@ -12,7 +12,7 @@
 -- * There are no foreign keys, so that the tables can live in a sharded or distributed MySQL (docs/distributed-mysql.md).
 --   The server keeps the tables together by transactions; the query at the end of this file finds what a hand edit or a
 --   partial restore has torn apart.
--- * To block somebody: UPDATE users SET status = 2 WHERE id = …; to let them in again: status = 1.
+-- * To block somebody: UPDATE users SET status = 2 WHERE id = …; to let them in again: status = 1. Every value but 1 blocks.
 
 SET NAMES utf8mb4;
 

@@ -119,7 +119,7 @@ func checkCode(code string) error {
 	return nil
 }
 
-// findUser finds or creates the user; one that an admin disabled gets no session.
+// findUser finds or creates the user; one that is not active gets no session.
 func (p *public) findUser(ctx context.Context, id store.Identity) (store.User, bool, error) {
 	user, created, err := p.users.Login(ctx, id)
 	if err != nil {

@@ -35,7 +35,7 @@ func (p *public) readUserInfo(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// userOf finds a session's user; one that an admin disabled is refused.
+// userOf finds a session's user; one that is not active is refused.
 func (p *public) userOf(ctx context.Context, sess session.Session) (store.User, error) {
 	ctx, cancel := p.storage(ctx)
 	defer cancel()
@@ -46,9 +46,10 @@ func (p *public) userOf(ctx context.Context, sess session.Session) (store.User, 
 	return user, refuseDisabled(user)
 }
 
-// refuseDisabled is the answer to a user whom an administrator has blocked.
+// refuseDisabled is the answer to a user who may not use the service: disabled by an administrator, or of any other status than
+// active, known or not.
 func refuseDisabled(user store.User) error {
-	if user.Disabled() {
+	if !user.Active() {
 		return failure{code: codeUserBlocked}
 	}
 	return nil

@@ -34,8 +34,8 @@ type holder struct {
 	expires time.Time
 }
 
-// check finds the holder of a token, and begins the session's idle expiry anew. A user whom an administrator has disabled
-// is refused, as on the public listener.
+// check finds the holder of a token, and begins the session's idle expiry anew. A user who is not active is
+// refused, as on the public listener.
 func (c *tokenChecks) check(ctx context.Context, token string) (holder, error) {
 	h, err := c.find(ctx, token)
 	c.metrics.tokenCheck(err)

@@ -23,10 +23,15 @@
 //     survivor (who may be merged in turn), and user_merges records it. All of it is one transaction;
 //   - another user holds it, but this one is disabled: nothing changes, the block stays where the administrator put
 //     it. Where the holder is the disabled one, the merge goes on, and the survivor, whichever it is, is disabled: the
-//     person is blocked in both apps. A merge never lifts a block;
+//     person is blocked in both apps. A merge never lifts a block, nor does it make a status active that this version does
+//     not know;
 //   - the user has another unionid on record: the one on record stays, and the contradiction is logged.
 //
 // A unionid comes from WeChat's answer to a login alone, never from data that the client brings.
+//
+// Everything but StatusActive is refused, and what a hand edit has torn apart too: an identity that points at a merged user is
+// blocked until its user_id is mended, for the server does not guess whose it is. An identity whose user is gone altogether
+// gets a new one at its next login.
 //
 // # Logins by day
 //

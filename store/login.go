@@ -13,8 +13,11 @@ const loginPrecision = time.Hour
 // inserted it, however many run at once; for none where the connection broke on the answer to that.
 //
 // A returning login is one indexed read. It writes only where the last login on record is an hour old, or where the
-// UnionID is news (see the package documentation). A disabled user is returned as it is, and no login is recorded:
-// whether it may go on is the caller's decision.
+// UnionID is news (see the package documentation). A user who is not active is returned as it is, and no login is recorded:
+// refusing it is up to the caller (User.Active).
+//
+// If the row of an identity's user is gone, deleted by hand or lost in a restore, the login makes a new user for it, or gives
+// it to the user who holds the UnionID.
 //
 // Logins of active users are counted by day, in memory: see RunLoginDays.
 //
@@ -25,8 +28,10 @@ func (u *Users) Login(ctx context.Context, id Identity) (user User, created bool
 	}
 	var row userRow
 	var v visit
+	again := false
 	err = retry(ctx, func() (err error) {
-		row, v, err = u.login(ctx, id)
+		row, v, err = u.login(ctx, id, again)
+		again = true
 		return err
 	})
 	if err != nil {
@@ -38,10 +43,18 @@ func (u *Users) Login(ctx context.Context, id Identity) (user User, created bool
 	return row.user(), v.newUser, nil
 }
 
-func (u *Users) login(ctx context.Context, id Identity) (row userRow, v visit, err error) {
+// login is one attempt. again says that it is not the first: an identity that cannot be found and cannot be inserted either is
+// one without a user.
+func (u *Users) login(ctx context.Context, id Identity, again bool) (row userRow, v visit, err error) {
 	row, err = u.byIdentity(ctx, id.AppID, id.OpenID)
 	if errors.Is(err, ErrNotFound) {
-		return u.firstLogin(ctx, id)
+		var old identityRow
+		if again {
+			if old, err = u.orphan(ctx, id); err != nil {
+				return userRow{}, visit{}, err
+			}
+		}
+		return u.firstLogin(ctx, id, old)
 	}
 	if err == nil && id.UnionID != "" && deref(row.UnionID) != id.UnionID {
 		row, err = u.learnUnionID(ctx, row, id)

@@ -66,8 +66,8 @@ func TestUsers_Login(t *testing.T) {
 		f.clock.advance(48 * time.Hour)
 		f.wire.reset()
 		user, created := f.login(appA, "oAlice", "")
-		if created || !user.Disabled() {
-			t.Errorf("created %v, disabled %v", created, user.Disabled())
+		if created || user.Active() {
+			t.Errorf("created %v, active %v", created, user.Active())
 		}
 		f.wire.wantVerbs(t, "SELECT")
 	})

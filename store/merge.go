@@ -17,7 +17,8 @@ func (u *Users) merge(ctx context.Context, rowID, holderID uint64, id Identity) 
 		if err != nil {
 			return err
 		}
-		if row.UnionID != nil || row.Status != StatusActive || deref(holder.UnionID) != id.UnionID {
+		if row.UnionID != nil || row.Status != StatusActive ||
+			holder.Status == StatusMerged || deref(holder.UnionID) != id.UnionID {
 			return errAgain
 		}
 		survivor, left = byAge(row, holder, u.db.now())
@@ -81,7 +82,7 @@ func (u *Users) mergeLocked(tx *gorm.DB, survivor *userRow, left userRow, id Ide
 	}).Error
 }
 
-// takeOver gives a user what it lacks of another one, the UnionID, and the other's block, and returns the columns to write
+// takeOver gives a user what it lacks of another one, the UnionID, and the other's status unless that is active, and returns the columns to write
 // for it: none where nothing changes.
 func (r *userRow) takeOver(other userRow, unionID string, now time.Time) map[string]any {
 	columns := r.fillFrom(other, now)
@@ -94,9 +95,9 @@ func (r *userRow) takeOver(other userRow, unionID string, now time.Time) map[str
 		r.UnionID = &unionID
 		columns["unionid"] = unionID
 	}
-	if other.Status == StatusDisabled && r.Status == StatusActive {
-		r.Status = StatusDisabled
-		columns["status"] = StatusDisabled
+	if other.Status != StatusActive && r.Status == StatusActive {
+		r.Status = other.Status
+		columns["status"] = other.Status
 	}
 	if len(columns) > 0 {
 		r.UpdatedAt = now

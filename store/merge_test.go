@@ -211,7 +211,7 @@ func TestUsers_Login_merge_and_blocks(t *testing.T) {
 			leftID, holderID := twoUsers(f, holderIsFirst, store.Profile{}, store.Profile{})
 			f.exec("UPDATE users SET status = 2 WHERE id = ?", leftID)
 			left, holder := f.user(leftID), f.user(holderID)
-			if user, _ := f.login(appA, "oAliceInA", "uAlice"); user.ID != leftID || !user.Disabled() {
+			if user, _ := f.login(appA, "oAliceInA", "uAlice"); user.ID != leftID || user.Active() {
 				t.Errorf("user %+v", user)
 			}
 			if l, h := changed(left, f.user(leftID)), changed(holder, f.user(holderID)); len(l)+len(h) != 0 {
@@ -224,7 +224,7 @@ func TestUsers_Login_merge_and_blocks(t *testing.T) {
 			survivor, _ := survivorOf(holderIsFirst, leftID, holderID)
 			f.exec("UPDATE users SET status = 2 WHERE id = ?", holderID)
 			for _, id := range [][2]string{{appA, "oAliceInA"}, {appB, "oAliceInB"}, {appC, "oAliceInC"}} {
-				if user, _ := f.login(id[0], id[1], "uAlice"); user.ID != survivor || !user.Disabled() {
+				if user, _ := f.login(id[0], id[1], "uAlice"); user.ID != survivor || user.Active() {
 					t.Errorf("%s: user %+v", id[0], user)
 				}
 			}

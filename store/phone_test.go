@@ -106,7 +106,7 @@ func TestUsers_BindPhone_who_is_not_active(t *testing.T) {
 	user, _ := f.login(appA, "oAlice", "")
 	f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
 	f.wire.reset()
-	if got := f.bind(appA, "oAlice", firstPhone); !got.Disabled() || got.Phone != (store.Phone{}) {
+	if got := f.bind(appA, "oAlice", firstPhone); got.Active() || got.Phone != (store.Phone{}) {
 		t.Error("a disabled user has a phone number now")
 	}
 	f.wire.wantVerbs(t, "SELECT")

@@ -77,6 +77,9 @@ func (f *fixture) doEverything(t *testing.T) {
 	f.login(appC, "oAliceInC", "uAlice") // merges
 	f.login(appA, "oBob", "")
 	f.login(appA, "oBob", "uBob")
+	f.login(appA, "oLost", "")
+	f.exec("DELETE u FROM users u JOIN wechat_identities i ON i.user_id = u.id WHERE i.openid = 'oLost'")
+	f.login(appA, "oLost", "")
 	var openIDs []string
 	var ids []uint64
 	for i := range 2 + 16 {

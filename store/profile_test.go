@@ -178,7 +178,7 @@ func TestUsers_UpdateProfile_who_is_not_active(t *testing.T) {
 	user, _ := f.login(appA, "oAlice", "")
 	f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
 	f.wire.reset()
-	if got := f.update(appA, "oAlice", store.Profile{NickName: "Alice"}); !got.Disabled() || got.NickName != "" {
+	if got := f.update(appA, "oAlice", store.Profile{NickName: "Alice"}); got.Active() || got.NickName != "" {
 		t.Errorf("user %+v", got)
 	}
 	f.wire.wantVerbs(t, "SELECT")

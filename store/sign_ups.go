@@ -59,9 +59,7 @@ func (s *signUps) insertAll(ctx context.Context, ups []signUp) ([]userRow, error
 	rows := make([]userRow, len(ups))
 	err := s.db.transaction(ctx, func(tx direct) (err error) {
 		for i, up := range ups {
-			rows[i] = up.row()
-			r := &rows[i]
-			if r.ID, err = tx.insert(ctx, insertUser, r.UnionID, r.Status, up.at, up.at, up.at); err != nil {
+			if rows[i], err = up.insertUser(ctx, tx); err != nil {
 				return err
 			}
 		}
@@ -80,11 +78,12 @@ func identityArgs(ups []signUp, rows []userRow) []any {
 	return args
 }
 
-// row is the user who is to be made.
-func (up signUp) row() userRow {
-	row := userRow{Status: StatusActive, CreatedAt: up.at, UpdatedAt: up.at, LastLoginAt: up.at}
+// insertUser makes the user, without an identity.
+func (up signUp) insertUser(ctx context.Context, tx direct) (row userRow, err error) {
+	row = userRow{Status: StatusActive, CreatedAt: up.at, UpdatedAt: up.at, LastLoginAt: up.at}
 	if up.id.UnionID != "" {
 		row.UnionID = &up.id.UnionID
 	}
-	return row
+	row.ID, err = tx.insert(ctx, insertUser, row.UnionID, row.Status, up.at, up.at, up.at)
+	return row, err
 }

@@ -14,12 +14,14 @@ const (
 	selectBy16Identities
 	selectByUnionID
 	selectForUpdate
+	selectOrphan
 	updateProfile
 	update4Profiles
 	update16Profiles
 	updateAsOf
 	updateLastLogin
 	updatePhone
+	updateIdentity
 	insertUser
 	insertIdentities                                  // one; and then two, three and so on
 	queries          = insertIdentities + maxTogether // is how many there are
@@ -39,6 +41,8 @@ var texts = withIdentities([queries]string{
 
 	selectByUnionID: selectUser + " FROM users u WHERE u.unionid = ?",
 	selectForUpdate: selectUser + " FROM users u WHERE u.id = ? FOR UPDATE",
+	selectOrphan: "SELECT i.user_id, i.created_at FROM wechat_identities i LEFT JOIN users u ON u.id = i.user_id " +
+		"WHERE i.appid = ? AND i.openid = ? AND u.id IS NULL",
 
 	updateProfile:    updateProfiles(1),
 	update4Profiles:  updateProfiles(4),
@@ -47,6 +51,8 @@ var texts = withIdentities([queries]string{
 	updateLastLogin:  "UPDATE users SET last_login_at = ? WHERE id = ? AND (last_login_at <= ? OR last_login_at > ?)",
 	updatePhone: "UPDATE users SET phone_country_code = ?, phone_number = ?, phone_bound_at = ?, updated_at = ? " +
 		"WHERE id = ? AND status = ? AND phone_country_code <=> ? AND phone_number <=> ?",
+	updateIdentity: "UPDATE wechat_identities SET user_id = ?, created_at = ? " +
+		"WHERE appid = ? AND openid = ? AND user_id = ? AND created_at = ?",
 
 	insertUser: "INSERT INTO users (unionid, status, created_at, updated_at, last_login_at) VALUES (?, ?, ?, ?, ?)",
 })

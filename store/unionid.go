@@ -14,8 +14,8 @@ func (u *Users) learnUnionID(ctx context.Context, row userRow, id Identity) (use
 		u.db.log.WarnContext(ctx, "store: WeChat gave another unionid than the one on record; kept the latter", "user", row.ID)
 		return row, nil
 	}
-	if row.Status == StatusMerged {
-		return row, nil // only a hand edit leads here: merging moves the identities away
+	if row.Status != StatusActive && row.Status != StatusDisabled {
+		return row, nil // an identity of a merged user, by a hand edit, or a status that this version does not know
 	}
 	holder, err := u.byUnionID(ctx, id.UnionID)
 	switch {
@@ -27,6 +27,8 @@ func (u *Users) learnUnionID(ctx context.Context, row userRow, id Identity) (use
 		return holder, nil // another login has just set it
 	case row.Status == StatusDisabled:
 		return row, nil // merging would let a blocked person in again
+	case holder.Status == StatusMerged:
+		return row, nil // a hand edit: there is nothing left to merge with
 	}
 	return u.merge(ctx, row.ID, holder.ID, id)
 }
@@ -34,7 +36,7 @@ func (u *Users) learnUnionID(ctx context.Context, row userRow, id Identity) (use
 func (u *Users) setUnionID(ctx context.Context, row userRow, unionID string) (userRow, error) {
 	now := u.db.now()
 	result := u.db.gorm.WithContext(ctx).Model(&userRow{}).
-		Where("id = ? AND unionid IS NULL AND status <> ?", row.ID, StatusMerged).
+		Where("id = ? AND unionid IS NULL AND status = ?", row.ID, row.Status).
 		UpdateColumns(map[string]any{"unionid": unionID, "updated_at": now})
 	if duplicate(result.Error) || result.Error == nil && result.RowsAffected == 0 {
 		return userRow{}, errAgain

@@ -24,7 +24,7 @@ func TestUsers_Login_second_app(t *testing.T) {
 	f.wantCounts(1, 2)
 
 	f.exec("UPDATE users SET status = 2 WHERE id = ?", first.ID)
-	if third, created := f.login(appC, "oAliceInC", "uAlice"); created || !third.Disabled() {
+	if third, created := f.login(appC, "oAliceInC", "uAlice"); created || third.Active() {
 		t.Errorf("a blocked person comes in by another app: created %v, status %d", created, third.Status)
 	}
 }
@@ -55,10 +55,10 @@ func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "")
 		f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
-		if user, _ = f.login(appA, "oAlice", "uAlice"); !user.Disabled() || user.UnionID != "uAlice" {
+		if user, _ = f.login(appA, "oAlice", "uAlice"); user.Active() || user.UnionID != "uAlice" {
 			t.Errorf("user %+v", user)
 		}
-		if other, created := f.login(appB, "oAliceInB", "uAlice"); created || !other.Disabled() {
+		if other, created := f.login(appB, "oAliceInB", "uAlice"); created || other.Active() {
 			t.Error("the block does not hold in the second app")
 		}
 	})

@@ -8,7 +8,7 @@ import (
 // Users are the people who logged in. It is safe for concurrent use; DB.Users makes one.
 type Users struct{ db *DB }
 
-// Status says whether a user may use the service.
+// Status says whether a user may use the service: see User.Active.
 type Status uint8
 
 // The values of users.status.
@@ -53,8 +53,9 @@ type User struct {
 // stored in the first place (wechat.UserInfo.Real blanks them).
 func (u User) ProfileComplete() bool { return u.NickName != "" && u.AvatarURL != "" }
 
-// Disabled reports whether an administrator has blocked this user.
-func (u User) Disabled() bool { return u.Status == StatusDisabled }
+// Active reports whether this user may use the service. Every status but StatusActive says no, also one that this version
+// does not know.
+func (u User) Active() bool { return u.Status == StatusActive }
 
 // Identity is who WeChat says that somebody is.
 type Identity struct {
