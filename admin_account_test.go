@@ -120,6 +120,78 @@ func TestAdminAccount_reads_the_views_and_nothing_else(t *testing.T) {
 	)
 }
 
+// onMariaDB reports whether the server is MariaDB.
+func onMariaDB(t *testing.T, db *sql.DB) bool {
+	t.Helper()
+	return strings.Contains(column(t, db, "SELECT VERSION() AS v", "v")[0], "MariaDB")
+}
+
+func TestAdminAccount_limits(t *testing.T) {
+	realAccounts(t)
+	dsn := mysqltest.NewWithSchema(t)
+	root := openSQL(t, dsn)
+	people(t, root, newPast())
+	name := newAccount(t, dsn)
+	run(t, root, "ALTER USER '"+name+"'@'%' WITH MAX_USER_CONNECTIONS 0") // as of an earlier version
+	makeAccount(t, dsn, name)
+	admin := withAccount(t, dsn, name, adminPassword)
+	t.Run("they are there", func(t *testing.T) {
+		var got string
+		if err := root.QueryRow("SHOW CREATE USER '" + name + "'@'%'").Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		limits := []string{"MAX_USER_CONNECTIONS 10"}
+		if onMariaDB(t, root) {
+			limits = append(limits, "MAX_STATEMENT_TIME 60")
+		}
+		for _, limit := range limits {
+			if !strings.Contains(got, limit) {
+				t.Errorf("%s is missing: %s", limit, got)
+			}
+		}
+	})
+	t.Run("an eleventh connection is refused", func(t *testing.T) {
+		db := openSQL(t, admin)
+		db.SetMaxOpenConns(11)
+		var conns []*sql.Conn
+		for range 10 {
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+		}
+		_, err := db.Conn(t.Context())
+		var answer *mysql.MySQLError
+		if !errors.As(err, &answer) || answer.Number != 1226 {
+			t.Errorf("error %v, want 1226", err)
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+		db.Close()
+	})
+	t.Run("a statement that holds locks ends by itself, and sign-ups go on", func(t *testing.T) {
+		if !onMariaDB(t, root) {
+			t.Skip("MySQL has no limit of this kind")
+		}
+		run(t, root, "ALTER USER '"+name+"'@'%' WITH MAX_STATEMENT_TIME 0.5")
+		_, err := openSQL(t, admin).Exec("SELECT SLEEP(30), id FROM user_profiles FOR UPDATE")
+		var answer *mysql.MySQLError
+		if !errors.As(err, &answer) || answer.Number != 1969 {
+			t.Errorf("error %v, want 1969", err)
+		}
+		db, err := store.Open(dsn, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, created, err := db.Users().Login(t.Context(), store.Identity{AppID: "wx1", OpenID: "oNew"}); err != nil || !created {
+			t.Errorf("created %v, error %v", created, err)
+		}
+	})
+}
+
 // Earlier versions let the account read the tables: the same command takes that away, and the password stays.
 func TestAdminAccount_of_an_earlier_version_loses_the_tables(t *testing.T) {
 	realAccounts(t)

@@ -10,11 +10,15 @@
 #   MYSQL_DATABASE=wxlogin ADMIN_RO_PASSWORD=… bash deploy/mysql/20-admin-account.sh -h HOST -u root -p
 #
 # ADMIN_RO_USER (admin_ro) and ADMIN_RO_PASSWORD (admin_ro in the images) name the account.
+#
+# The account may have 10 connections at a time, so that its users leave enough for the servers, and on MariaDB a statement of
+# its ends after a minute. MySQL has no such limit of an account: it takes /*M! ... */ for a comment. What it can still do with
+# locks is in SECURITY.md.
 
 if ! declare -F docker_process_sql >/dev/null; then
 	: "${MYSQL_DATABASE:?} ${ADMIN_RO_PASSWORD:?}"
 	client=("$(command -v mariadb || command -v mysql || echo mysql)" "$@")
-	docker_process_sql() { "${client[@]}"; }
+	docker_process_sql() { "${client[@]}" --comments; } # without it, some clients drop /*M! ... */
 fi
 
 # sql_string writes its argument as a string literal of SQL.
@@ -28,6 +32,7 @@ sql_string() {
 admin="$(sql_string "${ADMIN_RO_USER:-admin_ro}")@'%'"
 docker_process_sql <<SQL
 CREATE USER IF NOT EXISTS $admin IDENTIFIED BY $(sql_string "${ADMIN_RO_PASSWORD:-admin_ro}");
+ALTER USER $admin WITH MAX_USER_CONNECTIONS 10 /*M! MAX_STATEMENT_TIME 60 */;
 REVOKE ALL PRIVILEGES, GRANT OPTION FROM $admin;
 GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.user_profiles TO $admin;
 GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.user_identities TO $admin;
