@@ -34,7 +34,7 @@ func TestStatements_use_indexes(t *testing.T) {
 	}
 	for text, s := range sent {
 		switch verb, _, _ := strings.Cut(text, " "); verb {
-		case "BEGIN", "COMMIT":
+		case "BEGIN", "COMMIT", "ROLLBACK":
 		case "INSERT":
 			f.wantNothingLookedUp(t, s)
 		default:
@@ -126,6 +126,9 @@ func (f *fixture) wantByIndex(t *testing.T, s statement) {
 		t.Errorf("no plan for %s", s.sql)
 	}
 	for _, step := range plan {
+		if step["Extra"] == "Impossible WHERE noticed after reading const tables" {
+			continue // by a unique key, which the server has looked up already
+		}
 		rows, err := strconv.Atoi(step["rows"])
 		if err != nil || rows > few || step["key"] == "NULL" ||
 			!slices.Contains([]string{"const", "eq_ref", "ref", "range"}, step["type"]) {
