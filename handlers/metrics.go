@@ -152,11 +152,12 @@ func (m *Metrics) watchLogins(a *admission) {
 // breakerStates are the states of a circuit breaker, as WatchBreaker's function names them.
 var breakerStates = []string{"closed", "half-open", "open"}
 
-// WatchBreaker shows the state of the circuit breaker towards WeChat: closed, half-open or open. It may be called once.
-func (m *Metrics) WatchBreaker(state func() string) {
+// WatchBreaker shows the state of the circuit breaker of an app's logins towards WeChat: closed, half-open or open. It may be
+// called once for each app.
+func (m *Metrics) WatchBreaker(appID string, state func() string) {
 	for _, s := range breakerStates {
-		m.Gauge("wechat_breaker_state", "1 for the state that the circuit breaker towards WeChat is in.",
-			map[string]string{"state": s}, func() float64 {
+		m.Gauge("wechat_breaker_state", "1 for the state that the circuit breaker of an app's logins towards WeChat is in.",
+			map[string]string{"appid": appID, "state": s}, func() float64 {
 				if state() == s {
 					return 1
 				}

@@ -35,6 +35,8 @@ type request struct {
 	path  string
 	query string // encoded
 	body  []byte // the JSON of a POST; nil: a GET
+
+	aboutUser bool // what it answers is about one user
 }
 
 // attempt sends a request once and tells OnCall of it.
@@ -69,22 +71,39 @@ func (c *Client) send(ctx context.Context, r request, into answer) *Error {
 	case len(body) > maxAnswer:
 		return unavailable(r.api, resp.StatusCode, causeTooLong)
 	}
-	return read(r.api, resp.StatusCode, body, into)
+	return read(r, resp.StatusCode, body, into)
 }
 
 // read decodes an answer by what it is, not by its Content-Type: WeChat sends JSON as text/plain.
-func read(api string, httpStatus int, body []byte, into answer) *Error {
+func read(r request, httpStatus int, body []byte, into answer) *Error {
 	into.reset()
-	if err := json.Unmarshal(body, into); err != nil {
-		return unavailable(api, httpStatus, causeNotJSON)
+	why, code, msg := causeNotJSON, 0, ""
+	if err := json.Unmarshal(body, into); err == nil {
+		code, msg = into.failure()
+		why = into.check()
+	} else {
+		code, msg = failureOf(body)
 	}
-	if code, msg := into.failure(); code != 0 {
-		return answered(api, httpStatus, code, msg)
+	switch {
+	case code != 0:
+		return answered(r.api, httpStatus, code, msg)
+	case why == "":
+		return nil
 	}
-	if why := into.check(); why != "" {
-		return unavailable(api, httpStatus, why)
-	}
-	return nil
+	e := unavailable(r.api, httpStatus, why)
+	e.unusable = r.aboutUser && isJSONObject(body)
+	return e
+}
+
+// failureOf finds the errcode of an answer that has a field of another type than expected.
+func failureOf(body []byte) (errCode int, errMsg string) {
+	var s status
+	_ = json.Unmarshal(body, &s) // what is no JSON leaves it empty
+	return s.failure()
+}
+
+func isJSONObject(body []byte) bool {
+	return json.Valid(body) && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
 }
 
 // newOnceRequest returns a POST of JSON, or a GET where body is nil, that net/http sends at most once.

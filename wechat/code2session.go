@@ -44,7 +44,7 @@ func (c *Client) Code2Session(ctx context.Context, code string) (Session, error)
 		return Session{}, &Error{Kind: KindInvalidCode, API: apiCode2Session, cause: causeNoCode}
 	}
 	var answer sessionAnswer
-	r := request{api: apiCode2Session, path: "/sns/jscode2session", query: "appid=" + url.QueryEscape(c.appID) +
+	r := request{api: apiCode2Session, path: "/sns/jscode2session", aboutUser: true, query: "appid=" + url.QueryEscape(c.appID) +
 		"&grant_type=authorization_code&js_code=" + url.QueryEscape(code) + "&secret=" + url.QueryEscape(c.secret)}
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Session{}, err

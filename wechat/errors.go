@@ -64,6 +64,7 @@ type Error struct {
 	Status  int    // the HTTP status; 0 where there was no answer
 
 	cause      error // sanitized; may be nil
+	unusable   bool  // a JSON object about one user, without what is needed of it
 	repeatable bool  // certainly nothing happened at WeChat
 }
 
@@ -89,10 +90,14 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.cause }
 
 // Transport reports whether WeChat could not be reached or understood, as opposed to having answered with an errcode
-// or having been given up by the caller. Circuit breakers should count these only.
+// or having been given up by the caller. Circuit breakers should count these only, and of these not what is Unusable.
 func (e *Error) Transport() bool {
 	return e.Kind == KindUnavailable && e.ErrCode == 0 && !errors.Is(e.cause, context.Canceled)
 }
+
+// Unusable reports whether WeChat answered with a JSON object, but without what is needed of this one user, such as a phone
+// number without its country code. That says nothing about other users, or about WeChat's health.
+func (e *Error) Unusable() bool { return e.unusable }
 
 // TokenRefused reports whether an error of this package says that WeChat did not take the access_token of the call: it has
 // expired, or was replaced (40001, 40014, 42001). The call did nothing, and may be made again with another token.

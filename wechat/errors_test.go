@@ -282,3 +282,48 @@ func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
 		}
 	})
 }
+
+// An answer about one user that is JSON, but not what is needed, is told from one that nobody could read.
+func TestError_Unusable(t *testing.T) {
+	ask := func(t *testing.T, call func(*wechat.Client) error, body string) *wechat.Error {
+		t.Helper()
+		var calls int
+		e, ok := errors.AsType[*wechat.Error](call(newClient(t, wechat.Options{Transport: answering(&calls, body), Timeout: 10 * time.Millisecond})))
+		if !ok {
+			t.Fatalf("%q: no *Error", body)
+		}
+		return e
+	}
+	session := func(c *wechat.Client) error { _, err := c.Code2Session(t.Context(), testCode); return err }
+	number := func(c *wechat.Client) error {
+		_, err := c.PhoneNumber(t.Context(), testToken, testOpenID, testCode)
+		return err
+	}
+	token := func(c *wechat.Client) error { _, _, err := c.StableToken(t.Context(), false); return err }
+	for name, test := range map[string]struct {
+		call     func(*wechat.Client) error
+		body     string
+		unusable bool
+	}{
+		"a session without an openid":      {session, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, true},
+		"a session with a number for text": {session, `{"openid":1}`, true},
+		"a number without a country code":  {number, phoneAnswer(`""`, testNumber), true},
+		"a number that is null":            {number, `{"errcode":0,"phone_info":null}`, true},
+		"an errcode":                       {session, `{"errcode":40029}`, false},
+		"an errcode behind an odd field":   {number, `{"phone_info":"","errcode":40029}`, false},
+		"half an object":                   {session, `{"openid":`, false},
+		"a page":                           {number, `<html>`, false},
+		"a list":                           {number, `[]`, false},
+		"null":                             {session, `null`, false},
+		"an access_token that is none":     {token, `{"access_token":"","expires_in":7200}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if e := ask(t, test.call, test.body); e.Unusable() != test.unusable || e.Unusable() && e.Kind != wechat.KindUnavailable {
+				t.Errorf("unusable: %v, want %v (%v)", e.Unusable(), test.unusable, e)
+			}
+		})
+	}
+	if e := ask(t, number, `{"phone_info":"","errcode":40029}`); e.ErrCode != 40029 || e.Kind != wechat.KindInvalidCode {
+		t.Errorf("the errcode behind an odd field is lost: %v", e)
+	}
+}

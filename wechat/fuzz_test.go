@@ -3,6 +3,7 @@ package wechat_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -82,6 +83,9 @@ func FuzzCode2Session_answers(f *testing.F) {
 	f.Add(200, []byte(busyAnswer))
 	f.Add(200, []byte(`{"errcode":40029,"errmsg":"invalid code, rid: 652d44d0-1d0af18b-5b069232"}`))
 	f.Add(200, []byte(`{"errcode":1e400}`))
+	f.Add(200, []byte(` {"openid":5,"errcode":-1}`))
+	f.Add(200, []byte(`{"openid":"o1"}x`))
+	f.Add(200, []byte(`null`))
 	f.Add(502, []byte(`<html>`))
 	f.Add(0, []byte(nil))
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
@@ -99,8 +103,14 @@ func FuzzCode2Session_answers(f *testing.F) {
 			}
 			return
 		}
-		if _, ok := errors.AsType[*wechat.Error](err); !ok || s != (wechat.Session{}) || wechat.KindOf(err) == wechat.KindUnknown {
-			t.Errorf("got %v, %v", s, err)
+		e, ok := errors.AsType[*wechat.Error](err)
+		if !ok || s != (wechat.Session{}) || wechat.KindOf(err) == wechat.KindUnknown {
+			t.Fatalf("got %v, %v", s, err)
+		}
+		var object map[string]json.RawMessage
+		isObject := json.Unmarshal(body, &object) == nil && object != nil
+		if want := status == 200 && e.ErrCode == 0 && isObject; e.Unusable() != want {
+			t.Errorf("%q is unusable: %v, want %v", body, e.Unusable(), want)
 		}
 		assertClean(t, err, testSecret, testCode)
 	})

@@ -34,7 +34,7 @@ func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code stri
 		return PhoneNumber{}, &Error{Kind: KindInvalidCode, API: apiPhoneNumber, cause: causeNoCode}
 	}
 	r := request{
-		api:  apiPhoneNumber,
+		api: apiPhoneNumber, aboutUser: true,
 		path: "/wxa/business/getuserphonenumber", query: "access_token=" + url.QueryEscape(accessToken),
 		body: encodeBody(struct {
 			Code   string `json:"code"`

@@ -27,7 +27,8 @@ type breakerSettings struct {
 // is relief enough for a host that is overloaded.
 var defaultBreaker = breakerSettings{window: 10 * time.Second, failures: 5, inARow: 10, open: time.Second, probes: 3}
 
-// breaker is a circuit breaker towards WeChat. The logins of all apps share one, as they share the host.
+// breaker is a circuit breaker towards WeChat. Each app has its own: WeChat may fail one app alone, and the others must go
+// on. If the whole host is down, each opens by itself.
 type breaker = gobreaker.CircuitBreaker[any]
 
 // newBreaker makes a closed breaker. onOpen is called whenever it opens.
@@ -56,14 +57,15 @@ func newBreaker(s breakerSettings, logger *slog.Logger, onOpen func()) *breaker 
 // busy. Every other answer, about a code or about this server's configuration, shows that it works.
 func unwell(err error) bool {
 	e, ok := errors.AsType[*wechat.Error](err)
-	return ok && (e.Transport() || e.ErrCode == wechat.ErrCodeBusy)
+	return ok && (e.Transport() && !e.Unusable() || e.ErrCode == wechat.ErrCodeBusy)
 }
 
 // saysNothing tells whether an exchange says nothing about WeChat: the client did not wait for it, it was not sent at
-// all, or WeChat refused it for its quota.
+// all, WeChat refused it for its quota, or what it answered cannot be used of this one user.
 func saysNothing(err error) bool {
 	e, ok := errors.AsType[*wechat.Error](err)
-	return errors.Is(err, context.Canceled) || ok && e.ErrCode == 0 && !e.Transport() || wechat.KindOf(err) == wechat.KindRateLimited
+	aboutUser := ok && (e.ErrCode == 0 && !e.Transport() || e.Unusable())
+	return errors.Is(err, context.Canceled) || aboutUser || wechat.KindOf(err) == wechat.KindRateLimited
 }
 
 // guarded is an app behind the breaker.

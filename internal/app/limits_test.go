@@ -135,14 +135,14 @@ func TestBreaker_state_is_in_the_metrics(t *testing.T) {
 		_, body := get(t, "http://"+s.InternalAddr()+"/metrics")
 		return body
 	}
-	if !strings.Contains(metrics(), `wxlogin_wechat_breaker_state{state="closed"} 1`) {
+	if !strings.Contains(metrics(), `wxlogin_wechat_breaker_state{appid="`+c.App.AppID+`",state="closed"} 1`) {
 		t.Error("the breaker is not closed")
 	}
 	for range 5 {
 		sim.Fail(wechattest.Dropped)
 		login(t, s, sim)
 	}
-	if text := metrics(); !strings.Contains(text, `wxlogin_wechat_breaker_state{state="closed"} 0`) {
+	if text := metrics(); !strings.Contains(text, `wxlogin_wechat_breaker_state{appid="`+c.App.AppID+`",state="closed"} 0`) {
 		t.Error("the breaker is still closed")
 	}
 }

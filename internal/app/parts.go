@@ -99,24 +99,32 @@ func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error
 	return nil
 }
 
-// newExchangers makes a client of WeChat for each app, all on one transport and behind one circuit breaker.
+// newExchangers makes a client of WeChat for each app, each behind a circuit breaker of its own.
 func newExchangers(c Config, metrics *handlers.Metrics, logger *slog.Logger) ([]handlers.CodeExchanger, error) {
-	transport := wechat.NewTransport()
-	traced := c.Tracing.Transport(transport)
-	// What made the breaker open may have killed the idle connections too: WeChat is tried again on new ones.
-	breaker := newBreaker(defaultBreaker, logger, transport.CloseIdleConnections)
-	metrics.WatchBreaker(func() string { return breaker.State().String() })
 	var apps []handlers.CodeExchanger
 	for _, app := range c.allApps() {
-		client, err := wechat.NewClient(wechat.Options{
-			AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: traced, OnCall: metrics.WeChatCall,
-		})
+		client, breaker, err := newClient(c, app, metrics, logger)
 		if err != nil {
-			return nil, fmt.Errorf("app %s: %w", app.AppID, err)
+			return nil, err
 		}
+		metrics.WatchBreaker(app.AppID, func() string { return breaker.State().String() })
 		apps = append(apps, guarded{client, breaker})
 	}
 	return apps, nil
+}
+
+// newClient makes a client of WeChat for one app, with a circuit breaker and connections of its own: what made the breaker
+// open may have killed the idle connections too, so that WeChat is tried again on new ones, and other apps keep theirs.
+func newClient(c Config, app App, metrics *handlers.Metrics, logger *slog.Logger) (*wechat.Client, *breaker, error) {
+	transport := wechat.NewTransport()
+	client, err := wechat.NewClient(wechat.Options{
+		AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: c.Tracing.Transport(transport),
+		OnCall: metrics.WeChatCall,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("app %s: %w", app.AppID, err)
+	}
+	return client, newBreaker(defaultBreaker, logger.With("appid", app.AppID), transport.CloseIdleConnections), nil
 }
 
 func sessionApps(c Config) []session.App {

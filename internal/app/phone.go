@@ -28,21 +28,17 @@ type phoneApp struct {
 	breaker *breaker
 }
 
-// newPhoneNumbers makes a client of WeChat for each app. They share no connection and no circuit breaker with logins, which
-// must go on when phone numbers, or the access_token that these need, cannot be had.
+// newPhoneNumbers makes a client of WeChat for each app. It shares no connection and no circuit breaker with other apps, nor
+// with logins, which must go on when phone numbers, or the access_token that these need, cannot be had.
 func newPhoneNumbers(
 	c Config, shared redis.UniversalClient, metrics *handlers.Metrics, logger *slog.Logger,
 ) (phoneNumbers, error) {
-	transport := wechat.NewTransport()
-	traced := c.Tracing.Transport(transport)
-	breaker := newBreaker(defaultBreaker, logger.With("calls", "phone numbers"), transport.CloseIdleConnections)
+	logger = logger.With("calls", "phone numbers")
 	apps := make(phoneNumbers)
 	for _, app := range c.allApps() {
-		client, err := wechat.NewClient(wechat.Options{
-			AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: traced, OnCall: metrics.WeChatCall,
-		})
+		client, breaker, err := newClient(c, app, metrics, logger)
 		if err != nil {
-			return nil, fmt.Errorf("app %s: %w", app.AppID, err)
+			return nil, err
 		}
 		tokens, err := accesstoken.New(accesstoken.Options{
 			Redis: shared, AppID: app.AppID, Secret: app.Secret, Fetch: guardedFetch(breaker, client.StableToken),

@@ -61,7 +61,8 @@ func TestMetrics_show_the_parts(t *testing.T) {
 		`go_sql_open_connections{db_name="primary"}`:       "[1-9]",
 		`go_sql_max_open_connections{db_name="replica_1"}`: "7",
 		`wxlogin_logins_total{outcome="new"}`:              "1",
-		`wxlogin_wechat_breaker_state{state="closed"}`:     "1",
+
+		`wxlogin_wechat_breaker_state{appid="` + testAppID + `",state="closed"}`: "1",
 	})
 	if !regexp.MustCompile(`(?m)^wxlogin_build_info\{go_version="go1[^"]*",version="v1.2.3"\} 1$`).MatchString(figures) {
 		t.Error("no build_info")
