@@ -165,6 +165,44 @@ func TestTracing_shows_no_secret(t *testing.T) {
 	}
 }
 
+// What stands in a path or a method is in no name, attribute or event.
+func TestTracing_RawPaths(t *testing.T) {
+	const secret = "an-unguessable-part"
+	tr := newTraced(t, func(c *Config) { c.Avatars = AvatarConfig{Dir: t.TempDir(), PublicURL: "https://login.example.com"} })
+	public, internal := "http://"+tr.server.PublicAddr(), "http://"+tr.server.InternalAddr()
+	for _, test := range []struct{ method, url, name string }{
+		{"GET", public + "/some-path/" + secret, "GET unmatched"},
+		{"POST", public + "/onLogin/" + secret + "?code=" + secret, "POST unmatched"},
+		{"GET", public + "/avatars/" + secret, "GET /avatars/{name}"},
+		{"DELETE", public + "/avatars/" + secret, "DELETE unmatched"},
+		{"POST", public + "/%61n-unguessable-part", "POST unmatched"},
+		{"GET", internal + "/some-path/" + secret, "GET unmatched"},
+		{"GET", internal + "/verify/" + secret + "?token=" + secret, "GET /verify/*"},
+		{"MADEUP-" + secret, public + "/onLogin", "OTHER unmatched"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req, err := http.NewRequest(test.method, test.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			spans := tr.spans()
+			if got := spans[0].Name; got != test.name {
+				t.Errorf("the span is %q, want %q", got, test.name)
+			}
+			for _, text := range texts(spans) {
+				if strings.Contains(strings.ToLower(text), secret) || strings.Contains(text, "unguessable") {
+					t.Errorf("a trace shows %q", text)
+				}
+			}
+		})
+	}
+}
+
 // texts is all text of spans.
 func texts(spans tracetest.SpanStubs) (text []string) {
 	for _, s := range spans {

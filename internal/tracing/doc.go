@@ -8,8 +8,8 @@
 // Without an exporter nothing is put in between anything: Handler, Transport, OpenDB and Redis give back what they were
 // given, and a request costs what it cost without this package.
 //
-// No span holds a value that a client or WeChat sent: URLs are shown without their query, statements without arguments,
-// commands by their names.
+// No span holds a path, query, field or token that a client or WeChat sent: requests are shown by their route, calls of WeChat
+// without their query, statements without arguments, commands by their names.
 //
 // It is used by internal/app and the command of the server, and imports nothing of this module.
 package tracing

@@ -1,7 +1,9 @@
 package tracing
 
 import (
+	"context"
 	"net/http"
+	"net/url"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -11,7 +13,14 @@ import (
 // probes are asked all the time, and never by somebody who waits for more than the answer.
 var probes = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
 
-// Handler makes a span of every request, probes aside. The handler itself names it by its route, which is not known before.
+// methods are those of HTTP (RFC 9110, section 9; RFC 5789).
+var methods = map[string]bool{
+	http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true,
+	http.MethodDelete: true, http.MethodOptions: true, http.MethodConnect: true, http.MethodTrace: true,
+}
+
+// Handler makes a span of every request, probes aside. The handler itself names it by its route, which is not known before;
+// the path and the method as a client sent them could hold anything, so the instrumentation is not shown them.
 //
 // A request whose caller is trusted goes on with the caller's trace (traceparent, W3C Trace Context). Others begin one of
 // their own that is linked to it: what comes from phones must not decide what is recorded.
@@ -19,12 +28,46 @@ func (p *Provider) Handler(next http.Handler, trusted func(*http.Request) bool) 
 	if p == nil {
 		return next
 	}
-	return otelhttp.NewHandler(next, "request",
+	traced := otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, revealed(r))
+	}), "request",
 		otelhttp.WithTracerProvider(p.sdk),
 		otelhttp.WithMeterProvider(noop.NewMeterProvider()), // there is /metrics
 		otelhttp.WithPropagators(propagation.TraceContext{}),
 		otelhttp.WithPublicEndpointFn(func(r *http.Request) bool { return !trusted(r) }),
-		otelhttp.WithFilter(func(r *http.Request) bool { return !probes[r.URL.Path] }),
 		otelhttp.WithSpanNameFormatter(func(operation string, _ *http.Request) string { return operation }),
 	)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if probes[r.URL.Path] {
+			next.ServeHTTP(w, r)
+			return
+		}
+		traced.ServeHTTP(w, hidden(r))
+	})
+}
+
+// realTarget is the key of a request's method and URL in its context.
+type realTarget struct{}
+
+type target struct {
+	method, uri string
+	url         *url.URL
+}
+
+// hidden takes the method, if it is a made-up one, and the path and query out of a request's sight.
+func hidden(r *http.Request) *http.Request {
+	shown := r.WithContext(context.WithValue(r.Context(), realTarget{}, target{r.Method, r.RequestURI, r.URL}))
+	shown.URL, shown.RequestURI = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}, ""
+	if !methods[r.Method] {
+		shown.Method = "_OTHER"
+	}
+	return shown
+}
+
+// revealed is hidden undone.
+func revealed(r *http.Request) *http.Request {
+	was := r.Context().Value(realTarget{}).(target)
+	real := r.WithContext(r.Context()) // the instrumentation looks at its own request again
+	real.Method, real.RequestURI, real.URL = was.method, was.uri, was.url
+	return real
 }
