@@ -2,11 +2,7 @@ package handlers
 
 import (
 	"context"
-	"net/http"
-	"net/netip"
 	"time"
-
-	"github.com/go-chi/chi/v5/middleware"
 
 	"wxlogin/session"
 )
@@ -35,26 +31,6 @@ func (p *public) refused(why refusal) error {
 		return failure{code: codeStorageUnavailable, detail: "As many pictures are under way as this server carries."}
 	}
 	return failure{code: codeRateLimited}
-}
-
-// clientKey names a client for limits by address: its IPv4 address, or the /64 of its IPv6 address. If a trusted proxy does
-// not say which, that is the proxy's own.
-func clientKey(r *http.Request) string {
-	addr := middleware.GetClientIPAddr(r.Context())
-	if !addr.IsValid() {
-		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-		addr = peer.Addr()
-	}
-	return addressKey(addr)
-}
-
-// addressKey names an address for limits. Whoever has one IPv6 address has its whole /64.
-func addressKey(addr netip.Addr) string {
-	addr = addr.Unmap()
-	if addr.Is6() {
-		addr = netip.PrefixFrom(addr, 64).Masked().Addr()
-	}
-	return addr.String()
 }
 
 // userKey names a user for limits. An appid has no colon.

@@ -1,8 +1,10 @@
 package handlers_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,10 +75,47 @@ func TestLimit_believes_only_trusted_proxies(t *testing.T) {
 			t.Errorf("another network: %d %s", r.status, r.body.Code)
 		}
 	})
-	t.Run("garbage_from_a_trusted_peer_counts_for_the_peer", func(t *testing.T) {
+	t.Run("clients_with_ports_are_told_apart", func(t *testing.T) {
 		w := newWorld(t, trusted)
-		ask(w, "unknown")
-		w.wantLimited(ask(w, "also unknown"))
+		for _, address := range []string{"192.0.2.1:5000", "192.0.2.2:5000", "[2001:db8::1]:443", "[2001:db8:0:1::1]:443", `"192.0.2.3"`} {
+			if r := ask(w, address); r.status != http.StatusOK {
+				t.Errorf("%s: %d %s", address, r.status, r.body.Code)
+			}
+		}
+		for _, address := range []string{"192.0.2.1:5001", "192.0.2.2", "2001:db8::2", "::ffff:192.0.2.1"} {
+			w.wantLimited(ask(w, address))
+		}
+		if n := w.metric("wxlogin_unreadable_forwarded_for_total"); n != "0" {
+			t.Errorf("%s headers could not be read", n)
+		}
+	})
+	t.Run("what_cannot_be_read_counts_apart_and_is_logged_once", func(t *testing.T) {
+		w := newWorld(t, trusted)
+		if r := ask(w, "unknown"); r.status != http.StatusOK {
+			t.Errorf("%d %s", r.status, r.body.Code)
+		}
+		w.wantLimited(ask(w, "192.0.2.1, _hidden-value"))
+		for _, address := range []string{"", "192.0.2.1"} { // the proxy itself, and a client
+			if r := ask(w, address); r.status != http.StatusOK {
+				t.Errorf("%q: %d %s", address, r.status, r.body.Code)
+			}
+		}
+		if n := w.metric("wxlogin_unreadable_forwarded_for_total"); n != "2" {
+			t.Errorf("%s headers could not be read, want 2", n)
+		}
+		log := w.logs.String()
+		if n := strings.Count(log, "X-Forwarded-For"); n != 1 || strings.Contains(log, "hidden-value") {
+			t.Errorf("it is logged %d times, or with the value", n)
+		}
+	})
+	t.Run("networks_that_cannot_be_read_are_refused", func(t *testing.T) {
+		_, err := handlers.NewPublic(handlers.PublicOptions{
+			Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Revoker: hanging{}, Users: hanging{},
+			Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), TrustedProxies: []string{"10.0.0.0/8", "proxy"},
+		})
+		if err == nil || !strings.Contains(err.Error(), `"proxy"`) {
+			t.Errorf("got %v", err)
+		}
 	})
 }
 

@@ -38,6 +38,8 @@ type Metrics struct {
 	callSeconds    *prometheus.HistogramVec
 	refusals       *prometheus.CounterVec
 	tokenChecks    *prometheus.CounterVec
+
+	unreadableForwardedFor prometheus.Counter
 }
 
 // latencyBuckets reach from a cached answer to WeChat's whole budget, in seconds.
@@ -56,11 +58,16 @@ func NewMetrics() *Metrics {
 			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate, failed_update_rate or uploads_in_flight.", "bound"),
 		tokenChecks: counter("token_checks_total",
 			"Tokens that other services asked about, by outcome: active, inactive, blocked or failed.", "outcome"),
+		unreadableForwardedFor: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "wxlogin", Name: "unreadable_forwarded_for_total",
+			Help: "Requests of which a trusted proxy wrote an X-Forwarded-For that cannot be read.",
+		}),
 		callSeconds: histogram("wechat_call_duration_seconds", "Time of a call of WeChat, by API.", "api"),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds, m.refusals, m.tokenChecks,
+		m.unreadableForwardedFor,
 	)
 	return m
 }

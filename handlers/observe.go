@@ -24,6 +24,7 @@ const statusClientGone = 499
 type scope struct {
 	requestID string
 	failure   failure
+	client    string // its key for limits, if the route has one
 }
 
 type scopeKey struct{}

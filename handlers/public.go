@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime"
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 
 	"wxlogin/internal/avatar"
 	"wxlogin/internal/ratelimit"
@@ -87,9 +87,8 @@ type PublicOptions struct {
 	// AvatarFiles serves them under /avatars/, where they are this server's to serve. Optional.
 	AvatarFiles AvatarFiles
 
-	// TrustedProxies are the networks (CIDR) of the proxies in front: their X-Forwarded-For tells a client's address.
-	// NewPublic panics for one that cannot be read. None: a client's address is that of its connection, and
-	// X-Forwarded-For is ignored.
+	// TrustedProxies are the addresses and networks (CIDR) of the proxies in front, whose X-Forwarded-For names the client's
+	// address. None: a client's address is that of its connection, and X-Forwarded-For is ignored.
 	TrustedProxies []string
 }
 
@@ -154,6 +153,11 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 		return nil, err
 	}
 	o.setDefaults()
+	trusted, err := ParseNetworks(o.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("handlers: TrustedProxies: %w", err)
+	}
+	clients := &clientAddresses{trusted: trusted, logger: o.Logger, metrics: o.Metrics}
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
 		sessions: o.Sessions, revoker: o.Revoker, users: o.Users, phoneNumbers: o.PhoneNumbers, metrics: o.Metrics,
@@ -171,7 +175,7 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 	}
 	o.Metrics.watchLogins(p.admission)
 	r := newRouter(o.Logger, slog.LevelInfo, o.Metrics)
-	r.With(clientAddress(o.TrustedProxies)).Post("/onLogin", handle(p.onLogin))
+	r.With(clients.middleware).Post("/onLogin", handle(p.onLogin))
 	r.Post("/updateUserInfo", handle(p.updateUserInfo))
 	r.Post("/logout", handle(p.logout))
 	if o.PhoneNumbers != nil {
@@ -179,21 +183,13 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 	}
 	r.Get("/userInfo", handle(p.readUserInfo))
 	if p.avatars != nil {
-		r.Post("/uploadAvatar", handle(p.uploadAvatar))
+		r.With(clients.middleware).Post("/uploadAvatar", handle(p.uploadAvatar))
 	}
 	if p.avatarFiles != nil {
 		r.Get(avatar.Path+"{name}", handle(p.serveAvatar))
 		r.Head(avatar.Path+"{name}", handle(p.serveAvatar))
 	}
 	return r, nil
-}
-
-// clientAddress finds out who asks, for limits by address.
-func clientAddress(trustedProxies []string) func(http.Handler) http.Handler {
-	if len(trustedProxies) == 0 {
-		return middleware.ClientIPFromRemoteAddr
-	}
-	return middleware.ClientIPFromXFF(trustedProxies...)
 }
 
 // storage bounds a step that waits for MySQL or Redis.

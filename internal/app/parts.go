@@ -136,29 +136,28 @@ func sessionApps(c Config) []session.App {
 }
 
 // publicOptions are the parts and limits of the public listener.
-func (p *parts) publicOptions(c Config, logger *slog.Logger) (handlers.PublicOptions, error) {
-	proxies, err := proxyPrefixes(c.TrustedProxies)
+func (p *parts) publicOptions(c Config, logger *slog.Logger) handlers.PublicOptions {
 	return handlers.PublicOptions{
 		Avatars: p.avatars.keep, AvatarFiles: p.avatars.serve,
 		Apps: p.apps, Sessions: p.sessions, Revoker: p.sessions, Users: p.db.Users(), Logger: logger, Metrics: p.metrics,
 		PhoneNumbers:   p.phoneNumbers,
 		StorageTimeout: c.StorageTimeout,
-		TrustedProxies: proxies,
+		TrustedProxies: c.TrustedProxies,
 		Limits: handlers.Limits{
 			LoginsInFlight: c.Limits.LoginsInFlight,
 			Logins:         c.Limits.Logins, Updates: c.Limits.Updates, FailedUpdates: c.Limits.FailedUpdates,
 			Counter: p.counter,
 		},
-	}, err
+	}
 }
 
 // handlers makes the handlers of both listeners.
 func (p *parts) handlers(c Config, stopping handlers.Check, logger *slog.Logger) (public, internal http.Handler, err error) {
-	options, err := p.publicOptions(c, logger)
+	proxies, err := handlers.ParseNetworks(c.TrustedProxies)
 	if err != nil {
 		return nil, nil, err
 	}
-	if public, err = handlers.NewPublic(options); err != nil {
+	if public, err = handlers.NewPublic(p.publicOptions(c, logger)); err != nil {
 		return nil, nil, err
 	}
 	internal, err = handlers.NewInternal(handlers.InternalOptions{
@@ -166,7 +165,7 @@ func (p *parts) handlers(c Config, stopping handlers.Check, logger *slog.Logger)
 		Logger: logger, Metrics: p.metrics,
 		Tokens: p.sessions, People: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: c.StorageTimeout,
 	})
-	return c.Tracing.Handler(public, fromProxy(options.TrustedProxies)), c.Tracing.Handler(internal, anybody), err
+	return c.Tracing.Handler(public, fromProxy(proxies)), c.Tracing.Handler(internal, anybody), err
 }
 
 // mysqlReady asks whether MySQL can serve logins; until it did so once, whether its connection is utf8mb4 too, which

@@ -5,12 +5,8 @@ import (
 	"net/netip"
 )
 
-// fromProxy tells requests that come from one of these networks (CIDR).
-func fromProxy(prefixes []string) func(*http.Request) bool {
-	var networks []netip.Prefix
-	for _, prefix := range prefixes {
-		networks = append(networks, netip.MustParsePrefix(prefix)) // proxyPrefixes made it
-	}
+// fromProxy reports whether a request comes from one of these networks.
+func fromProxy(networks []netip.Prefix) func(*http.Request) bool {
 	return func(r *http.Request) bool {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
 		if err != nil {

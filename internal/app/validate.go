@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"wxlogin/handlers"
 )
 
 // maxShutdownDelay bounds SHUTDOWN_DELAY: container platforms kill what has not ended after about that long.
@@ -27,8 +29,8 @@ func (c Config) validate() []error {
 	}
 	faults = append(faults, c.ttlFaults()...)
 	faults = append(faults, c.Limits.validate()...)
-	if _, err := proxyPrefixes(c.TrustedProxies); err != nil {
-		faults = append(faults, err)
+	if _, err := handlers.ParseNetworks(c.TrustedProxies); err != nil {
+		fault("TRUSTED_PROXIES: %w", err)
 	}
 	faults = append(faults, c.TLS.validate()...)
 	faults = append(faults, c.Avatars.validate()...)
@@ -105,22 +107,6 @@ func (c TLSConfig) validate() []error {
 func isWebAddress(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
-}
-
-// proxyPrefixes reads addresses and networks as prefixes in CIDR form.
-func proxyPrefixes(entries []string) ([]string, error) {
-	var prefixes []string
-	for _, entry := range entries {
-		entry = strings.TrimSpace(entry)
-		if addr, err := netip.ParseAddr(entry); err == nil && addr.Zone() == "" {
-			entry = netip.PrefixFrom(addr, addr.BitLen()).String()
-		}
-		if _, err := netip.ParsePrefix(entry); err != nil {
-			return nil, fmt.Errorf("TRUSTED_PROXIES: %q is neither an address nor a network such as 10.0.0.0/8", entry)
-		}
-		prefixes = append(prefixes, entry)
-	}
-	return prefixes, nil
 }
 
 func (c MigrateConfig) validate() []error {
