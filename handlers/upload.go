@@ -96,9 +96,13 @@ func (p *public) makePicture(ctx context.Context, file []byte) (avatar.Picture, 
 		return avatar.Picture{}, p.refused(uploadsInFlight)
 	}
 	defer p.pictures.leave()
-	picture, err := avatar.Make(file)
-	if errors.Is(err, avatar.ErrPicture) {
-		return avatar.Picture{}, failure{code: codeInvalidPicture}
+	plan, err := avatar.Inspect(file)
+	if err != nil {
+		return avatar.Picture{}, failure{code: codeInvalidPicture, cause: err}
+	}
+	picture, err := avatar.Make(ctx, file, plan)
+	if err != nil && ctx.Err() == nil {
+		return avatar.Picture{}, failure{code: codeInvalidPicture, cause: err}
 	}
 	return picture, err
 }

@@ -13,7 +13,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -59,12 +58,10 @@ func hostileFiles(t testing.TB) map[string][]byte {
 	liar := bytes.Clone(good["png"])
 	binary.BigEndian.PutUint32(liar[16:], 641)
 	binary.BigEndian.PutUint32(liar[29:], crc32.ChecksumIEEE(liar[12:29]))
-	with := func(kind, tail string) []byte { return append(bytes.Clone(good[kind]), tail...) }
 	half := func(kind string) []byte { return good[kind][:len(good[kind])/2] }
 	return map[string][]byte{
 		"bomb": bomb, "lying_size": liar, "text": []byte("hello"), "svg": []byte("<svg onload='alert(1)'/>"),
-		"jpeg_and_zip": with("jpeg", "PK\x03\x04"), "png_and_html": with("png", "<html>"), "gif_and_script": with("gif", "<script>"),
-		"webp_and_zip": with("webp", "PK\x03\x04"), "half_a_jpeg": half("jpeg"), "half_a_png": half("png"),
+		"half_a_jpeg": half("jpeg"), "half_a_png": half("png"),
 		"half_a_gif": half("gif"), "half_a_webp": half("webp"), "jpeg_called_png": append([]byte("\x89PNG\r\n\x1a\n"), good["jpeg"]...),
 	}
 }
@@ -223,15 +220,19 @@ func TestAvatars_that_are_not_there(t *testing.T) {
 	w.wantProblem(w.typed(token, "avatarUrl", avatarBase+"/avatars/"+strings.Repeat("a", 32)+".jpg"), 400, "invalid_request", "none")
 }
 
-func TestUploadAvatar_same_picture_is_kept_once(t *testing.T) {
-	w := newWorld(t)
-	file := pictureFiles(t)["png"]
-	var addresses []string
-	for _, name := range []string{"alice", "bob", "alice"} {
-		addresses = append(addresses, w.upload(w.login(w.phone(name)).Token, file).body.AvatarURL)
+// Phones put videos and other pictures behind a picture. Nothing of that is kept.
+func TestUploadAvatar_whatFollowsThePicture(t *testing.T) {
+	const tail = "PK\x03\x04 an archive"
+	for kind, file := range pictureFiles(t) {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t)
+			r := w.upload(w.login(w.phone("alice")).Token, append(file, tail...))
+			if r.status != http.StatusOK {
+				t.Fatalf("%d %s", r.status, r.body.Code)
+			}
+			if _, data := w.fetch(r.body.AvatarURL); len(data) == 0 || bytes.Contains(data, []byte(tail)) {
+				t.Errorf("%d bytes are served, with what followed the picture", len(data))
+			}
+		})
 	}
-	if slices.Sort(addresses); addresses[0] == "" || addresses[0] != addresses[2] {
-		t.Error("one picture has several addresses")
-	}
-	w.wantPictures(1)
 }

@@ -3,6 +3,7 @@ package avatar
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,7 @@ import (
 	"strings"
 )
 
-// CacheControl is for pictures wherever they are served: a name is made of its content, so that it never gets another one.
+// CacheControl is for pictures wherever they are served: a name never gets another picture.
 const CacheControl = "public, max-age=31536000, immutable"
 
 // Path is where a Folder's pictures are served, below the public address.
@@ -40,17 +41,22 @@ func (f *Folder) Close() error { return f.root.Close() }
 
 // Put keeps a picture and returns its address. The file is whole or not there.
 func (f *Folder) Put(_ context.Context, p Picture) (address string, err error) {
-	if _, err := f.root.Stat(p.Name); err == nil {
-		return f.base + p.Name, nil // the same content
-	}
-	temporary := "." + p.Name + "." + rand.Text()
+	name := newName(p)
+	temporary := "." + name + "." + rand.Text()
 	if err := f.write(temporary, p.Data); err != nil {
 		return "", errors.Join(fmt.Errorf("avatar: %w", err), f.remove(temporary))
 	}
-	if err := f.root.Rename(temporary, p.Name); err != nil {
+	if err := f.root.Rename(temporary, name); err != nil {
 		return "", errors.Join(fmt.Errorf("avatar: %w", err), f.remove(temporary))
 	}
-	return f.base + p.Name, nil
+	return f.base + name, nil
+}
+
+// newName returns a name that no other picture has.
+func newName(p Picture) string {
+	random := make([]byte, 16)
+	_, _ = rand.Read(random) // it never fails
+	return hex.EncodeToString(random) + p.Extension
 }
 
 // write makes a file that is on the disk when it returns.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"image"
 	"image/color"
+	"iter"
 )
 
 // orientation is how a picture must be turned to be seen upright: the values of EXIF's tag 0x0112 (CIPA DC-008).
@@ -37,25 +38,41 @@ func (o orientation) apply(p *image.NRGBA) *image.NRGBA {
 	return p
 }
 
-// orientationOf finds the orientation in the EXIF data of a file; upright where there is none that can be read.
+// orientationOf finds the orientation in the EXIF data of a file; upright if there is none that can be read.
 func orientationOf(format string, file []byte) orientation {
-	found := upright
-	take := func(exif bool, tiff []byte) {
-		if exif && found == upright {
-			found = tiffOrientation(bytes.TrimPrefix(tiff, []byte(exifPrefix)))
+	for tiff := range exifData(format, file) {
+		if found := tiffOrientation(bytes.TrimPrefix(tiff, []byte(exifPrefix))); found != upright {
+			return found
 		}
 	}
-	switch format {
-	case "jpeg":
-		walkJPEG(file, func(marker byte, segment []byte) {
-			take(marker == 0xe1 && bytes.HasPrefix(segment, []byte(exifPrefix)), segment)
-		})
-	case "png":
-		walkPNG(file, func(kind string, chunk []byte) { take(kind == "eXIf", chunk) })
-	case "webp":
-		walkWebP(file, func(kind string, chunk []byte) { take(kind == "EXIF", chunk) })
+	return upright
+}
+
+// exifData yields the EXIF data of a file. In a JPEG it stands before the first scan.
+func exifData(format string, file []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		switch format {
+		case "jpeg":
+			for marker, segment := range jpegSegments(file) {
+				isEXIF := marker == markerAPP1 && bytes.HasPrefix(segment, []byte(exifPrefix))
+				if marker == markerSOS || isEXIF && !yield(segment) {
+					return
+				}
+			}
+		case "png":
+			for kind, chunk := range pngChunks(file) {
+				if kind == "eXIf" && !yield(chunk) {
+					return
+				}
+			}
+		case "webp":
+			for kind, chunk := range webpChunks(webpBody(file)) {
+				if kind == "EXIF" && !yield(chunk) {
+					return
+				}
+			}
+		}
 	}
-	return found
 }
 
 // exifPrefix stands before EXIF data in a JPEG, and by some programs in a WebP too.

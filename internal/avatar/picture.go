@@ -2,99 +2,104 @@ package avatar
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"errors"
 	"image"
 	"image/color"
-	_ "image/gif" // formats that image.Decode reads
+	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"io"
 
-	"golang.org/x/image/draw"
-	_ "golang.org/x/image/webp"
+	"golang.org/x/image/webp"
 )
 
-const (
-	// MaxBytes is the largest file that Make takes.
-	MaxBytes = 4 << 20
+// MaxSide is how wide or high, in pixels, a Picture is at most.
+const MaxSide = 512
 
-	// MaxSide is how wide or high, in pixels, a Picture is at most.
-	MaxSide = 512
-
-	// A file that is no larger than MaxBytes may still claim a picture that fills the memory: these many pixels take 64 MiB.
-	maxGivenSide   = 8192
-	maxGivenPixels = 16 << 20
-
-	jpegQuality = 85
-)
-
-// ErrPicture says that a file is no picture that can be used: not JPEG, PNG, WebP or GIF, too many pixels, cut off, damaged,
-// or something else behind a picture.
-var ErrPicture = errors.New("avatar: not a picture that can be used")
+const jpegQuality = 85
 
 // Picture is an avatar, ready to be kept.
 type Picture struct {
-	Name string // 32 hex digits of the SHA-256 of Data, and .jpg or .png
-	Data []byte
+	Data      []byte
+	Extension string // .jpg or .png
 }
 
-// Make decodes a file, turns it as its EXIF data says, scales it down to MaxSide and encodes it: as JPEG, or as PNG where it
-// is transparent somewhere. Of an animation it takes the first picture. Every fault of the file is ErrPicture.
-func Make(file []byte) (Picture, error) {
-	if len(file) > MaxBytes {
+// Make decodes a file, turns it as its EXIF data says, scales it down to MaxSide and encodes it: as JPEG, or as PNG if it
+// is transparent somewhere. Of an animation it takes the first picture. The plan is what Inspect returned for this file. If
+// ctx ends, Make stops soon and returns its error; every other error is one of this package's.
+func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
+	decode := decoders[plan.Format]
+	if decode == nil {
 		return Picture{}, ErrPicture
 	}
-	config, format, err := image.DecodeConfig(bytes.NewReader(file))
-	if err != nil || !sensible(config) {
+	given, err := decode(ctx, file)
+	if ended := ctx.Err(); ended != nil {
+		return Picture{}, ended
+	}
+	if err != nil {
+		return Picture{}, classify(err)
+	}
+	if given.Bounds().Size() != plan.frame.Size() {
 		return Picture{}, ErrPicture
 	}
-	if !endsWithPicture(format, file) {
-		return Picture{}, ErrPicture
+	small, err := shrink(ctx, given, plan)
+	if err != nil {
+		return Picture{}, err
 	}
-	given, _, err := image.Decode(bytes.NewReader(file))
-	if err != nil || given.Bounds().Dx() != config.Width || given.Bounds().Dy() != config.Height {
-		return Picture{}, ErrPicture
-	}
-	return encode(orientationOf(format, file).apply(shrink(given)))
+	return encode(orientationOf(plan.Format, file).apply(small))
 }
 
-// sensible looks at what a file claims, before anything of that size is made.
-func sensible(c image.Config) bool {
-	return c.Width >= 1 && c.Height >= 1 && c.Width <= maxGivenSide && c.Height <= maxGivenSide &&
-		c.Width*c.Height <= maxGivenPixels
+// decoders read a file as long as a context has not ended.
+var decoders = map[string]func(ctx context.Context, file []byte) (image.Image, error){
+	"jpeg": decoder(jpeg.Decode, asReader),
+	"png":  decoder(png.Decode, asReader),
+	"gif":  decoder(gif.Decode, asReader),
+	"webp": decoder(webp.Decode, func(file []byte) io.Reader { return firstWebPPicture(file).reader() }),
 }
 
-// shrink scales a picture down so that it fits into MaxSide; smaller ones stay as they are.
-func shrink(given image.Image) *image.NRGBA {
-	w, h := given.Bounds().Dx(), given.Bounds().Dy()
-	if longest := max(w, h); longest > MaxSide {
-		w, h = max(1, w*MaxSide/longest), max(1, h*MaxSide/longest)
+func asReader(file []byte) io.Reader { return bytes.NewReader(file) }
+
+func decoder(decode func(io.Reader) (image.Image, error), open func([]byte) io.Reader) func(context.Context, []byte) (image.Image, error) {
+	return func(ctx context.Context, file []byte) (image.Image, error) {
+		return decode(&contextReader{ctx: ctx, r: open(file)})
 	}
-	scaled := image.NewNRGBA(image.Rect(0, 0, w, h))
-	draw.CatmullRom.Scale(scaled, scaled.Bounds(), given, given.Bounds(), draw.Src, nil)
-	return scaled
+}
+
+// contextReader reads nothing once its context has ended.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// classify returns the error of this package for that of a decoder.
+func classify(err error) error {
+	if _, ok := errors.AsType[jpeg.UnsupportedError](err); ok {
+		return ErrUnsupported
+	}
+	return ErrPicture
 }
 
 func encode(picture *image.NRGBA) (Picture, error) {
 	var b bytes.Buffer
-	extension := ".jpg"
-	var err error
 	if picture.Opaque() {
-		err = jpeg.Encode(&b, picture, &jpeg.Options{Quality: jpegQuality})
-	} else {
-		extension = ".png"
-		hideInvisible(picture)
-		err = png.Encode(&b, picture)
+		rgba := &image.RGBA{Pix: picture.Pix, Stride: picture.Stride, Rect: picture.Rect} // the same without transparency, and faster
+		err := jpeg.Encode(&b, rgba, &jpeg.Options{Quality: jpegQuality})
+		return Picture{Data: b.Bytes(), Extension: ".jpg"}, err
 	}
-	if err != nil {
-		return Picture{}, err
-	}
-	hash := sha256.Sum256(b.Bytes())
-	return Picture{Name: hex.EncodeToString(hash[:16]) + extension, Data: b.Bytes()}, nil
+	hideInvisible(picture)
+	err := png.Encode(&b, picture)
+	return Picture{Data: b.Bytes(), Extension: ".png"}, err
 }
 
-// hideInvisible takes the colour out of pixels that nobody sees.
+// hideInvisible removes the colour of pixels that are fully transparent.
 func hideInvisible(picture *image.NRGBA) {
 	for i := 3; i < len(picture.Pix); i += 4 {
 		if picture.Pix[i] == 0 {

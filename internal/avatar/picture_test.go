@@ -2,8 +2,10 @@ package avatar
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"image"
 	"image/color"
@@ -108,6 +110,15 @@ func webpWithEXIF(file []byte, o orientation, w, h int) []byte {
 	return out
 }
 
+// inspectAndMake does what a caller does with a file.
+func inspectAndMake(file []byte) (Picture, error) {
+	plan, err := Inspect(file)
+	if err != nil {
+		return Picture{}, err
+	}
+	return Make(context.Background(), file, plan)
+}
+
 // decode reads what Make wrote.
 func decode(t *testing.T, p Picture) image.Image {
 	t.Helper()
@@ -115,8 +126,8 @@ func decode(t *testing.T, p Picture) image.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasSuffix(p.Name, map[string]string{"jpeg": ".jpg", "png": ".png"}[format]) || len(p.Name) != 36 {
-		t.Errorf("a %s is called %s", format, p.Name)
+	if p.Extension != map[string]string{"jpeg": ".jpg", "png": ".png"}[format] {
+		t.Errorf("a %s has the extension %s", format, p.Extension)
 	}
 	return made
 }
@@ -153,7 +164,7 @@ func TestMake_takes_every_kind(t *testing.T) {
 		"jpeg": asJPEG(t, photo(800, 600)), "png": asPNG(t, photo(800, 600)), "gif": asGIF(t, photo(800, 600)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := Make(file)
+			p, err := inspectAndMake(file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +176,7 @@ func TestMake_takes_every_kind(t *testing.T) {
 	}
 	for _, name := range []string{"photo.webp", "lossless.webp"} {
 		t.Run(name, func(t *testing.T) {
-			p, err := Make(sample(t, name))
+			p, err := inspectAndMake(sample(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -177,7 +188,7 @@ func TestMake_takes_every_kind(t *testing.T) {
 	t.Run("transparent", func(t *testing.T) {
 		given := photo(40, 40)
 		given.SetNRGBA(0, 0, color.NRGBA{R: 77})
-		p, err := Make(asPNG(t, given))
+		p, err := inspectAndMake(asPNG(t, given))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +197,7 @@ func TestMake_takes_every_kind(t *testing.T) {
 		}
 	})
 	t.Run("very_long", func(t *testing.T) {
-		p, err := Make(asPNG(t, photo(8000, 2)))
+		p, err := inspectAndMake(asPNG(t, photo(8000, 2)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +213,7 @@ func TestMake_turns_as_EXIF_says_and_forgets_the_rest(t *testing.T) {
 		4: "white blue green red", 5: "red white blue green", 6: "white red green blue", 7: "blue green red white",
 		8: "green blue white red", 9: "red green blue white",
 	} {
-		p, err := Make(withEXIF(asJPEG(t, photo(80, 40)), o))
+		p, err := inspectAndMake(withEXIF(asJPEG(t, photo(80, 40)), o))
 		if err != nil {
 			t.Fatalf("orientation %d: %v", o, err)
 		}
@@ -224,7 +235,7 @@ func TestMake_turns_other_kinds_too(t *testing.T) {
 		"png": pngWithEXIF(asPNG(t, photo(60, 40)), 6), "webp": webpWithEXIF(sample(t, "photo.webp"), 6, 60, 40),
 		"lossless_webp": webpWithEXIF(sample(t, "lossless.webp"), 6, 60, 40),
 	} {
-		p, err := Make(file)
+		p, err := inspectAndMake(file)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -238,15 +249,6 @@ func TestMake_turns_other_kinds_too(t *testing.T) {
 	}
 }
 
-func TestMake_names_by_content(t *testing.T) {
-	a, _ := Make(asJPEG(t, photo(80, 40)))
-	b, _ := Make(withEXIF(asJPEG(t, photo(80, 40)), 1))
-	c, _ := Make(asJPEG(t, photo(40, 80)))
-	if a.Name == "" || a.Name != b.Name || a.Name == c.Name {
-		t.Errorf("names %s, %s, %s", a.Name, b.Name, c.Name)
-	}
-}
-
 // claim makes a PNG say that it has another size.
 func claim(file []byte, w, h uint32) []byte {
 	out := bytes.Clone(file)
@@ -256,78 +258,114 @@ func claim(file []byte, w, h uint32) []byte {
 	return out
 }
 
-// hostile are files that must be refused.
-func hostile(t testing.TB) map[string][]byte {
+// hostile are files that must be refused, and the errors.
+func hostile(t testing.TB) map[string]struct {
+	file []byte
+	want error
+} {
 	t.Helper()
 	jpg, pic, anim, webp := asJPEG(t, photo(80, 40)), asPNG(t, photo(80, 40)), asGIF(t, photo(80, 40)), sample(t, "photo.webp")
-	zip := []byte("PK\x03\x04\x14\x00\x00\x00")
-	return map[string][]byte{
-		"empty":             {},
-		"text":              []byte("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"),
-		"bomb":              claim(pic, 60_000, 60_000),
-		"bomb_of_one_line":  claim(pic, 4_000_000_000, 1),
-		"many_pixels":       claim(pic, 8192, 8192),
-		"lying_size":        claim(pic, 81, 40),
-		"jpeg_and_zip":      append(bytes.Clone(jpg), zip...),
-		"png_and_script":    append(bytes.Clone(pic), "<script>"...),
-		"gif_and_html":      append(bytes.Clone(anim), "<html>"...),
-		"webp_and_zip":      append(bytes.Clone(webp), zip...),
-		"truncated_jpeg":    jpg[:len(jpg)/2],
-		"truncated_png":     pic[:len(pic)-20],
-		"truncated_gif":     anim[:len(anim)-30],
-		"truncated_webp":    webp[:len(webp)-8],
-		"bmp":               append([]byte("BM"), make([]byte, 100)...),
-		"jpeg_called_png":   append([]byte("\x89PNG\r\n\x1a\n"), jpg...),
-		"larger_than_4_MiB": append(bytes.Clone(jpg), make([]byte, MaxBytes)...),
-		"damaged_png":       append(append(bytes.Clone(pic[:50]), 0xff), pic[51:]...),
+	type files = map[string]struct {
+		file []byte
+		want error
+	}
+	return files{
+		"empty":             {[]byte{}, ErrPicture},
+		"text":              {[]byte("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"), ErrPicture},
+		"bomb":              {claim(pic, 60_000, 60_000), ErrTooManyPixels},
+		"bomb_of_one_line":  {claim(pic, 2_000_000_000, 1), ErrTooManyPixels},
+		"many_pixels":       {claim(pic, 8192, 8192), ErrTooManyPixels},
+		"negative_size":     {claim(pic, 4_000_000_000, 1), ErrPicture},
+		"lying_size":        {claim(pic, 81, 40), ErrPicture},
+		"truncated_jpeg":    {jpg[:len(jpg)/2], ErrPicture},
+		"jpeg_without_end":  {jpg[:len(jpg)-2], ErrPicture},
+		"jpeg_ends_in_scan": {append(bytes.Clone(jpg[:len(jpg)-40]), 0xff, markerEOI), ErrPicture},
+		"truncated_png":     {pic[:len(pic)-20], ErrPicture},
+		"truncated_gif":     {anim[:len(anim)-30], ErrPicture},
+		"truncated_webp":    {webp[:len(webp)-8], ErrPicture},
+		"bmp":               {append([]byte("BM"), make([]byte, 100)...), ErrPicture},
+		"jpeg_called_png":   {append([]byte("\x89PNG\r\n\x1a\n"), jpg...), ErrPicture},
+		"larger_than_4_MiB": {append(bytes.Clone(jpg), make([]byte, MaxBytes)...), ErrTooLarge},
+		"damaged_png":       {append(append(bytes.Clone(pic[:50]), 0xff), pic[51:]...), ErrPicture},
 	}
 }
 
 func TestMake_refuses_what_is_no_picture(t *testing.T) {
-	for name, file := range hostile(t) {
+	for name, h := range hostile(t) {
 		t.Run(name, func(t *testing.T) {
-			if p, err := Make(file); !errors.Is(err, ErrPicture) || p.Data != nil {
-				t.Errorf("%d bytes, %v", len(p.Data), err)
+			if p, err := inspectAndMake(h.file); !errors.Is(err, h.want) || p.Data != nil {
+				t.Errorf("%d bytes, %v, want %v", len(p.Data), err, h.want)
 			}
 		})
 	}
 }
 
-func BenchmarkMake(b *testing.B) {
-	file := asJPEG(b, photo(1280, 960))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Make(file); err != nil {
-			b.Fatal(err)
+func TestMake_forgetsWhatFollowsThePicture(t *testing.T) {
+	const secret = "a trailer that must not be kept"
+	for name, file := range map[string][]byte{
+		"jpeg": asJPEG(t, photo(80, 40)), "progressive": photoSpec(80, 40).encode(photo(80, 40)), "png": asPNG(t, photo(80, 40)),
+		"gif": asGIF(t, photo(80, 40)), "webp": sample(t, "photo.webp"), "lossless_webp": sample(t, "lossless.webp"),
+	} {
+		for what, tail := range map[string]string{
+			"CR LF": "\r\n", "zeros": strings.Repeat("\x00", 512), "an archive": "PK\x03\x04\x14\x00\x00\x00", "a script": "<script>",
+			"a video": "\x00\x00\x00\x18ftypmp42", "another picture": string(asJPEG(t, photo(16, 16))), "a marker": "\xff\xda\x00",
+		} {
+			t.Run(name+" with "+what, func(t *testing.T) {
+				alone, err := inspectAndMake(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := inspectAndMake(append(append(bytes.Clone(file), tail...), secret...))
+				if err != nil || !bytes.Equal(p.Data, alone.Data) {
+					t.Errorf("%d bytes, %v, want the %d bytes of the picture alone", len(p.Data), err, len(alone.Data))
+				}
+				if bytes.Contains(p.Data, []byte(secret)) {
+					t.Error("the trailer is kept")
+				}
+			})
 		}
 	}
 }
 
-// Any file is refused, or becomes a picture that is taken again as it is.
-func FuzzMake(f *testing.F) {
-	for _, file := range hostile(f) {
-		if len(file) < 1<<16 {
-			f.Add(file)
+func TestMake_givesUpWithItsContext(t *testing.T) {
+	for name, file := range map[string][]byte{
+		"jpeg": asJPEG(t, photo(800, 400)), "png": asPNG(t, photo(800, 400)), "gif": asGIF(t, photo(800, 400)), "webp": sample(t, "photo.webp"),
+		"damaged": asJPEG(t, photo(800, 400))[:1000:1000],
+	} {
+		plan, err := Inspect(file)
+		if name == "damaged" {
+			plan, err = Plan{Format: "jpeg"}, nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name+" before it begins", func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if p, err := Make(ctx, file, plan); err != context.Canceled || p.Data != nil {
+				t.Errorf("%d bytes, %v", len(p.Data), err)
+			}
+		})
+		for after := range 4 {
+			t.Run(fmt.Sprintf("%s after %d looks", name, after), func(t *testing.T) {
+				ctx := &endingContext{Context: t.Context(), left: after}
+				if p, err := Make(ctx, file, plan); err != context.DeadlineExceeded || p.Data != nil {
+					t.Errorf("%d bytes, %v", len(p.Data), err)
+				}
+			})
 		}
 	}
-	f.Add(withEXIF(asJPEG(f, photo(20, 10)), 6))
-	f.Add(pngWithEXIF(asPNG(f, photo(20, 10)), 5))
-	f.Add(webpWithEXIF(sample(f, "photo.webp"), 8, 60, 40))
-	f.Add(asGIF(f, photo(20, 10)))
-	f.Add(sample(f, "lossless.webp"))
-	f.Fuzz(func(t *testing.T, file []byte) {
-		if c, _, err := image.DecodeConfig(bytes.NewReader(file)); err == nil && c.Width*c.Height > 1<<20 {
-			return // slow, and no other than small ones
-		}
-		p, err := Make(file)
-		if err != nil {
-			if err != ErrPicture {
-				t.Error(err)
-			}
-			return
-		}
-		if _, err := Make(p.Data); err != nil {
-			t.Errorf("what Make makes, it refuses: %v", err)
-		}
-	})
+}
+
+// endingContext ends after it was looked at a number of times.
+type endingContext struct {
+	context.Context
+	left int
+}
+
+func (c *endingContext) Err() error {
+	if c.left--; c.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
 }

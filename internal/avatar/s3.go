@@ -52,16 +52,17 @@ func NewS3(o S3Options) (*S3, error) {
 	return &S3{client: client, bucket: o.Bucket, base: strings.TrimRight(base, "/") + "/"}, nil
 }
 
-// Put keeps a picture and returns its address. The same content has the same address.
+// Put keeps a picture and returns its address.
 func (s *S3) Put(ctx context.Context, p Picture) (address string, err error) {
-	_, err = s.client.PutObject(ctx, s.bucket, p.Name, bytes.NewReader(p.Data), int64(len(p.Data)), minio.PutObjectOptions{
-		ContentType:  contentTypes[p.Name[len(p.Name)-4:]],
+	name := newName(p)
+	_, err = s.client.PutObject(ctx, s.bucket, name, bytes.NewReader(p.Data), int64(len(p.Data)), minio.PutObjectOptions{
+		ContentType:  contentTypes[p.Extension],
 		CacheControl: CacheControl,
 	})
 	if err != nil {
 		return "", fmt.Errorf("avatar: %w", err)
 	}
-	return s.base + p.Name, nil
+	return s.base + name, nil
 }
 
 // Issued tells whether an address is of the form that Put gives. The store is not asked.

@@ -37,10 +37,10 @@ func TestS3_keeps_a_picture_under_its_address(t *testing.T) {
 	s, base := newS3(t, func(*S3Options) {})
 	p := made(t)
 	address, err := s.Put(t.Context(), p)
-	if err != nil || address != base+"/avatars/"+p.Name || !s.Issued(address) {
+	if err != nil || !strings.HasPrefix(address, base+"/avatars/") || !s.Issued(address) {
 		t.Fatalf("%s, %v", address, err)
 	}
-	if again, err := s.Put(t.Context(), p); err != nil || again != address {
+	if again, err := s.Put(t.Context(), p); err != nil || again == address {
 		t.Errorf("once more: %s, %v", again, err)
 	}
 	res, err := http.Get(address)
@@ -56,12 +56,12 @@ func TestS3_keeps_a_picture_under_its_address(t *testing.T) {
 
 func TestS3_public_address(t *testing.T) {
 	s, _ := newS3(t, func(o *S3Options) { o.PublicURL = "https://cdn.example.com/a/" })
-	p := made(t)
-	address, err := s.Put(t.Context(), p)
-	if err != nil || address != "https://cdn.example.com/a/"+p.Name {
+	address, err := s.Put(t.Context(), made(t))
+	name, ok := strings.CutPrefix(address, "https://cdn.example.com/a/")
+	if err != nil || !ok {
 		t.Fatalf("%s, %v", address, err)
 	}
-	for _, other := range []string{"https://cdn.example.com/b/" + p.Name, "https://cdn.example.com/a/x.svg", "https://cdn.example.com/a/../" + p.Name} {
+	for _, other := range []string{"https://cdn.example.com/b/" + name, "https://cdn.example.com/a/x.svg", "https://cdn.example.com/a/../" + name} {
 		if s.Issued(other) {
 			t.Errorf("%s counts as issued", other)
 		}

@@ -1,0 +1,87 @@
+package avatar
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+// seeds are files of all kinds, small enough to be changed a million times.
+func seeds(f *testing.F) {
+	f.Helper()
+	add := func(file []byte) {
+		if len(file) < 1<<15 {
+			f.Add(file)
+		}
+	}
+	for _, h := range hostile(f) {
+		add(h.file)
+	}
+	for _, h := range tooMuch(f) {
+		add(h.file)
+	}
+	for _, file := range affordable(f) {
+		add(file)
+	}
+	add(withEXIF(asJPEG(f, photo(20, 10)), 6))
+	add(pngWithEXIF(asPNG(f, photo(20, 10)), 5))
+	add(webpWithEXIF(sample(f, "photo.webp"), 8, 60, 40))
+	add(asGIF(f, photo(20, 10)))
+	add(photoSpec(20, 10).encode(photo(20, 10)))
+	add(webpFile(webpChunk("VP8L", vp8lGroups(12, 12, 4, true)...)))
+	add(webpFile(webpCanvas(2, 100, 80), webpFrame(40, 20, 20, 20, redWebP(20, 20))))
+}
+
+// isOwn reports whether an error is one of this package's.
+func isOwn(err error) bool {
+	for _, own := range []error{ErrPicture, ErrUnsupported, ErrTooLarge, ErrTooManyPixels, ErrTooComplex} {
+		if errors.Is(err, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// Any file is refused, or has a plan that is allowed. Nothing much is allocated for that.
+func FuzzInspect(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, file []byte) {
+		var plan Plan
+		var err error
+		if bytes := allocated(func() { plan, err = Inspect(file) }); bytes > 1<<20 {
+			t.Errorf("Inspect allocated %d bytes", bytes)
+		}
+		if err != nil && !isOwn(err) {
+			t.Error(err)
+		}
+		if err == nil && (plan.Width < 1 || plan.Height < 1 || plan.Memory < 1 || plan.Memory > MaxMemory || plan.Work < 1 || plan.Work > MaxWork) {
+			t.Errorf("%+v", plan)
+		}
+	})
+}
+
+// What has a plan is refused, or becomes a picture that is taken again, for no more memory than planned.
+func FuzzMake(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, file []byte) {
+		plan, err := Inspect(file)
+		if err != nil || plan.Width*plan.Height > 1<<18 {
+			return // larger ones are slow, and no other than these
+		}
+		var p Picture
+		took := allocated(func() { p, err = Make(context.Background(), file, plan) })
+		// Tables of compressed data come and go.
+		if garbage := int64(1<<20 + 2048*len(file)); took > plan.Memory+garbage {
+			t.Errorf("Make allocated %d bytes, more than the %d of the plan", took, plan.Memory)
+		}
+		if err != nil {
+			if !isOwn(err) {
+				t.Error(err)
+			}
+			return
+		}
+		if _, err := inspectAndMake(p.Data); err != nil {
+			t.Errorf("what Make makes, it refuses: %v", err)
+		}
+	})
+}

@@ -1,0 +1,259 @@
+package avatar
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"image/jpeg"
+	"runtime"
+	"testing"
+)
+
+// allocated returns how many bytes a function allocates, alone in the process.
+func allocated(f func()) int64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return int64(after.TotalAlloc - before.TotalAlloc)
+}
+
+func greyJPEG(t testing.TB, w, h int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewYCbCr(image.Rect(0, 0, w, h), image.YCbCrSubsampleRatio420), nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// repeated are scans, one after another.
+func repeated(n int, scans ...jpegScanSpec) (all []jpegScanSpec) {
+	for range n {
+		all = append(all, scans...)
+	}
+	return all
+}
+
+func adobe(transform byte) []byte {
+	return append([]byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"), transform)
+}
+
+// segmented is a JPEG with the segments that phones put in front of the picture.
+func segmented(file []byte) []byte {
+	out := []byte{0xff, 0xd8}
+	for _, s := range []string{"\xe0JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x00\x00", "\xe2ICC_PROFILE\x00\x01\x01", "\xe1http://ns.adobe.com/xap/1.0/\x00<x/>", "\xe2MPF\x00MM", "\xfea comment"} {
+		out = append(out, 0xff, 0xff, 0xff, s[0], byte((len(s)+1)>>8), byte(len(s)+1)) // fill bytes are legal
+		out = append(out, s[1:]...)
+	}
+	return append(out, file[2:]...)
+}
+
+// spec is a grey, progressive JPEG of 16 megapixels, changed.
+func spec(change func(*jpegSpec)) []byte {
+	s := photoSpec(4096, 4096)
+	change(&s)
+	return s.encode(grey)
+}
+
+func TestInspect_takesPhotosOfPhones(t *testing.T) {
+	for name, file := range map[string][]byte{
+		"progressive, 16 megapixels":        spec(func(*jpegSpec) {}),
+		"progressive, 12 megapixels, 4:2:2": spec(func(s *jpegSpec) { s.width, s.height, s.sampling = 4032, 3024, []byte{0x21, 0x11, 0x11} }),
+		"progressive, grey":                 spec(func(s *jpegSpec) { s.sampling, s.scans = []byte{0x11}, []jpegScanSpec{{components: []int{0}}} }),
+		"baseline, 16 megapixels":           greyJPEG(t, 4096, 4096),
+		"baseline, upright, with segments":  segmented(withEXIF(greyJPEG(t, 3456, 4608), 6)),
+		"a panorama":                        greyJPEG(t, 12000, 1390),
+		"a screenshot":                      pngFile(pngSpec{pngHeader: pngHeader{width: 1440, height: 3200, depth: 8, colour: pngRGBA}}),
+		"a PNG of 16 megapixels":            pngFile(pngSpec{pngHeader: pngHeader{width: 4096, height: 4096, depth: 8, colour: pngRGBA}}),
+		"a PNG of 16 bits, 12 megapixels":   pngFile(pngSpec{pngHeader: pngHeader{width: 4032, height: 3024, depth: 16, colour: pngRGB}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			fullSize := append(bytes.Clone(file), make([]byte, MaxBytes-len(file))...) // as if all were compressed data
+			for _, file := range [][]byte{file, fullSize} {
+				if plan, err := Inspect(file); err != nil {
+					t.Errorf("%+v, %v", plan, err)
+				}
+			}
+		})
+	}
+}
+
+// tooMuch are pictures that would take more than is allowed, and the errors.
+func tooMuch(t testing.TB) map[string]struct {
+	file []byte
+	want error
+} {
+	t.Helper()
+	one, all := []int{0}, []int{0, 1, 2}
+	png := func(h pngHeader) []byte { return pngFile(pngSpec{pngHeader: h}) }
+	gif := bytes.Clone(asGIF(t, photo(20, 10)))
+	copy(gif[6:], "\xff\xff\xff\xff")
+	return map[string]struct {
+		file []byte
+		want error
+	}{
+		"four components that are not there": {spec(func(s *jpegSpec) {
+			s.segments, s.sampling, s.cutScans = adobe(0), []byte{0x11, 0x11, 0x11, 0x11}, true
+			s.scans = []jpegScanSpec{{components: []int{0, 1, 2, 3}}}
+		}), ErrTooComplex},
+		"progressive 4:4:4": {spec(func(s *jpegSpec) { s.sampling = []byte{0x11, 0x11, 0x11} }), ErrTooComplex},
+		"2,500 scans": {spec(func(s *jpegSpec) {
+			s.width, s.height = 1024, 1024
+			s.scans = repeated(2500, jpegScanSpec{components: one, first: 1, last: 63})
+		}), ErrTooComplex},
+		"2,500 refining scans": {spec(func(s *jpegSpec) {
+			s.width, s.height = 1024, 1024
+			s.scans = repeated(2500, jpegScanSpec{components: one, first: 1, last: 63, high: 1})
+		}), ErrTooComplex},
+		"100 scans without data": {spec(func(s *jpegSpec) { s.cutScans, s.scans = true, repeated(100, jpegScanSpec{components: all}) }), ErrTooComplex},
+		"16 bits":                {png(pngHeader{width: 4096, height: 4096, depth: 16, colour: pngRGBA}), ErrTooComplex},
+		"interlaced":             {png(pngHeader{width: 4096, height: 4096, depth: 8, colour: pngRGBA, interlaced: true}), ErrTooComplex},
+		"too many pixels":        {png(pngHeader{width: 4097, height: 4096, depth: 1, colour: pngGrey}), ErrTooManyPixels},
+		"too wide":               {png(pngHeader{width: MaxGivenSide + 1, height: 1, depth: 1, colour: pngGrey}), ErrTooManyPixels},
+		"wide JPEG":              {greyJPEG(t, 65535, 1), ErrTooManyPixels},
+		"a huge screen":          {gif, ErrTooManyPixels},
+		"a huge VP8 picture":     {webpFile(webpChunk("VP8 ", 0, 0, 0, 0x9d, 1, 0x2a, 0xff, 0x3f, 0xff, 0x3f)), ErrTooManyPixels},
+		"a huge VP8L picture":    {webpFile(webpChunk("VP8L", 0x2f, 0xff, 0xff, 0xff, 0x0f, 0, 0)), ErrTooManyPixels},
+		"a huge canvas":          {webpFile(webpCanvas(2, 1<<24, 1<<24), webpFrame(0, 0, 60, 40, chunksOf(t, "photo.webp"))), ErrTooManyPixels},
+		"VP8L with many codes":   {webpFile(webpChunk("VP8L", vp8lGroups(208, 208, 2600, true)...)), ErrTooComplex},
+	}
+}
+
+func TestInspect_refusesBeforeAnythingIsAllocated(t *testing.T) {
+	for name, h := range tooMuch(t) {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			if bytes := allocated(func() { _, err = Inspect(h.file) }); bytes > 64<<10 {
+				t.Errorf("Inspect allocated %d bytes", bytes)
+			}
+			if !errors.Is(err, h.want) {
+				t.Errorf("%v, want %v", err, h.want)
+			}
+		})
+	}
+}
+
+func TestInspect_unsupported(t *testing.T) {
+	frame := func(marker, precision byte, height int, sampling byte) []byte {
+		return []byte{0xff, 0xd8, 0xff, marker, 0, 11, precision, byte(height >> 8), byte(height), 0, 8, 1, 1, sampling, 0, 0xff, 0xd9}
+	}
+	for name, file := range map[string][]byte{
+		"12 bits": frame(markerSOF1, 12, 8, 0x11), "lossless": frame(0xc3, 8, 8, 0x11), "arithmetic": frame(0xc9, 8, 8, 0x11),
+		"hierarchical": frame(0xc5, 8, 8, 0x11), "height in a later segment": frame(markerSOF0, 8, 0, 0x11),
+		"CMYK without Adobe's segment": spec(func(s *jpegSpec) {
+			s.width, s.height, s.sampling = 16, 16, []byte{0x11, 0x11, 0x11, 0x11}
+			s.scans = []jpegScanSpec{{components: []int{0, 1, 2, 3}}}
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := inspectAndMake(file); !errors.Is(err, ErrUnsupported) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// affordable are pictures of all kinds, with all that a decoder allocates beside the picture.
+func affordable(t testing.TB) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{
+		"gif":                   asGIF(t, photo(1000, 900)),
+		"baseline 4:2:0":        greyJPEG(t, 1000, 1100),
+		"small":                 asJPEG(t, photo(300, 200)),
+		"webp":                  sample(t, "photo.webp"),
+		"lossless webp":         sample(t, "lossless.webp"),
+		"webp with opacity":     webpFile(webpCanvas(16, 60, 40), alphaChunk(60, 40), chunksOf(t, "photo.webp")),
+		"animated webp":         webpFile(webpCanvas(2, 900, 700), webpFrame(10, 20, 60, 40, chunksOf(t, "photo.webp"))),
+		"400 groups":            webpFile(webpChunk("VP8L", vp8lGroups(96, 96, 400, true)...)),
+		"1000 groups, one used": webpFile(webpChunk("VP8L", vp8lGroups(160, 160, 1001, false)...)),
+		"999 groups, all kept":  webpFile(webpChunk("VP8L", vp8lGroups(160, 160, 999, false)...)),
+	}
+	for _, h := range []pngHeader{
+		{depth: 8, colour: pngRGB}, {depth: 8, colour: pngRGB, transparent: true}, {depth: 8, colour: pngRGBA}, {depth: 8, colour: pngRGBA, interlaced: true},
+		{depth: 16, colour: pngRGBA, interlaced: true}, {depth: 16, colour: pngRGB}, {depth: 16, colour: pngGrey}, {depth: 16, colour: pngGreyAlpha},
+		{depth: 1, colour: pngGrey}, {depth: 2, colour: pngGrey, transparent: true}, {depth: 4, colour: pngPalette}, {depth: 8, colour: pngPalette, interlaced: true, transparent: true},
+	} {
+		h.width, h.height = 1100, 900
+		files["png "+h.String()] = pngFile(pngSpec{pngHeader: h, value: 1})
+	}
+	for name, s := range map[string]jpegSpec{
+		"4:2:0": {}, "4:2:2": {sampling: []byte{0x21, 0x11, 0x11}}, "4:1:1": {sampling: []byte{0x41, 0x11, 0x11}}, "4:4:4": {sampling: []byte{0x11, 0x11, 0x11}},
+		"RGB":  {sampling: []byte{0x11, 0x11, 0x11}, segments: adobe(0)},
+		"grey": {sampling: []byte{0x22}, scans: []jpegScanSpec{{components: []int{0}}}},
+		"CMYK": {sampling: []byte{0x11, 0x11, 0x11, 0x11}, segments: adobe(0), scans: []jpegScanSpec{{components: []int{0, 1, 2, 3}}}},
+		"YCCK": {sampling: []byte{0x22, 0x11, 0x11, 0x22}, segments: adobe(2), scans: []jpegScanSpec{{components: []int{0, 1, 2, 3}}}},
+	} {
+		s.width, s.height = 1000, 900
+		if s.sampling == nil {
+			s.sampling = []byte{0x22, 0x11, 0x11}
+		}
+		if s.scans == nil {
+			s.scans = libjpegScans
+		}
+		files["progressive "+name] = s.encode(photo(s.width, s.height))
+	}
+	return files
+}
+
+func (h pngHeader) String() string {
+	name := map[byte]string{pngGrey: "grey", pngRGB: "RGB", pngPalette: "palette", pngGreyAlpha: "grey and opacity", pngRGBA: "RGBA"}[h.colour]
+	return name + map[byte]string{1: " 1", 2: " 2", 4: " 4", 8: " 8", 16: " 16"}[h.depth] +
+		map[bool]string{true: " interlaced"}[h.interlaced] + map[bool]string{true: " transparent"}[h.transparent]
+}
+
+func TestPlan_MemoryIsAnUpperBound(t *testing.T) {
+	files := affordable(t)
+	if !testing.Short() {
+		files["16 megapixels, progressive"] = photoSpec(4096, 4096).encode(grey)
+	}
+	for name, file := range files {
+		t.Run(name, func(t *testing.T) {
+			plan, err := Inspect(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p Picture
+			took := allocated(func() { p, err = Make(context.Background(), file, plan) })
+			if err != nil || len(p.Data) == 0 {
+				t.Fatal(err)
+			}
+			if took > plan.Memory {
+				t.Errorf("Make allocated %d bytes, more than the %d of the plan", took, plan.Memory)
+			}
+			// Noise that is transparent somewhere takes far more to encode than the pictures here.
+			if limit := took*3/2 + encodeMemory("png", MaxSide*MaxSide); plan.Memory > limit {
+				t.Errorf("the plan has %d bytes, Make allocated %d", plan.Memory, took)
+			}
+		})
+	}
+}
+
+// A scan that image/jpeg finds must not be missed, wherever it hides.
+func TestInspect_countsEveryScan(t *testing.T) {
+	s := photoSpec(64, 64)
+	s.scans = s.scans[:1]
+	file := s.encode(grey)
+	one, err := Inspect(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scan := file[bytes.LastIndex(file, []byte{0xff, markerSOS}) : len(file)-2]
+	for name, between := range map[string]string{
+		"at once": "", "fill bytes": "\xff\xff\xff", "stray data": "abc\x00", "stuffed bytes": "\xff\x00\xff\x00", "a restart marker": "\xff\xd3",
+		"a segment that contains an end": "\xff\xfe\x00\x06\xff\xd9\xff\xd9", "a comment": "\xff\xfe\x00\x02",
+	} {
+		t.Run(name, func(t *testing.T) {
+			twice := append(append(bytes.Clone(file[:len(file)-2]), between...), scan...)
+			twice = append(twice, 0xff, markerEOI)
+			plan, err := Inspect(twice)
+			if err != nil || plan.Work <= one.Work+nanoseconds(24, jpegStoredBlock) {
+				t.Errorf("%v of work, %v; one scan has %v", plan.Work, err, one.Work)
+			}
+			if _, err := Make(t.Context(), twice, plan); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

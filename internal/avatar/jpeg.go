@@ -1,0 +1,242 @@
+package avatar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+	"slices"
+)
+
+// Markers of a JPEG (ITU-T T.81, table B.1).
+const (
+	markerSOF0  = 0xc0 // frame: baseline
+	markerSOF1  = 0xc1 // frame: extended sequential
+	markerSOF2  = 0xc2 // frame: progressive
+	markerDHT   = 0xc4
+	markerJPG   = 0xc8
+	markerSOF15 = 0xcf // the last of the frames that image/jpeg does not know: lossless, hierarchical, arithmetic
+	markerRST0  = 0xd0
+	markerRST7  = 0xd7
+	markerEOI   = 0xd9
+	markerSOS   = 0xda
+	markerAPP0  = 0xe0
+	markerAPP1  = 0xe1
+	markerAPP14 = 0xee
+)
+
+// jpegSegments yields markers and their segments, the end of the image as the last. It passes over compressed data, fill
+// bytes and stray data like image/jpeg, so that it misses no scan that image/jpeg finds. A file that is cut off has no end.
+func jpegSegments(file []byte) iter.Seq2[byte, []byte] {
+	return func(yield func(marker byte, segment []byte) bool) {
+		for rest := file[min(2, len(file)):]; ; {
+			at := bytes.IndexByte(rest, 0xff)
+			if at < 0 || at+2 > len(rest) {
+				return
+			}
+			switch marker := rest[at+1]; {
+			case marker == 0xff: // a fill byte
+				rest = rest[at+1:]
+			case marker == 0, marker >= markerRST0 && marker <= markerRST7: // within compressed data
+				rest = rest[at+2:]
+			case marker == markerEOI:
+				yield(marker, nil)
+				return
+			default:
+				segment, behind, ok := cutSegment(rest[at+2:])
+				if !ok || !yield(marker, segment) {
+					return
+				}
+				rest = behind
+			}
+		}
+	}
+}
+
+// cutSegment cuts off a segment that begins with its length.
+func cutSegment(data []byte) (segment, rest []byte, ok bool) {
+	if len(data) < 2 {
+		return nil, nil, false
+	}
+	length := int(binary.BigEndian.Uint16(data))
+	if length < 2 || length > len(data) {
+		return nil, nil, false
+	}
+	return data[2:length], data[length:], true
+}
+
+// jpegFrame is what the segments of a JPEG say, and what its scans take.
+type jpegFrame struct {
+	plan        Plan
+	progressive bool
+	components  []jpegComponent
+	scans       int
+	jfif        bool
+	adobe       bool
+	transform   byte // of Adobe's segment: 0 is no YCbCr
+}
+
+type jpegComponent struct {
+	id     byte
+	h, v   int
+	blocks int64 // of 8 x 8 samples, with those that complete an MCU
+}
+
+func inspectJPEG(file []byte) (Plan, error) {
+	var f jpegFrame
+	for marker, segment := range jpegSegments(file) {
+		if marker == markerEOI {
+			return f.finish(len(file))
+		}
+		if err := f.read(marker, segment); err != nil {
+			return Plan{}, err
+		}
+	}
+	return Plan{}, ErrPicture
+}
+
+func (f *jpegFrame) read(marker byte, segment []byte) error {
+	switch {
+	case marker == markerSOF0 || marker == markerSOF1 || marker == markerSOF2:
+		f.progressive = marker == markerSOF2
+		return f.readFrame(segment)
+	case marker > markerSOF2 && marker <= markerSOF15 && marker != markerDHT && marker != markerJPG:
+		return ErrUnsupported
+	case marker == markerSOS:
+		return f.readScan(segment)
+	case marker == markerAPP0 && len(segment) >= 5:
+		f.jfif = string(segment[:5]) == "JFIF\x00"
+	case marker == markerAPP14 && len(segment) >= 12 && string(segment[:5]) == "Adobe":
+		f.adobe, f.transform = true, segment[11]
+	}
+	return nil
+}
+
+// readFrame reads the frame header (T.81, B.2.2).
+func (f *jpegFrame) readFrame(segment []byte) error {
+	const header, each = 6, 3
+	if f.components != nil || len(segment) < header+each || len(segment) != header+each*int(segment[5]) {
+		return ErrPicture
+	}
+	height, width := int(binary.BigEndian.Uint16(segment[1:])), int(binary.BigEndian.Uint16(segment[3:]))
+	if n := segment[5]; segment[0] != 8 || n != 1 && n != 3 && n != 4 || height == 0 { // the height may follow in a DNL segment
+		return ErrUnsupported
+	}
+	for c := range slices.Chunk(segment[header:], each) {
+		h, v := int(c[1]>>4), int(c[1]&15)
+		if len(segment) == header+each {
+			h, v = 1, 1 // one component is never interleaved
+		}
+		if h != 1 && h != 2 && h != 4 || v != 1 && v != 2 && v != 4 {
+			return ErrUnsupported
+		}
+		f.components = append(f.components, jpegComponent{id: c[0], h: h, v: v})
+	}
+	plan, err := newPlan(width, height)
+	f.plan = plan
+	f.countBlocks()
+	return err
+}
+
+func (f *jpegFrame) countBlocks() {
+	maxH, maxV := f.maxSampling()
+	mcus := int64((f.plan.Width+8*maxH-1)/(8*maxH)) * int64((f.plan.Height+8*maxV-1)/(8*maxV))
+	for i, c := range f.components {
+		f.components[i].blocks = mcus * int64(c.h*c.v)
+	}
+}
+
+func (f *jpegFrame) maxSampling() (h, v int) {
+	for _, c := range f.components {
+		h, v = max(h, c.h), max(v, c.v)
+	}
+	return h, v
+}
+
+// readScan reads the header of a scan (T.81, B.2.3) and adds what it takes: every block of its components is visited,
+// however few bytes of data there are.
+func (f *jpegFrame) readScan(segment []byte) error {
+	if len(segment) < 6 || len(segment) != 4+2*int(segment[0]) {
+		return ErrPicture
+	}
+	blocks := int64(0)
+	for selector := range slices.Chunk(segment[1:len(segment)-3], 2) {
+		at := slices.IndexFunc(f.components, func(c jpegComponent) bool { return c.id == selector[0] })
+		if at < 0 {
+			return ErrPicture
+		}
+		blocks += f.components[at].blocks
+	}
+	each := jpegBlock
+	if f.progressive {
+		first, last := segment[len(segment)-3], segment[len(segment)-2]
+		each = jpegStoredBlock + jpegCoefficient*float64(max(0, int(last)-int(first)))
+	}
+	f.plan.Work += nanoseconds(blocks, each) + nanoseconds(1, jpegScan)
+	f.scans++
+	return nil
+}
+
+// finish adds what is not done scan by scan.
+func (f *jpegFrame) finish(fileBytes int) (Plan, error) {
+	if f.scans == 0 {
+		return Plan{}, ErrPicture
+	}
+	p, blocks := f.plan, int64(0)
+	for _, c := range f.components {
+		blocks += c.blocks
+	}
+	p.Work += nanoseconds(fileBytes, jpegByte)
+	p.Memory = f.imageMemory() + jpegMemory
+	if f.progressive {
+		const blockBytes = 64 * 4 // image/jpeg keeps all coefficients, as int32, until the end of the image
+		p.Memory += blocks * blockBytes
+		p.Work += nanoseconds(blocks, jpegTransform)
+	}
+	if len(f.components) == 4 || f.isRGB() {
+		p.Memory += 4 * p.framePixels()
+		p.Work += nanoseconds(p.framePixels(), jpegConvertedPixel)
+	}
+	return p, nil
+}
+
+// imageMemory returns the bytes of the decoded samples. Since Go 1.27, sampling that image.YCbCr does not know is expanded.
+func (f *jpegFrame) imageMemory() (bytes int64) {
+	const blockBytes = 64
+	maxH, maxV := f.maxSampling()
+	for i, c := range f.components {
+		if i > 0 && i < 3 && f.expanded() {
+			bytes += f.components[0].blocks / int64(f.components[0].h*f.components[0].v) * int64(maxH*maxV) * blockBytes
+		} else if i == 0 {
+			bytes += c.blocks / int64(c.h*c.v) * int64(maxH*maxV) * blockBytes
+		} else {
+			bytes += c.blocks * blockBytes
+		}
+	}
+	return bytes
+}
+
+// expanded reports whether chroma gets as many samples as luma.
+func (f *jpegFrame) expanded() bool {
+	if len(f.components) == 1 {
+		return false
+	}
+	y, cb, cr := f.components[0], f.components[1], f.components[2]
+	maxH, maxV := f.maxSampling()
+	if cb.h != cr.h || cb.v != cr.v || y.h != maxH || y.v != maxV {
+		return true
+	}
+	switch [2]int{maxH / cb.h, maxV / cb.v} {
+	case [2]int{1, 1}, [2]int{1, 2}, [2]int{2, 1}, [2]int{2, 2}, [2]int{4, 1}, [2]int{4, 2}:
+		return false
+	}
+	return true
+}
+
+// isRGB reports whether image/jpeg takes three components for red, green and blue, of which it makes another image.
+func (f *jpegFrame) isRGB() bool {
+	if len(f.components) != 3 || f.jfif {
+		return false
+	}
+	return f.adobe && f.transform == 0 ||
+		f.components[0].id == 'R' && f.components[1].id == 'G' && f.components[2].id == 'B'
+}
