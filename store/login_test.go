@@ -208,13 +208,3 @@ func cutAt(prefix string) func(string) error {
 		return nil
 	}
 }
-
-func TestUsers_Login_on_an_orphan(t *testing.T) {
-	f := newFixture(t)
-	f.exec("INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES (?, 'oGhost', 4711, '2025-01-01')", appA)
-	_, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oGhost"})
-	if err == nil || errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "orphan") {
-		t.Errorf("error %v, want one that leads to the orphan query", err)
-	}
-	f.wantCounts(0, 1)
-}
