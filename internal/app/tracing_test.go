@@ -229,6 +229,7 @@ func TestTracing_goes_on_with_the_trace_of_a_trusted_proxy_only(t *testing.T) {
 		goesOn  bool
 	}{
 		"phone": {nil, false}, "proxy": {[]string{"127.0.0.1"}, true}, "another proxy": {[]string{"10.0.0.0/8"}, false},
+		"proxy in a mapped network": {[]string{"::ffff:127.0.0.0/104"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := newTraced(t, func(c *Config) { c.TrustedProxies = test.proxies })
