@@ -4,8 +4,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"wxlogin/wechat/wechattest"
 )
@@ -61,6 +64,75 @@ func TestGateway_tells_the_service_whose_request_it_is(t *testing.T) {
 				if user.UnionID == "" && header["X-Wechat-Unionid"] != nil {
 					t.Errorf("the service got X-Wechat-Unionid %q", header["X-Wechat-Unionid"])
 				}
+			}
+		})
+	}
+}
+
+// alias is how CGI, WSGI and PHP name a header: what differs only in signs is one to them.
+func alias(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return unicode.ToUpper(r)
+		}
+		return '_'
+	}, name)
+}
+
+// wantTrueHeaders fails unless the service was told the user by these headers, once each, and by no other spelling of them.
+func (s *system) wantTrueHeaders(t *testing.T, user wechattest.User) {
+	t.Helper()
+	header, is := s.service.last(t).Header, s.inMySQL(t, user.OpenID)
+	for name, want := range map[string]string{
+		"X-User-Id": is.UserID, "X-Wechat-Openid": is.OpenID, "X-Wechat-Appid": is.AppID, "X-Wechat-Unionid": is.UnionID,
+	} {
+		var got []string
+		for sent, values := range header {
+			if alias(sent) == alias(name) {
+				got = append(got, sent+": "+strings.Join(values, ", "))
+			}
+		}
+		if want == "" && len(got) != 0 || want != "" && !slices.Equal(got, []string{name + ": " + want}) {
+			t.Errorf("%s arrives as %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestGateway_Aliases(t *testing.T) {
+	names := []string{"X-User-Id", "X-Wechat-Openid", "X-Wechat-Appid", "X-Wechat-Unionid"}
+	for kind, start := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			s := startSystem(t, start)
+			for _, user := range []wechattest.User{alice, bob} {
+				token := s.token(t, user)
+				for _, sign := range "_.!#$%&'*+^`|~" {
+					header := http.Header{}
+					for _, name := range names {
+						header[strings.ReplaceAll(name, "-", string(sign))] = []string{"1"}
+						header[strings.Replace(name, "-", string(sign), 1)] = []string{"2"}
+					}
+					request{path: "/me", token: token, header: header}.to(t, s.gateway.url).wantOK(t, new(identity))
+					s.wantTrueHeaders(t, user)
+				}
+			}
+		})
+	}
+}
+
+// A client cannot have the gateway take away, as a matter of its connection alone, what wxlogin said.
+func TestGateway_ConnectionHeader(t *testing.T) {
+	for kind, start := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			s := startSystem(t, start)
+			token := s.token(t, alice)
+			for _, values := range [][]string{
+				{"X-User-Id, X-Wechat-Openid, X-Wechat-Appid, X-Wechat-Unionid"}, {"keep-alive, x-user-id"},
+				{"keep-alive", "X-User-Id", "X-Wechat-Openid"}, {"Upgrade", "X-User-Id"}, {"X-User-Id,Upgrade"},
+			} {
+				header := forged()
+				header["Connection"] = values
+				request{path: "/me", token: token, header: header}.to(t, s.gateway.url).wantOK(t, new(identity))
+				s.wantTrueHeaders(t, alice)
 			}
 		})
 	}

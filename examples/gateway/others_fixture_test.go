@@ -34,6 +34,7 @@ func startTraefik(t *testing.T, internal, service, key string) gateway {
 	writeFile(t, file, replaced(t, readFile(t, "traefik/dynamic.yml"), "127.0.0.1:9090", internal, "127.0.0.1:3000", service))
 	api := freeAddr(t) // tells when the file has been read, which is after the port was opened
 	cmd := exec.Command("traefik", "--entryPoints.web.address="+addr, "--providers.file.filename="+file,
+		"--entryPoints.web.http.aliasHeadersStrategy=delete",
 		"--api.insecure=true", "--entryPoints.traefik.address="+api)
 	cmd.Env = append(os.Environ(), "INTERNAL_API_KEY="+key)
 	g := gateway{run(t, cmd, nil), "http://" + addr}
