@@ -20,7 +20,7 @@ func seeds(f *testing.F) {
 	for _, h := range tooMuch(f) {
 		add(h.file)
 	}
-	for _, file := range affordable(f) {
+	for _, file := range affordable(f, 600, 24) {
 		add(file)
 	}
 	add(withEXIF(asJPEG(f, photo(20, 10)), 6))

@@ -3,6 +3,7 @@ package avatar
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"image"
 	"image/jpeg"
@@ -19,6 +20,7 @@ func allocated(f func()) int64 {
 	return int64(after.TotalAlloc - before.TotalAlloc)
 }
 
+// greyJPEG is a baseline JPEG.
 func greyJPEG(t testing.TB, w, h int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -26,6 +28,16 @@ func greyJPEG(t testing.TB, w, h int) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// claimedJPEG is a baseline JPEG that only says that it is so large.
+func claimedJPEG(t testing.TB, w, h int) []byte {
+	t.Helper()
+	file := greyJPEG(t, 8, 8)
+	size := file[bytes.Index(file, []byte{0xff, markerSOF0})+5:]
+	binary.BigEndian.PutUint16(size, uint16(h))
+	binary.BigEndian.PutUint16(size[2:], uint16(w))
+	return file
 }
 
 // repeated are scans, one after another.
@@ -50,9 +62,10 @@ func segmented(file []byte) []byte {
 	return append(out, file[2:]...)
 }
 
-// spec is a grey, progressive JPEG of 16 megapixels, changed.
+// spec is the headers of a progressive JPEG of 16 megapixels, changed.
 func spec(change func(*jpegSpec)) []byte {
 	s := photoSpec(4096, 4096)
+	s.cutScans = true
 	change(&s)
 	return s.encode(grey)
 }
@@ -62,12 +75,12 @@ func TestInspect_takesPhotosOfPhones(t *testing.T) {
 		"progressive, 16 megapixels":        spec(func(*jpegSpec) {}),
 		"progressive, 12 megapixels, 4:2:2": spec(func(s *jpegSpec) { s.width, s.height, s.sampling = 4032, 3024, []byte{0x21, 0x11, 0x11} }),
 		"progressive, grey":                 spec(func(s *jpegSpec) { s.sampling, s.scans = []byte{0x11}, []jpegScanSpec{{components: []int{0}}} }),
-		"baseline, 16 megapixels":           greyJPEG(t, 4096, 4096),
-		"baseline, upright, with segments":  segmented(withEXIF(greyJPEG(t, 3456, 4608), 6)),
-		"a panorama":                        greyJPEG(t, 12000, 1390),
-		"a screenshot":                      pngFile(pngSpec{pngHeader: pngHeader{width: 1440, height: 3200, depth: 8, colour: pngRGBA}}),
-		"a PNG of 16 megapixels":            pngFile(pngSpec{pngHeader: pngHeader{width: 4096, height: 4096, depth: 8, colour: pngRGBA}}),
-		"a PNG of 16 bits, 12 megapixels":   pngFile(pngSpec{pngHeader: pngHeader{width: 4032, height: 3024, depth: 16, colour: pngRGB}}),
+		"baseline, 16 megapixels":           claimedJPEG(t, 4096, 4096),
+		"baseline, upright, with segments":  segmented(withEXIF(claimedJPEG(t, 3456, 4608), 6)),
+		"a panorama":                        claimedJPEG(t, 12000, 1390),
+		"a screenshot":                      pngFile(pngSpec{empty: true, pngHeader: pngHeader{width: 1440, height: 3200, depth: 8, colour: pngRGBA}}),
+		"a PNG of 16 megapixels":            pngFile(pngSpec{empty: true, pngHeader: pngHeader{width: 4096, height: 4096, depth: 8, colour: pngRGBA}}),
+		"a PNG of 16 bits, 12 megapixels":   pngFile(pngSpec{empty: true, pngHeader: pngHeader{width: 4032, height: 3024, depth: 16, colour: pngRGB}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			fullSize := append(bytes.Clone(file), make([]byte, MaxBytes-len(file))...) // as if all were compressed data
@@ -87,7 +100,7 @@ func tooMuch(t testing.TB) map[string]struct {
 } {
 	t.Helper()
 	one, all := []int{0}, []int{0, 1, 2}
-	png := func(h pngHeader) []byte { return pngFile(pngSpec{pngHeader: h}) }
+	png := func(h pngHeader) []byte { return pngFile(pngSpec{empty: true, pngHeader: h}) }
 	gif := bytes.Clone(asGIF(t, photo(20, 10)))
 	copy(gif[6:], "\xff\xff\xff\xff")
 	return map[string]struct {
@@ -95,7 +108,7 @@ func tooMuch(t testing.TB) map[string]struct {
 		want error
 	}{
 		"four components that are not there": {spec(func(s *jpegSpec) {
-			s.segments, s.sampling, s.cutScans = adobe(0), []byte{0x11, 0x11, 0x11, 0x11}, true
+			s.segments, s.sampling = adobe(0), []byte{0x11, 0x11, 0x11, 0x11}
 			s.scans = []jpegScanSpec{{components: []int{0, 1, 2, 3}}}
 		}), ErrTooComplex},
 		"progressive 4:4:4": {spec(func(s *jpegSpec) { s.sampling = []byte{0x11, 0x11, 0x11} }), ErrTooComplex},
@@ -107,12 +120,12 @@ func tooMuch(t testing.TB) map[string]struct {
 			s.width, s.height = 1024, 1024
 			s.scans = repeated(2500, jpegScanSpec{components: one, first: 1, last: 63, high: 1})
 		}), ErrTooComplex},
-		"100 scans without data": {spec(func(s *jpegSpec) { s.cutScans, s.scans = true, repeated(100, jpegScanSpec{components: all}) }), ErrTooComplex},
+		"100 scans without data": {spec(func(s *jpegSpec) { s.scans = repeated(100, jpegScanSpec{components: all}) }), ErrTooComplex},
 		"16 bits":                {png(pngHeader{width: 4096, height: 4096, depth: 16, colour: pngRGBA}), ErrTooComplex},
 		"interlaced":             {png(pngHeader{width: 4096, height: 4096, depth: 8, colour: pngRGBA, interlaced: true}), ErrTooComplex},
 		"too many pixels":        {png(pngHeader{width: 4097, height: 4096, depth: 1, colour: pngGrey}), ErrTooManyPixels},
 		"too wide":               {png(pngHeader{width: MaxGivenSide + 1, height: 1, depth: 1, colour: pngGrey}), ErrTooManyPixels},
-		"wide JPEG":              {greyJPEG(t, 65535, 1), ErrTooManyPixels},
+		"wide JPEG":              {claimedJPEG(t, 65535, 1), ErrTooManyPixels},
 		"a huge screen":          {gif, ErrTooManyPixels},
 		"a huge VP8 picture":     {webpFile(webpChunk("VP8 ", 0, 0, 0, 0x9d, 1, 0x2a, 0xff, 0x3f, 0xff, 0x3f)), ErrTooManyPixels},
 		"a huge VP8L picture":    {webpFile(webpChunk("VP8L", 0x2f, 0xff, 0xff, 0xff, 0x0f, 0, 0)), ErrTooManyPixels},
@@ -143,7 +156,7 @@ func TestInspect_unsupported(t *testing.T) {
 		"12 bits": frame(markerSOF1, 12, 8, 0x11), "lossless": frame(0xc3, 8, 8, 0x11), "arithmetic": frame(0xc9, 8, 8, 0x11),
 		"hierarchical": frame(0xc5, 8, 8, 0x11), "height in a later segment": frame(markerSOF0, 8, 0, 0x11),
 		"CMYK without Adobe's segment": spec(func(s *jpegSpec) {
-			s.width, s.height, s.sampling = 16, 16, []byte{0x11, 0x11, 0x11, 0x11}
+			s.cutScans, s.width, s.height, s.sampling = false, 16, 16, []byte{0x11, 0x11, 0x11, 0x11}
 			s.scans = []jpegScanSpec{{components: []int{0, 1, 2, 3}}}
 		}),
 	} {
@@ -155,12 +168,12 @@ func TestInspect_unsupported(t *testing.T) {
 	}
 }
 
-// affordable are pictures of all kinds, with all that a decoder allocates beside the picture.
-func affordable(t testing.TB) map[string][]byte {
+// affordable are pictures of all kinds, for all that a decoder allocates beside the picture. Most have the given size.
+func affordable(t testing.TB, w, h int) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{
-		"gif":                   asGIF(t, photo(1000, 900)),
-		"baseline 4:2:0":        greyJPEG(t, 1000, 1100),
+		"gif":                   asGIF(t, photo(w, h)),
+		"baseline 4:2:0":        greyJPEG(t, w, h),
 		"small":                 asJPEG(t, photo(300, 200)),
 		"webp":                  sample(t, "photo.webp"),
 		"lossless webp":         sample(t, "lossless.webp"),
@@ -170,13 +183,13 @@ func affordable(t testing.TB) map[string][]byte {
 		"1000 groups, one used": webpFile(webpChunk("VP8L", vp8lGroups(160, 160, 1001, false)...)),
 		"999 groups, all kept":  webpFile(webpChunk("VP8L", vp8lGroups(160, 160, 999, false)...)),
 	}
-	for _, h := range []pngHeader{
+	for _, header := range []pngHeader{
 		{depth: 8, colour: pngRGB}, {depth: 8, colour: pngRGB, transparent: true}, {depth: 8, colour: pngRGBA}, {depth: 8, colour: pngRGBA, interlaced: true},
 		{depth: 16, colour: pngRGBA, interlaced: true}, {depth: 16, colour: pngRGB}, {depth: 16, colour: pngGrey}, {depth: 16, colour: pngGreyAlpha},
 		{depth: 1, colour: pngGrey}, {depth: 2, colour: pngGrey, transparent: true}, {depth: 4, colour: pngPalette}, {depth: 8, colour: pngPalette, interlaced: true, transparent: true},
 	} {
-		h.width, h.height = 1100, 900
-		files["png "+h.String()] = pngFile(pngSpec{pngHeader: h, value: 1})
+		header.width, header.height = w, h
+		files["png "+header.String()] = pngFile(pngSpec{pngHeader: header, value: 1})
 	}
 	for name, s := range map[string]jpegSpec{
 		"4:2:0": {}, "4:2:2": {sampling: []byte{0x21, 0x11, 0x11}}, "4:1:1": {sampling: []byte{0x41, 0x11, 0x11}}, "4:4:4": {sampling: []byte{0x11, 0x11, 0x11}},
@@ -185,7 +198,7 @@ func affordable(t testing.TB) map[string][]byte {
 		"CMYK": {sampling: []byte{0x11, 0x11, 0x11, 0x11}, segments: adobe(0), scans: []jpegScanSpec{{components: []int{0, 1, 2, 3}}}},
 		"YCCK": {sampling: []byte{0x22, 0x11, 0x11, 0x22}, segments: adobe(2), scans: []jpegScanSpec{{components: []int{0, 1, 2, 3}}}},
 	} {
-		s.width, s.height = 1000, 900
+		s.width, s.height = w, h
 		if s.sampling == nil {
 			s.sampling = []byte{0x22, 0x11, 0x11}
 		}
@@ -204,7 +217,7 @@ func (h pngHeader) String() string {
 }
 
 func TestPlan_MemoryIsAnUpperBound(t *testing.T) {
-	files := affordable(t)
+	files := affordable(t, 1000, 900)
 	if !testing.Short() {
 		files["16 megapixels, progressive"] = photoSpec(4096, 4096).encode(grey)
 	}

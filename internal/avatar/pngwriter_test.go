@@ -12,12 +12,16 @@ type pngSpec struct {
 	pngHeader
 	filter byte // of every row (PNG specification, section 9)
 	value  byte // of every byte of a row
+	empty  bool // no rows
 }
 
 func pngFile(spec pngSpec) []byte {
 	var data bytes.Buffer
 	z, _ := zlib.NewWriterLevel(&data, zlib.BestSpeed)
 	for width, height := range spec.passes() {
+		if spec.empty {
+			break
+		}
 		row := bytes.Repeat([]byte{spec.value}, int(spec.rowBytes(width)))
 		row[0] = spec.filter
 		for range height {

@@ -34,7 +34,7 @@ func scene(w, h int) *image.NRGBA {
 
 // What is shrunk looks like what the usual filter makes of it, which takes far more memory.
 func TestShrink_looksLikeCatmullRom(t *testing.T) {
-	for _, size := range []image.Point{{513, 400}, {700, 900}, {1024, 1024}, {1500, 1000}, {2047, 1300}, {3001, 2003}, {600, 7}, {5000, 300}} {
+	for _, size := range []image.Point{{513, 400}, {700, 900}, {1024, 1024}, {1500, 1000}, {2047, 600}, {600, 7}, {5000, 300}} {
 		t.Run(size.String(), func(t *testing.T) {
 			given := scene(size.X, size.Y)
 			plan, err := newPlan(size.X, size.Y)

@@ -1,5 +1,7 @@
 package avatar
 
+import "slices"
+
 // vp8lCode is a canonical Huffman code.
 type vp8lCode struct {
 	count   [16]int  // of symbols by length
@@ -104,7 +106,7 @@ func (r *vp8lReader) build(c *vp8lCode, lengths []uint8) {
 	for length, n := range c.count {
 		next[length+1] = next[length] + n
 	}
-	c.symbols = append(c.symbols[:0], make([]uint16, next[16])...)
+	c.symbols = slices.Grow(c.symbols[:0], next[16])[:next[16]]
 	for symbol, length := range lengths {
 		if length > 0 {
 			c.symbols[next[length]] = uint16(symbol)
