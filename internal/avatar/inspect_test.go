@@ -217,7 +217,7 @@ func (h pngHeader) String() string {
 }
 
 func TestPlan_MemoryIsAnUpperBound(t *testing.T) {
-	files := affordable(t, 1000, 900)
+	files := affordable(t, 700, 560)
 	if !testing.Short() {
 		files["16 megapixels, progressive"] = photoSpec(4096, 4096).encode(grey)
 	}
