@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -44,8 +45,8 @@ func writeFailure(w http.ResponseWriter, r *http.Request, f failure) {
 	}
 	scope := scopeOf(r.Context())
 	scope.failure = f
-	if p.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
+	if seconds := cmp.Or(f.retryAfter, p.retryAfter); seconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	}
 	if p.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -11,12 +11,13 @@ import (
 	"wxlogin/wechat"
 )
 
-// failure is an error that already knows its code. detail, where given, is shown to the client in place of the code's own
-// text, so it is always a constant; cause is for the log alone.
+// failure is an error that already knows its code. detail and retryAfter, if given, replace the code's own. The client sees
+// detail, so it is always a constant; cause is for the log alone.
 type failure struct {
-	code   code
-	detail string
-	cause  error
+	code       code
+	detail     string
+	retryAfter int // seconds
+	cause      error
 }
 
 func (f failure) Error() string { return string(f.code) }
@@ -58,7 +59,8 @@ func classify(err error) failure {
 		return failure{code: codeInternal, cause: err}
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, store.ErrNotFound):
 		return failure{code: codeInvalidToken}
-	case errors.Is(err, session.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.Canceled):
+	case errors.Is(err, session.ErrUnavailable), errors.Is(err, store.ErrUnavailable),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return failure{code: codeStorageUnavailable, cause: err}
 	}
 	return failure{code: codeInternal, cause: err}

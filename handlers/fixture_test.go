@@ -68,6 +68,9 @@ type setup struct {
 
 	noPhoneNumbers bool
 	avatars        *avatar.Folder
+
+	stopping        context.Context
+	uploadStopGrace time.Duration
 }
 
 func newWorld(t testing.TB, changes ...func(*setup)) *world {
@@ -116,7 +119,7 @@ func (w *world) serve(su setup) {
 		StorageTimeout: time.Minute, // the machine may be busy; what hangs is another test's business
 		LateLoginWait:  time.Nanosecond,
 		Limits:         su.limits, TrustedProxies: su.proxies,
-		Avatars: su.avatars, AvatarFiles: su.avatars,
+		Avatars: su.avatars, AvatarFiles: su.avatars, Stopping: su.stopping, UploadStopGrace: su.uploadStopGrace,
 	})
 	w.must(err)
 	internal, err := handlers.NewInternal(handlers.InternalOptions{

@@ -7,8 +7,11 @@ import (
 	"wxlogin/session"
 )
 
-// RateWindow is the window of Limits.Counter: limits are per minute, and the window slides.
-const RateWindow = time.Minute
+// The windows of Limits.Counter and Limits.DailyCounter. They slide.
+const (
+	RateWindow  = time.Minute
+	DailyWindow = 24 * time.Hour
+)
 
 // refusal is a bound of this server's own that a request went beyond, as it stands in the metrics.
 type refusal string
@@ -19,6 +22,7 @@ const (
 	updateRate       refusal = "update_rate"
 	failedUpdateRate refusal = "failed_update_rate"
 	uploadsInFlight  refusal = "uploads_in_flight"
+	dailyUploads     refusal = "daily_uploads"
 )
 
 // refused counts a refusal and gives the failure that tells the client.
@@ -28,7 +32,9 @@ func (p *public) refused(why refusal) error {
 	case overload:
 		return failure{code: codeWeChatUnavailable, detail: "As many logins wait for WeChat as this server carries."}
 	case uploadsInFlight:
-		return failure{code: codeStorageUnavailable, detail: "As many pictures are under way as this server carries."}
+		return failure{code: codeStorageUnavailable, detail: "Too many uploads in progress."}
+	case dailyUploads:
+		return failure{code: codeRateLimited, detail: "Too many pictures today.", retryAfter: 3600}
 	}
 	return failure{code: codeRateLimited}
 }

@@ -74,7 +74,7 @@ func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (
 	}
 	return loginAnswer{
 		Status: http.StatusOK, Token: token, ExpiresIn: int64(p.sessions.IdleTTL().Seconds()),
-		IsNewUser: created, ProfileComplete: user.ProfileComplete(), UserInfo: userInfoOf(user),
+		IsNewUser: created, ProfileComplete: user.ProfileComplete(), UserInfo: p.userInfo(user),
 	}, nil
 }
 

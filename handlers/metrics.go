@@ -55,7 +55,7 @@ func NewMetrics() *Metrics {
 		decryptions:    counter("decryptions_total", "Open data by outcome: own_key, other_key or failed.", "outcome"),
 		calls:          counter("wechat_calls_total", "Calls of WeChat by API and errcode (none: no errcode was had).", "api", "errcode"),
 		refusals: counter("refusals_total",
-			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate, failed_update_rate or uploads_in_flight.", "bound"),
+			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate, failed_update_rate, uploads_in_flight or daily_uploads.", "bound"),
 		tokenChecks: counter("token_checks_total",
 			"Tokens that other services asked about, by outcome: active, inactive, blocked or failed.", "outcome"),
 		unreadableForwardedFor: prometheus.NewCounter(prometheus.CounterOpts{

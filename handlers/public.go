@@ -24,6 +24,8 @@ const (
 	DefaultStorageTimeout = time.Second
 	DefaultLateLoginWait  = 300 * time.Millisecond
 	DefaultLoginWait      = 250 * time.Millisecond
+
+	DefaultUploadStopGrace = 5 * time.Second
 )
 
 // CodeExchanger exchanges the code of wx.login with WeChat for one mini-program. *wechat.Client is one.
@@ -87,6 +89,12 @@ type PublicOptions struct {
 	// AvatarFiles serves them under /avatars/, where they are this server's to serve. Optional.
 	AvatarFiles AvatarFiles
 
+	// Stopping ends when the server is told to stop. Uploads may go on for UploadStopGrace then, and are answered 503 after it.
+	// Optional.
+	Stopping context.Context
+	// UploadStopGrace is DefaultUploadStopGrace by default.
+	UploadStopGrace time.Duration
+
 	// TrustedProxies are the addresses and networks (CIDR) of the proxies in front, whose X-Forwarded-For names the client's
 	// address. None: a client's address is that of its connection, and X-Forwarded-For is ignored.
 	TrustedProxies []string
@@ -101,16 +109,23 @@ type Limits struct {
 	Updates       int // POST /updateUserInfo, /bindPhone and /uploadAvatar together, a minute and user
 	FailedUpdates int // data that cannot be decrypted, a minute and user
 
-	// Counter counts for the limits a minute. Its window is RateWindow. Default: a counter in this process.
-	Counter *ratelimit.Counter
+	Uploads int // pictures that are decoded, a day and user
+
+	// Counter counts for the limits a minute, and DailyCounter for those a day. Their windows are RateWindow and DailyWindow.
+	// Default: counters in this process.
+	Counter, DailyCounter *ratelimit.Counter
 }
 
 func (o *PublicOptions) setDefaults() {
 	o.StorageTimeout = cmp.Or(o.StorageTimeout, DefaultStorageTimeout)
 	o.LateLoginWait = cmp.Or(o.LateLoginWait, DefaultLateLoginWait)
+	o.UploadStopGrace = cmp.Or(o.UploadStopGrace, DefaultUploadStopGrace)
 	o.Limits.LoginWait = cmp.Or(o.Limits.LoginWait, DefaultLoginWait)
 	if o.Limits.Counter == nil {
 		o.Limits.Counter = ratelimit.New(ratelimit.Options{Window: RateWindow})
+	}
+	if o.Limits.DailyCounter == nil {
+		o.Limits.DailyCounter = ratelimit.New(ratelimit.Options{Window: DailyWindow})
 	}
 }
 
@@ -139,12 +154,16 @@ type public struct {
 	avatars     Avatars
 	avatarFiles AvatarFiles
 
-	uploads, pictures *admission
+	uploadPlaces *places
+	decoders     *decoders
+	uploadsEnd   context.Context // ends some time after the server was told to stop
+	logger       *slog.Logger
 
 	admission     *admission
 	logins        *ratelimit.Limiter // by client address
 	updates       *ratelimit.Limiter // by user
 	failedUpdates *ratelimit.Limiter // by user
+	dailyUploads  *ratelimit.Limiter // by user
 }
 
 // NewPublic makes the handler of the public listener: POST /onLogin, POST /updateUserInfo and POST /logout.
@@ -163,12 +182,15 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 		sessions: o.Sessions, revoker: o.Revoker, users: o.Users, phoneNumbers: o.PhoneNumbers, metrics: o.Metrics,
 		storageTimeout: o.StorageTimeout, lateLoginWait: o.LateLoginWait,
 		avatars: o.Avatars, avatarFiles: o.AvatarFiles,
-		uploads:       newAdmission(uploadsAtOnce, o.Limits.LoginWait),
-		pictures:      newAdmission(runtime.GOMAXPROCS(0), pictureWait),
+		uploadPlaces:  newPlaces(uploadLimits),
+		decoders:      newDecoders(runtime.GOMAXPROCS(0)),
+		uploadsEnd:    afterGrace(o.Stopping, o.UploadStopGrace),
+		logger:        o.Logger,
 		admission:     newAdmission(o.Limits.LoginsInFlight, o.Limits.LoginWait),
 		logins:        o.Limits.Counter.Limiter("logins", o.Limits.Logins),
 		updates:       o.Limits.Counter.Limiter("updates", o.Limits.Updates),
 		failedUpdates: o.Limits.Counter.Limiter("failed updates", o.Limits.FailedUpdates),
+		dailyUploads:  o.Limits.DailyCounter.Limiter("uploads", o.Limits.Uploads),
 	}
 	for _, app := range o.Apps {
 		p.apps[app.AppID()] = app

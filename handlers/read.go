@@ -31,7 +31,7 @@ func (p *public) readUserInfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, readAnswer{
-		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), UserInfo: userInfoOf(user),
+		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), UserInfo: p.userInfo(user),
 	})
 }
 

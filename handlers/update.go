@@ -34,12 +34,13 @@ func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	user, err := p.saveProfile(ctx, sess, given)
+	user, err := p.updateProfile(ctx, sess, given.profile())
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, updateAnswer{
-		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), Anonymous: !given.issued && given.Anonymous(), UserInfo: userInfoOf(user),
+		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), UserInfo: p.userInfo(user),
+		Anonymous: !given.keepsPicture && given.Anonymous(),
 	})
 }
 
@@ -47,13 +48,14 @@ func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 type given struct {
 	wechat.UserInfo
 	source store.ProfileSource
-	issued bool // the avatar's address is this server's own
+	// keepsPicture says that the avatar that was given is the one that the user has.
+	keepsPicture bool
 }
 
 // givenProfile is what the person typed, or else what WeChat encrypted.
 func (p *public) givenProfile(ctx context.Context, sess session.Session, f fields.Fields) (given, error) {
 	if isTyped(f) {
-		return p.typedProfile(f)
+		return p.typedProfile(ctx, sess, f)
 	}
 	data, err := openDataOf(f)
 	if err != nil {
@@ -87,18 +89,6 @@ func (p *public) findSession(ctx context.Context, token string) (session.Session
 	return p.sessions.Lookup(ctx, token)
 }
 
-// saveProfile stores what is real of the data. Whose profile it is comes from the session alone: the data of
-// wx.getUserProfile names nobody, and a unionId in it is not taken either, because open data carries no MAC.
-func (p *public) saveProfile(ctx context.Context, sess session.Session, g given) (store.User, error) {
-	ctx, cancel := p.storage(ctx)
-	defer cancel()
-	user, _, err := p.users.UpdateProfile(ctx, sess.AppID, sess.OpenID, g.profile())
-	if err != nil {
-		return store.User{}, err
-	}
-	return user, refuseDisabled(user)
-}
-
 // profile is the part of it that is worth keeping. What was typed is as new as the request.
 func (g given) profile() store.Profile {
 	info := g.Real()
@@ -106,9 +96,6 @@ func (g given) profile() store.Profile {
 		NickName: info.NickName, AvatarURL: info.AvatarURL, Gender: info.Gender,
 		Country: info.Country, Province: info.Province, City: info.City, Language: info.Language,
 		Source: g.source,
-	}
-	if g.issued {
-		p.AvatarURL = g.AvatarURL
 	}
 	if g.source == store.SourceWeChat {
 		p.AsOf = time.Unix(info.Watermark.Timestamp, 0)

@@ -3,8 +3,6 @@ package handlers
 import (
 	"context"
 	"errors"
-	"io"
-	"mime/multipart"
 	"net/http"
 	"time"
 
@@ -14,24 +12,20 @@ import (
 	"wxlogin/store"
 )
 
+// Bounds of uploads, together with those of their bodies. In memory they come to 32 files of avatar.MaxBytes and
+// avatar.MaxMemory for decoding.
+var uploadLimits = placeLimits{all: 32, perUser: 2, perAddress: 16}
+
 const (
-	// uploadTime is what the slowest phone gets to send a picture: 4 MiB at 0.6 Mbit/s.
-	uploadTime = time.Minute
-	// uploadsAtOnce bounds the memory that pictures on their way take: 4 MiB each.
-	uploadsAtOnce = 64
-	// pictureWait is how long a picture waits for its turn to be worked on.
-	pictureWait = 5 * time.Second
+	placeWait  = 30 * time.Second // for a place, before the body is read
+	decodeWait = 30 * time.Second // for its turn to be decoded
 
-	maxParts      = 16
-	maxTokenBytes = 1 << 10
-	uploadSlack   = 64 << 10 // of a body, for all that is not the picture
+	// decodeTime is how long decoding may take on a busy machine. avatar.MaxWork bounds what can be known before.
+	decodeTime = 10 * avatar.MaxWork
+
+	// uploadBudget is all that an upload may take.
+	uploadBudget = placeWait + uploadTime + decodeWait + decodeTime + 10*time.Second
 )
-
-// Avatars keeps the pictures that people upload. *avatar.Folder is one.
-type Avatars interface {
-	Put(ctx context.Context, p avatar.Picture) (address string, err error)
-	Issued(address string) bool // whether Put has given this address
-}
 
 // uploadAnswer is what POST /uploadAvatar answers.
 type uploadAnswer struct {
@@ -43,144 +37,132 @@ type uploadAnswer struct {
 
 // uploadAvatar takes a picture as wx.uploadFile sends it, and makes it the user's avatar.
 func (p *public) uploadAvatar(w http.ResponseWriter, r *http.Request) error {
-	if !p.uploads.enter(r.Context()) {
-		return p.refused(uploadsInFlight)
-	}
-	defer p.uploads.leave()
-	up, err := readUpload(w, r)
+	body := newPacedBody(w, r.Body)
+	_ = body.control.SetWriteDeadline(time.Now().Add(uploadBudget)) // a connection without deadlines has none to extend
+	ctx, cancel := context.WithTimeout(r.Context(), uploadBudget)
+	defer cancel()
+	defer context.AfterFunc(p.uploadsEnd, func() { body.interrupt(); cancel() })()
+	user, err := p.receiveAvatar(ctx, r, body)
 	if err != nil {
-		return err
+		return p.refuseUpload(w, r, body, err)
 	}
-	sess, err := p.updatedSession(r.Context(), r, fields.Fields{"token": up.token})
-	if err != nil {
-		return err
-	}
-	if len(up.file) == 0 {
-		return invalidRequest("The body has no file.")
-	}
-	user, err := p.changeAvatar(r.Context(), sess, up.file)
-	if err != nil {
-		return err
-	}
+	info := p.userInfo(user)
 	return writeJSON(w, http.StatusOK, uploadAnswer{
-		Status: http.StatusOK, AvatarURL: user.AvatarURL, ProfileComplete: user.ProfileComplete(), UserInfo: userInfoOf(user),
+		Status: http.StatusOK, AvatarURL: info.AvatarURL, ProfileComplete: user.ProfileComplete(), UserInfo: info,
 	})
 }
 
-// changeAvatar makes an avatar of a file, keeps it and gives it to the session's user. Of what cannot be used, and for a
-// user who may not, nothing is kept.
-func (p *public) changeAvatar(ctx context.Context, sess session.Session, file []byte) (store.User, error) {
-	if user, err := p.userOf(ctx, sess); err != nil {
-		return user, err
-	}
-	picture, err := p.makePicture(ctx, file)
+// receiveAvatar finds out whose upload it is and waits for a place before it reads more of the body than its first fields.
+func (p *public) receiveAvatar(ctx context.Context, r *http.Request, body *pacedBody) (store.User, error) {
+	parts, err := newUploadParts(r, body)
 	if err != nil {
 		return store.User{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*p.storageTimeout)
-	defer cancel()
-	address, err := p.avatars.Put(ctx, picture)
-	if err != nil {
-		return store.User{}, failure{code: codeStorageUnavailable, cause: err}
-	}
-	user, _, err := p.users.UpdateProfile(ctx, sess.AppID, sess.OpenID, store.Profile{AvatarURL: address, Source: store.SourcePerson})
+	sess, err := p.uploadSession(ctx, r, parts)
 	if err != nil {
 		return store.User{}, err
 	}
-	return user, refuseDisabled(user)
-}
-
-// makePicture works on few pictures at a time: each may take much memory for a moment.
-func (p *public) makePicture(ctx context.Context, file []byte) (avatar.Picture, error) {
-	if !p.pictures.enter(ctx) {
-		return avatar.Picture{}, p.refused(uploadsInFlight)
+	if _, err := p.userOf(ctx, sess); err != nil {
+		return store.User{}, err
 	}
-	defer p.pictures.leave()
-	plan, err := avatar.Inspect(file)
+	reservation, ok := p.dailyUploads.Reserve(userKey(sess))
+	if !ok {
+		return store.User{}, p.refused(dailyUploads)
+	}
+	defer reservation.Release() // if decoding has not begun
+	release, err := p.acquirePlace(ctx, place{userKey(sess), clientKey(r)})
 	if err != nil {
-		return avatar.Picture{}, failure{code: codeInvalidPicture, cause: err}
+		return store.User{}, err
 	}
-	picture, err := avatar.Make(ctx, file, plan)
-	if err != nil && ctx.Err() == nil {
-		return avatar.Picture{}, failure{code: codeInvalidPicture, cause: err}
+	defer release()
+	body.admit()
+	file, err := parts.picture(r.ContentLength)
+	if err != nil {
+		return store.User{}, uploadError(err)
 	}
-	return picture, err
+	if _, err := fields.Token(r.Header, fields.Fields{"token": parts.token}); err != nil {
+		return store.User{}, err
+	}
+	picture, err := p.makePicture(ctx, file, reservation.Keep)
+	if err != nil {
+		return store.User{}, err
+	}
+	return p.saveAvatar(ctx, sess, picture)
 }
 
-// upload is the body of wx.uploadFile.
-type upload struct {
-	token string
-	file  []byte
+// afterGrace returns a context that ends some time after another one, which may be nil.
+func afterGrace(ctx context.Context, grace time.Duration) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	after, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return after
 }
 
-// readUpload reads a multipart body of at most one file.
-func readUpload(w http.ResponseWriter, r *http.Request) (upload, error) {
+// newUploadParts returns the parts of a multipart request, none of which has been read.
+func newUploadParts(r *http.Request, body *pacedBody) (*uploadParts, error) {
 	mediaType, err := fields.MediaType(r.Header)
 	if err != nil && !errors.Is(err, fields.ErrMediaType) {
-		return upload{}, err
+		return nil, err
 	}
 	if mediaType != "multipart/form-data" {
-		return upload{}, failure{code: codeUnsupportedMediaType, detail: "Send multipart/form-data, as wx.uploadFile does."}
+		return nil, failure{code: codeUnsupportedMediaType, detail: "Send multipart/form-data, as wx.uploadFile does."}
 	}
-	control := http.NewResponseController(w)
-	now := time.Now()
-	_ = control.SetReadDeadline(now.Add(uploadTime)) // where it is not supported there is no shorter one to extend
-	_ = control.SetWriteDeadline(now.Add(uploadTime + 20*time.Second))
-	r.Body = http.MaxBytesReader(w, r.Body, avatar.MaxBytes+uploadSlack)
-	parts, err := r.MultipartReader()
+	r.Body = body
+	reader, err := r.MultipartReader()
 	if err != nil {
-		return upload{}, uploadFault(err)
+		return nil, invalidRequest("The Content-Type has no boundary.")
 	}
-	return readParts(parts)
+	return &uploadParts{reader: reader}, nil
 }
 
-func readParts(parts *multipart.Reader) (up upload, err error) {
-	for range maxParts {
-		part, err := parts.NextRawPart()
-		if err == io.EOF { // wrapped in another error it says that the body was cut off
-			return up, nil
-		}
-		if err == nil {
-			err = up.take(part)
-		}
-		if err != nil {
-			return upload{}, uploadFault(err)
+// uploadSession finds the session of an upload: by the header, or else by a field before the file.
+func (p *public) uploadSession(ctx context.Context, r *http.Request, parts *uploadParts) (session.Session, error) {
+	if len(r.Header.Values("Authorization")) == 0 {
+		if err := parts.untilFile(); err != nil {
+			return session.Session{}, uploadError(err)
 		}
 	}
-	return upload{}, invalidRequest("The body has too many parts.")
+	return p.updatedSession(ctx, r, fields.Fields{"token": parts.token})
 }
 
-// take reads one part. What nobody asks for is passed over by the next.
-func (up *upload) take(part *multipart.Part) error {
-	switch {
-	case part.FileName() != "":
-		if up.file != nil {
-			return invalidRequest("The body has more than one file.")
-		}
-		file, err := io.ReadAll(io.LimitReader(part, avatar.MaxBytes+1))
-		if len(file) > avatar.MaxBytes {
-			return &http.MaxBytesError{Limit: avatar.MaxBytes}
-		}
-		up.file = file
-		return err
-	case part.FormName() == "token":
-		if up.token != "" {
-			return invalidRequest("A field is given twice.")
-		}
-		token, err := io.ReadAll(io.LimitReader(part, maxTokenBytes))
-		up.token = string(token)
-		return err
+// acquirePlace waits for a place among the uploads in flight. The caller must give it back by release.
+func (p *public) acquirePlace(ctx context.Context, wanted place) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, placeWait)
+	defer cancel()
+	if !p.uploadPlaces.acquire(ctx, wanted) {
+		return nil, p.refused(uploadsInFlight)
+	}
+	return func() { p.uploadPlaces.release(wanted) }, nil
+}
+
+// refuseUpload answers an upload that failed. The answer goes out at once, however slowly the body arrives. What is left of the
+// body is read and dropped, within the bounds of an upload, because many clients look for an answer only after they have sent all.
+func (p *public) refuseUpload(w http.ResponseWriter, r *http.Request, body *pacedBody, cause error) error {
+	_ = body.control.EnableFullDuplex() // otherwise net/http waits for the body
+	w.Header().Set("Connection", "close")
+	writeFailure(w, r, classify(cause))
+	_ = body.control.Flush()
+	if r.Header.Get("Expect") == "" { // a client that expects 100-continue has not sent it
+		body.discard()
 	}
 	return nil
 }
 
-// uploadFault says what is wrong with a body that could not be read.
-func uploadFault(err error) error {
+// uploadError says what is wrong with a body that could not be read.
+func uploadError(err error) error {
 	if f, ok := errors.AsType[failure](err); ok {
 		return f
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return failure{code: codeRequestTooLarge, detail: "The picture is larger than 4 MiB."}
+	}
+	switch {
+	case errors.Is(err, errStopping):
+		return failure{code: codeStorageUnavailable, detail: "The server is being stopped."}
+	case errors.Is(err, errSlowBody):
+		return failure{code: codeInvalidRequest, detail: "The body arrives too slowly."}
 	}
 	return failure{code: codeInvalidRequest, detail: "The body is not whole multipart/form-data.", cause: err}
 }

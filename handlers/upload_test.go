@@ -12,9 +12,11 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"wxlogin/internal/avatar"
 )
@@ -66,16 +68,21 @@ func hostileFiles(t testing.TB) map[string][]byte {
 	}
 }
 
-// upload sends a file as wx.uploadFile does, with the token in the form.
+// upload sends a file as wx.uploadFile does, with the token in a field before it.
 func (w *world) upload(token string, file []byte) response {
 	w.t.Helper()
 	return w.uploadParts(func(m *multipart.Writer) {
-		part, err := m.CreateFormFile("file", "tmp_1.png")
-		w.must(err)
-		_, err = part.Write(file)
-		w.must(err)
 		w.must(m.WriteField("token", token))
+		w.filePart(m, file)
 	})
+}
+
+func (w *world) filePart(m *multipart.Writer, file []byte) {
+	w.t.Helper()
+	part, err := m.CreateFormFile("file", "tmp_1.png")
+	w.must(err)
+	_, err = part.Write(file)
+	w.must(err)
 }
 
 func (w *world) uploadParts(write func(*multipart.Writer)) response {
@@ -122,7 +129,7 @@ func TestUploadAvatar_then_nickname_completes_the_profile(t *testing.T) {
 			if r := w.typed(token, "nickName", "Al", "avatarUrl", address); r.status != http.StatusOK || !r.body.ProfileComplete || r.body.Anonymous {
 				t.Errorf("%d %s, complete %v", r.status, r.body.Code, r.body.ProfileComplete)
 			}
-			if w.column("avatar_url") != address || w.column("nickname") != "Al" || w.column("profile_source") != "2" {
+			if w.column("avatar_url") != strings.TrimPrefix(address, avatarBase) || w.column("nickname") != "Al" || w.column("profile_source") != "2" {
 				t.Error("the database has another profile")
 			}
 			res, data := w.fetch(address)
@@ -169,43 +176,80 @@ func TestUploadAvatar_requests(t *testing.T) {
 	w := newWorld(t)
 	token := w.login(w.phone("alice")).Token
 	file := pictureFiles(t)["jpeg"]
-	part := func(m *multipart.Writer, name string) {
-		p, err := m.CreateFormFile(name, "a.jpg")
+	authorized := func(token string, write func(*multipart.Writer)) response {
+		var body bytes.Buffer
+		m := multipart.NewWriter(&body)
+		write(m)
+		w.must(m.Close())
+		req := w.request("/uploadAvatar", m.FormDataContentType(), body.String())
+		req.Header.Set("Authorization", "Bearer "+token)
+		return w.do(req)
+	}
+	field := func(m *multipart.Writer, name, value string) { w.must(m.WriteField(name, value)) }
+	part := func(m *multipart.Writer, disposition, contentType string) {
+		header := textproto.MIMEHeader{"Content-Disposition": {"form-data; " + disposition}}
+		if contentType != "" {
+			header.Set("Content-Type", contentType)
+		}
+		p, err := m.CreatePart(header)
 		w.must(err)
 		_, err = p.Write(file)
 		w.must(err)
 	}
-	t.Run("token_in_the_header", func(t *testing.T) {
-		var body bytes.Buffer
-		m := multipart.NewWriter(&body)
-		w.must(m.WriteField("user", "x")) // fields that nobody asks for
-		part(m, "avatar")
-		w.must(m.Close())
-		req := w.request("/uploadAvatar", m.FormDataContentType(), body.String())
-		req.Header.Set("Authorization", "Bearer "+token)
-		if r := w.do(req); r.status != http.StatusOK {
-			t.Errorf("%d %s", r.status, r.body.Code)
-		}
-	})
+	for name, write := range map[string]func(*multipart.Writer){
+		"the token in the header":        func(m *multipart.Writer) { field(m, "user", "x"); w.filePart(m, file) },
+		"the token there and in a field": func(m *multipart.Writer) { w.filePart(m, file); field(m, "token", token) },
+		"a file without a filename":      func(m *multipart.Writer) { part(m, `name="file"`, "") },
+		"a picture without a filename":   func(m *multipart.Writer) { part(m, `name="avatar"`, "image/jpeg") },
+		"bytes without a filename":       func(m *multipart.Writer) { part(m, `name="x"`, "application/octet-stream") },
+		"an empty filename":              func(m *multipart.Writer) { part(m, `name="file"; filename=""`, "") },
+		"a filename in Chinese":          func(m *multipart.Writer) { part(m, `name="a"; filename*=UTF-8''%E5%9B%BE.jpg`, "") },
+		"fields after the file":          func(m *multipart.Writer) { w.filePart(m, file); field(m, "x", "y") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := authorized(token, write); r.status != http.StatusOK {
+				t.Errorf("%d %s", r.status, r.body.Code)
+			}
+		})
+	}
+	w.wantPictures(1)
 	for name, r := range map[string]response{
-		"no_file":   w.uploadParts(func(m *multipart.Writer) { w.must(m.WriteField("token", token)) }),
-		"two_files": w.uploadParts(func(m *multipart.Writer) { part(m, "a"); part(m, "b") }),
-		"two_tokens": w.uploadParts(func(m *multipart.Writer) {
-			w.must(m.WriteField("token", token))
-			w.must(m.WriteField("token", token))
-		}),
-		"many_parts": w.uploadParts(func(m *multipart.Writer) {
+		"no file":                w.uploadParts(func(m *multipart.Writer) { field(m, "token", token) }),
+		"an empty file":          w.upload(token, nil),
+		"two files":              authorized(token, func(m *multipart.Writer) { w.filePart(m, file); w.filePart(m, file) }),
+		"two tokens":             w.uploadParts(func(m *multipart.Writer) { field(m, "token", token); field(m, "token", token) }),
+		"two tokens that differ": authorized(token, func(m *multipart.Writer) { w.filePart(m, file); field(m, "token", token[1:]+"A") }),
+		"many parts": authorized(token, func(m *multipart.Writer) {
 			for range 20 {
-				w.must(m.WriteField("x", "y"))
+				field(m, "x", "y")
 			}
 		}),
-		"cut_off": w.do(w.request("/uploadAvatar", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc")),
-		"garbage": w.do(w.request("/uploadAvatar", "multipart/form-data; boundary=b", "hello")),
+		"a body that is cut off": authorizedRaw(w, token, "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc"),
+		"garbage":                authorizedRaw(w, token, "hello"),
 	} {
 		t.Run(name, func(t *testing.T) { w.wantProblem(r, 400, "invalid_request", "none") })
 	}
 	w.wantProblem(w.do(w.request("/uploadAvatar", formType, "token="+token)), 415, "unsupported_media_type", "none")
 	w.wantPictures(1)
+}
+
+func authorizedRaw(w *world, token, body string) response {
+	req := w.request("/uploadAvatar", "multipart/form-data; boundary=b", body)
+	req.Header.Set("Authorization", "Bearer "+token)
+	return w.do(req)
+}
+
+// The token comes before the file, or the file is not read.
+func TestUploadAvatar_token_first(t *testing.T) {
+	w := newWorld(t)
+	token := w.login(w.phone("alice")).Token
+	file := pictureFiles(t)["jpeg"]
+	r := w.uploadParts(func(m *multipart.Writer) {
+		w.filePart(m, file)
+		w.must(m.WriteField("token", token))
+	})
+	w.wantProblem(r, 401, "invalid_token", "relogin")
+	w.wantPictures(0)
 }
 
 func TestAvatars_that_are_not_there(t *testing.T) {
@@ -234,5 +278,99 @@ func TestUploadAvatar_whatFollowsThePicture(t *testing.T) {
 				t.Errorf("%d bytes are served, with what followed the picture", len(data))
 			}
 		})
+	}
+}
+
+func TestUploadAvatar_files(t *testing.T) {
+	file := pictureFiles(t)["png"]
+	t.Run("one file belongs to one user", func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.upload(w.login(w.phone("alice")).Token, file).body.AvatarURL
+		bob := w.upload(w.login(w.phone("bob")).Token, file).body.AvatarURL
+		if alice == "" || alice == bob {
+			t.Error("two users have one file")
+		}
+		w.wantPictures(2)
+	})
+	t.Run("a replaced picture is deleted", func(t *testing.T) {
+		w := newWorld(t)
+		p := w.phone("alice")
+		token := w.login(p).Token
+		first := w.upload(token, file).body.AvatarURL
+		second := w.upload(token, file).body.AvatarURL
+		w.wantPictures(1)
+		if res, _ := w.fetch(first); res.StatusCode != http.StatusNotFound {
+			t.Errorf("the replaced picture: %d", res.StatusCode)
+		}
+		if res, _ := w.fetch(second); res.StatusCode != http.StatusOK {
+			t.Errorf("the new picture: %d", res.StatusCode)
+		}
+	})
+	for name, replace := range map[string]func(w *world, token string){
+		"an address that was typed": func(w *world, token string) { w.typed(token, "avatarUrl", typedAvatar) },
+		"WeChat's picture": func(w *world, token string) {
+			w.pass(time.Minute)
+			w.mustUpdate(token, w.phone("alice").GetUserInfo())
+		},
+	} {
+		t.Run("is deleted for "+name, func(t *testing.T) {
+			w := newWorld(t)
+			token := w.login(w.phone("alice")).Token
+			w.upload(token, file)
+			w.wantPictures(1)
+			replace(w, token)
+			w.wantPictures(0)
+		})
+	}
+	t.Run("a picture stays while the nickname changes", func(t *testing.T) {
+		w := newWorld(t)
+		token := w.login(w.phone("alice")).Token
+		address := w.upload(token, file).body.AvatarURL
+		w.typed(token, "nickName", "Al")
+		w.typed(token, "nickName", "Ali", "avatarUrl", address)
+		w.wantPictures(1)
+		if r := w.readBack("", "Bearer "+token); r.body.UserInfo["avatarUrl"] != address {
+			t.Errorf("the avatar is %v", r.body.UserInfo["avatarUrl"])
+		}
+	})
+	t.Run("another user's picture is refused", func(t *testing.T) {
+		w := newWorld(t)
+		address := w.upload(w.login(w.phone("alice")).Token, file).body.AvatarURL
+		bob := w.login(w.phone("bob")).Token
+		w.wantProblem(w.typed(bob, "nickName", "Bob", "avatarUrl", address), 400, "invalid_request", "none")
+		w.upload(bob, file)
+		w.wantProblem(w.typed(bob, "avatarUrl", address), 400, "invalid_request", "none")
+		w.wantPictures(2)
+	})
+}
+
+// What the database holds is a path: its address is that of today's PUBLIC_URL.
+func TestUploadAvatar_addresses(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+	token := w.login(p).Token
+	address := w.upload(token, pictureFiles(t)["png"]).body.AvatarURL
+	path, ok := strings.CutPrefix(address, avatarBase)
+	if !ok || w.column("avatar_url") != path || !strings.HasPrefix(path, "/avatars/") {
+		t.Fatalf("%s is stored as %s", address, w.column("avatar_url"))
+	}
+	for stored, want := range map[string]string{
+		path:                                 address,
+		address:                              address, // as earlier versions stored it
+		"https://before.example.com" + path:  address,
+		"https://cdn.example.com/avatar.jpg": "https://cdn.example.com/avatar.jpg",
+	} {
+		if _, err := w.db.Exec("UPDATE users SET avatar_url = ?", stored); err != nil {
+			t.Fatal(err)
+		}
+		for route, r := range map[string]response{
+			"/userInfo":       w.readBack("", "Bearer "+token),
+			"/onLogin":        w.form("/onLogin", "code", p.Login()),
+			"/updateUserInfo": w.typed(token, "nickName", "Al"),
+		} {
+			if got := r.body.UserInfo["avatarUrl"]; got != want {
+				t.Errorf("%s of %s answers %v, want %s", route, stored, got, want)
+			}
+		}
 	}
 }

@@ -1,6 +1,11 @@
 package handlers
 
-import "wxlogin/store"
+import (
+	"strings"
+
+	"wxlogin/internal/avatar"
+	"wxlogin/store"
+)
 
 // userInfo is a profile under WeChat's names; every field is always present.
 type userInfo struct {
@@ -13,9 +18,16 @@ type userInfo struct {
 	Language  string `json:"language"`
 }
 
-func userInfoOf(u store.User) userInfo {
-	return userInfo{
+func (p *public) userInfo(u store.User) userInfo {
+	info := userInfo{
 		NickName: u.NickName, AvatarURL: u.AvatarURL, Gender: u.Gender,
 		Country: u.Country, Province: u.Province, City: u.City, Language: u.Language,
 	}
+	switch {
+	case p.avatars != nil:
+		info.AvatarURL = p.avatars.URL(u.AvatarURL)
+	case strings.HasPrefix(u.AvatarURL, avatar.Path):
+		info.AvatarURL = "" // uploads were turned off
+	}
+	return info
 }

@@ -52,3 +52,11 @@ func (u *Users) avatarsAfter(ctx context.Context, id uint64) ([]userRow, error) 
 	}
 	return rows, result.Err()
 }
+
+// Exist reports whether there is any user, of whatever status. Errors: ErrUnavailable, context.Canceled; anything else is a fault
+// of the installation.
+func (u *Users) Exist(ctx context.Context) (bool, error) {
+	var exist bool
+	err := u.db.sql.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM users)").Scan(&exist)
+	return exist, u.db.fault(ctx, "users exist", err)
+}

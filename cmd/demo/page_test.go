@@ -273,7 +273,7 @@ func TestPage_shows_what_is_stored(t *testing.T) {
 
 	columns, keys := ann.state()
 	for name, want := range map[string]string{
-		"nickname": "安", "avatar_url": uploaded.AvatarURL, "phone_bound": "yes", "profile_complete": "yes", "profile_source": "person",
+		"nickname": "安", "avatar_url": strings.TrimPrefix(uploaded.AvatarURL, s.pageURL), "phone_bound": "yes", "profile_complete": "yes", "profile_source": "person",
 		"identities": wechattest.DemoAppID + ":<openid 1>", "unionid": "<unionid 1>",
 	} {
 		if columns[name] != want {

@@ -1,6 +1,6 @@
-// Command wxlogin is the login server: `wxlogin` serves, `wxlogin migrate` brings the database up to this version,
-// `wxlogin healthcheck` asks a running server whether it is ready, `wxlogin version` tells the version. It is configured
-// by environment variables.
+// Command wxlogin is the login server: `wxlogin` serves, `wxlogin migrate` brings the database up to this version, `wxlogin sweep`
+// deletes pictures that no user has, `wxlogin healthcheck` asks a running server whether it is ready, `wxlogin version` prints
+// the version. It is configured by environment variables.
 //
 // Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.
 package main
@@ -25,6 +25,7 @@ const usage = `Usage: wxlogin [command]
 Commands:
   serve        serve mini-programs (the default)
   migrate      bring the database of MYSQL_DSN up to this version, from any earlier one; may be run again at any time
+  sweep        delete uploaded pictures that no user has; see wxlogin sweep -help
   healthcheck  exit with 0 if the server at INTERNAL_ADDR is ready, with 1 if not
   version      print the version
 
@@ -37,20 +38,32 @@ named by NAME_FILE):
   LISTEN_ADDR (:8080), TLS_CERT_FILE, TLS_KEY_FILE, TRUSTED_PROXIES
   INTERNAL_ADDR (127.0.0.1:9090), INTERNAL_API_KEY (required where INTERNAL_ADDR is not on loopback)
   SESSION_IDLE_TTL (168h), SESSION_MAX_TTL (720h), SHUTDOWN_DELAY (1s), MAX_LOGINS_IN_FLIGHT (256)
-  LOGIN_RATE_LIMIT (6000), UPDATE_RATE_LIMIT (60), FAILED_UPDATE_RATE_LIMIT (10): a minute; 0: no limit
+  LOGIN_RATE_LIMIT (6000), UPDATE_RATE_LIMIT (60), FAILED_UPDATE_RATE_LIMIT (10): a minute; UPLOAD_DAILY_LIMIT (50); 0: no limit
   AVATAR_DIR, PUBLIC_URL; or AVATAR_S3_ENDPOINT, AVATAR_S3_BUCKET, AVATAR_S3_ACCESS_KEY, AVATAR_S3_SECRET_KEY,
   AVATAR_S3_REGION (us-east-1), AVATAR_S3_PUBLIC_URL
   LOG_LEVEL (info), LOG_FORMAT (json), OTEL_TRACES_EXPORTER (none; or otlp, console) and OpenTelemetry's other variables
 `
 
 // command is one subcommand. It runs until it is done or ctx ends, and returns the exit code.
-type command func(ctx context.Context, environ []string, stdout, stderr io.Writer) int
+type command func(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int
 
 var commands = map[string]command{
-	"serve":       serve,
-	"migrate":     migrate,
-	"healthcheck": healthcheck,
-	"version":     printVersion,
+	"serve":       withoutArguments(serve),
+	"migrate":     withoutArguments(migrate),
+	"sweep":       sweep,
+	"healthcheck": withoutArguments(healthcheck),
+	"version":     withoutArguments(printVersion),
+}
+
+// withoutArguments makes a command of one that takes none.
+func withoutArguments(run func(ctx context.Context, environ []string, stdout, stderr io.Writer) int) command {
+	return func(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+		if len(args) > 0 {
+			fmt.Fprint(stderr, usage)
+			return exitUsage
+		}
+		return run(ctx, environ, stdout, stderr)
+	}
 }
 
 func main() {
@@ -64,7 +77,7 @@ func main() {
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	name := "serve"
 	if len(args) > 0 {
-		name = args[0]
+		name, args = args[0], args[1:]
 	}
 	switch name {
 	case "help", "-h", "-help", "--help":
@@ -72,11 +85,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exitOK
 	}
 	cmd, ok := commands[name]
-	if !ok || len(args) > 1 {
+	if !ok {
 		fmt.Fprint(stderr, usage)
 		return exitUsage
 	}
-	return cmd(ctx, environ, stdout, stderr)
+	return cmd(ctx, args, environ, stdout, stderr)
 }
 
 // misconfigured prints every fault of the configuration.

@@ -297,7 +297,7 @@ func TestTLS_versions_and_protocols(t *testing.T) {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if res.ProtoMajor != 2 || res.StatusCode != http.StatusOK || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+	if res.ProtoMajor != 1 || res.StatusCode != http.StatusOK || res.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("%s %s", res.Proto, res.Status)
 	}
 	plain, err := http.Get("http://" + s.addr)

@@ -85,6 +85,7 @@ type LimitConfig struct {
 	Logins         int `env:"LOGIN_RATE_LIMIT" envDefault:"6000"`       // a minute and client address; 0: no limit
 	Updates        int `env:"UPDATE_RATE_LIMIT" envDefault:"60"`        // a minute and user; 0: no limit
 	FailedUpdates  int `env:"FAILED_UPDATE_RATE_LIMIT" envDefault:"10"` // undecryptable data a minute and user; 0: no limit
+	Uploads        int `env:"UPLOAD_DAILY_LIMIT" envDefault:"50"`       // pictures a day and user; 0: no limit
 }
 
 // AvatarConfig says where uploaded pictures are kept: in a folder, in a bucket, or nowhere, and there are no uploads then.

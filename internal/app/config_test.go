@@ -34,7 +34,7 @@ func TestLoadConfig_defaults(t *testing.T) {
 		c.SessionIdleTTL != 168*time.Hour || c.SessionMaxTTL != 720*time.Hour || c.Log.Format != "json" || c.Log.Level != 0 {
 		t.Errorf("got %+v", c.Log)
 	}
-	want := app.LimitConfig{LoginsInFlight: 256, Logins: 6000, Updates: 60, FailedUpdates: 10}
+	want := app.LimitConfig{LoginsInFlight: 256, Logins: 6000, Updates: 60, FailedUpdates: 10, Uploads: 50}
 	if c.Limits != want || c.ShutdownDelay != time.Second || len(c.TrustedProxies) != 0 {
 		t.Errorf("got %+v, %v, %v", c.Limits, c.ShutdownDelay, c.TrustedProxies)
 	}

@@ -27,14 +27,14 @@ func openDatabase(c Config, logger *slog.Logger) (*store.DB, error) {
 	})
 }
 
-// countLoginDays begins to write a database's counts of logins. The function that it returns writes the last of them and
-// ends that; it must be called before the database is closed.
-func countLoginDays(db *store.DB) (stop func()) {
+// startBackground runs work in the background. The function that it returns ends work's context and waits until work has
+// returned.
+func startBackground(work func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		db.RunLoginDays(ctx)
+		work(ctx)
 	}()
 	return func() {
 		cancel()

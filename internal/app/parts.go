@@ -25,7 +25,8 @@ const startCheckTimeout = 3 * time.Second
 type parts struct {
 	redis        redis.UniversalClient
 	counterRedis redis.UniversalClient
-	counter      *ratelimit.Counter
+	counter      *ratelimit.Counter // a minute
+	dailyCounter *ratelimit.Counter
 	db           *store.DB
 	stopCounting func() // ends what writes db's counts of logins
 	sessions     *session.Store
@@ -52,7 +53,7 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	if p.counterRedis, err = openCounterRedis(c); err != nil {
 		return err
 	}
-	p.counter = newCounter(p.counterRedis, logger)
+	p.counter, p.dailyCounter = newCounter(p.counterRedis, logger), newDailyCounter(p.counterRedis)
 	if err = c.Tracing.Redis(p.redis); err != nil {
 		return err
 	}
@@ -62,10 +63,11 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	if err := checkDatabase(ctx, p.db, logger); err != nil {
 		return err
 	}
-	p.stopCounting = countLoginDays(p.db)
+	p.stopCounting = startBackground(p.db.RunLoginDays)
 	if p.avatars, err = openAvatars(c.Avatars); err != nil {
 		return err
 	}
+	p.avatars.registerMetrics(p.metrics, logger)
 	if p.apps, err = newExchangers(c, p.metrics, logger); err != nil {
 		return err
 	}
@@ -137,8 +139,7 @@ func sessionApps(c Config) []session.App {
 
 // publicOptions are the parts and limits of the public listener.
 func (p *parts) publicOptions(c Config, logger *slog.Logger) handlers.PublicOptions {
-	return handlers.PublicOptions{
-		Avatars: p.avatars.keep, AvatarFiles: p.avatars.serve,
+	o := handlers.PublicOptions{
 		Apps: p.apps, Sessions: p.sessions, Revoker: p.sessions, Users: p.db.Users(), Logger: logger, Metrics: p.metrics,
 		PhoneNumbers:   p.phoneNumbers,
 		StorageTimeout: c.StorageTimeout,
@@ -146,22 +147,27 @@ func (p *parts) publicOptions(c Config, logger *slog.Logger) handlers.PublicOpti
 		Limits: handlers.Limits{
 			LoginsInFlight: c.Limits.LoginsInFlight,
 			Logins:         c.Limits.Logins, Updates: c.Limits.Updates, FailedUpdates: c.Limits.FailedUpdates,
-			Counter: p.counter,
+			Uploads: c.Limits.Uploads,
+			Counter: p.counter, DailyCounter: p.dailyCounter,
 		},
 	}
+	p.avatars.options(&o)
+	return o
 }
 
 // handlers makes the handlers of both listeners.
-func (p *parts) handlers(c Config, stopping handlers.Check, logger *slog.Logger) (public, internal http.Handler, err error) {
+func (p *parts) handlers(c Config, d *drain, logger *slog.Logger) (public, internal http.Handler, err error) {
 	proxies, err := handlers.ParseNetworks(c.TrustedProxies)
 	if err != nil {
 		return nil, nil, err
 	}
-	if public, err = handlers.NewPublic(p.publicOptions(c, logger)); err != nil {
+	options := p.publicOptions(c, logger)
+	options.Stopping = d.ctx
+	if public, err = handlers.NewPublic(options); err != nil {
 		return nil, nil, err
 	}
 	internal, err = handlers.NewInternal(handlers.InternalOptions{
-		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}, stopping},
+		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}, {Name: "stopping", Func: d.check}},
 		Logger: logger, Metrics: p.metrics,
 		Tokens: p.sessions, People: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: c.StorageTimeout,
 	})
@@ -188,8 +194,10 @@ func (p *parts) redisReady(ctx context.Context) error { return pingRedis(ctx, p.
 // close closes what was opened, in any state of openParts.
 func (p *parts) close() error {
 	var errs []error
-	if p.counter != nil {
-		errs = append(errs, p.counter.Close())
+	for _, counter := range []*ratelimit.Counter{p.counter, p.dailyCounter} {
+		if counter != nil {
+			errs = append(errs, counter.Close())
+		}
 	}
 	for _, client := range []redis.UniversalClient{p.redis, p.counterRedis} {
 		if client != nil {

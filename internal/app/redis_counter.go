@@ -10,7 +10,7 @@ import (
 	"wxlogin/session"
 )
 
-// newCounter makes the counter of all rate limits, which instances on one Redis share. It must be closed before client.
+// newCounter makes the counter of the limits a minute, which instances on one Redis share. It must be closed before client.
 func newCounter(client redis.UniversalClient, logger *slog.Logger) *ratelimit.Counter {
 	return ratelimit.New(ratelimit.Options{
 		Redis:   client,
@@ -24,5 +24,15 @@ func newCounter(client redis.UniversalClient, logger *slog.Logger) *ratelimit.Co
 			}
 			logger.Info("Redis is back: instances count rate limits together")
 		},
+	})
+}
+
+// newDailyCounter is newCounter for the limits a day.
+func newDailyCounter(client redis.UniversalClient) *ratelimit.Counter {
+	return ratelimit.New(ratelimit.Options{
+		Redis:   client,
+		Prefix:  session.KeyPrefix + "daily:",
+		Window:  handlers.DailyWindow,
+		Timeout: counterTimeout,
 	})
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"wxlogin/handlers"
 )
 
 const (
@@ -49,7 +47,7 @@ func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Serve
 	if cert != nil {
 		cert.watch(p)
 	}
-	s := &Server{parts: p, delay: c.ShutdownDelay, failed: make(chan error, 2), logger: logger}
+	s := &Server{parts: p, drain: newDrain(), delay: c.ShutdownDelay, failed: make(chan error, 2), logger: logger}
 	if err := s.listen(c, l, cert); err != nil {
 		return nil, errors.Join(err, s.closeListeners(), p.close())
 	}
@@ -68,7 +66,7 @@ func publicCertificate(c TLSConfig, logger *slog.Logger) (*certificate, error) {
 }
 
 func (s *Server) listen(c Config, l limits, cert *certificate) error {
-	public, internal, err := s.parts.handlers(c, handlers.Check{Name: "stopping", Func: s.drain.check}, s.logger)
+	public, internal, err := s.parts.handlers(c, &s.drain, s.logger)
 	if err != nil {
 		return err
 	}

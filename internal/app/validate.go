@@ -89,6 +89,7 @@ func (c LimitConfig) validate() []error {
 	for name, limit := range map[string]int{
 		"MAX_LOGINS_IN_FLIGHT": c.LoginsInFlight, "LOGIN_RATE_LIMIT": c.Logins,
 		"UPDATE_RATE_LIMIT": c.Updates, "FAILED_UPDATE_RATE_LIMIT": c.FailedUpdates,
+		"UPLOAD_DAILY_LIMIT": c.Uploads,
 	} {
 		if limit < 0 {
 			faults = append(faults, fmt.Errorf("%s: %d is less than 0", name, limit))

@@ -84,3 +84,15 @@ func TestMetrics_show_when_the_certificate_expires(t *testing.T) {
 	w := newWire(t, listenerLimits, func(c *Config) { c.TLS = pairFiles(t, "a") })
 	w.wantFigures(w.figures(), map[string]string{"wxlogin_tls_certificate_expiry_timestamp_seconds": `\d\.\d+e\+09`})
 }
+
+func TestMetrics_of_the_folder_of_pictures(t *testing.T) {
+	dir := t.TempDir()
+	oldPicture(t, SweepConfig{Avatars: AvatarConfig{Dir: dir}}, "a")
+	w := newWire(t, listenerLimits, func(c *Config) { c.Avatars = AvatarConfig{Dir: dir, PublicURL: "https://login.example.com"} })
+	waitUntil(t, "the files are counted", func() bool { return strings.Contains(w.figures(), "wxlogin_avatar_files 1\n") })
+	w.wantFigures(w.figures(), map[string]string{
+		"wxlogin_avatar_bytes":           "7",
+		"wxlogin_avatar_disk_size_bytes": "[1-9].*",
+		"wxlogin_avatar_disk_free_bytes": "[1-9].*",
+	})
+}

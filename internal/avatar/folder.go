@@ -3,28 +3,22 @@ package avatar
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"iter"
 	"os"
-	"regexp"
 	"strings"
 )
 
-// CacheControl is for pictures wherever they are served: a name never gets another picture.
-const CacheControl = "public, max-age=31536000, immutable"
-
-// Path is where a Folder's pictures are served, below the public address.
-const Path = "/avatars/"
-
 // Folder keeps pictures as files. It is safe for concurrent use, by several processes too.
 type Folder struct {
+	addresses
 	root *os.Root
-	base string // address of the folder, with a slash at the end
 }
 
-// OpenFolder opens a folder, which it makes where it is not there. publicURL is where clients reach this server.
+// OpenFolder opens a folder, and makes it if it does not exist. publicURL is where clients reach this server.
 func OpenFolder(dir, publicURL string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("avatar: %w", err)
@@ -33,30 +27,35 @@ func OpenFolder(dir, publicURL string) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("avatar: %w", err)
 	}
-	return &Folder{root: root, base: strings.TrimRight(publicURL, "/") + Path}, nil
+	return &Folder{root: root, addresses: newAddresses(strings.TrimRight(publicURL, "/") + Path)}, nil
 }
 
-// Close lets go of the folder.
+// Close closes the folder.
 func (f *Folder) Close() error { return f.root.Close() }
 
-// Put keeps a picture and returns its address. The file is whole or not there.
-func (f *Folder) Put(_ context.Context, p Picture) (address string, err error) {
-	name := newName(p)
-	temporary := "." + name + "." + rand.Text()
-	if err := f.write(temporary, p.Data); err != nil {
-		return "", errors.Join(fmt.Errorf("avatar: %w", err), f.remove(temporary))
+// URL returns the address of what is stored in users.avatar_url. An address that an earlier version stored, under another public
+// URL, is brought up to date if the folder has its picture.
+func (f *Folder) URL(stored string) string {
+	if m := pictureURL.FindStringSubmatch(stored); m != nil && !f.Issued(stored) {
+		if _, err := f.root.Stat(m[1]); err == nil {
+			return f.base + m[1]
+		}
 	}
-	if err := f.root.Rename(temporary, name); err != nil {
-		return "", errors.Join(fmt.Errorf("avatar: %w", err), f.remove(temporary))
-	}
-	return f.base + name, nil
+	return f.addresses.URL(stored)
 }
 
-// newName returns a name that no other picture has.
-func newName(p Picture) string {
-	random := make([]byte, 16)
-	_, _ = rand.Read(random) // it never fails
-	return hex.EncodeToString(random) + p.Extension
+// Put stores a picture under a new name and returns its path, which URL makes an address. The file is whole or absent.
+func (f *Folder) Put(_ context.Context, p Picture) (path string, err error) {
+	name := newName(p.Extension)
+	temporary := "." + name + "." + rand.Text()
+	err = f.write(temporary, p.Data)
+	if err == nil {
+		err = f.root.Rename(temporary, name)
+	}
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("avatar: %w", err), f.remove(temporary))
+	}
+	return Path + name, nil
 }
 
 // write makes a file that is on the disk when it returns.
@@ -69,7 +68,15 @@ func (f *Folder) write(name string, data []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// remove takes back what write may have left.
+// Delete deletes the picture of a path that Put returned. It is no error if there is none, or if path is something else.
+func (f *Folder) Delete(_ context.Context, path string) error {
+	name, ok := pathName(path)
+	if !ok {
+		return nil
+	}
+	return f.remove(name)
+}
+
 func (f *Folder) remove(name string) error {
 	if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("avatar: %w", err)
@@ -77,26 +84,55 @@ func (f *Folder) remove(name string) error {
 	return nil
 }
 
-// Issued tells whether an address is one of this folder's, with a picture behind it.
-func (f *Folder) Issued(address string) bool {
-	name, ok := strings.CutPrefix(address, f.base)
-	if !ok || !validName.MatchString(name) {
-		return false
-	}
-	_, err := f.root.Stat(name)
-	return err == nil
-}
-
-// validName keeps other files than pictures, such as half-written ones, from being served.
-var validName = regexp.MustCompile(`^[0-9a-f]{32}\.(jpg|png)$`)
-
-var contentTypes = map[string]string{".jpg": "image/jpeg", ".png": "image/png"}
-
-// Open finds a picture for serving. The error is fs.ErrNotExist where there is none of this name.
+// Open opens a picture to serve it. The error is fs.ErrNotExist if there is none of this name.
 func (f *Folder) Open(name string) (file *os.File, contentType string, err error) {
-	if !validName.MatchString(name) {
+	if !pictureName.MatchString(name) {
 		return nil, "", fs.ErrNotExist
 	}
 	file, err = f.root.Open(name)
-	return file, contentTypes[name[len(name)-4:]], err
+	return file, contentTypeOf(name), err
 }
+
+// Files iterates over the pictures, and what interrupted calls of Put have left. Other files in the folder do not count.
+func (f *Folder) Files(ctx context.Context) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		dir, err := f.root.Open(".")
+		if err != nil {
+			yield(File{}, fmt.Errorf("avatar: %w", err))
+			return
+		}
+		defer dir.Close()
+		for ctx.Err() == nil {
+			entries, err := dir.ReadDir(1000)
+			for _, entry := range entries {
+				if file, ok := fileOf(entry); ok && !yield(file, nil) {
+					return
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(File{}, fmt.Errorf("avatar: %w", err))
+				return
+			}
+		}
+		yield(File{}, ctx.Err())
+	}
+}
+
+// fileOf describes an entry of the folder, and reports false for one that is none of its files or was deleted meanwhile.
+func fileOf(entry fs.DirEntry) (File, bool) {
+	name := entry.Name()
+	if !entry.Type().IsRegular() || !pictureName.MatchString(name) && !temporaryName.MatchString(name) {
+		return File{}, false
+	}
+	info, err := entry.Info()
+	if err != nil {
+		return File{}, false
+	}
+	return File{Name: name, Size: info.Size(), ModTime: info.ModTime()}, true
+}
+
+// Remove deletes a file that Files has listed. It is no error if it does not exist.
+func (f *Folder) Remove(_ context.Context, file File) error { return f.remove(file.Name) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"strings"
 
@@ -25,9 +26,9 @@ type S3Options struct {
 
 // S3 keeps pictures in a bucket. It is safe for concurrent use.
 type S3 struct {
+	addresses
 	client *minio.Client
 	bucket string
-	base   string // address of the objects, with a slash at the end
 }
 
 // NewS3 makes a client. It does not connect. Its error holds no key.
@@ -49,24 +50,60 @@ func NewS3(o S3Options) (*S3, error) {
 	if base == "" {
 		base = strings.TrimRight(o.Endpoint, "/") + "/" + o.Bucket
 	}
-	return &S3{client: client, bucket: o.Bucket, base: strings.TrimRight(base, "/") + "/"}, nil
+	return &S3{client: client, bucket: o.Bucket, addresses: newAddresses(base)}, nil
 }
 
-// Put keeps a picture and returns its address.
-func (s *S3) Put(ctx context.Context, p Picture) (address string, err error) {
-	name := newName(p)
+// Put stores a picture under a new name and returns its path, which URL makes an address.
+func (s *S3) Put(ctx context.Context, p Picture) (path string, err error) {
+	name := newName(p.Extension)
 	_, err = s.client.PutObject(ctx, s.bucket, name, bytes.NewReader(p.Data), int64(len(p.Data)), minio.PutObjectOptions{
-		ContentType:  contentTypes[p.Extension],
+		ContentType:  contentTypeOf(name),
 		CacheControl: CacheControl,
 	})
 	if err != nil {
 		return "", fmt.Errorf("avatar: %w", err)
 	}
-	return s.base + name, nil
+	return Path + name, nil
 }
 
-// Issued tells whether an address is of the form that Put gives. The store is not asked.
-func (s *S3) Issued(address string) bool {
-	name, ok := strings.CutPrefix(address, s.base)
-	return ok && validName.MatchString(name)
+// Delete deletes the picture of a path that Put returned. It is no error if there is none, or if path is something else.
+func (s *S3) Delete(ctx context.Context, path string) error {
+	name, ok := pathName(path)
+	if !ok {
+		return nil
+	}
+	return s.remove(ctx, name)
 }
+
+func (s *S3) remove(ctx context.Context, name string) error {
+	if err := s.client.RemoveObject(ctx, s.bucket, name, minio.RemoveObjectOptions{}); err != nil {
+		return fmt.Errorf("avatar: %w", err)
+	}
+	return nil
+}
+
+// Files iterates over the pictures in the bucket. Other objects do not count.
+func (s *S3) Files(ctx context.Context) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel() // ends the listing if yield wants no more
+		for object := range s.client.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{}) {
+			if object.Err != nil {
+				yield(File{}, fmt.Errorf("avatar: %w", object.Err))
+				return
+			}
+			if !pictureName.MatchString(object.Key) {
+				continue
+			}
+			if !yield(File{Name: object.Key, Size: object.Size, ModTime: object.LastModified}, nil) {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(File{}, err)
+		}
+	}
+}
+
+// Remove deletes an object that Files has listed. It is no error if it does not exist.
+func (s *S3) Remove(ctx context.Context, file File) error { return s.remove(ctx, file.Name) }

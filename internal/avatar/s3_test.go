@@ -8,9 +8,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"github.com/minio/minio-go/v7"
 )
 
 const bucket = "avatars"
@@ -33,38 +35,77 @@ func newS3(t *testing.T, change func(*S3Options)) (*S3, string) {
 	return s, server.URL
 }
 
-func TestS3_keeps_a_picture_under_its_address(t *testing.T) {
-	s, base := newS3(t, func(*S3Options) {})
-	p := made(t)
-	address, err := s.Put(t.Context(), p)
-	if err != nil || !strings.HasPrefix(address, base+"/avatars/") || !s.Issued(address) {
-		t.Fatalf("%s, %v", address, err)
+func TestS3_Put(t *testing.T) {
+	t.Run("stores a picture under its address", func(t *testing.T) {
+		s, base := newS3(t, func(*S3Options) {})
+		path := put(t, s)
+		if s.URL(path) != base+path || !s.Issued(s.URL(path)) { // the bucket is called avatars
+			t.Fatalf("%s has the address %s", path, s.URL(path))
+		}
+		if again := put(t, s); again == path {
+			t.Errorf("two pictures at %s", path)
+		}
+		res, err := http.Get(s.URL(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		data, err := io.ReadAll(res.Body)
+		if err != nil || !bytes.Equal(data, kept.Data) || res.Header.Get("Content-Type") != "image/jpeg" {
+			t.Errorf("%d bytes of %s, %v", len(data), res.Header.Get("Content-Type"), err)
+		}
+	})
+	t.Run("has another public address", func(t *testing.T) {
+		s, _ := newS3(t, func(o *S3Options) { o.PublicURL = "https://cdn.example.com/a/" })
+		name := strings.TrimPrefix(put(t, s), Path)
+		if address := s.URL(Path + name); address != "https://cdn.example.com/a/"+name {
+			t.Fatal(address)
+		}
+		for _, other := range []string{"https://cdn.example.com/b/" + name, "https://cdn.example.com/a/x.svg", "https://cdn.example.com/a/../" + name} {
+			if s.Issued(other) {
+				t.Errorf("%s counts as issued", other)
+			}
+		}
+	})
+}
+
+func TestS3_Delete(t *testing.T) {
+	s, _ := newS3(t, func(*S3Options) {})
+	one, other := put(t, s), put(t, s)
+	for _, path := range []string{"", "https://a/b.jpg", one, one} {
+		if err := s.Delete(t.Context(), path); err != nil {
+			t.Errorf("%q: %v", path, err)
+		}
 	}
-	if again, err := s.Put(t.Context(), p); err != nil || again == address {
-		t.Errorf("once more: %s, %v", again, err)
+	usage, err := Measure(t.Context(), s)
+	if err != nil || usage != (Usage{Files: 1, Bytes: int64(len(kept.Data))}) {
+		t.Errorf("%+v, %v", usage, err)
 	}
-	res, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(res.Body)
-	if err != nil || !bytes.Equal(data, p.Data) || res.Header.Get("Content-Type") != "image/jpeg" {
-		t.Errorf("%d bytes of %s, %v", len(data), res.Header.Get("Content-Type"), err)
+	if res, err := http.Get(s.URL(other)); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("%v", err)
 	}
 }
 
-func TestS3_public_address(t *testing.T) {
-	s, _ := newS3(t, func(o *S3Options) { o.PublicURL = "https://cdn.example.com/a/" })
-	address, err := s.Put(t.Context(), made(t))
-	name, ok := strings.CutPrefix(address, "https://cdn.example.com/a/")
-	if err != nil || !ok {
-		t.Fatalf("%s, %v", address, err)
+func TestS3_Sweep(t *testing.T) {
+	s, _ := newS3(t, func(*S3Options) {})
+	if _, err := s.client.PutObject(t.Context(), bucket, "notes.txt", strings.NewReader("x"), 1, minio.PutObjectOptions{}); err != nil {
+		t.Fatal(err)
 	}
-	for _, other := range []string{"https://cdn.example.com/b/" + name, "https://cdn.example.com/a/x.svg", "https://cdn.example.com/a/../" + name} {
-		if s.Issued(other) {
-			t.Errorf("%s counts as issued", other)
-		}
+	var keep References
+	keep.Add(put(t, s))
+	put(t, s)
+	old := time.Now().Add(-time.Hour)
+	if swept, err := Sweep(t.Context(), s, SweepOptions{Keep: &keep, Before: old}); err != nil || swept != (Swept{Files: 2}) {
+		t.Errorf("of files that are not old: %+v, %v", swept, err)
+	}
+	later := time.Now().Add(time.Hour)
+	swept, err := Sweep(t.Context(), s, SweepOptions{Keep: &keep, Before: later})
+	if err != nil || swept != (Swept{Files: 2, Removed: 1, RemovedBytes: int64(len(kept.Data))}) {
+		t.Errorf("%+v, %v", swept, err)
+	}
+	gone, _ := newS3(t, func(o *S3Options) { o.Endpoint = "http://127.0.0.1:1" })
+	if swept, err := Sweep(t.Context(), gone, SweepOptions{Keep: &keep, Before: later}); err == nil {
+		t.Errorf("an unreachable store is swept: %+v", swept)
 	}
 }
 
@@ -74,9 +115,9 @@ func TestS3_faults(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, put := range map[string]func() (string, error){
-		"no_bucket":   func() (string, error) { return missing.Put(t.Context(), made(t)) },
-		"unreachable": func() (string, error) { return gone.Put(t.Context(), made(t)) },
-		"cancelled":   func() (string, error) { return missing.Put(ended, made(t)) },
+		"no_bucket":   func() (string, error) { return missing.Put(t.Context(), kept) },
+		"unreachable": func() (string, error) { return gone.Put(t.Context(), kept) },
+		"cancelled":   func() (string, error) { return missing.Put(ended, kept) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, err := put()

@@ -1,0 +1,175 @@
+package handlers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wxlogin/internal/avatar"
+)
+
+// tryPlace asks for a place that must be there, or not be there, at once.
+func tryPlace(t *testing.T, p *places, wanted place, want bool) {
+	t.Helper()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := p.acquire(ended, wanted); got != want {
+		t.Errorf("a place for %v: %v", wanted, got)
+	}
+}
+
+// wait asks for a place in the background, and returns when the request is queued.
+func wait(t *testing.T, p *places, wanted place) *placeRequest {
+	t.Helper()
+	r := p.enqueue(wanted)
+	if r == nil {
+		t.Fatalf("%v need not wait", wanted)
+	}
+	return r
+}
+
+func granted(r *placeRequest) bool {
+	select {
+	case <-r.granted:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestPlaces_acquire(t *testing.T) {
+	a, b, c := place{"a", "1"}, place{"b", "1"}, place{"c", "2"}
+	t.Run("bounds them in all", func(t *testing.T) {
+		p := newPlaces(placeLimits{2, 9, 9})
+		tryPlace(t, p, a, true)
+		tryPlace(t, p, b, true)
+		tryPlace(t, p, c, false)
+		p.release(a)
+		tryPlace(t, p, c, true)
+	})
+	t.Run("bounds a user, from all addresses", func(t *testing.T) {
+		p := newPlaces(placeLimits{9, 2, 9})
+		tryPlace(t, p, a, true)
+		tryPlace(t, p, place{"a", "2"}, true)
+		tryPlace(t, p, place{"a", "3"}, false)
+		tryPlace(t, p, b, true)
+	})
+	t.Run("bounds an address, for all users", func(t *testing.T) {
+		p := newPlaces(placeLimits{9, 9, 2})
+		tryPlace(t, p, a, true)
+		tryPlace(t, p, b, true)
+		tryPlace(t, p, place{"x", "1"}, false)
+		tryPlace(t, p, c, true)
+	})
+	t.Run("grants places in the order of arrival to those that fit", func(t *testing.T) {
+		p := newPlaces(placeLimits{2, 9, 1})
+		tryPlace(t, p, a, true)
+		tryPlace(t, p, c, true)
+		first, second, third := wait(t, p, b), wait(t, p, place{"d", "3"}), wait(t, p, place{"e", "4"})
+		p.release(c) // address 1 is still full
+		if granted(first) || !granted(second) || granted(third) {
+			t.Errorf("granted: %v %v %v", granted(first), granted(second), granted(third))
+		}
+		p.release(a)
+		if !granted(first) || granted(third) {
+			t.Errorf("granted: %v %v", granted(first), granted(third))
+		}
+	})
+	t.Run("forgets a request that gave up", func(t *testing.T) {
+		p := newPlaces(placeLimits{1, 9, 9})
+		tryPlace(t, p, a, true)
+		tryPlace(t, p, b, false)
+		p.release(a)
+		if len(p.waiting) != 0 || p.taken != 0 || len(p.users) != 0 || len(p.addresses) != 0 {
+			t.Errorf("left: %+v", p)
+		}
+	})
+	t.Run("keeps a place that is granted while its request gives up", func(t *testing.T) {
+		p := newPlaces(placeLimits{1, 9, 9})
+		tryPlace(t, p, a, true)
+		r := wait(t, p, b)
+		p.release(a)
+		if p.cancel(r) {
+			t.Error("the place would be lost")
+		}
+		p.release(b)
+	})
+}
+
+func TestPlaces_race(t *testing.T) {
+	limits := placeLimits{all: 8, perUser: 2, perAddress: 4}
+	p := newPlaces(limits)
+	var users, addresses [4]atomic.Int32
+	var all atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 64 {
+		user, address := i%len(users), i/4%len(addresses)
+		wanted := place{fmt.Sprint(user), fmt.Sprint(address)}
+		wg.Go(func() {
+			for n := range 50 {
+				ctx, cancel := context.WithCancel(t.Context())
+				if n%7 == 0 {
+					cancel() // gives up at once unless there is a place
+				}
+				if p.acquire(ctx, wanted) {
+					if all.Add(1) > 8 || users[user].Add(1) > 2 || addresses[address].Add(1) > 4 {
+						t.Error("more places than the limits allow")
+					}
+					all.Add(-1)
+					users[user].Add(-1)
+					addresses[address].Add(-1)
+					p.release(wanted)
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if p.taken != 0 || len(p.users) != 0 || len(p.addresses) != 0 || len(p.waiting) != 0 {
+		t.Errorf("left: %+v", p)
+	}
+}
+
+func TestDecoders_acquire(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		cpus   int
+		memory int64 // of each picture
+		want   int   // how many may be decoded at once
+	}{
+		{"one on one CPU", 1, 1, 1},
+		{"one on two CPUs", 2, 1, 1},
+		{"a CPU is left", 4, 1, 3},
+		{"a picture of all memory is alone", 8, avatar.MaxMemory, 1},
+		{"large pictures by their memory", 8, avatar.MaxMemory / 3, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDecoders(tt.cpus)
+				var releases []func()
+				for len(releases) <= tt.want {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					release, err := d.acquire(ctx, tt.memory)
+					if err != nil {
+						break
+					}
+					releases = append(releases, release)
+				}
+				if len(releases) != tt.want {
+					t.Errorf("%d at once, want %d", len(releases), tt.want)
+				}
+				for _, release := range releases {
+					release()
+				}
+				if _, err := d.acquire(t.Context(), tt.memory); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
