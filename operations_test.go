@@ -25,7 +25,7 @@ func TestOperations_commands_are_known(t *testing.T) {
 	for _, b := range blocks(t, "docs/operations.md", "sh", "console") {
 		line, _, _ := strings.Cut(b.text, "\n")
 		switch line {
-		case "bash .ci/scale": // .ci/run runs it
+		case "bash .ci/scale", "wxlogin sweep -dry-run": // .ci/run runs them
 		case "$ TEST_REDIS_URL=redis://127.0.0.1:6379/0 BENCH_SESSIONS=1000,1000000 go test -run '^$' -bench Lookup_among ./session": // with fewer
 		default:
 			t.Errorf("nobody runs %s", line)

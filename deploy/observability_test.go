@@ -32,6 +32,7 @@ func exposed(t *testing.T) map[string][]string {
 		c.MySQL = app.MySQLConfig{MaxOpenConns: 5, ConnMaxLifetime: time.Hour}
 		c.Limits = app.LimitConfig{LoginsInFlight: 5, Updates: 1}
 		c.Version, c.TLS = "v1", ownCertificate(t)
+		c.Avatars = app.AvatarConfig{Dir: t.TempDir(), PublicURL: "https://login.example.com"}
 	})
 	public, internal := "https://"+server.PublicAddr(), server.Internal()
 
