@@ -31,7 +31,7 @@ func (g *gatedKeys) OtherSessionKeys(ctx context.Context, sess session.Session) 
 	return g.Sessions.OtherSessionKeys(ctx, sess)
 }
 
-// gateKeys has the keys of other sessions wait until so many calls ask for them.
+// gateKeys has the keys of other sessions wait until enough calls ask for them.
 func gateKeys(calls int) func(*setup) {
 	return func(su *setup) {
 		su.sessions = func(s handlers.Sessions) handlers.Sessions {

@@ -25,7 +25,7 @@ const (
 	dailyUploads     refusal = "daily_uploads"
 )
 
-// refused counts a refusal and gives the failure that tells the client.
+// refused counts a refusal and returns the failure that the client gets.
 func (p *public) refused(why refusal) error {
 	p.metrics.refusal(why)
 	switch why {
@@ -51,8 +51,8 @@ type admission struct {
 	wait    time.Duration
 }
 
-// newAdmission makes an admission of so many at work, as many in the queue, and each of these for at most wait. A limit
-// of 0 makes none.
+// newAdmission makes an admission of limit logins at work and as many in the queue, each of these for at most wait. A limit of 0
+// makes none.
 func newAdmission(limit int, wait time.Duration) *admission {
 	if limit == 0 {
 		return nil
@@ -60,7 +60,7 @@ func newAdmission(limit int, wait time.Duration) *admission {
 	return &admission{working: make(chan struct{}, limit), queued: make(chan struct{}, limit), wait: wait}
 }
 
-// enter waits for a place and reports whether there is one. Whoever got one must leave.
+// enter waits for a place and reports whether there is one. A caller that got one must leave.
 func (a *admission) enter(ctx context.Context) bool {
 	if a == nil {
 		return true

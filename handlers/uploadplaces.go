@@ -124,7 +124,7 @@ func newDecoders(cpus int) *decoders {
 	}
 }
 
-// acquire waits until a picture that takes so many bytes may be decoded, and returns what ends that. The error is ctx's.
+// acquire waits until a picture that takes this many bytes may be decoded, and returns what ends that. The error is ctx's.
 func (d *decoders) acquire(ctx context.Context, bytes int64) (release func(), err error) {
 	weight := max(bytes, d.share)
 	if err := d.memory.Acquire(ctx, weight); err != nil {

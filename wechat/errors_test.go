@@ -283,7 +283,7 @@ func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
 	})
 }
 
-// An answer about one user that is JSON, but not what is needed, is told from one that nobody could read.
+// An answer about one user that is JSON, but not what is needed, is not the same as one that could not be read.
 func TestError_Unusable(t *testing.T) {
 	ask := func(t *testing.T, call func(*wechat.Client) error, body string) *wechat.Error {
 		t.Helper()

@@ -9,7 +9,7 @@ import (
 // errStopping is what readiness says of a server that was told to stop.
 var errStopping = errors.New("the server is being stopped")
 
-// drain tells a server's handlers that it was told to stop: its context ends then.
+// drain says whether the server was told to stop: its context ends then.
 type drain struct {
 	ctx   context.Context
 	begin context.CancelFunc

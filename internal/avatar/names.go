@@ -26,7 +26,7 @@ var (
 	pictureURL    = regexp.MustCompile(`^https?://.*` + Path + `(` + nameForm + `)$`)
 )
 
-// newName returns a name that no other picture has and that nobody can guess.
+// newName returns a name that no other picture has and that cannot be guessed.
 func newName(extension string) string {
 	var b [16]byte
 	rand.Read(b[:])

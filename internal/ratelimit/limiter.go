@@ -21,7 +21,7 @@ type Limiter struct {
 	budget  int32 // how many events of a key may stay unshared
 }
 
-// Limiter makes a limiter of so many events a window and key; a limit of 0 makes a nil Limiter. The name keeps its keys apart
+// Limiter makes a limiter of limit events a window and key; a limit of 0 makes a nil Limiter. The name keeps its keys apart
 // from those of other limiters; limiters of one name count together, in all instances.
 func (c *Counter) Limiter(name string, limit int) *Limiter {
 	if limit == 0 {
