@@ -109,6 +109,9 @@ func newUploadParts(r *http.Request, body *pacedBody) (*uploadParts, error) {
 	if mediaType != "multipart/form-data" {
 		return nil, failure{code: codeUnsupportedMediaType, detail: "Send multipart/form-data, as wx.uploadFile does."}
 	}
+	if r.ContentLength > avatar.MaxBytes+uploadSlack {
+		return nil, uploadError(&http.MaxBytesError{Limit: avatar.MaxBytes})
+	}
 	r.Body = body
 	reader, err := r.MultipartReader()
 	if err != nil {

@@ -226,6 +226,8 @@ func TestUploadAvatar_requests(t *testing.T) {
 		}),
 		"a body that is cut off": authorizedRaw(w, token, "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc"),
 		"garbage":                authorizedRaw(w, token, "hello"),
+		"a part with two names": authorizedRaw(w, token, "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n"+
+			"Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc\r\n--b--"),
 	} {
 		t.Run(name, func(t *testing.T) { w.wantProblem(r, 400, "invalid_request", "none") })
 	}

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -35,20 +36,19 @@ var (
 type pacedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
-	now     func() time.Time
 
-	mu          sync.Mutex
-	since       time.Time // when the pace began
-	read        int64     // bytes since then
-	allowed     int64     // bytes that may still be read
-	done        bool      // nothing is left to be read
-	interrupted bool
+	mu      sync.Mutex
+	since   time.Time // when the pace began
+	read    int64     // bytes since then
+	allowed int64     // bytes that may still be read
+	done    bool      // nothing is left to be read
+	ended   error     // why nothing more is read
 }
 
 // newPacedBody returns a body of which the fields before the file may be read.
 func newPacedBody(w http.ResponseWriter, body io.ReadCloser) *pacedBody {
 	return &pacedBody{
-		ReadCloser: body, control: http.NewResponseController(w), now: time.Now, since: time.Now(), allowed: uploadSlack,
+		ReadCloser: body, control: http.NewResponseController(w), since: time.Now(), allowed: uploadSlack,
 	}
 }
 
@@ -66,8 +66,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 func (b *pacedBody) extend() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.interrupted {
-		return errStopping
+	if b.ended != nil {
+		return b.ended
 	}
 	if b.allowed < 0 {
 		return &http.MaxBytesError{Limit: avatar.MaxBytes}
@@ -83,11 +83,9 @@ func (b *pacedBody) note(n int64, err error) error {
 	b.read += n
 	b.allowed -= n
 	switch {
-	case err == nil:
-	case errors.Is(err, os.ErrDeadlineExceeded) && b.interrupted:
-		return errStopping
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errSlowBody
+		b.ended = cmp.Or(b.ended, errSlowBody)
+		return b.ended
 	case err == io.EOF:
 		b.done = true
 		b.setDeadline(time.Time{}) // net/http goes on reading to see whether the client leaves
@@ -99,7 +97,7 @@ func (b *pacedBody) note(n int64, err error) error {
 func (b *pacedBody) admit() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.since, b.read = b.now(), 0
+	b.since, b.read = time.Now(), 0
 	b.allowed += avatar.MaxBytes
 }
 
@@ -107,9 +105,9 @@ func (b *pacedBody) admit() {
 func (b *pacedBody) interrupt() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.interrupted = true
+	b.ended = cmp.Or(b.ended, errStopping)
 	if !b.done {
-		b.setDeadline(b.now())
+		b.setDeadline(time.Now())
 	}
 }
 
@@ -137,6 +135,9 @@ func (u *uploadParts) next() error {
 		part, err := u.reader.NextRawPart()
 		if err != nil {
 			return err // io.EOF that is wrapped in another error says that the body was cut off
+		}
+		if len(part.Header["Content-Disposition"]) > 1 || len(part.Header["Content-Type"]) > 1 {
+			return invalidRequest("A header of a part is given twice.")
 		}
 		if isFile(part) {
 			if u.file != nil {

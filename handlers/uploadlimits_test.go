@@ -64,13 +64,14 @@ func TestUploadAvatar_refuses_before_the_body(t *testing.T) {
 		send   string
 		status int
 	}{
-		"a token that ended":      {uploadHead(strings.Repeat("A", 43), 4<<20), 401},
-		"no token but a file":     {uploadHead("", 4<<20) + fileHead[2:], 401},
-		"a field of a bad token":  {uploadHead("", 4<<20) + tokenField + "x" + fileHead, 401},
-		"a disabled user":         {uploadHead(blocked, 4<<20), 403},
-		"a disabled user's field": {uploadHead("", 4<<20) + tokenField + blocked + fileHead, 403},
-		"no multipart body":       {strings.Replace(uploadHead(token, 4<<20), "multipart/form-data", "image/jpeg", 1), 415},
-		"no boundary":             {strings.Replace(uploadHead(token, 4<<20), "; boundary=b", "", 1), 400},
+		"a token that ended":       {uploadHead(strings.Repeat("A", 43), 4<<20), 401},
+		"no token but a file":      {uploadHead("", 4<<20) + fileHead[2:], 401},
+		"a field of a bad token":   {uploadHead("", 4<<20) + tokenField + "x" + fileHead, 401},
+		"a disabled user":          {uploadHead(blocked, 4<<20), 403},
+		"a disabled user's field":  {uploadHead("", 4<<20) + tokenField + blocked + fileHead, 403},
+		"no multipart body":        {strings.Replace(uploadHead(token, 4<<20), "multipart/form-data", "image/jpeg", 1), 415},
+		"no boundary":              {strings.Replace(uploadHead(token, 4<<20), "; boundary=b", "", 1), 400},
+		"a body that is too large": {uploadHead(token, 5<<20), 413},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, content := w.answerOf(w.dial(tt.send))
