@@ -69,7 +69,7 @@ type setup struct {
 	noPhoneNumbers bool
 	avatars        *avatar.Folder
 
-	stopping        context.Context
+	closing         context.Context
 	uploadStopGrace time.Duration
 }
 
@@ -119,7 +119,7 @@ func (w *world) serve(su setup) {
 		StorageTimeout: time.Minute, // the machine may be busy; what hangs is another test's business
 		LateLoginWait:  time.Nanosecond,
 		Limits:         su.limits, TrustedProxies: su.proxies,
-		Avatars: su.avatars, AvatarFiles: su.avatars, Stopping: su.stopping, UploadStopGrace: su.uploadStopGrace,
+		Avatars: su.avatars, AvatarFiles: su.avatars, Closing: su.closing, UploadStopGrace: su.uploadStopGrace,
 	})
 	w.must(err)
 	internal, err := handlers.NewInternal(handlers.InternalOptions{

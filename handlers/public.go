@@ -89,9 +89,9 @@ type PublicOptions struct {
 	// AvatarFiles serves them under /avatars/, where they are this server's to serve. Optional.
 	AvatarFiles AvatarFiles
 
-	// Stopping ends when the server is told to stop. Uploads may go on for UploadStopGrace then, and are answered 503 after it.
-	// Optional.
-	Stopping context.Context
+	// Closing ends when the server takes no more connections. Uploads may go on for UploadStopGrace then, and are answered 503
+	// after it. Optional.
+	Closing context.Context
 	// UploadStopGrace is DefaultUploadStopGrace by default.
 	UploadStopGrace time.Duration
 
@@ -156,7 +156,7 @@ type public struct {
 
 	uploadPlaces *places
 	decoders     *decoders
-	uploadsEnd   context.Context // ends some time after the server was told to stop
+	uploadsEnd   context.Context // ends some time after Closing
 	logger       *slog.Logger
 
 	admission     *admission
@@ -184,7 +184,7 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 		avatars: o.Avatars, avatarFiles: o.AvatarFiles,
 		uploadPlaces:  newPlaces(uploadLimits),
 		decoders:      newDecoders(runtime.GOMAXPROCS(0)),
-		uploadsEnd:    afterGrace(o.Stopping, o.UploadStopGrace),
+		uploadsEnd:    afterGrace(o.Closing, o.UploadStopGrace),
 		logger:        o.Logger,
 		admission:     newAdmission(o.Limits.LoginsInFlight, o.Limits.LoginWait),
 		logins:        o.Limits.Counter.Limiter("logins", o.Limits.Logins),

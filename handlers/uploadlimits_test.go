@@ -114,8 +114,8 @@ func TestUploadAvatar_silent_clients_lock_nobody_out(t *testing.T) {
 
 // A stop gives uploads some time and answers them then, so that it does not wait for bodies that do not come.
 func TestUploadAvatar_ends_at_a_stop(t *testing.T) {
-	stopping, stop := context.WithCancel(t.Context())
-	w := newWorld(t, func(su *setup) { su.stopping, su.uploadStopGrace = stopping, time.Nanosecond })
+	closing, stop := context.WithCancel(t.Context())
+	w := newWorld(t, func(su *setup) { su.closing, su.uploadStopGrace = closing, time.Nanosecond })
 	token := w.login(w.phone("alice")).Token
 	reading := []net.Conn{w.dial(uploadHead(token, 4<<20)), w.dial(uploadHead(token, 4<<20) + "--b\r\n")}
 	waiting := w.dial(uploadHead(token, 4<<20)) // for a place: the user has two

@@ -4,25 +4,20 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 )
 
 // errStopping is what readiness says of a server that was told to stop.
 var errStopping = errors.New("the server is being stopped")
 
-// drain says whether the server was told to stop: its context ends then.
-type drain struct {
-	ctx   context.Context
-	begin context.CancelFunc
-}
+// drain tells a server's handlers that it was told to stop. The zero value says no.
+type drain struct{ begun atomic.Bool }
 
-func newDrain() drain {
-	ctx, cancel := context.WithCancel(context.Background())
-	return drain{ctx, cancel}
-}
+func (d *drain) begin() { d.begun.Store(true) }
 
 // check is a readiness check: it fails once the drain has begun.
 func (d *drain) check(context.Context) error {
-	if d.ctx.Err() != nil {
+	if d.begun.Load() {
 		return errStopping
 	}
 	return nil
@@ -32,7 +27,7 @@ func (d *drain) check(context.Context) error {
 // another server. Both listeners speak HTTP/1 only, where the header is all that it takes.
 func (d *drain) closing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if d.ctx.Err() != nil {
+		if d.begun.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)

@@ -156,18 +156,20 @@ func (p *parts) publicOptions(c Config, logger *slog.Logger) handlers.PublicOpti
 }
 
 // handlers makes the handlers of both listeners.
-func (p *parts) handlers(c Config, d *drain, logger *slog.Logger) (public, internal http.Handler, err error) {
+func (p *parts) handlers(
+	c Config, closing context.Context, stopping handlers.Check, logger *slog.Logger,
+) (public, internal http.Handler, err error) {
 	proxies, err := handlers.ParseNetworks(c.TrustedProxies)
 	if err != nil {
 		return nil, nil, err
 	}
 	options := p.publicOptions(c, logger)
-	options.Stopping = d.ctx
+	options.Closing = closing
 	if public, err = handlers.NewPublic(options); err != nil {
 		return nil, nil, err
 	}
 	internal, err = handlers.NewInternal(handlers.InternalOptions{
-		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}, {Name: "stopping", Func: d.check}},
+		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}, stopping},
 		Logger: logger, Metrics: p.metrics,
 		Tokens: p.sessions, People: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: c.StorageTimeout,
 	})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"wxlogin/handlers"
 )
 
 const (
@@ -22,6 +24,8 @@ type Server struct {
 	parts            *parts
 	public, internal *listener
 	drain            drain
+	closing          context.Context // ends when the ports are closed
+	beginClosing     context.CancelFunc
 	delay            time.Duration // how long Drain takes
 	failed           chan error
 	logger           *slog.Logger
@@ -47,7 +51,8 @@ func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Serve
 	if cert != nil {
 		cert.watch(p)
 	}
-	s := &Server{parts: p, drain: newDrain(), delay: c.ShutdownDelay, failed: make(chan error, 2), logger: logger}
+	s := &Server{parts: p, delay: c.ShutdownDelay, failed: make(chan error, 2), logger: logger}
+	s.closing, s.beginClosing = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.listen(c, l, cert); err != nil {
 		return nil, errors.Join(err, s.closeListeners(), p.close())
 	}
@@ -66,7 +71,7 @@ func publicCertificate(c TLSConfig, logger *slog.Logger) (*certificate, error) {
 }
 
 func (s *Server) listen(c Config, l limits, cert *certificate) error {
-	public, internal, err := s.parts.handlers(c, &s.drain, s.logger)
+	public, internal, err := s.parts.handlers(c, s.closing, handlers.Check{Name: "stopping", Func: s.drain.check}, s.logger)
 	if err != nil {
 		return err
 	}
@@ -133,6 +138,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // answered until no request of a mini-program is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain.begin()
+	s.beginClosing()
 	err := errors.Join(s.public.stop(ctx), s.internal.stop(ctx))
 	if err != nil {
 		err = fmt.Errorf("requests in flight were cut: %w", err)
