@@ -68,7 +68,7 @@ func hostilePictures(t *testing.T, photo []byte) [][]byte {
 	progressive := "\xff\xd8\xff\xc2\x00\x14\x08\x10\x00\x10\x00\x04\x01\x11\x00\x02\x11\x00\x03\x11\x00\x04\x11\x00" +
 		"\xff\xda\x00\x0e\x04\x01\x00\x02\x00\x03\x00\x04\x00\x00\x00\x00\x00\xff\xd9"
 	return [][]byte{
-		[]byte(progressive), photo[:len(photo)/2], bytes.Repeat([]byte("PK\x03\x04"), 1<<20-1),
+		[]byte(progressive), photo[:len(photo)/8], bytes.Repeat([]byte("PK\x03\x04"), 1<<20-1),
 		claimingPNG(t, "\x00\x00\x10\x00\x00\x00\x10\x00\x10\x06\x00\x00\x01"), // 4096 x 4096, 16 bits, interlaced
 		claimingPNG(t, "\x00\x00\x40\x00\x00\x00\x40\x00\x08\x06\x00\x00\x00"), // 16384 x 16384
 	}
@@ -133,7 +133,10 @@ func TestServe_uploads_stay_within_the_documented_memory(t *testing.T) {
 	u := &uploader{t: t, wechat: sim, url: fmt.Sprint("http://", server.wait("serving")["public"])}
 
 	photo := photograph(t, 4000, 3000)
-	honest := [][]byte{photo, photograph(t, 1600, 1200), photograph(t, 1080, 1440), screenshot(t, 1440, 3200), photograph(t, 800, 800)}
+	honest := [][]byte{
+		photo, photograph(t, 1600, 1200), photograph(t, 1080, 1440), screenshot(t, 1440, 3200), photograph(t, 800, 800),
+		photograph(t, 640, 640), photograph(t, 1280, 960), screenshot(t, 720, 1280), photograph(t, 512, 512), photograph(t, 1080, 1080),
+	}
 	hostile := hostilePictures(t, photo)
 	type attempt struct {
 		token  string
