@@ -93,13 +93,13 @@ func TestLimiter_Allow(t *testing.T) {
 		}
 	})
 	t.Run("concurrent calls are allowed exactly up to the limit", func(t *testing.T) {
-		for range 20 {
-			f := newFixture(t).running(t)
-			l := f.Limiter("a", 100)
+		f := newFixture(t).running(t) // one for all rounds: each may have a Redis of its own
+		l := f.Limiter("a", 100)
+		for round := range 20 {
 			var n atomic.Int32
 			var group sync.WaitGroup
 			for range 8 {
-				group.Go(func() { n.Add(int32(allowed(l, "k", 50))) })
+				group.Go(func() { n.Add(int32(allowed(l, fmt.Sprint("k", round), 50))) })
 			}
 			group.Wait()
 			if n.Load() != 100 {
