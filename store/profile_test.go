@@ -152,10 +152,11 @@ func TestUsers_UpdateProfile(t *testing.T) {
 
 func TestUsers_UpdateProfile_watermark_to_come_is_now(t *testing.T) {
 	f := newFixture(t)
-	f.login(appA, "oAlice", "")
 	now := f.clock.now().Truncate(time.Millisecond)
 	for name, asOf := range map[string]time.Time{"next_year": now.AddDate(1, 0, 0), "zero": {}} {
-		if user := f.update(appA, "oAlice", store.Profile{NickName: name, AsOf: asOf}); !user.AsOf.Equal(now) {
+		openID := "o_" + name
+		f.login(appA, openID, "")
+		if user := f.update(appA, openID, store.Profile{NickName: name, AsOf: asOf}); !user.AsOf.Equal(now) {
 			t.Errorf("%s: as of %v, want %v", name, user.AsOf, now)
 		}
 	}
