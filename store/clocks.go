@@ -52,14 +52,9 @@ func healAsOf(ctx context.Context, d direct, row userRow, now time.Time) (userRo
 	return row, nil
 }
 
-// version tells a profile from what it was before: every write of a profile changes it. profile_as_of alone does not, because
-// two updates may carry the same watermark.
-type version struct{ asOf, updatedAt *time.Time }
-
-func versionOf(r userRow) version { return version{r.ProfileAsOf, r.ProfileUpdatedAt} }
-
-// changedAt is the time of a change of the profile: now, but later than the change before, so that the version is another one
-// within the same millisecond and on a slower clock. A stored time that is far in the future is given up for now.
+// changedAt is the time of a change of the profile: now, but later than the change before, also within the same millisecond and
+// on a slower clock, so that every write changes profile_updated_at (profile_as_of does not do that: two updates may carry the
+// same watermark). A stored time that is far in the future is given up for now.
 func (r userRow) changedAt(now time.Time) time.Time {
 	if before := r.ProfileUpdatedAt; before != nil && !before.Before(now) && !before.After(now.Add(maxClockLead)) {
 		return before.Add(time.Millisecond)

@@ -127,7 +127,7 @@ func TestUsers_BindPhone_meets_another_write(t *testing.T) {
 		"the_same_number": {"UPDATE users SET phone_country_code = '86', phone_number = '13800138000' WHERE id = ?",
 			firstPhone, []string{"SELECT", "UPDATE", "SELECT"}},
 		"disabled": {"UPDATE users SET status = 2 WHERE id = ?", store.Phone{}, []string{"SELECT", "UPDATE", "SELECT"}},
-		"a_profile": {"UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03' WHERE id = ?",
+		"a_profile": {"UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03', profile_updated_at = '2025-03-03' WHERE id = ?",
 			firstPhone, []string{"SELECT", "UPDATE"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func (u *Users) updateProfile(ctx context.Context, w *profileWrites, row userRow
 	if newAvatar {
 		*replaced = old.AvatarURL
 	}
-	write := profileWrite{id: row.ID, changes: changes, asOf: asOf, at: row.changedAt(now), before: versionOf(row)}
+	write := profileWrite{id: row.ID, changes: changes, asOf: asOf, at: row.changedAt(now), before: row.ProfileUpdatedAt}
 	write.picture = newAvatar && p.Source == SourcePerson
 	if err := w.write(ctx, write); err != nil {
 		return userRow{}, err

@@ -216,9 +216,9 @@ func TestUsers_UpdateProfile_meets_another_write(t *testing.T) {
 		want    string
 		verbs   []string
 	}{
-		{"newer_data_came_first", "UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03' WHERE id = ?",
+		{"newer_data_came_first", "UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03', profile_updated_at = '2025-03-03' WHERE id = ?",
 			store.Profile{NickName: "Given", AsOf: late}, "Newer", []string{"SELECT", "UPDATE", "SELECT"}},
-		{"older_data_came_first", "UPDATE users SET nickname = 'Older', profile_as_of = '2025-03-01' WHERE id = ?",
+		{"older_data_came_first", "UPDATE users SET nickname = 'Older', profile_as_of = '2025-03-01', profile_updated_at = '2025-03-01' WHERE id = ?",
 			store.Profile{NickName: "Given", AsOf: late}, "Given", []string{"SELECT", "UPDATE", "SELECT", "UPDATE"}},
 		{"disabled", "UPDATE users SET status = 2 WHERE id = ?",
 			store.Profile{NickName: "Given", AsOf: late}, "", []string{"SELECT", "UPDATE", "SELECT"}},

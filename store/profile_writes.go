@@ -11,8 +11,8 @@ type profileWrite struct {
 	changes changes
 	asOf    time.Time
 	at      time.Time
-	before  version // of the profile as it was read
-	picture bool    // changes has an avatar that the person chose
+	before  *time.Time // profile_updated_at as it was read
+	picture bool       // changes has an avatar that the person chose
 }
 
 // profileWrites writes profiles; at the same time, those of several users together.
@@ -41,7 +41,7 @@ func (p *profileWrites) write(ctx context.Context, w profileWrite) (err error) {
 
 func (p *profileWrites) one(ctx context.Context, w profileWrite) (none struct{}, err error) {
 	return none, p.direct.updateRows(ctx, 1, updateProfile,
-		append(w.changes[:], w.asOf, w.at, w.at, w.id, StatusActive, w.before.asOf, w.before.updatedAt)...)
+		append(w.changes[:], w.asOf, w.at, w.at, w.id, StatusActive, w.before)...)
 }
 
 // eachOnce keeps two writes of one user apart: the second waits for what becomes of the first.
@@ -63,7 +63,7 @@ func (p *profileWrites) update(ctx context.Context, calls []*call[profileWrite, 
 
 // updateArgs are the arguments of updateProfiles, in its order.
 func updateArgs(writes []profileWrite) []any {
-	args := make([]any, 0, len(writes)*(2*(len(profileColumns)+3)+4)+1)
+	args := make([]any, 0, len(writes)*(2*(len(profileColumns)+3)+3)+1)
 	for i := range profileColumns {
 		for _, w := range writes {
 			args = append(args, w.id, w.changes[i])
@@ -82,7 +82,7 @@ func updateArgs(writes []profileWrite) []any {
 	}
 	args = append(args, StatusActive)
 	for _, w := range writes {
-		args = append(args, w.id, w.before.asOf, w.before.updatedAt)
+		args = append(args, w.id, w.before)
 	}
 	return args
 }

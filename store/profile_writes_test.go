@@ -142,7 +142,7 @@ func TestProfileWrites_leave_the_rest_to_others(t *testing.T) {
 // One of several was written by somebody else meanwhile, or blocked: nobody loses anything.
 func TestProfileWrites_one_meets_another_write(t *testing.T) {
 	for name, between := range map[string]string{
-		"newer_data_came_first": "UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-13' WHERE id = ?",
+		"newer_data_came_first": "UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-13', profile_updated_at = '2025-03-13' WHERE id = ?",
 		"disabled":              "UPDATE users SET nickname = 'Newer', status = 2 WHERE id = ?",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,8 +36,8 @@ func testReplaced(t *testing.T) {
 		"the same avatar again":           {picture("old"), "", picture("old"), ""},
 		"a nickname alone":                {picture("old"), "", store.Profile{NickName: "Alice"}, ""},
 		"older data":                      {picture("old"), "", store.Profile{AvatarURL: "https://a/1", AsOf: early}, ""},
-		"another write replaced it first": {picture("old"), "avatar_url = 'https://a/2', profile_as_of = '2025-03-03'", picture("new"), "https://a/2"},
-		"a newer write makes it out of date": {store.Profile{AvatarURL: old, AsOf: early}, "avatar_url = 'https://a/2', profile_as_of = '2025-03-03'",
+		"another write replaced it first": {picture("old"), "avatar_url = 'https://a/2', profile_as_of = '2025-03-03', profile_updated_at = '2025-03-03'", picture("new"), "https://a/2"},
+		"a newer write makes it out of date": {store.Profile{AvatarURL: old, AsOf: early}, "avatar_url = 'https://a/2', profile_as_of = '2025-03-03', profile_updated_at = '2025-03-03'",
 			store.Profile{AvatarURL: "https://a/1", AsOf: late}, ""},
 		"blocked in between": {picture("old"), "status = 2", picture("new"), ""},
 	} {

@@ -77,14 +77,14 @@ var hot = [queries]bool{
 	updateProfile: true, update4Profiles: true, update16Profiles: true, updateLastLogin: true,
 }
 
-// updateProfiles is the statement that writes as many profiles, each only if it has the version that was read. NULL for a
+// updateProfiles is the statement that writes as many profiles, each only if no other write has come since it was read. NULL for a
 // column leaves it as it is at that moment: so one statement writes any of them and touches no other.
 func updateProfiles(users int) string {
-	value, where := "?", "id = ? AND status = ? AND profile_as_of <=> ? AND profile_updated_at <=> ?"
+	value, where := "?", "id = ? AND status = ? AND profile_updated_at <=> ?"
 	if users > 1 {
 		value = "CASE id " + times(users, "WHEN ? THEN ?", " ") + " END"
 		where = "id IN (" + times(users, "?", ", ") + ") AND status = ? AND (" +
-			times(users, "id = ? AND profile_as_of <=> ? AND profile_updated_at <=> ?", " OR ") + ")"
+			times(users, "id = ? AND profile_updated_at <=> ?", " OR ") + ")"
 	}
 	var set strings.Builder
 	for _, column := range profileColumns {
