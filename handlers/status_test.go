@@ -10,6 +10,7 @@ import (
 
 // Only status 1 is let through, whatever else stands there: by a route that reads the user or one that writes it.
 func TestStatus_otherThanActiveIsRefused(t *testing.T) {
+	picture := pictureFiles(t)["jpeg"]
 	for _, status := range []int{0, 2, 3, 4, 5, 7, 255} {
 		t.Run(fmt.Sprint("status ", status), func(t *testing.T) {
 			w := newWorld(t)
@@ -24,7 +25,7 @@ func TestStatus_otherThanActiveIsRefused(t *testing.T) {
 				"update":       w.update(token, p.GetUserInfo()),
 				"typed update": w.typed(token, "nickName", "Alice"),
 				"phone":        w.bindPhone(token, p.GetPhoneNumber()),
-				"picture":      w.upload(token, pictureFiles(t)["jpeg"]),
+				"picture":      w.upload(token, picture),
 				"reading":      w.readBack("", "Bearer "+token),
 				"verify":       w.verify(token).response,
 			} {

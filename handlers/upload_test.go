@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"image"
 	"image/color"
@@ -14,7 +15,9 @@ import (
 	"net/http"
 	"net/textproto"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +27,15 @@ import (
 // pictureFiles are real pictures of each kind that phones have.
 func pictureFiles(t testing.TB) map[string][]byte {
 	t.Helper()
+	files, err := encodedPictures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// encodedPictures encodes them once for all tests, which must not change them.
+var encodedPictures = sync.OnceValues(func() (map[string][]byte, error) {
 	p := image.NewNRGBA(image.Rect(0, 0, 640, 480))
 	for i := range p.Pix {
 		p.Pix[i] = byte(i / 7)
@@ -33,21 +45,12 @@ func pictureFiles(t testing.TB) map[string][]byte {
 	}
 	p.SetNRGBA(0, 0, color.NRGBA{R: 255, A: 255})
 	var jpg, pic, anim bytes.Buffer
-	if err := jpeg.Encode(&jpg, p, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := png.Encode(&pic, p); err != nil {
-		t.Fatal(err)
-	}
-	if err := gif.Encode(&anim, p, nil); err != nil {
-		t.Fatal(err)
-	}
 	webp, err := os.ReadFile("../internal/avatar/testdata/photo.webp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return map[string][]byte{"jpeg": jpg.Bytes(), "png": pic.Bytes(), "gif": anim.Bytes(), "webp": webp}
-}
+	err = errors.Join(err, jpeg.Encode(&jpg, p, nil), png.Encode(&pic, p), gif.Encode(&anim, p, nil))
+	return map[string][]byte{
+		"jpeg": slices.Clip(jpg.Bytes()), "png": slices.Clip(pic.Bytes()), "gif": slices.Clip(anim.Bytes()), "webp": slices.Clip(webp),
+	}, err
+})
 
 // hostileFiles are files that must leave nothing behind.
 func hostileFiles(t testing.TB) map[string][]byte {
