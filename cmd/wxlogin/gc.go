@@ -11,8 +11,9 @@ const (
 	gcPercent = 400
 
 	// memoryLimit is how much memory Go takes before it collects regardless of gcPercent: pictures make hundreds of megabytes
-	// of garbage. It is nine tenths of the documented size of an instance.
-	memoryLimit = 460 << 20
+	// of garbage. It is less than four fifths of the documented size of an instance, because a picture may take 128 MiB at
+	// once, and because sockets and the program itself take some too.
+	memoryLimit = 400 << 20
 )
 
 // tuneGC sets gcPercent and memoryLimit, unless the environment says what is wanted.
