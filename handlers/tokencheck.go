@@ -34,7 +34,7 @@ type holder struct {
 	expires time.Time
 }
 
-// check finds the holder of a token, and begins the session's idle expiry anew. A user who is not active is
+// check finds the holder of a token, and starts the session's idle expiry again. A user who is not active is
 // refused, as on the public listener.
 func (c *tokenChecks) check(ctx context.Context, token string) (holder, error) {
 	h, err := c.find(ctx, token)

@@ -59,7 +59,7 @@
 // # Concurrency
 //
 // Nothing here takes a lock in the database before it has to. The keys of the tables decide which of several first logins
-// inserts; the conditions of an UPDATE decide which of several writers writes; whoever comes second reads again and goes on
+// inserts; the conditions of an UPDATE decide which of several writers writes; the one that comes second reads again and goes on
 // from there. A transaction that the server undoes for a deadlock is repeated, a bounded number of times.
 //
 // Profile and phone updates of one identity run one after another in a process (user_locks.go). If those of other processes

@@ -265,7 +265,7 @@ func FuzzNameOf(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, stored string) {
-		name, ok := NameOf(stored)
+		name, ok := nameOf(stored)
 		if ok && (!pictureName.MatchString(name) || !strings.HasSuffix(stored, Path+name)) {
 			t.Errorf("%q is %q", stored, name)
 		}

@@ -33,9 +33,9 @@ func newName(extension string) string {
 	return hex.EncodeToString(b[:]) + extension
 }
 
-// NameOf returns the name of the picture that a value of users.avatar_url refers to, and reports whether it may refer to one of
+// nameOf returns the name of the picture that a value of users.avatar_url refers to, and reports whether it may refer to one of
 // this server's: it is a path below Path, or an address as earlier versions stored it, under whatever PUBLIC_URL they had.
-func NameOf(stored string) (name string, ok bool) {
+func nameOf(stored string) (name string, ok bool) {
 	if name, ok := pathName(stored); ok {
 		return name, true
 	}

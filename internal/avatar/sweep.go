@@ -28,7 +28,7 @@ type References struct {
 
 // Add adds the picture of a value of users.avatar_url, if it is one of this server's.
 func (r *References) Add(stored string) {
-	name, ok := NameOf(stored)
+	name, ok := nameOf(stored)
 	if !ok {
 		return
 	}
