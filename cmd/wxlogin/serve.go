@@ -29,7 +29,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) int 
 	defer stopTracing(ctx, config.Tracing, logger)
 	server, err := app.Start(ctx, config, logger)
 	switch {
-	case errors.Is(err, store.ErrCharset), errors.Is(err, app.ErrCertificate):
+	case errors.Is(err, app.ErrMisconfigured), errors.Is(err, store.ErrCharset), errors.Is(err, app.ErrCertificate):
 		return misconfigured(stderr, err)
 	case err != nil && ctx.Err() != nil:
 		logger.Info("stopped before it served")
