@@ -15,12 +15,11 @@ const maxCode = 128
 
 // loginAnswer is what POST /onLogin answers.
 type loginAnswer struct {
-	Status          int      `json:"status"`
-	Token           string   `json:"token"`
-	ExpiresIn       int64    `json:"expiresIn"` // seconds without use
-	IsNewUser       bool     `json:"isNewUser"`
-	ProfileComplete bool     `json:"profileComplete"`
-	UserInfo        userInfo `json:"userInfo"`
+	Status    int    `json:"status"`
+	Token     string `json:"token"`
+	ExpiresIn int64  `json:"expiresIn"` // seconds without use
+	IsNewUser bool   `json:"isNewUser"`
+	profileAnswer
 }
 
 // onLogin is phase one: code in, token out.
@@ -74,7 +73,7 @@ func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (
 	}
 	return loginAnswer{
 		Status: http.StatusOK, Token: token, ExpiresIn: int64(p.sessions.IdleTTL().Seconds()),
-		IsNewUser: created, ProfileComplete: user.ProfileComplete(), UserInfo: p.userInfo(user),
+		IsNewUser: created, profileAnswer: p.profileAnswer(user),
 	}, nil
 }
 

@@ -11,9 +11,8 @@ import (
 
 // readAnswer is what GET /userInfo answers.
 type readAnswer struct {
-	Status          int      `json:"status"`
-	ProfileComplete bool     `json:"profileComplete"`
-	UserInfo        userInfo `json:"userInfo"`
+	Status int `json:"status"`
+	profileAnswer
 }
 
 // readUserInfo gives the profile as it is now. The token comes in the header alone: an address stands in logs of proxies.
@@ -30,9 +29,7 @@ func (p *public) readUserInfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, readAnswer{
-		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), UserInfo: p.userInfo(user),
-	})
+	return writeJSON(w, http.StatusOK, readAnswer{http.StatusOK, p.profileAnswer(user)})
 }
 
 // userOf finds a session's user; one that is not active is refused.

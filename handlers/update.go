@@ -13,10 +13,9 @@ import (
 
 // updateAnswer is what POST /updateUserInfo answers.
 type updateAnswer struct {
-	Status          int      `json:"status"`
-	ProfileComplete bool     `json:"profileComplete"`
-	Anonymous       bool     `json:"anonymous"` // what was just sent was only WeChat's placeholder
-	UserInfo        userInfo `json:"userInfo"`
+	Status    int  `json:"status"`
+	Anonymous bool `json:"anonymous"` // what was just sent was only WeChat's placeholder
+	profileAnswer
 }
 
 // updateUserInfo is phase two: token and open data in, profile filled in and out.
@@ -39,8 +38,7 @@ func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, updateAnswer{
-		Status: http.StatusOK, ProfileComplete: user.ProfileComplete(), UserInfo: p.userInfo(user),
-		Anonymous: !given.keepsPicture && given.Anonymous(),
+		Status: http.StatusOK, Anonymous: !given.keepsPicture && given.Anonymous(), profileAnswer: p.profileAnswer(user),
 	})
 }
 

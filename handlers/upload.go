@@ -29,10 +29,9 @@ const (
 
 // uploadAnswer is what POST /uploadAvatar answers.
 type uploadAnswer struct {
-	Status          int      `json:"status"`
-	AvatarURL       string   `json:"avatarUrl"`
-	ProfileComplete bool     `json:"profileComplete"`
-	UserInfo        userInfo `json:"userInfo"`
+	Status    int    `json:"status"`
+	AvatarURL string `json:"avatarUrl"`
+	profileAnswer
 }
 
 // uploadAvatar takes a picture as wx.uploadFile sends it, and makes it the user's avatar.
@@ -46,10 +45,8 @@ func (p *public) uploadAvatar(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuseUpload(w, r, body, err)
 	}
-	info := p.userInfo(user)
-	return writeJSON(w, http.StatusOK, uploadAnswer{
-		Status: http.StatusOK, AvatarURL: info.AvatarURL, ProfileComplete: user.ProfileComplete(), UserInfo: info,
-	})
+	answer := p.profileAnswer(user)
+	return writeJSON(w, http.StatusOK, uploadAnswer{http.StatusOK, answer.UserInfo.AvatarURL, answer})
 }
 
 // receiveAvatar finds out whose upload it is and waits for a place before it reads more of the body than its first fields.

@@ -18,6 +18,19 @@ type userInfo struct {
 	Language  string `json:"language"`
 }
 
+// profileAnswer is the part about the user that answers share.
+type profileAnswer struct {
+	ProfileComplete bool     `json:"profileComplete"`
+	PhoneNumber     string   `json:"phoneNumber"` // masked; "" if none is bound, so that clients know whether to ask for it
+	UserInfo        userInfo `json:"userInfo"`
+}
+
+func (p *public) profileAnswer(u store.User) profileAnswer {
+	return profileAnswer{
+		ProfileComplete: u.ProfileComplete(), PhoneNumber: maskPhone(u.Phone.Number), UserInfo: p.userInfo(u),
+	}
+}
+
 func (p *public) userInfo(u store.User) userInfo {
 	info := userInfo{
 		NickName: u.NickName, AvatarURL: u.AvatarURL, Gender: u.Gender,

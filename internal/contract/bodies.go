@@ -1,6 +1,9 @@
 package contract
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // TokenLength is how many characters a token has.
 const TokenLength = 43
@@ -23,6 +26,7 @@ type Login struct {
 	ExpiresIn       int64    `json:"expiresIn"` // seconds without use
 	IsNewUser       bool     `json:"isNewUser"`
 	ProfileComplete bool     `json:"profileComplete"`
+	PhoneNumber     string   `json:"phoneNumber"` // masked; "" if none is bound
 	UserInfo        UserInfo `json:"userInfo"`
 }
 
@@ -31,6 +35,7 @@ type Update struct {
 	Status          int      `json:"status"`
 	ProfileComplete bool     `json:"profileComplete"`
 	Anonymous       bool     `json:"anonymous"`
+	PhoneNumber     string   `json:"phoneNumber"` // masked; "" if none is bound
 	UserInfo        UserInfo `json:"userInfo"`
 }
 
@@ -38,6 +43,7 @@ type Update struct {
 type User struct {
 	Status          int      `json:"status"`
 	ProfileComplete bool     `json:"profileComplete"`
+	PhoneNumber     string   `json:"phoneNumber"` // masked; "" if none is bound
 	UserInfo        UserInfo `json:"userInfo"`
 }
 
@@ -48,6 +54,7 @@ type fields struct {
 	ExpiresIn       *int64         `json:"expiresIn"`
 	IsNewUser       *bool          `json:"isNewUser"`
 	ProfileComplete *bool          `json:"profileComplete"`
+	PhoneNumber     *string        `json:"phoneNumber"`
 	Anonymous       *bool          `json:"anonymous"`
 	UserInfo        *profileFields `json:"userInfo"`
 }
@@ -74,8 +81,10 @@ func (f *profileFields) userInfo() UserInfo {
 // profileOf reads what all answers with a profile have in common.
 func profileOf(f fields) (info UserInfo, err error) {
 	switch {
-	case f.Status == nil || f.ProfileComplete == nil || !f.UserInfo.whole():
+	case f.Status == nil || f.ProfileComplete == nil || f.PhoneNumber == nil || !f.UserInfo.whole():
 		return UserInfo{}, errMissing
+	case *f.PhoneNumber != "" && !strings.Contains(*f.PhoneNumber, "*"):
+		return UserInfo{}, Breach("a phone number that is not masked")
 	case *f.Status != http.StatusOK:
 		return UserInfo{}, Breach("200 with another status inside")
 	}
@@ -103,7 +112,7 @@ func ReadLogin(a Answer, requestID string) (Login, error) {
 	case len(*f.Token) != TokenLength || *f.ExpiresIn <= 0:
 		return Login{}, Breach("a login without a proper token")
 	}
-	return Login{*f.Status, *f.Token, *f.ExpiresIn, *f.IsNewUser, *f.ProfileComplete, info}, nil
+	return Login{*f.Status, *f.Token, *f.ExpiresIn, *f.IsNewUser, *f.ProfileComplete, *f.PhoneNumber, info}, nil
 }
 
 // ReadUpdate reads the answer 200 to the update of that id. Its error is a Breach.
@@ -121,7 +130,7 @@ func ReadUpdate(a Answer, requestID string) (Update, error) {
 	case f.Token != nil || f.ExpiresIn != nil || f.IsNewUser != nil:
 		return Update{}, errUnknownField
 	}
-	return Update{*f.Status, *f.ProfileComplete, *f.Anonymous, info}, nil
+	return Update{*f.Status, *f.ProfileComplete, *f.Anonymous, *f.PhoneNumber, info}, nil
 }
 
 // ReadUser reads the answer 200 to the GET /userInfo of that id. Its error is a Breach.
@@ -137,7 +146,7 @@ func ReadUser(a Answer, requestID string) (User, error) {
 	case f.Token != nil || f.ExpiresIn != nil || f.IsNewUser != nil || f.Anonymous != nil:
 		return User{}, errUnknownField
 	}
-	return User{*f.Status, *f.ProfileComplete, info}, nil
+	return User{*f.Status, *f.ProfileComplete, *f.PhoneNumber, info}, nil
 }
 
 // ReadLogout reads the answer 200 to the logout of that id. Its error is a Breach.

@@ -50,9 +50,9 @@ func refusal(t *testing.T, code string) contract.Answer {
 
 var (
 	someone  = contract.UserInfo{NickName: "n", AvatarURL: "a", Gender: 2, Country: "c", Province: "p", City: "t", Language: "l"}
-	login    = contract.Login{200, strings.Repeat("t", contract.TokenLength), 60, true, true, someone}
-	update   = contract.Update{200, true, false, someone}
-	user     = contract.User{200, true, someone}
+	login    = contract.Login{200, strings.Repeat("t", contract.TokenLength), 60, true, true, "1*1", someone}
+	update   = contract.Update{200, true, false, "", someone}
+	user     = contract.User{200, true, "1*1", someone}
 	active   = contract.Introspection{Active: true, TokenType: "Bearer", Subject: "1", ClientID: "wx1", ExpiresAt: 2, IssuedAt: 1, OpenID: "o"}
 	inactive = contract.Introspection{}
 	status   = map[string]int{"status": 200}
@@ -180,6 +180,7 @@ func TestRead_finds_values(t *testing.T) {
 		"a_token_without_life":       edit(answered(t, login), `"expiresIn":60`, `"expiresIn":0`),
 		"complete_without_nickname":  edit(answered(t, user), `"n"`, `""`),
 		"not_complete_that_is":       edit(answered(t, user), `"profileComplete":true`, `"profileComplete":false`),
+		"a_whole_phone_number":       edit(answered(t, user), `"1*1"`, `"111"`),
 		"a_profile_with_a_hole":      edit(answered(t, update), `"city":"t",`, ``),
 		"inactive_with_an_openid":    edit(answered(t, active), `"active":true`, `"active":false`),
 		"active_for_less_than_0":     edit(answered(t, active), `"exp":2`, `"exp":1`),
