@@ -16,8 +16,8 @@ var ours = map[string][]string{
 	module + "/store":             {},
 	module + "/wechat":            {},
 	module + "/wechat/wechattest": {module + "/wechat"},
-	module + "/handlers": {module + "/internal/avatar", module + "/internal/fields", module + "/internal/ratelimit", module + "/session",
-		module + "/store", module + "/wechat"},
+	module + "/handlers": {module + "/internal/avatar", module + "/internal/fields", module + "/internal/profile",
+		module + "/internal/ratelimit", module + "/session", module + "/store", module + "/wechat"},
 	module + "/internal/app": {module, module + "/handlers", module + "/internal/accesstoken", module + "/internal/avatar",
 		module + "/internal/ratelimit", module + "/internal/tracing", module + "/session", module + "/store", module + "/wechat"},
 	module + "/internal/contract":                       {},
@@ -29,6 +29,7 @@ var ours = map[string][]string{
 	module + "/internal/embedded":                       {},
 	module + "/internal/fields":                         {module + "/session"},
 	module + "/internal/probe":                          {},
+	module + "/internal/profile":                        {},
 	module + "/internal/testenv":                        {},
 	module + "/internal/testenv/redistest":              {},
 	module + "/internal/testenv/redistest/rediscluster": {module + "/internal/testenv/redistest"},
@@ -54,6 +55,7 @@ var foreign = map[string][]string{
 	module + "/internal/app":         {"gorm.io/", "github.com/go-chi/chi/"},
 	module + "/internal/ratelimit":   {"gorm.io/", "net/http", "database/sql"},
 	module + "/internal/fields":      {"github.com/", "gorm.io/", "database/sql"},
+	module + "/internal/profile":     {"gorm.io/", "net/http", "database/sql"},
 }
 
 // imports maps each package of the module to what it imports outside of its tests.

@@ -2,27 +2,78 @@ package handlers
 
 import (
 	"context"
+	"strings"
 
 	"wxlogin/internal/fields"
+	"wxlogin/internal/profile"
 	"wxlogin/session"
 	"wxlogin/store"
+	"wxlogin/wechat"
 )
 
-// isTyped tells whether a request carries what a person gave by hand, by the nickname input and chooseAvatar.
+// isTyped reports whether a request carries what a person gave by hand, by the nickname input and chooseAvatar.
 func isTyped(f fields.Fields) bool { return f["nickName"] != "" || f["avatarUrl"] != "" }
 
-// typedProfile reads what a person gave by hand. An avatar has an https address, or is the picture that the user has already.
+// typedProfile reads what a person gave by hand. An avatar has a public https address, or is the picture that the user has
+// already.
 func (p *public) typedProfile(ctx context.Context, sess session.Session, f fields.Fields) (g given, err error) {
 	g.source = store.SourcePerson
 	if f["encryptedData"] != "" || f["iv"] != "" {
 		return g, invalidRequest("The fields nickName and avatarUrl are sent instead of encryptedData and iv, not beside them.")
 	}
-	if g.NickName, err = f.NickName(); err != nil {
+	if g.NickName, err = typedNickName(f["nickName"]); err != nil {
 		return g, err
 	}
-	if g.keepsPicture, err = p.keepsPicture(ctx, sess, f["avatarUrl"]); err != nil || g.keepsPicture {
-		return g, err
-	}
-	g.AvatarURL, err = f.AvatarURL()
+	g.AvatarURL, g.keepsPicture, err = p.typedAvatar(ctx, sess, f["avatarUrl"])
 	return g, err
+}
+
+// nickNameDetails say why a nickname is refused.
+var nickNameDetails = map[error]string{
+	profile.ErrInvisible: "The field nickName has no visible character.",
+	profile.ErrTooLong:   "The field nickName is longer than 32 characters, or 255 Unicode code points.",
+	profile.ErrCharacter: "The field nickName has a character that does not belong in a name.",
+}
+
+func typedNickName(typed string) (string, error) {
+	if typed == "" {
+		return "", nil
+	}
+	name, err := profile.NickName(typed)
+	if err != nil {
+		return "", invalidRequest(nickNameDetails[err])
+	}
+	return name, nil
+}
+
+// typedAvatar reads the address of an avatar. keeps reports that it is the picture that the user has: this server's own address
+// need not be public.
+func (p *public) typedAvatar(ctx context.Context, sess session.Session, typed string) (address string, keeps bool, err error) {
+	if typed == "" {
+		return "", false, nil
+	}
+	if keeps, err = p.keepsPicture(ctx, sess, strings.TrimSpace(typed)); err != nil || keeps {
+		return "", keeps, err
+	}
+	address, ok := profile.AvatarURL(typed)
+	if !ok {
+		return "", false, invalidRequest("The field avatarUrl is not an https address of a public server, of at most 1024 characters.")
+	}
+	if address != typed { // another spelling may have hidden that it is one of this server's pictures
+		if keeps, err = p.keepsPicture(ctx, sess, address); err != nil || keeps {
+			return "", keeps, err
+		}
+	}
+	return address, false, nil
+}
+
+// fromWeChat reads what WeChat encrypted. What may not be stored counts as not given.
+func fromWeChat(info wechat.UserInfo) given {
+	info.NickName = profile.CleanNickName(info.NickName)
+	info.AvatarURL, _ = profile.AvatarURL(info.AvatarURL)
+	info.Country = profile.CleanText(info.Country)
+	info.Province = profile.CleanText(info.Province)
+	info.City = profile.CleanText(info.City)
+	info.Language = profile.CleanText(info.Language)
+	return given{UserInfo: info, source: store.SourceWeChat}
 }

@@ -38,7 +38,7 @@ func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, updateAnswer{
-		Status: http.StatusOK, Anonymous: !given.keepsPicture && given.Anonymous(), profileAnswer: p.profileAnswer(user),
+		Status: http.StatusOK, Anonymous: given.anonymous(), profileAnswer: p.profileAnswer(user),
 	})
 }
 
@@ -50,6 +50,9 @@ type given struct {
 	keepsPicture bool
 }
 
+// anonymous reports whether nothing was given but WeChat's placeholder.
+func (g given) anonymous() bool { return !g.keepsPicture && g.Anonymous() }
+
 // givenProfile is what the person typed, or else what WeChat encrypted.
 func (p *public) givenProfile(ctx context.Context, sess session.Session, f fields.Fields) (given, error) {
 	if isTyped(f) {
@@ -60,7 +63,7 @@ func (p *public) givenProfile(ctx context.Context, sess session.Session, f field
 		return given{}, err
 	}
 	info, err := openWithinLimit(ctx, p, sess, data.openWith)
-	return given{UserInfo: info, source: store.SourceWeChat}, err
+	return fromWeChat(info), err
 }
 
 // updatedSession finds the session of a request that changes its user, and counts it for the user: all sessions share the
@@ -87,8 +90,12 @@ func (p *public) findSession(ctx context.Context, token string) (session.Session
 	return p.sessions.Lookup(ctx, token)
 }
 
-// profile is the part of it that is worth keeping. What was typed is as new as the request.
+// profile is the part of it that is worth keeping: nothing of a placeholder, whose language says nothing. What was typed is as
+// new as the request.
 func (g given) profile() store.Profile {
+	if g.anonymous() {
+		return store.Profile{}
+	}
 	info := g.Real()
 	p := store.Profile{
 		NickName: info.NickName, AvatarURL: info.AvatarURL, Gender: info.Gender,
