@@ -23,6 +23,10 @@ type failure struct {
 func (f failure) Error() string { return string(f.code) }
 func (f failure) Unwrap() error { return f.cause }
 
+// isUnusable reports whether WeChat answered to a code without what is needed: a matter for the operator, although a new code
+// is what may help the client.
+func isUnusable(err error) bool { return wechat.KindOf(err) == wechat.KindUnusable }
+
 // invalidRequest names what is wrong with a request. detail must hold nothing that the client sent.
 func invalidRequest(detail string) error { return failure{code: codeInvalidRequest, detail: detail} }
 
@@ -33,6 +37,12 @@ var kindCodes = map[wechat.Kind]code{
 	wechat.KindRateLimited:   codeRateLimited,
 	wechat.KindMisconfigured: codeMisconfigured,
 	wechat.KindUnavailable:   codeWeChatUnavailable,
+	wechat.KindUnusable:      codeInvalidCode, // it is spent: what helps is a new one
+}
+
+// kindDetails replace the detail of a kind's code.
+var kindDetails = map[wechat.Kind]string{
+	wechat.KindUnusable: "WeChat's answer to this code cannot be used; the code is spent.",
 }
 
 // classify turns any error into a failure, once, at the edge.
@@ -54,7 +64,7 @@ func classify(err error) failure {
 		return failure{code: codeUndecryptable}
 	case errors.As(err, &fromWeChat):
 		if c, ok := kindCodes[fromWeChat.Kind]; ok {
-			return failure{code: c, cause: err}
+			return failure{code: c, detail: kindDetails[fromWeChat.Kind], cause: err}
 		}
 		return failure{code: codeInternal, cause: err}
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, store.ErrNotFound):

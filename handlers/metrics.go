@@ -19,6 +19,13 @@ const (
 	notOpened        = "failed"
 )
 
+// What WeChat's answer to a code that lacks what is needed stands as: in place of an errcode, and as the outcome of a login,
+// apart from the invalid_code that the client gets.
+const (
+	callUnusable  = "unusable"
+	loginUnusable = "unusable_answer"
+)
+
 // Outcomes of a token check for another service.
 const (
 	tokenActive   = "active"
@@ -51,9 +58,9 @@ func NewMetrics() *Metrics {
 		registry:       prometheus.NewRegistry(),
 		requests:       counter("http_requests_total", "Requests by route and status (499: the client did not wait).", "route", "status"),
 		requestSeconds: histogram("http_request_duration_seconds", "Time to answer a request, by route.", "route"),
-		logins:         counter("logins_total", "Logins by outcome: new, returning, or the problem code.", "outcome"),
+		logins:         counter("logins_total", "Logins by outcome: new, returning, unusable_answer (WeChat answered without an openid or session_key), or the problem code.", "outcome"),
 		decryptions:    counter("decryptions_total", "Open data by outcome: own_key, other_key or failed.", "outcome"),
-		calls:          counter("wechat_calls_total", "Calls of WeChat by API and errcode (none: no errcode was had).", "api", "errcode"),
+		calls:          counter("wechat_calls_total", "Calls of WeChat by API and errcode (none: no errcode was had; unusable: WeChat answered a code without what is needed).", "api", "errcode"),
 		refusals: counter("refusals_total",
 			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate, failed_update_rate, uploads_in_flight or daily_uploads.", "bound"),
 		tokenChecks: counter("token_checks_total",
@@ -89,7 +96,10 @@ func (m *Metrics) handler() http.Handler {
 // WeChatCall counts one attempt to call WeChat. It fits wechat.Options.OnCall.
 func (m *Metrics) WeChatCall(c wechat.Call) {
 	errcode := strconv.Itoa(c.ErrCode)
-	if c.Err != nil && c.ErrCode == 0 {
+	switch {
+	case isUnusable(c.Err):
+		errcode = callUnusable
+	case c.Err != nil && c.ErrCode == 0:
 		errcode = "none"
 	}
 	m.calls.WithLabelValues(c.API, errcode).Inc()
@@ -104,6 +114,8 @@ func (m *Metrics) request(route string, status int, d time.Duration) {
 func (m *Metrics) login(created bool, err error) {
 	outcome := "returning"
 	switch {
+	case isUnusable(err):
+		outcome = loginUnusable
 	case err != nil:
 		outcome = string(classify(err).code)
 	case created:

@@ -92,7 +92,7 @@ func methodOf(r *http.Request) string {
 // logRequest writes a request's one line. The cause of a failure stands in it once, with WeChat's errcode and rid where
 // the failure came from there.
 func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope, route string, status int, duration time.Duration) {
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError || isUnusable(s.failure.cause) {
 		level = slog.LevelError
 	}
 	if !logger.Enabled(r.Context(), level) {

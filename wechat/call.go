@@ -3,7 +3,6 @@ package wechat
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -14,19 +13,11 @@ import (
 // maxAnswer bounds what is read of an answer, in bytes. A real one has some hundred.
 const maxAnswer = 64 << 10
 
-// status is what every answer of WeChat's may carry. errcode is usually absent on success, and sometimes 0.
-type status struct {
-	ErrCode int    `json:"errcode"`
-	ErrMsg  string `json:"errmsg"`
-}
-
-func (s *status) failure() (int, string) { return s.ErrCode, s.ErrMsg }
-
-// answer is an API's answer: decoded from JSON, then checked.
+// answer is what an API answers beside an errcode.
 type answer interface {
-	reset()
-	failure() (errCode int, errMsg string)
-	check() cause // "" where the answer is whole
+	// read takes it out of WeChat's JSON. It returns the names of the fields that are missing or cannot be used, if these are
+	// needed.
+	read(o object) (missing []string)
 }
 
 // request is what a call sends.
@@ -36,7 +27,7 @@ type request struct {
 	query string // encoded
 	body  []byte // the JSON of a POST; nil: a GET
 
-	aboutUser bool // what it answers is about one user
+	spendsCode bool // an answer means that the code is spent
 }
 
 // attempt sends a request once and tells OnCall of it.
@@ -74,36 +65,24 @@ func (c *Client) send(ctx context.Context, r request, into answer) *Error {
 	return read(r, resp.StatusCode, body, into)
 }
 
-// read decodes an answer by what it is, not by its Content-Type: WeChat sends JSON as text/plain.
+// read reads an answer by what it is, not by its Content-Type: WeChat sends JSON as text/plain. errcode is usually absent on
+// success, and sometimes 0.
 func read(r request, httpStatus int, body []byte, into answer) *Error {
-	into.reset()
-	why, code, msg := causeNotJSON, 0, ""
-	if err := json.Unmarshal(body, into); err == nil {
-		code, msg = into.failure()
-		why = into.check()
-	} else {
-		code, msg = failureOf(body)
+	o, ok := readObject(body)
+	if !ok {
+		return unavailable(r.api, httpStatus, causeNotJSON)
 	}
+	if code := o.integer("errcode"); code != 0 {
+		return answered(r.api, httpStatus, int(code), o.text("errmsg"))
+	}
+	missing := into.read(o)
 	switch {
-	case code != 0:
-		return answered(r.api, httpStatus, code, msg)
-	case why == "":
+	case len(missing) == 0:
 		return nil
+	case r.spendsCode:
+		return &Error{Kind: KindUnusable, API: r.api, Status: httpStatus, cause: causeMissing(missing)}
 	}
-	e := unavailable(r.api, httpStatus, why)
-	e.unusable = r.aboutUser && isJSONObject(body)
-	return e
-}
-
-// failureOf finds the errcode of an answer that has a field of another type than expected.
-func failureOf(body []byte) (errCode int, errMsg string) {
-	var s status
-	_ = json.Unmarshal(body, &s) // what is no JSON leaves it empty
-	return s.failure()
-}
-
-func isJSONObject(body []byte) bool {
-	return json.Valid(body) && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
+	return unavailable(r.api, httpStatus, causeMissing(missing))
 }
 
 // newOnceRequest returns a POST of JSON, or a GET where body is nil, that net/http sends at most once.

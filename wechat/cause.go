@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 )
 
-// cause is why a call failed where WeChat gave no errcode: one of the constants below.
+// cause is why a call failed if WeChat gave no errcode: one of the constants below, or what causeMissing returns.
 type cause string
 
 // Error returns the text.
@@ -23,11 +24,12 @@ const (
 	causeLost         cause = "the connection was lost, or the answer is not HTTP"
 	causeTooLong      cause = "the answer is too long"
 	causeNotJSON      cause = "the answer is not the JSON expected"
-	causeNoOpenID     cause = "the answer holds no valid openid"
-	causeNoSessionKey cause = "the answer holds no valid session_key"
-	causeNoToken      cause = "the answer holds no valid access_token"
-	causeNoPhone      cause = "the answer holds no valid phone number"
 )
+
+// causeMissing names the fields that an answer should have: names of this package's, not WeChat's words.
+func causeMissing(fields []string) cause {
+	return cause("the answer holds no usable " + strings.Join(fields, ", "))
+}
 
 // sanitize reduces a transport's error to what is known to be harmless. net/http's own error for a failed GET prints
 // the whole URL, secret and code included, and errors of proxies and wrapped transports may print anything, so that

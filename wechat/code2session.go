@@ -37,14 +37,14 @@ type Session struct {
 //
 // A code is single-use. So the exchange is repeated, at most twice and within the Timeout, only where WeChat says that
 // it did nothing (errcode -1) or where no connection was made. If it may have arrived it is not sent again: a time-out,
-// a lost connection or an answer that cannot be read ends the call with KindUnavailable. net/http's own repetition of
-// a GET whose reused connection died is prevented too.
+// a lost connection or an answer that cannot be read ends the call with KindUnavailable, an answer without a usable openid or
+// session_key with KindUnusable. net/http's own repetition of a GET whose reused connection died is prevented too.
 func (c *Client) Code2Session(ctx context.Context, code string) (Session, error) {
 	if !plausibleCode(code) {
 		return Session{}, &Error{Kind: KindInvalidCode, API: apiCode2Session, cause: causeNoCode}
 	}
 	var answer sessionAnswer
-	r := request{api: apiCode2Session, path: "/sns/jscode2session", aboutUser: true, query: "appid=" + url.QueryEscape(c.appID) +
+	r := request{api: apiCode2Session, path: "/sns/jscode2session", spendsCode: true, query: "appid=" + url.QueryEscape(c.appID) +
 		"&grant_type=authorization_code&js_code=" + url.QueryEscape(code) + "&secret=" + url.QueryEscape(c.secret)}
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Session{}, err
@@ -56,25 +56,24 @@ func plausibleCode(code string) bool {
 	return strings.TrimSpace(code) != "" && len(code) <= maxCode && code != MockCode
 }
 
-type sessionAnswer struct {
-	status
-	OpenID     string `json:"openid"`
-	UnionID    string `json:"unionid"`
-	SessionKey string `json:"session_key"`
-}
+type sessionAnswer struct{ OpenID, UnionID, SessionKey string }
 
-func (a *sessionAnswer) reset() { *a = sessionAnswer{} }
-
-// check makes sure that nothing half-read goes on to a database: without an openid there is no user, and without a
-// proper key nothing that the user sends later could be opened.
-func (a *sessionAnswer) check() cause {
-	if !validID(a.OpenID) || a.UnionID != "" && !validID(a.UnionID) {
-		return causeNoOpenID
+// read makes sure that nothing half-read goes on to a database: without an openid there is no user, and without a
+// proper key nothing that the user sends later could be opened. A unionid may come another time.
+func (a *sessionAnswer) read(o object) (missing []string) {
+	a.OpenID, _ = o.exactText("openid")
+	a.UnionID, _ = o.exactText("unionid")
+	a.SessionKey, _ = o.exactText("session_key")
+	if !validID(a.UnionID) {
+		a.UnionID = ""
+	}
+	if !validID(a.OpenID) {
+		missing = append(missing, "openid")
 	}
 	if !validSessionKey(a.SessionKey) {
-		return causeNoSessionKey
+		missing = append(missing, "session_key")
 	}
-	return ""
+	return missing
 }
 
 func validID(id string) bool {

@@ -103,6 +103,20 @@ func TestCode2Session_reads_answers(t *testing.T) {
 			`{"session_key":"\/\/ihtNczf5v6AKRyjwEUhQ==","openid":"o1","unionid":"o2"}`,
 			wechat.Session{OpenID: "o1", UnionID: "o2", SessionKey: "//ihtNczf5v6AKRyjwEUhQ=="},
 		},
+		"with_errcode_0_as_a_text": {
+			`{"errcode":"0","errmsg":{},"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1"}`,
+			wechat.Session{OpenID: "o1", SessionKey: testKey},
+		},
+		"with_other_fields_that_are_odd": {
+			"\ufeff\n{\"errcode\":null,\"errmsg\":\"o\nk\xff\",\"expires_in\":{},\"unionid\":[1],\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\"}\n",
+			wechat.Session{OpenID: "o1", SessionKey: testKey},
+		},
+		"with_a_unionid_that_is_none": {
+			`{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","unionid":"\u0000"}`, wechat.Session{OpenID: "o1", SessionKey: testKey},
+		},
+		"with_a_unionid_with_a_broken_end": {
+			"{\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\",\"unionid\":\"o2\xff\"}", wechat.Session{OpenID: "o1", SessionKey: testKey},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -115,34 +129,42 @@ func TestCode2Session_reads_answers(t *testing.T) {
 	}
 }
 
-// What cannot be read may nevertheless have spent the code: it is unavailable, and it is not asked again.
-func TestCode2Session_finds_unreadable_and_does_not_repeat(t *testing.T) {
+// What cannot be read may nevertheless have spent the code, and it is not asked again. An answer without what is needed has
+// spent it.
+func TestCode2Session_finds_unreadable_or_unusable_and_does_not_repeat(t *testing.T) {
 	tests := map[string]struct {
 		status int
 		body   string
+		kind   wechat.Kind
 	}{
-		"nothing":                     {200, ""},
-		"html":                        {200, "<html></html>"},
-		"half_an_answer":              {200, goodAnswer[:40]},
-		"something_after_the_answer":  {200, goodAnswer + "x"},
-		"null":                        {200, "null"},
-		"a_list":                      {200, "[]"},
-		"an_empty_object":             {200, "{}"},
-		"no_openid":                   {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`},
-		"an_openid_of_other_letters":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o'; --"}`},
-		"an_openid_without_end":       {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"` + strings.Repeat("o", 65) + `"}`},
-		"a_unionid_of_other_letters":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","unionid":"\u0000"}`},
-		"no_session_key":              {200, `{"openid":"o1"}`},
-		"a_session_key_that_is_short": {200, `{"session_key":"AAAA","openid":"o1"}`},
-		"a_session_key_of_17_bytes":   {200, `{"session_key":"AAAAAAAAAAAAAAAAAAAAAAA=","openid":"o1"}`},
-		"a_session_key_not_base64":    {200, `{"session_key":"!!!!!!!!!!!!!!!!!!!!!!==","openid":"o1"}`},
-		"an_errcode_that_is_a_text":   {200, `{"errcode":"x"}`},
-		"too_much":                    {200, `{"openid":"` + strings.Repeat("o", 64<<10) + `"}`},
-		"blanks_without_end":          {200, goodAnswer + strings.Repeat(" ", 64<<10)},
-		"bad_gateway":                 {502, "<html>502</html>"},
-		"bad_gateway_with_an_answer":  {502, goodAnswer},
-		"a_redirect":                  {302, ""},
-		"no_content":                  {204, ""},
+		"nothing":                     {200, "", wechat.KindUnavailable},
+		"html":                        {200, "<html></html>", wechat.KindUnavailable},
+		"half_an_answer":              {200, goodAnswer[:40], wechat.KindUnavailable},
+		"something_after_the_answer":  {200, goodAnswer + "x", wechat.KindUnavailable},
+		"null":                        {200, "null", wechat.KindUnavailable},
+		"a_list":                      {200, "[]", wechat.KindUnavailable},
+		"an_empty_object":             {200, "{}", wechat.KindUnusable},
+		"no_openid":                   {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, wechat.KindUnusable},
+		"an_openid_of_other_letters":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o'; --"}`, wechat.KindUnusable},
+		"an_openid_without_end":       {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"` + strings.Repeat("o", 65) + `"}`, wechat.KindUnusable},
+		"an_openid_with_a_line_end":   {200, "{\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\n\"}", wechat.KindUnusable},
+		"an_openid_with_a_broken_end": {200, "{\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\xff\"}", wechat.KindUnusable},
+		"an_openid_as_a_number":       {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":1}`, wechat.KindUnusable},
+		"two_openids":                 {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","openid":"o2"}`, wechat.KindUnusable},
+		"two_openids_in_other_cases":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","OpenId":"o2"}`, wechat.KindUnusable},
+		"no_session_key":              {200, `{"openid":"o1"}`, wechat.KindUnusable},
+		"a_session_key_that_is_null":  {200, `{"session_key":null,"openid":"o1"}`, wechat.KindUnusable},
+		"a_session_key_in_an_object":  {200, `{"session_key":{"a":"tiihtNczf5v6AKRyjwEUhQ=="},"openid":"o1"}`, wechat.KindUnusable},
+		"a_session_key_that_is_short": {200, `{"session_key":"AAAA","openid":"o1"}`, wechat.KindUnusable},
+		"a_session_key_of_17_bytes":   {200, `{"session_key":"AAAAAAAAAAAAAAAAAAAAAAA=","openid":"o1"}`, wechat.KindUnusable},
+		"a_session_key_not_base64":    {200, `{"session_key":"!!!!!!!!!!!!!!!!!!!!!!==","openid":"o1"}`, wechat.KindUnusable},
+		"an_errcode_that_is_a_word":   {200, `{"errcode":"x"}`, wechat.KindUnusable},
+		"too_much":                    {200, `{"openid":"` + strings.Repeat("o", 64<<10) + `"}`, wechat.KindUnavailable},
+		"blanks_without_end":          {200, goodAnswer + strings.Repeat(" ", 64<<10), wechat.KindUnavailable},
+		"bad_gateway":                 {502, "<html>502</html>", wechat.KindUnavailable},
+		"bad_gateway_with_an_answer":  {502, goodAnswer, wechat.KindUnavailable},
+		"a_redirect":                  {302, "", wechat.KindUnavailable},
+		"no_content":                  {204, "", wechat.KindUnavailable},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -154,8 +176,8 @@ func TestCode2Session_finds_unreadable_and_does_not_repeat(t *testing.T) {
 				return resp, nil
 			})})
 			_, err := client.Code2Session(t.Context(), testCode)
-			if wechat.KindOf(err) != wechat.KindUnavailable || calls != 1 {
-				t.Errorf("%v (%s) after %d calls", err, wechat.KindOf(err), calls)
+			if wechat.KindOf(err) != test.kind || calls != 1 {
+				t.Errorf("%v (%s) after %d calls, want %s", err, wechat.KindOf(err), calls, test.kind)
 			}
 		})
 	}

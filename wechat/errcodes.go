@@ -39,7 +39,7 @@ var errCodes = map[int]struct {
 }
 
 // classify returns what an errcode means, and the text to say so.
-func classify(errCode int) (Kind, string) {
+func classify(_ string, errCode int) (Kind, string) {
 	if known, ok := errCodes[errCode]; ok {
 		return known.kind, known.text
 	}

@@ -20,6 +20,7 @@ const (
 	KindRateLimited               // 45011: too many calls this minute
 	KindMisconfigured             // 4000x, 4001x, 40125, 40164, 40243, 410xx, 42001, 48001: a job for the operator
 	KindUnavailable               // -1, no connection, time-out, not HTTP 200, unreadable, an unknown errcode
+	KindUnusable                  // an answer without what is needed of it: the code is spent, and a new one is needed
 )
 
 // String returns the kind's name, as it may be used for a metric's label: "invalid_code" and so on.
@@ -35,6 +36,8 @@ func (k Kind) String() string {
 		return "misconfigured"
 	case KindUnavailable:
 		return "unavailable"
+	case KindUnusable:
+		return "unusable"
 	default:
 		return "unknown"
 	}
@@ -64,7 +67,6 @@ type Error struct {
 	Status  int    // the HTTP status; 0 where there was no answer
 
 	cause      error // sanitized; may be nil
-	unusable   bool  // a JSON object about one user, without what is needed of it
 	repeatable bool  // certainly nothing happened at WeChat
 }
 
@@ -90,14 +92,10 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.cause }
 
 // Transport reports whether WeChat could not be reached or understood, as opposed to having answered with an errcode
-// or having been given up by the caller. Circuit breakers should count these only, and of these not what is Unusable.
+// or having been given up by the caller. Circuit breakers should count these only.
 func (e *Error) Transport() bool {
 	return e.Kind == KindUnavailable && e.ErrCode == 0 && !errors.Is(e.cause, context.Canceled)
 }
-
-// Unusable reports whether WeChat answered with a JSON object, but without what is needed of this one user, such as a phone
-// number without its country code. That says nothing about other users, or about WeChat's health.
-func (e *Error) Unusable() bool { return e.unusable }
 
 // TokenRefused reports whether an error of this package says that WeChat did not take the access_token of the call: it has
 // expired, or was replaced (40001, 40014, 42001). The call did nothing, and may be made again with another token.
@@ -108,11 +106,14 @@ func TokenRefused(err error) bool {
 
 func (e *Error) text() string {
 	if e.ErrCode != 0 {
-		_, text := classify(e.ErrCode)
+		_, text := classify(e.API, e.ErrCode)
 		return text
 	}
-	if e.Kind == KindInvalidCode {
+	switch e.Kind {
+	case KindInvalidCode:
 		return "invalid code"
+	case KindUnusable:
+		return "unusable answer"
 	}
 	return "unavailable"
 }
@@ -124,7 +125,7 @@ func unavailable(api string, httpStatus int, cause error) *Error {
 
 // answered is the error of a call that WeChat refused with an errcode.
 func answered(api string, httpStatus, errCode int, errMsg string) *Error {
-	kind, _ := classify(errCode)
+	kind, _ := classify(api, errCode)
 	return &Error{
 		Kind: kind, API: api, ErrCode: errCode, RID: requestID(errMsg), Status: httpStatus,
 		repeatable: errCode == ErrCodeBusy,

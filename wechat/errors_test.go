@@ -127,7 +127,7 @@ func failures(t *testing.T) map[string]func(*http.Request) (*http.Response, erro
 		}
 	}
 	for name, body := range map[string]string{
-		"empty": "", "html": "<html>%s</html>", "echo": "%s", "text": `{"errcode":"%s"}`,
+		"empty": "", "html": "<html>%s</html>", "echo": "%s", "text": `{"errcode":"%s"}`, "msg": `{"errmsg":"%s"}`,
 		"openid": `{"openid":"%s","session_key":"x"}`, "key": `{"openid":"o1","session_key":"%s"}`,
 	} {
 		for _, status := range []int{200, 302, 500, 502} {
@@ -283,47 +283,52 @@ func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
 	})
 }
 
-// An answer about one user that is JSON, but not what is needed, is not the same as one that could not be read.
-func TestError_Unusable(t *testing.T) {
-	ask := func(t *testing.T, call func(*wechat.Client) error, body string) *wechat.Error {
-		t.Helper()
-		var calls int
-		e, ok := errors.AsType[*wechat.Error](call(newClient(t, wechat.Options{Transport: answering(&calls, body), Timeout: 10 * time.Millisecond})))
-		if !ok {
-			t.Fatalf("%q: no *Error", body)
-		}
-		return e
-	}
+// An answer to a code that is JSON, but not what is needed, is not the same as one that could not be read: the code is spent.
+// The error names what was missing.
+func TestError_of_an_unusable_answer(t *testing.T) {
 	session := func(c *wechat.Client) error { _, err := c.Code2Session(t.Context(), testCode); return err }
 	number := func(c *wechat.Client) error {
 		_, err := c.PhoneNumber(t.Context(), testToken, testOpenID, testCode)
 		return err
 	}
 	token := func(c *wechat.Client) error { _, _, err := c.StableToken(t.Context(), false); return err }
+	const jscode, phone = "wechat: jscode2session: ", "wechat: getuserphonenumber: "
 	for name, test := range map[string]struct {
-		call     func(*wechat.Client) error
-		body     string
-		unusable bool
+		call func(*wechat.Client) error
+		body string
+		kind wechat.Kind
+		want string
 	}{
-		"a session without an openid":      {session, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, true},
-		"a session with a number for text": {session, `{"openid":1}`, true},
-		"a number without a country code":  {number, phoneAnswer(`""`, testNumber), true},
-		"a number that is null":            {number, `{"errcode":0,"phone_info":null}`, true},
-		"an errcode":                       {session, `{"errcode":40029}`, false},
-		"an errcode behind an odd field":   {number, `{"phone_info":"","errcode":40029}`, false},
-		"half an object":                   {session, `{"openid":`, false},
-		"a page":                           {number, `<html>`, false},
-		"a list":                           {number, `[]`, false},
-		"null":                             {session, `null`, false},
-		"an access_token that is none":     {token, `{"access_token":"","expires_in":7200}`, false},
+		"a session without an openid": {session, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, wechat.KindUnusable,
+			jscode + "unusable answer: the answer holds no usable openid"},
+		"a session with a number for text": {session, `{"openid":1}`, wechat.KindUnusable,
+			jscode + "unusable answer: the answer holds no usable openid, session_key"},
+		"a session with a broken key": {session, `{"openid":"o1","session_key":"` + testSecret + `"}`, wechat.KindUnusable,
+			jscode + "unusable answer: the answer holds no usable session_key"},
+		"a number without a country code": {number, phoneAnswer(`""`, testNumber), wechat.KindUnusable,
+			phone + "unusable answer: the answer holds no usable countryCode"},
+		"a number that is null": {number, `{"errcode":0,"phone_info":null}`, wechat.KindUnusable,
+			phone + "unusable answer: the answer holds no usable purePhoneNumber, countryCode"},
+		"an errcode":                   {session, `{"errcode":40029}`, wechat.KindInvalidCode, jscode + "invalid code (errcode 40029)"},
+		"an errcode as a text":         {session, `{"errcode":"40029"}`, wechat.KindInvalidCode, jscode + "invalid code (errcode 40029)"},
+		"an errcode behind odd fields": {number, "{\"phone_info\":\"\xff\n\",\"errcode\":40029.0}", wechat.KindInvalidCode, phone + "invalid code (errcode 40029)"},
+		"half an object":               {session, `{"openid":`, wechat.KindUnavailable, jscode + "unavailable: the answer is not the JSON expected"},
+		"a page":                       {number, `<html>`, wechat.KindUnavailable, phone + "unavailable: the answer is not the JSON expected"},
+		"a list":                       {number, `[]`, wechat.KindUnavailable, phone + "unavailable: the answer is not the JSON expected"},
+		"null":                         {session, `null`, wechat.KindUnavailable, jscode + "unavailable: the answer is not the JSON expected"},
+		"an access_token that is none": {token, `{"access_token":"","expires_in":7200}`, wechat.KindUnavailable,
+			"wechat: stable_token: unavailable: the answer holds no usable access_token"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if e := ask(t, test.call, test.body); e.Unusable() != test.unusable || e.Unusable() && e.Kind != wechat.KindUnavailable {
-				t.Errorf("unusable: %v, want %v (%v)", e.Unusable(), test.unusable, e)
+			var calls int
+			err := test.call(newClient(t, wechat.Options{Transport: answering(&calls, test.body), Timeout: 10 * time.Millisecond}))
+			e, ok := errors.AsType[*wechat.Error](err)
+			if !ok || e.Kind != test.kind || err.Error() != test.want || calls != 1 {
+				t.Errorf("got %v (%s) after %d calls, want %s", err, wechat.KindOf(err), calls, test.want)
+			}
+			if ok && e.Transport() != (test.kind == wechat.KindUnavailable) {
+				t.Errorf("Transport is %v", e.Transport())
 			}
 		})
-	}
-	if e := ask(t, number, `{"phone_info":"","errcode":40029}`); e.ErrCode != 40029 || e.Kind != wechat.KindInvalidCode {
-		t.Errorf("the errcode behind an odd field is lost: %v", e)
 	}
 }

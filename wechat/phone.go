@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code stri
 		return PhoneNumber{}, &Error{Kind: KindInvalidCode, API: apiPhoneNumber, cause: causeNoCode}
 	}
 	r := request{
-		api: apiPhoneNumber, aboutUser: true,
+		api: apiPhoneNumber, spendsCode: true,
 		path: "/wxa/business/getuserphonenumber", query: "access_token=" + url.QueryEscape(accessToken),
 		body: encodeBody(struct {
 			Code   string `json:"code"`
@@ -45,7 +46,7 @@ func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code stri
 	if err := c.call(ctx, r, &answer); err != nil {
 		return PhoneNumber{}, err
 	}
-	return answer.PhoneInfo.number(), nil
+	return answer.number(), nil
 }
 
 // OpenPhoneNumber decrypts the phone number that older mini-programs get with the button, as encryptedData and iv, and
@@ -54,54 +55,84 @@ func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code stri
 //
 // Open data has no MAC, and its first block is whatever the sender makes of it by the iv. So nothing is taken for a phone
 // number that has less than all fields of one, or any field of a profile: a profile's data, cut to begin with the nickname
-// and given {"phoneNumber":" for its first block, would otherwise be a number of the user's choice.
+// and given {"phoneNumber":" for its first block, would otherwise be a number of the user's choice. A missing
+// purePhoneNumber is derived from phoneNumber only if there is no field beside those of a phone number.
 func OpenPhoneNumber(sessionKey, encryptedData, iv string, want Expect) (PhoneNumber, error) {
 	plain, sound := decrypt(sessionKey, encryptedData, iv)
 	// Parsed even if the padding is unsound, for the same work in both cases.
-	info, isPhone := parsePhoneInfo(plain)
-	if !sound || !isPhone || !want.fits("", info.Watermark) {
+	info, watermark, isPhone := parsePhoneInfo(plain)
+	if !sound || !isPhone || !want.fits("", watermark) {
 		return PhoneNumber{}, ErrOpenData
 	}
 	return info.number(), nil
 }
 
-// phoneInfo is a phone number as WeChat writes it.
+// phoneInfo is a phone number as WeChat writes it, without white space. A field that cannot be used is "".
 type phoneInfo struct {
-	PhoneNumber     string      `json:"phoneNumber"`     // with the country code, where that is not China's
-	PurePhoneNumber string      `json:"purePhoneNumber"` // without
-	CountryCode     json.Number `json:"countryCode"`     // text or number; json.Number reads both
-	Watermark       Watermark   `json:"watermark"`
+	full        string // phoneNumber: with the country code, if that is not China's
+	pure        string // purePhoneNumber: without
+	countryCode string // digits
+}
+
+func readPhoneInfo(o object) phoneInfo {
+	return phoneInfo{
+		full: o.numeral("phoneNumber"), pure: o.numeral("purePhoneNumber"), countryCode: readCountryCode(o),
+	}
+}
+
+// readCountryCode reads a country code, such as 86: WeChat's documentation has a text, its sample a number. +86, 0086 and 86.0
+// are the same; no country code begins with 0 (ITU-T E.164).
+func readCountryCode(o object) string {
+	code := o.numeral("countryCode")
+	if n, ok := (value{kind: kindText, text: code}).integer(); ok {
+		code = strconv.FormatInt(n, 10)
+	}
+	return strings.TrimLeft(strings.TrimPrefix(code, "+"), "0")
+}
+
+// derived returns the number with purePhoneNumber, if that cannot be used and phoneNumber has the country code: +8613….
+func (i phoneInfo) derived() phoneInfo {
+	national, hasCode := strings.CutPrefix(i.full, "+"+i.countryCode)
+	if hasCode && i.countryCode != "" && !areDigits(i.pure, maxNationalNumber) {
+		i.pure = national
+	}
+	return i
 }
 
 func (i phoneInfo) number() PhoneNumber {
-	return PhoneNumber{CountryCode: i.CountryCode.String(), Number: i.PurePhoneNumber}
+	return PhoneNumber{CountryCode: i.countryCode, Number: i.pure}
 }
 
-func (i phoneInfo) valid() bool {
-	return areDigits(i.PurePhoneNumber, maxNationalNumber) && areDigits(i.CountryCode.String(), maxCountryCode)
+// missing returns the names of the fields that are missing or cannot be used.
+func (i phoneInfo) missing() (names []string) {
+	if !areDigits(i.pure, maxNationalNumber) {
+		names = append(names, "purePhoneNumber")
+	}
+	if !areDigits(i.countryCode, maxCountryCode) {
+		names = append(names, "countryCode")
+	}
+	return names
 }
 
-// parsePhoneInfo reads a phone number's open data.
-func parsePhoneInfo(plain []byte) (info phoneInfo, ok bool) {
-	var profile struct {
-		OpenID    *json.RawMessage `json:"openId"`
-		NickName  *json.RawMessage `json:"nickName"`
-		Gender    *json.RawMessage `json:"gender"`
-		Language  *json.RawMessage `json:"language"`
-		City      *json.RawMessage `json:"city"`
-		Province  *json.RawMessage `json:"province"`
-		Country   *json.RawMessage `json:"country"`
-		AvatarURL *json.RawMessage `json:"avatarUrl"`
-		UnionID   *json.RawMessage `json:"unionId"`
+// profileFields are the names that are in a profile's data and in no phone number's.
+var profileFields = []string{
+	"openId", "nickName", "gender", "language", "city", "province", "country", "avatarUrl", "unionId",
+}
+
+// parsePhoneInfo reads a phone number's open data. It derives no number if there is any other field: its name can be garbage
+// that joins the nickname of one text to the watermark of another.
+func parsePhoneInfo(plain []byte) (info phoneInfo, w Watermark, ok bool) {
+	o, ok := readObject(plain)
+	if !ok {
+		return phoneInfo{}, Watermark{}, false
 	}
-	if json.Unmarshal(plain, &profile) != nil || json.Unmarshal(plain, &info) != nil {
-		return phoneInfo{}, false
+	info = readPhoneInfo(o)
+	isBare := o.hasOnly("phoneNumber", "purePhoneNumber", "countryCode", "watermark")
+	if isBare && o.text("purePhoneNumber") == "" {
+		info = info.derived()
 	}
-	isProfile := profile.OpenID != nil || profile.UnionID != nil || profile.NickName != nil || profile.AvatarURL != nil ||
-		profile.Gender != nil || profile.Language != nil ||
-		profile.City != nil || profile.Province != nil || profile.Country != nil
-	agrees := strings.HasSuffix(onlyDigits(info.PhoneNumber), info.PurePhoneNumber)
-	return info, info.valid() && agrees && !isProfile
+	agrees := strings.HasSuffix(onlyDigits(info.full), info.pure)
+	return info, readWatermark(o), len(info.missing()) == 0 && agrees && !o.has(profileFields...)
 }
 
 func areDigits(s string, most int) bool {
@@ -118,18 +149,11 @@ func onlyDigits(s string) string {
 	}, s)
 }
 
-type phoneAnswer struct {
-	status
-	PhoneInfo phoneInfo `json:"phone_info"`
-}
+type phoneAnswer struct{ phoneInfo }
 
-func (a *phoneAnswer) reset() { *a = phoneAnswer{} }
-
-func (a *phoneAnswer) check() cause {
-	if !a.PhoneInfo.valid() {
-		return causeNoPhone
-	}
-	return ""
+func (a *phoneAnswer) read(o object) (missing []string) {
+	a.phoneInfo = readPhoneInfo(o.object("phone_info")).derived()
+	return a.missing()
 }
 
 // encodeBody writes the JSON of a request. Its fields are texts and booleans, so that it cannot fail.

@@ -37,18 +37,18 @@ func (c *Client) StableToken(ctx context.Context, force bool) (token string, exp
 }
 
 type tokenAnswer struct {
-	status
-	AccessToken string `json:"access_token"`
-	ExpiresIn   int64  `json:"expires_in"` // seconds
+	AccessToken string
+	ExpiresIn   int64 // seconds
 }
 
-func (a *tokenAnswer) reset() { *a = tokenAnswer{} }
-
-func (a *tokenAnswer) check() cause {
-	wellFormed := a.AccessToken != "" && len(a.AccessToken) <= maxAccessToken &&
-		!strings.ContainsFunc(a.AccessToken, notPrintableASCII)
-	if !wellFormed || a.ExpiresIn <= 0 || a.ExpiresIn > maxTokenSeconds {
-		return causeNoToken
+func (a *tokenAnswer) read(o object) (missing []string) {
+	a.AccessToken, _ = o.exactText("access_token")
+	a.ExpiresIn = o.integer("expires_in")
+	if a.AccessToken == "" || len(a.AccessToken) > maxAccessToken || strings.ContainsFunc(a.AccessToken, notPrintableASCII) {
+		missing = append(missing, "access_token")
 	}
-	return ""
+	if a.ExpiresIn <= 0 || a.ExpiresIn > maxTokenSeconds {
+		missing = append(missing, "expires_in")
+	}
+	return missing
 }

@@ -1,9 +1,6 @@
 package wechat
 
-import (
-	"crypto/subtle"
-	"encoding/json"
-)
+import "crypto/subtle"
 
 // Watermark says when and for which mini-program WeChat made open data.
 type Watermark struct {
@@ -61,24 +58,31 @@ func (want Expect) fits(openID string, w Watermark) bool {
 // parseUserInfo reads a profile. What tells it from other open data under the same key is that it has a nickname or an
 // avatar, even an empty one, and no phone number.
 func parseUserInfo(plain []byte) (info UserInfo, ok bool) {
-	var data struct {
-		UserInfo
-		NickName        *string          `json:"nickName"`  // in the place of UserInfo's
-		AvatarURL       *string          `json:"avatarUrl"` // in the place of UserInfo's
-		PhoneNumber     *json.RawMessage `json:"phoneNumber"`
-		PurePhoneNumber *json.RawMessage `json:"purePhoneNumber"`
-	}
-	if json.Unmarshal(plain, &data) != nil {
+	o, ok := readObject(plain)
+	if !ok {
 		return UserInfo{}, false
 	}
-	info = data.UserInfo
-	if data.NickName != nil {
-		info.NickName = *data.NickName
-	}
-	if data.AvatarURL != nil {
-		info.AvatarURL = *data.AvatarURL
-	}
-	isProfile := data.NickName != nil || data.AvatarURL != nil
-	isPhone := data.PhoneNumber != nil || data.PurePhoneNumber != nil
-	return info, isProfile && !isPhone
+	openID, ok := o.exactText("openId")
+	unionID, _ := o.exactText("unionId")
+	isProfile := o.has("nickName", "avatarUrl") && !o.has("phoneNumber", "purePhoneNumber")
+	return UserInfo{
+		OpenID:    openID,
+		NickName:  o.text("nickName"),
+		Gender:    int(o.integer("gender")),
+		Language:  o.text("language"),
+		City:      o.text("city"),
+		Province:  o.text("province"),
+		Country:   o.text("country"),
+		AvatarURL: o.text("avatarUrl"),
+		UnionID:   unionID,
+		Watermark: readWatermark(o),
+	}, ok && isProfile
+}
+
+// readWatermark reads a watermark that is given once, with one time and one appid. Any other is the zero Watermark, which fits
+// nothing.
+func readWatermark(o object) Watermark {
+	w := o.exactObject("watermark")
+	appID, _ := w.exactText("appid")
+	return Watermark{Timestamp: w.exactInteger("timestamp"), AppID: appID}
 }

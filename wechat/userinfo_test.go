@@ -72,7 +72,7 @@ func TestOpenUserInfo_opens_profiles_only(t *testing.T) {
 		"nothing":                   {``, false},
 		"no_json":                   {`{"nickName":"x",` + mark, false},
 		"two_values":                {`{"nickName":"x",` + mark + `}{}`, false},
-		"a_gender_in_words":         {`{"nickName":"x","gender":"male",` + mark + `}`, false},
+		"two_openids":               {`{"nickName":"x","openId":"o2","openId":null,"openId":"o2",` + mark + `}`, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

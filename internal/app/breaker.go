@@ -57,15 +57,16 @@ func newBreaker(s breakerSettings, logger *slog.Logger, onOpen func()) *breaker 
 // busy. Every other answer, about a code or about this server's configuration, shows that it works.
 func unwell(err error) bool {
 	e, ok := errors.AsType[*wechat.Error](err)
-	return ok && (e.Transport() && !e.Unusable() || e.ErrCode == wechat.ErrCodeBusy)
+	return ok && (e.Transport() || e.ErrCode == wechat.ErrCodeBusy)
 }
 
 // saysNothing tells whether an exchange says nothing about WeChat: the client did not wait for it, it was not sent at
-// all, WeChat refused it for its quota, or what it answered cannot be used of this one user.
+// all, WeChat refused it for its quota, or its answer about this one user cannot be used.
 func saysNothing(err error) bool {
 	e, ok := errors.AsType[*wechat.Error](err)
-	aboutUser := ok && (e.ErrCode == 0 && !e.Transport() || e.Unusable())
-	return errors.Is(err, context.Canceled) || aboutUser || wechat.KindOf(err) == wechat.KindRateLimited
+	notAsked := ok && e.ErrCode == 0 && e.Kind == wechat.KindInvalidCode
+	kind := wechat.KindOf(err)
+	return errors.Is(err, context.Canceled) || notAsked || kind == wechat.KindUnusable || kind == wechat.KindRateLimited
 }
 
 // guarded is an app behind the breaker.

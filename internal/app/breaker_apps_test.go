@@ -78,7 +78,6 @@ func TestBreaker_Answers(t *testing.T) {
 		"an openid that is none":               {`{"openid":"a b","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
 		"an openid of another type":            {`{"openid":5,"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
 		"a session_key that is not base64":     {`{"openid":"oAlice","session_key":"!"}`, gobreaker.StateClosed},
-		"a unionid of another type":            {`{"openid":"oAlice","session_key":"tiihtNczf5v6AKRyjwEUhQ==","unionid":{}}`, gobreaker.StateClosed},
 		"an errcode beside an odd field":       {`{"openid":5,"errcode":40029,"errmsg":"invalid code"}`, gobreaker.StateClosed},
 		"-1 beside an odd field":               {`{"openid":5,"errcode":-1,"errmsg":"system error"}`, gobreaker.StateOpen},
 		"half an object":                       {`{"session_key":"`, gobreaker.StateOpen},
@@ -328,7 +327,7 @@ func TestBreaker_UnusablePhoneNumber(t *testing.T) {
 			answer.Store(&unusable)
 			calls := a.calls.Load()
 			for range 50 {
-				if status := a.bindPhone(testAppID, "Bob", bobs); status != http.StatusServiceUnavailable {
+				if status := a.bindPhone(testAppID, "Bob", bobs); status != http.StatusBadRequest {
 					t.Fatalf("the number that cannot be used: %d", status)
 				}
 			}
