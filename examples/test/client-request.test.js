@@ -20,7 +20,7 @@ test('a path is the server\'s', async () => {
   sent.length = 0;
   const body = await client.request({ url: '/userInfo' });
   assert.deepEqual([body.status, body.userInfo.nickName], [200, user]);
-  assert.deepEqual(Object.keys(sent[0]).sort(), ['fail', 'header', 'success', 'url']);
+  assert.deepEqual(Object.keys(sent[0]).sort(), ['fail', 'header', 'success', 'timeout', 'url']);
   assert.equal(sent[0].url, server + '/userInfo');
   assert.deepEqual(Object.keys(sent[0].header), ['Authorization']);
   assert.ok(sent[0].header.Authorization === 'Bearer ' + token);

@@ -5,7 +5,7 @@ const { randomUUID } = require('node:crypto');
 const { readFileSync } = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
-const { factoryOf } = require('../phone/folder.js');
+const { compileFunction } = require('node:vm');
 const { createWx } = require('../phone/wx.js');
 
 const server = process.env.WXLOGIN_SERVER;
@@ -13,7 +13,8 @@ const simulator = process.env.WXLOGIN_SIMULATOR;
 assert.ok(server && simulator, 'set WXLOGIN_SERVER and WXLOGIN_SIMULATOR to the addresses that the demo prints');
 
 const clientFile = path.join(__dirname, '../miniprogram/utils/wxlogin.js');
-const runClientFile = factoryOf(readFileSync(clientFile, 'utf8'), clientFile);
+const runClientFile = compileFunction(readFileSync(clientFile, 'utf8'),
+  ['require', 'module', 'exports', 'wx', 'setTimeout', 'clearTimeout'], { filename: clientFile });
 
 function newUser() {
   return 'user-' + randomUUID().slice(0, 8);
@@ -28,10 +29,14 @@ function takePhone({ user = newUser(), anonymous = false, ...more } = {}) {
   return { user, wx, device, seen: device.seen };
 }
 
-/** load gives the client as require does on a phone, before setup. */
-function load({ wx }) {
+const realTimers = {
+  setTimeout: (...args) => globalThis.setTimeout(...args), clearTimeout: (id) => globalThis.clearTimeout(id),
+};
+
+/** load gives the client as require does on a phone, before setup. timers: those of createTimers in place of Node's. */
+function load({ wx, timers = realTimers }) {
   const module = { exports: {} };
-  runClientFile(undefined, module, module.exports, wx);
+  runClientFile(undefined, module, module.exports, wx, timers.setTimeout, timers.clearTimeout);
   return module.exports;
 }
 

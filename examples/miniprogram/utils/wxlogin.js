@@ -1,19 +1,25 @@
 // Client of a wxlogin server. Copy this file into your mini-program's utils/ and use it so:
 //
 //   const wxlogin = require('./utils/wxlogin.js');
-//   wxlogin.setup({ server: 'https://login.example.com' });      // once, in app.js
-//   const { userInfo, profileComplete } = await wxlogin.login(); // no dialog
-//   const body = await wxlogin.request({ url: '/userInfo' });    // with the token
+//   wxlogin.setup({ server: 'https://login.example.com' });   // once, in app.js
+//   const me = await wxlogin.login({ silent: true });         // onLaunch, onShow: a logout stays a logout
+//   const me = await wxlogin.login();                         // a button was pressed: logs in after a logout too
+//   const body = await wxlogin.request({ url: '/userInfo' }); // with the token
 //
-// It never has two logins under way, keeps the token with its expiry, and does what the server's answers advise
-// (their "action"): "relogin" and "retry" once each for a call, and then tells the caller. Everything that can fail
-// gives a promise, which rejects with a Problem.
+// Neither form of login() shows a dialog. The client never has two logins under way, keeps the token with its expiry,
+// and does what the server's answers advise (their "action"): "relogin" and "retry" once each for a call, and then
+// tells the caller. Everything that can fail returns a promise, which ends in any case, also if WeChat never calls
+// back, and rejects with a Problem.
 
 /**
  * @typedef {object} Options
  * @property {string} server base URL of the wxlogin server
  * @property {string[]} services further base URLs that request() may send the token to. Default: none
  * @property {number} maxWait seconds; a longer Retry-After is not waited for but handed to the caller. Default: 10
+ * @property {number} loginTimeout seconds that wx.login may take. Default: 10
+ * @property {number} requestTimeout seconds that a request or an upload may take, if request() is given no timeout of its
+ *   own. Default: 30; the server answers within 20
+ * @property {number} dialogTimeout seconds that wx.getUserInfo may take, which may ask the user. Default: 120
  * @property {(seconds: number) => Promise<void>} wait waits; for tests
  *
  * @typedef {object} UserInfo all are '' or 0 where nothing is known
@@ -29,8 +35,10 @@
  *
  * @typedef {object} ProblemFields
  * @property {number} status the HTTP status; 0 where there was no answer
- * @property {string} code the server's, or network (no answer), refused (by the user), logged_out, foreign_url,
- *   nothing_to_save, phone_quota, unknown (an answer that is not the server's)
+ * @property {string} code the server's, or one of these: aborted (the request), file_gone (choose the picture again),
+ *   foreign_url, logged_out, network (no answer), not_permitted (WeChat does not let this mini-program: its domains,
+ *   privacy guide or permissions, in the admin console), not_set_up, nothing_to_save, phone_quota, refused (by the user),
+ *   unknown (an answer that is not the server's), unsupported (WeChat is too old)
  * @property {string} action what helps, as the server says: relogin, retry or none
  * @property {string} detail an English sentence for developers
  * @property {string} requestId to look for in the server's log
@@ -54,19 +62,32 @@ const options = {
   server: '',
   services: [],
   maxWait: 10,
+  loginTimeout: 10,
+  requestTimeout: 30,
+  dialogTimeout: 120,
   wait: (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); }),
 };
 
 /**
- * setup must come before the other calls; app.js is the place.
+ * setup must come before the other calls; app.js is the place. A value of another type than the option's changes nothing.
  * @param {Partial<Options>} changes
  */
 function setup(changes) {
   const { server } = options;
-  Object.assign(options, changes);
+  const given = /** @type {any} */ (changes || {});
+  const known = /** @type {any} */ (options);
+  for (const name of Object.keys(known)) {
+    if (isLike(known[name], given[name])) known[name] = given[name];
+  }
   options.server = withoutSlash(options.server);
-  options.services = options.services.map(withoutSlash);
+  options.services = options.services.filter(isText).map(withoutSlash);
   if (options.server !== server) refusal = null; // it was the other server's
+}
+
+/** @param {any} model @param {any} value */
+function isLike(model, value) {
+  if (typeof model === 'number') return value >= 0 && typeof value === 'number';
+  return typeof value === typeof model && Array.isArray(value) === Array.isArray(model);
 }
 
 // --- What is kept: in memory, and in the phone's storage for the next launch.
@@ -196,7 +217,7 @@ async function resume() {
 
 /** @param {string} token */
 function getUser(token) {
-  return call('request', { url: serverUrl('/userInfo'), header: bearer(token) });
+  return send({ url: serverUrl('/userInfo'), header: bearer(token) });
 }
 
 /** @param {Profile} answer */
@@ -229,7 +250,7 @@ async function beginSession() {
 }
 
 async function sendCode() {
-  const { code } = await call('login', {});
+  const { code } = await callFor(milliseconds(options.loginTimeout), 'login', {});
   if (!code) throw problemWith({ code: 'unknown', detail: 'wx.login gave no code.' });
   return post('/onLogin', { code, appid: appId() });
 }
@@ -260,6 +281,7 @@ function appId() {
 /**
  * request is wx.request with the token. It resolves with the body of an answer of HTTP status 2xx. A url that begins with
  * "/" is the wxlogin server's; others must be below one of setup's services, so that the token goes nowhere else.
+ * timeout is in milliseconds, as with wx.request.
  * @param {{ url: string, method?: Method, data?: any, header?: Record<string, string>, timeout?: number }} what
  * @returns {Promise<any>}
  */
@@ -268,7 +290,7 @@ async function request(what) {
   if (![options.server].concat(options.services).some((base) => isBelow(url, base))) {
     throw problemWith({ code: 'foreign_url', detail: 'The url is neither the server nor one of setup\'s services.' });
   }
-  return withToken((token) => call('request', Object.assign({}, what, {
+  return withToken((token) => send(Object.assign({}, what, {
     url, header: Object.assign({}, what.header, bearer(token)),
   })), succeeded);
 }
@@ -281,7 +303,7 @@ async function request(what) {
 async function updateUserInfo() {
   // The data is made after the login, and anew after another one: it is under the session_key of its time.
   const answer = await withToken(async (token) => {
-    const given = await call('getUserInfo', { withCredentials: true, lang: 'zh_CN' });
+    const given = await call('getUserInfo', { withCredentials: true, lang: 'zh_CN' }, milliseconds(options.dialogTimeout));
     const { encryptedData, iv, rawData, signature } = given;
     return post('/updateUserInfo', { encryptedData, iv, rawData, signature }, token);
   });
@@ -373,7 +395,9 @@ function withToken(send, isSuccess) {
   let token = '';
   return attempt(async () => {
     if (record().loggedOut) throw loggedOut();
-    token = currentToken() || (await newToken()).token;
+    token = currentToken();
+    if (!token && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
+    if (!token) token = (await newToken()).token;
     const res = await sendWith(token, send);
     if (res.statusCode === 401 && record().loggedOut) throw loggedOut(); // by a logout that was faster
     return res;
@@ -427,30 +451,21 @@ function isOurs(res) {
 /** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
 function post(path, fields, token) {
   const header = Object.assign({}, FORM, token ? bearer(token) : {});
-  return call('request', { url: serverUrl(path), method: 'POST', header, data: defined(fields) });
+  return send({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
+}
+
+/** @param {object & { timeout?: any }} what @returns {Promise<Answer>} */
+function send(what) {
+  const { timeout } = what;
+  const isOwn = typeof timeout === 'number' && timeout > 0; // of the caller, in milliseconds
+  return callFor(isOwn ? Math.min(timeout, LONGEST) : milliseconds(options.requestTimeout), 'request', what);
 }
 
 /** @param {string} path @param {string} filePath @param {string} token */
 async function upload(path, filePath, token) {
-  const res = await call('uploadFile', { url: serverUrl(path), filePath, name: 'file', header: bearer(token) });
+  const what = { url: serverUrl(path), filePath, name: 'file', header: bearer(token) };
+  const res = await callFor(milliseconds(options.requestTimeout), 'uploadFile', what);
   return Object.assign({}, res, { data: parsed(res.data) }); // wx.uploadFile leaves it a string
-}
-
-/**
- * call makes a promise of a wx call. Its failure is the phone's or the network's, not an answer.
- * @param {'login' | 'request' | 'uploadFile' | 'getUserInfo'} name
- * @param {object} args
- * @returns {Promise<any>}
- */
-function call(name, args) {
-  return new Promise((resolve, reject) => {
-    const fail = (/** @type {{ errMsg?: string }} */ { errMsg = '' }) => {
-      const refused = /deny|denied|cancel|authorized/i.test(errMsg); // "unauthorized": an earlier answer, or the privacy guide
-      reject(problemWith({ code: refused ? 'refused' : 'network', detail: errMsg }));
-    };
-    const api = /** @type {any} */ (wx);
-    api[name](Object.assign({}, args, { success: resolve, fail }));
-  });
 }
 
 /** @param {string} path */
@@ -462,6 +477,69 @@ function serverUrl(path) {
 /** @param {string} token */
 function bearer(token) {
   return { Authorization: 'Bearer ' + token };
+}
+
+// --- Calls of wx.
+
+const GRACE = 2000; // milliseconds that WeChat gets to say itself that a timeout of its own is over
+const LONGEST = 0x7fffffff - GRACE; // milliseconds: a timer that is longer goes off at once
+
+/** @param {number} seconds */
+function milliseconds(seconds) {
+  return Math.min(seconds * 1000, LONGEST);
+}
+
+/**
+ * callFor is call for what takes a timeout itself.
+ * @param {number} timeout milliseconds
+ * @param {'login' | 'request' | 'uploadFile'} name
+ * @param {object} args
+ */
+function callFor(timeout, name, args) {
+  return call(name, Object.assign({}, args, { timeout }), timeout + GRACE);
+}
+
+/**
+ * call makes a promise of a wx call. Its failure is the phone's or the network's, not an answer. WeChat may not call back
+ * at all, and then the promise rejects after bound milliseconds; what comes later changes nothing.
+ * @param {'login' | 'request' | 'uploadFile' | 'getUserInfo'} name
+ * @param {object} args
+ * @param {number} bound
+ * @returns {Promise<any>}
+ */
+function call(name, args, bound) {
+  const api = apiOf(name);
+  if (!api) return Promise.reject(problemWith({ code: 'unsupported', detail: `This WeChat has no wx.${name}.` }));
+  return new Promise((resolve, reject) => {
+    /** @type {any} */
+    let task;
+    const timer = setTimeout(() => {
+      reject(problemWith({ code: 'network', detail: `wx.${name} did not call back within ${bound} ms.` }));
+      abort(task);
+    }, bound);
+    const success = (/** @type {any} */ res) => { clearTimeout(timer); resolve(isObject(res) ? res : {}); };
+    const fail = (/** @type {any} */ res) => { clearTimeout(timer); reject(failureOf(res)); };
+    try {
+      task = api(Object.assign({}, args, { success, fail }));
+    } catch (err) {
+      fail(err);
+    }
+  });
+}
+
+/** @param {string} name */
+function apiOf(name) {
+  const api = typeof wx === 'undefined' ? null : /** @type {any} */ (wx)[name];
+  return typeof api === 'function' ? api : null;
+}
+
+/** @param {any} task what a wx call has returned: of a request or an upload, what ends it */
+function abort(task) {
+  try {
+    if (task && typeof task.abort === 'function') task.abort();
+  } catch (err) {
+    // It is given up in any case.
+  }
 }
 
 // --- Problems.
@@ -478,6 +556,16 @@ function problemWith(fields) {
 /** @param {any} err @returns {Problem} */
 function asProblem(err) {
   return err;
+}
+
+/**
+ * failureOf is the Problem of a wx call that failed: of what it gave to fail, or threw.
+ * @param {any} err
+ */
+function failureOf(err) {
+  const errMsg = isText(err) ? err : isObject(err) && (err.errMsg || err.message) || '';
+  const refused = /deny|denied|cancel|authorized/i.test(errMsg); // "unauthorized": an earlier answer, or the privacy guide
+  return problemWith({ code: refused ? 'refused' : 'network', detail: String(errMsg) });
 }
 
 function loggedOut() {
@@ -533,6 +621,16 @@ function parsed(text) {
   } catch (err) {
     return text;
   }
+}
+
+/** @param {any} value */
+function isObject(value) {
+  return typeof value === 'object' && value !== null;
+}
+
+/** @param {any} value */
+function isText(value) {
+  return typeof value === 'string';
 }
 
 /** @param {Promise<any> | null} promise */
