@@ -155,7 +155,7 @@ test('a network that fails costs no token', async (t) => {
 });
 
 for (const [errMsg, code] of [
-  ['login:fail system error', 'network'], ['login:fail auth deny', 'refused'], [undefined, 'network'],
+  ['login:fail system error', 'network'], ['login:fail auth deny', 'network'], [undefined, 'network'],
 ]) {
   test(`a wx.login that fails (${errMsg}) is told`, async () => {
     const phone = takePhone();

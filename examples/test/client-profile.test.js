@@ -103,7 +103,7 @@ test('a picture that is refused leaves the nickname saved', async () => {
 test('a picture that the phone has lost is told', async () => {
   const { client, seen } = await openPhone();
   await assert.rejects(client.saveProfile({ avatarFile: 'wxfile://tmp_gone' }),
-    { status: 0, code: 'network', detail: 'uploadFile:fail file not found' });
+    { status: 0, code: 'file_gone', detail: 'uploadFile:fail file not found' });
   assert.deepEqual(seen.requests, []);
 });
 

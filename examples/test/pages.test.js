@@ -473,3 +473,32 @@ test('a check of the name that took too long refuses nothing', async (t) => {
   await app.dispatch(input, 'nicknamereview', { pass: false, timeout: true });
   assert.equal(message(app), '');
 });
+
+test('an avatar that was not chosen leaves the one before, and says why where that helps', async (t) => {
+  const app = await openProfile(t);
+  await press(app, '选择头像');
+  const chosen = app.page().data.chosenAvatar;
+  const [chooser] = find(app, ({ attrs }) => attrs['open-type'] === 'chooseAvatar');
+  for (const [type, errMsg, told] of [
+    ['error', 'chooseAvatar:fail cancel', ''], ['chooseavatar', 'chooseAvatar:fail cancel', ''],
+    ['error', 'chooseAvatar:fail api scope is not declared in the privacy agreement', '小程序的配置有误，这项功能暂时无法使用，请联系客服。'],
+  ]) {
+    await app.dispatch(chooser, type, { errMsg });
+    assert.equal(message(app), told);
+    assert.equal(app.page().data.chosenAvatar, chosen);
+  }
+});
+
+test('a picture that the phone has lost is to be chosen again', async (t) => {
+  const phone = phoneOfToday();
+  const app = await openProfile(t, phone);
+  await press(app, '选择头像');
+  const { fileOf } = phone.device;
+  phone.device.fileOf = () => undefined;
+  await fillIn(app, { name: '小明' });
+  assert.equal(message(app), '图片已失效，请重新选择。');
+  assert.equal(app.page().data.chosenAvatar, '');
+  phone.device.fileOf = fileOf;
+  await fillIn(app, { avatar: true });
+  assert.ok(app.shows('小明') && app.shows('资料已完整'));
+});

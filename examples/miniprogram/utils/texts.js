@@ -4,6 +4,12 @@
 const SENTENCES = {
   refused: '您没有同意授权，什么都没有改变，需要时可以再试一次。',
   network: '网络连接不上，请检查网络后再试。',
+  aborted: '操作已取消。',
+  not_permitted: '小程序的配置有误，这项功能暂时无法使用，请联系客服。',
+  unsupported: '当前微信版本过低，请升级微信后再试。',
+  not_set_up: '小程序的设置有误，请联系客服，我们会尽快处理。',
+  foreign_url: '小程序的设置有误，请联系客服，我们会尽快处理。',
+  file_gone: '图片已失效，请重新选择。',
   logged_out: '您已退出登录，请先登录。',
   nothing_to_save: '请先选择头像或填写昵称，再保存。',
   phone_quota: '暂时无法验证手机号，请以后再试。',

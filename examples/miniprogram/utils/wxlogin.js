@@ -327,7 +327,17 @@ async function saveProfile({ nickName, avatarFile } = {}) {
   return profileOf(answer);
 }
 
-const PHONE_QUOTA = 1400001; // errno of a mini-program that has used up its phone numbers
+/**
+ * chosenAvatar gives the temporary file that was chosen with <button open-type="chooseAvatar">: detail is that of its event
+ * chooseavatar, or error. refused: the user chose none.
+ * @param {{ avatarUrl?: string, errMsg?: string, errno?: number }} detail
+ * @returns {Promise<string>}
+ */
+async function chosenAvatar(detail) {
+  const { avatarUrl } = recordOf(detail);
+  if (!avatarUrl) throw failureOf('chooseAvatar', detail);
+  return avatarUrl;
+}
 
 /**
  * bindPhone stores the phone number behind <button open-type="getPhoneNumber">: detail is its event's. The answer has the
@@ -335,10 +345,9 @@ const PHONE_QUOTA = 1400001; // errno of a mini-program that has used up its pho
  * @param {{ code?: string, encryptedData?: string, iv?: string, errMsg?: string, errno?: number }} detail
  * @returns {Promise<{ phoneNumber: string, countryCode: string }>}
  */
-async function bindPhone({ code, encryptedData, iv, errMsg, errno }) {
-  if (!code && !encryptedData) {
-    throw problemWith({ code: errno === PHONE_QUOTA ? 'phone_quota' : 'refused', detail: errMsg || '' });
-  }
+async function bindPhone(detail) {
+  const { code, encryptedData, iv } = recordOf(detail);
+  if (!code && !encryptedData) throw failureOf('getPhoneNumber', detail);
   const fields = code ? { code } : { encryptedData, iv };
   const { phoneNumber, countryCode } = await withToken((token) => post('/bindPhone', fields, token).then(buttonAgain));
   return { phoneNumber, countryCode };
@@ -454,7 +463,7 @@ function post(path, fields, token) {
   return send({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
 }
 
-/** @param {object & { timeout?: any }} what @returns {Promise<Answer>} */
+/** @param {Record<string, any>} what @returns {Promise<Answer>} */
 function send(what) {
   const { timeout } = what;
   const isOwn = typeof timeout === 'number' && timeout > 0; // of the caller, in milliseconds
@@ -517,8 +526,8 @@ function call(name, args, bound) {
       reject(problemWith({ code: 'network', detail: `wx.${name} did not call back within ${bound} ms.` }));
       abort(task);
     }, bound);
-    const success = (/** @type {any} */ res) => { clearTimeout(timer); resolve(isObject(res) ? res : {}); };
-    const fail = (/** @type {any} */ res) => { clearTimeout(timer); reject(failureOf(res)); };
+    const success = (/** @type {any} */ res) => { clearTimeout(timer); resolve(recordOf(res)); };
+    const fail = (/** @type {any} */ res) => { clearTimeout(timer); reject(failureOf(name, res)); };
     try {
       task = api(Object.assign({}, args, { success, fail }));
     } catch (err) {
@@ -542,6 +551,56 @@ function abort(task) {
   }
 }
 
+// --- What a failed call of wx means.
+
+/** @typedef {'login' | 'request' | 'uploadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api the last two are buttons */
+
+/** @type {Api[]} */
+const ASKING = ['getUserInfo', 'getPhoneNumber', 'chooseAvatar']; // only these can be refused by the user
+/** @type {Api[]} */
+const SENDING = ['login', 'request', 'uploadFile'];
+const NETWORK_ERRNO = /^60\d{4}$/; // all of them but 600002
+
+/**
+ * What WeChat says when a call fails, in the order of precedence: the first one that fits counts. errnos:
+ * https://developers.weixin.qq.com/miniprogram/dev/framework/usability/PublicErrno.html. Older versions of WeChat, and
+ * many calls of today, have no errno: texts are what is known of their errMsg.
+ * @type {{ code: string, of: Api[], errnos: number[], texts: RegExp }[]}
+ */
+const FAILURES = [
+  {
+    code: 'not_permitted', of: [...ASKING, ...SENDING], errnos: [112, 600002],
+    texts: /not in domain list|合法域名|no permission|not declared in the privacy|offline verifying|api unauthorized|banned/i,
+  },
+  { code: 'not_permitted', of: SENDING, errnos: [104], texts: /privacy|unauthorized|not authorized/i },
+  { code: 'phone_quota', of: ['getPhoneNumber'], errnos: [1400001], texts: /quota|额度/i },
+  {
+    code: 'file_gone', of: ['uploadFile'], errnos: [1300002, 1300013],
+    texts: /file[ _]not[ _]found|no such file|ENOENT|(file|path)\b[^:]*(not|n't) exist|permission denied|文件不存在/i,
+  },
+  {
+    code: 'aborted', of: SENDING, errnos: [],
+    texts: /(^|fail:? *|(user|request|operation|task) (was )?)abort|\bcancel(l?ed)?\b|已取消|-999\b/i,
+  },
+  { code: 'network', of: ASKING, errnos: [5], texts: /net::|network|time(d)? ?out|system error/i },
+  { code: 'refused', of: ASKING, errnos: [3, 103, 104], texts: /den(y|ied)|cancel|refuse|reject|authorized|拒绝|取消/i },
+];
+
+/**
+ * failureOf is the Problem of a wx call that failed, or of a button that gave nothing.
+ * @param {Api} name
+ * @param {any} err what the call gave to fail, or threw; the detail of the button's event
+ */
+function failureOf(name, err) {
+  const { errMsg, message, errno } = recordOf(err);
+  const detail = [err, errMsg, message].filter(isText)[0] || '';
+  const known = FAILURES.filter(({ of }) => of.includes(name));
+  const found = known.find(({ errnos }) => errnos.includes(Number(errno))) || known.find(({ texts }) => texts.test(detail));
+  const isButton = name === 'getPhoneNumber' || name === 'chooseAvatar'; // these give nothing if the user does not want to
+  const otherwise = isButton && !NETWORK_ERRNO.test(errno) ? 'refused' : 'network';
+  return problemWith({ code: found ? found.code : otherwise, detail });
+}
+
 // --- Problems.
 
 /**
@@ -556,16 +615,6 @@ function problemWith(fields) {
 /** @param {any} err @returns {Problem} */
 function asProblem(err) {
   return err;
-}
-
-/**
- * failureOf is the Problem of a wx call that failed: of what it gave to fail, or threw.
- * @param {any} err
- */
-function failureOf(err) {
-  const errMsg = isText(err) ? err : isObject(err) && (err.errMsg || err.message) || '';
-  const refused = /deny|denied|cancel|authorized/i.test(errMsg); // "unauthorized": an earlier answer, or the privacy guide
-  return problemWith({ code: refused ? 'refused' : 'network', detail: String(errMsg) });
 }
 
 function loggedOut() {
@@ -623,9 +672,9 @@ function parsed(text) {
   }
 }
 
-/** @param {any} value */
-function isObject(value) {
-  return typeof value === 'object' && value !== null;
+/** @param {any} value @returns {Record<string, any>} what can be asked for its fields: the value, or an object without any */
+function recordOf(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
 }
 
 /** @param {any} value */
@@ -655,4 +704,4 @@ function isBelow(url, base) {
   return base !== '' && url.startsWith(base) && /^($|[/?#])/.test(rest) && !STEP_BACK.test(rest);
 }
 
-module.exports = { setup, login, request, updateUserInfo, saveProfile, bindPhone, logout };
+module.exports = { setup, login, request, updateUserInfo, chosenAvatar, saveProfile, bindPhone, logout };

@@ -58,6 +58,7 @@ Page({
       await work();
     } catch (problem) {
       this.setData({ message: explain(problem) });
+      if (/** @type {any} */ (problem).code === 'file_gone') this.setData({ chosenAvatar: '' });
     }
     this.setData({ busy: '' });
   },
@@ -75,9 +76,14 @@ Page({
     }
   },
 
-  /** @param {WechatMiniprogram.CustomEvent<{avatarUrl: string}>} event */
+  // onChooseAvatar gets errors too. That the user chose none is not worth a message.
+  /** @param {WechatMiniprogram.CustomEvent<{avatarUrl?: string, errMsg?: string}>} event */
   onChooseAvatar({ detail }) {
-    this.setData({ chosenAvatar: detail.avatarUrl, message: '' });
+    return wxlogin.chosenAvatar(detail).then((chosenAvatar) => {
+      this.setData({ chosenAvatar, message: '' });
+    }, (problem) => {
+      this.setData({ message: problem.code === 'refused' ? '' : explain(problem) });
+    });
   },
 
   // WeChat checks a typed nickname by itself, after the input has lost the focus, and empties the input where the name
