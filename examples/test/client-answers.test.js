@@ -60,16 +60,16 @@ for (const [name, [status, body, type = 'application/json']] of Object.entries(S
   }
 }
 
-test('a gateway that says 401 to logins is asked with one more code', async (t) => {
+test('somebody who says 401 to logins, and nothing of tokens, is asked once', async (t) => {
   const phone = takePhone();
   const client = launch(phone, { server: await answering(t, [401, 'Unauthorized']) });
-  await assert.rejects(client.login(), { status: 401, code: 'unknown', action: 'relogin' });
-  assert.deepEqual(phone.seen.requests, ['POST /onLogin 401', 'POST /onLogin 401']);
-  assert.equal(phone.seen.logins, 2);
+  await assert.rejects(client.login(), { status: 401, code: 'unknown', action: 'none' });
+  assert.deepEqual(phone.seen.requests, ['POST /onLogin 401']);
+  assert.equal(phone.seen.logins, 1);
 });
 
 test('advice that nobody knows is handed on', async (t) => {
-  for (const action of ['dance', 'constructor', '__proto__', 7]) {
+  for (const action of ['dance', 'constructor', '__proto__']) {
     const phone = takePhone();
     const client = launch(phone, { server: await answering(t, [503, { code: 'new', action }]) });
     await assert.rejects(client.login(), { status: 503, code: 'new', action, retryAfter: 0 });
@@ -166,7 +166,7 @@ test('a phone that answers uploads with an object or a text is understood', asyn
   const phone = takePhone();
   const client = launch(phone);
   await client.login();
-  const profile = { userInfo: { nickName: '小明' }, profileComplete: true };
+  const profile = { userInfo: { nickName: '小明' }, profileComplete: true, phoneNumber: '' };
   for (const data of [{ status: 200, ...profile }, JSON.stringify({ status: 200, ...profile })]) {
     answerWith(phone.wx, 'uploadFile', { statusCode: 200, data });
     assert.deepEqual(await client.saveProfile({ avatarFile: 'wxfile://tmp_1' }), profile);

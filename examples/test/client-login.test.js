@@ -14,7 +14,7 @@ const times = (n, begin) => Array.from({ length: n }, begin);
 
 test('a first login knows nothing of the user yet', async () => {
   const phone = takePhone();
-  assert.deepEqual(await launch(phone).login(), { isNewUser: true, profileComplete: false, userInfo: NOTHING });
+  assert.deepEqual(await launch(phone).login(), { isNewUser: true, profileComplete: false, phoneNumber: '', userInfo: NOTHING });
   assert.ok(await works(tokenOf(phone)));
   assert.deepEqual(phone.seen.requests, ['POST /onLogin 200']);
   assert.deepEqual([phone.seen.logins, phone.seen.loginsMost], [1, 1]);
@@ -28,7 +28,7 @@ test('the profile is sent once, and known to a login on the next phone', async (
   assert.equal(userInfo.nickName, user);
 
   const next = takePhone({ user });
-  assert.deepEqual(await launch(next).login(), { isNewUser: false, profileComplete: true, userInfo });
+  assert.deepEqual(await launch(next).login(), { isNewUser: false, profileComplete: true, phoneNumber: '', userInfo });
   assert.deepEqual(next.seen.requests, ['POST /onLogin 200']);
 });
 
@@ -37,7 +37,7 @@ test('a login with a token that works asks for the profile, and for no code', as
   const client = launch(phone);
   const { userInfo } = await client.login();
   for (const silent of [false, true]) {
-    assert.deepEqual(await client.login({ silent }), { isNewUser: false, profileComplete: false, userInfo });
+    assert.deepEqual(await client.login({ silent }), { isNewUser: false, profileComplete: false, phoneNumber: '', userInfo });
   }
   assert.equal(phone.seen.logins, 1);
   assert.deepEqual(phone.seen.requests, ['POST /onLogin 200', 'GET /userInfo 200', 'GET /userInfo 200']);
@@ -222,8 +222,13 @@ test('each mini-program of a person has a session of its own', async () => {
 test('without setup nothing is sent, and the promise says why', async () => {
   const phone = takePhone();
   const client = load(phone);
-  await assert.rejects(client.login(), /setup\({ server }\) must come first/);
-  await assert.rejects(client.request({ url: '/userInfo' }), /setup\({ server }\) must come first/);
+  const notSetUp = { status: 0, code: 'not_set_up', action: 'none', message: 'wxlogin: wxlogin.setup({ server }) must come first.' };
+  const calls = [
+    () => client.login(), () => client.request({ url: '/userInfo' }), () => client.updateUserInfo(),
+    () => client.saveProfile({ nickName: '小明' }), () => client.bindPhone({ code: 'c' }),
+    () => client.logout({ everywhere: true }), () => client.login(),
+  ];
+  for (const call of calls) await assert.rejects(call(), { ...notSetUp, name: 'Error' });
   await assert.rejects(client.request({ url: 'https://api.example.com/' }), { code: 'foreign_url' });
   assert.deepEqual(phone.seen.requests, []);
 });

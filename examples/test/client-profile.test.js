@@ -16,7 +16,7 @@ test('a nickname alone needs no picture', async () => {
   const { client, wx, seen } = await openPhone();
   const sent = watch(wx, 'request');
   const { profileComplete, userInfo, ...more } = await client.saveProfile({ nickName: '小明 🐼' });
-  assert.deepEqual([profileComplete, userInfo.nickName, userInfo.avatarUrl, more], [false, '小明 🐼', '', {}]);
+  assert.deepEqual([profileComplete, userInfo.nickName, userInfo.avatarUrl, more], [false, '小明 🐼', '', { phoneNumber: '' }]);
   assert.deepEqual(seen.requests, ['POST /updateUserInfo 200']);
   assert.deepEqual(sent[0].data, { nickName: '小明 🐼' });
 });
@@ -24,7 +24,7 @@ test('a nickname alone needs no picture', async () => {
 test('a picture alone needs no nickname', async () => {
   const phone = await openPhone();
   const { profileComplete, userInfo, ...more } = await phone.client.saveProfile({ avatarFile: await picture(phone) });
-  assert.deepEqual([profileComplete, userInfo.nickName, more], [false, '', {}]);
+  assert.deepEqual([profileComplete, userInfo.nickName, more], [false, '', { phoneNumber: '' }]);
   assert.equal((await fetch(userInfo.avatarUrl)).headers.get('content-type'), 'image/jpeg');
   assert.deepEqual(phone.seen.requests, ['POST /uploadAvatar 200']);
 });
@@ -58,7 +58,7 @@ for (const given of [undefined, {}, { nickName: '' }, { nickName: '', avatarFile
 for (const scheme of ['https', 'HTTPS']) {
   test(`a picture that has an ${scheme} address is not uploaded`, async (t) => {
     const front = await startFront(t, server);
-    const profile = { profileComplete: true, userInfo: { nickName: '小明' } };
+    const profile = { profileComplete: true, phoneNumber: '', userInfo: { nickName: '小明' } };
     front.answers.set('POST /updateUserInfo', [200, profile]);
     const { client, wx, seen } = await openPhone({}, { server: front.url });
     const sent = watch(wx, 'request');
@@ -157,7 +157,7 @@ for (const [name, [answer, problem]] of Object.entries(UPLOADS)) {
 test('an upload that meets a busy server waits, with headers or without', async () => {
   for (const [header, seconds] of [[undefined, 1], [{ 'Retry-After': '3' }, 3]]) {
     const { client, wx } = await openPhone();
-    const done = { userInfo: { nickName: '小明' }, profileComplete: true };
+    const done = { userInfo: { nickName: '小明' }, profileComplete: true, phoneNumber: '138****1234' };
     answerWith(wx, 'uploadFile', { statusCode: 503, data: '{"status":503,"action":"retry"}', header },
       { statusCode: 200, data: JSON.stringify({ status: 200, ...done }) });
     assert.deepEqual(await client.saveProfile({ avatarFile: 'wxfile://tmp_1' }), done);

@@ -86,15 +86,20 @@ test('the repeat goes with the new token', async () => {
   assert.ok(tokens[1] === 'Bearer ' + tokenOf(phone));
 });
 
-for (const [name, body] of Object.entries({
-  'as the server says it': { code: 'invalid_token', action: 'relogin' },
-  'without a word': '',
-  'as a text': 'Unauthorized',
-  'in JSON of its own': { error: 'unauthorized' },
-})) {
+const BEARER = { 'www-authenticate': 'Bearer' };
+
+for (const [name, body, header] of [
+  ['as the server says it', { code: 'invalid_token', action: 'relogin' }, {}],
+  ['with the header alone', '', BEARER],
+  ['with the header and a text', 'Unauthorized', BEARER],
+  ['with the header and JSON of its own', { error: 'unauthorized' }, BEARER],
+  ['with the header and an action that is none', { action: 7, code: 8 }, BEARER],
+  ['with the header and an action of its own', { action: 'show_page' }, BEARER],
+  ['with the action, and a header about something else', { action: 'relogin' }, { 'www-authenticate': 'Basic realm="x"' }],
+]) {
   test(`a service that says 401 for ever, ${name}, gets one repeat`, async (t) => {
     const phone = takePhone();
-    const service = await answering(t, [401, body]);
+    const service = await answering(t, [401, body, header]);
     const client = launch(phone, { services: [service] });
     await client.login();
     const told = { status: 401, action: 'relogin', retryAfter: 0 };
@@ -104,9 +109,89 @@ for (const [name, body] of Object.entries({
   });
 }
 
-test('a service that says 401 and not to log in is believed', async (t) => {
+const OWN_401 = {
+  'without a word': [''],
+  'as a text': ['Unauthorized'],
+  'in JSON of its own': [{ error: 'wrong SMS code' }],
+  'with fields of other types': [{ action: { type: 'relogin' }, code: 401, detail: ['relogin'], requestId: 9 }],
+  'as a list': ['[{"action":"relogin"}]'],
+  'as a text in JSON': ['"relogin"'],
+  'for another scheme': ['', { 'www-authenticate': 'Basic realm="Bearer, Bearer"' }],
+  'for a scheme that begins so': ['', { 'www-authenticate': 'BearerX' }],
+};
+
+for (const [name, [body, header]] of Object.entries(OWN_401)) {
+  test(`a 401 of a service's own, ${name}, is the caller's and costs no login`, async (t) => {
+    const phone = takePhone();
+    const service = await answering(t, [401, body, header]);
+    const client = launch(phone, { services: [service] });
+    await client.login();
+    const token = tokenOf(phone);
+    await assert.rejects(client.request({ url: service + '/sms', method: 'POST', data: { code: '1234' } }),
+      { status: 401, code: 'unknown', action: 'none', detail: '', requestId: '', retryAfter: 0 });
+    assert.deepEqual(phone.seen.requests.slice(1), ['POST /sms 401']);
+    assert.ok(tokenOf(phone) === token && phone.seen.logins === 1);
+  });
+}
+
+const CHALLENGES = [
+  [true, ['Bearer', 'bearer', 'BEARER', ' Bearer ', 'Bearer realm="wxlogin"', 'Bearer error="invalid_token", error_description="no"',
+    'Basic realm="x", Bearer', 'Basic realm="a, b", Bearer realm="c"', 'Bearer, Basic realm="x"', 'Negotiate,Bearer',
+    'Basic realm="a \\" b", bearer realm=c', 'Digest qop="auth", nonce=abc , Bearer', ', Bearer']],
+  [false, ['', 'Basic', 'Basic realm="Bearer"', 'Basic realm="x, Bearer"', 'Basic realm="a \\", Bearer"', 'Digest bearer=x',
+    'Digest realm="x", bearer="y"', 'Digest realm="x", bearer = "y"', 'Bearers', 'X-Bearer', 'Bearer-Token x', 'Basic realm="open, Bearer']],
+];
+
+for (const [isBearer, values] of CHALLENGES) {
+  for (const value of values) {
+    test(`WWW-Authenticate: ${value} is ${isBearer ? 'about the token' : 'about something else'}`, async () => {
+      const phone = takePhone();
+      const client = launch(phone);
+      await client.login();
+      const { request } = phone.wx;
+      for (const name of ['WWW-Authenticate', 'www-authenticate', 'Www-authenticate', 'WWW-AUTHENTICATE']) {
+        for (const header of [{ [name]: value }, { [name]: ['Negotiate', value] }, { Other: 'Bearer', [name]: value }]) {
+          const before = phone.seen.logins;
+          phone.wx.request = (options) => {
+            if (!options.url.endsWith('/orders')) request(options);
+            else options.success({ statusCode: 401, data: '', header });
+          };
+          await assert.rejects(client.request({ url: '/orders' }), { status: 401, action: isBearer ? 'relogin' : 'none' });
+          assert.equal(phone.seen.logins - before, isBearer ? 1 : 0);
+        }
+      }
+    });
+  }
+}
+
+test('a refusal that the phone gives as a text is read', async () => {
   const phone = takePhone();
-  const service = await answering(t, [401, { code: 'too_old', action: 'none' }]);
+  plant(phone);
+  const body = await launch(phone).request({ ...USER_INFO, dataType: 'text' });
+  assert.equal(JSON.parse(body).status, 200);
+  assert.deepEqual(phone.seen.requests, ['GET /userInfo 401', 'POST /onLogin 200', 'GET /userInfo 200']);
+});
+
+test('a 401 of a service\'s own during a logout stays the service\'s', async () => {
+  const phone = takePhone();
+  const client = launch(phone);
+  await client.login();
+  const { request } = phone.wx;
+  let answer;
+  phone.wx.request = (options) => {
+    if (options.url.endsWith('/sms')) answer = () => options.success({ statusCode: 401, data: { code: 'wrong_code' } });
+    else request(options);
+  };
+  const own = client.request({ url: '/sms' });
+  await new Promise(setImmediate);
+  await client.logout();
+  answer();
+  await assert.rejects(own, { status: 401, code: 'wrong_code', action: 'none' });
+});
+
+test('a service that says 401 and not to log in is believed, whatever its header says', async (t) => {
+  const phone = takePhone();
+  const service = await answering(t, [401, { code: 'too_old', action: 'none' }, BEARER]);
   const client = launch(phone, { services: [service] });
   await assert.rejects(client.request({ url: service + '/orders' }), { status: 401, code: 'too_old', action: 'none' });
   assert.equal(phone.seen.logins, 1);

@@ -20,7 +20,7 @@ test('an update fills the profile in', async () => {
   const { client, user, seen, wx } = await openPhone();
   const asked = watch(wx, 'getUserInfo');
   const { anonymous, profileComplete, userInfo, ...more } = await client.updateUserInfo();
-  assert.deepEqual([anonymous, profileComplete, more], [false, true, {}]);
+  assert.deepEqual([anonymous, profileComplete, more], [false, true, { phoneNumber: '' }]);
   assert.equal(userInfo.nickName, user);
   assert.match(userInfo.avatarUrl, /^https?:/);
   assert.deepEqual(seen.requests, ['POST /updateUserInfo 200']);
@@ -114,7 +114,7 @@ test('a placeholder is told, and overwrites nothing', async () => {
   const { userInfo } = await client.updateUserInfo();
 
   const today = await openPhone({ user, anonymous: true });
-  assert.deepEqual(await today.client.updateUserInfo(), { anonymous: true, profileComplete: true, userInfo });
+  assert.deepEqual(await today.client.updateUserInfo(), { anonymous: true, profileComplete: true, phoneNumber: '', userInfo });
 
   const stranger = await openPhone({ anonymous: true });
   const answer = await stranger.client.updateUserInfo();

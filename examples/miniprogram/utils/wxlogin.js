@@ -31,7 +31,9 @@
  * @property {string} city
  * @property {string} language
  *
- * @typedef {{ userInfo: UserInfo, profileComplete: boolean }} Profile profileComplete: nickname and avatar are known
+ * @typedef {{ userInfo: UserInfo, profileComplete: boolean, phoneNumber: string }} Profile profileComplete: nickname and
+ *   avatar are known. phoneNumber: the one that is bound, as 138****1234; '' if none is, or the server is too old to say.
+ *   Each number that the phone button gives is paid for: offer it only if none is known
  *
  * @typedef {object} ProblemFields
  * @property {number} status the HTTP status; 0 where there was no answer
@@ -39,7 +41,7 @@
  *   foreign_url, logged_out, network (no answer), not_permitted (WeChat does not let this mini-program: its domains,
  *   privacy guide or permissions, in the admin console), not_set_up, nothing_to_save, phone_quota, refused (by the user),
  *   unknown (an answer that is not the server's), unsupported (WeChat is too old)
- * @property {string} action what helps, as the server says: relogin, retry or none
+ * @property {string} action what helps, as the answer says: relogin, retry or none
  * @property {string} detail an English sentence for developers
  * @property {string} requestId to look for in the server's log
  * @property {number} retryAfter seconds; 0 where waiting does not help
@@ -55,6 +57,7 @@
 const STORAGE_KEY = 'wxlogin';
 const TOKEN = /^[\x21-\x7e]{0,512}$/; // what fits into a header; more is not known of it here
 const WRITE_PAUSE = 60 * 60 * 1000; // between two times that the expiry alone is written to storage, in ms
+const UNKNOWN_LIFETIME = 60 * 60; // seconds: of a token whose answer does not say how long it is valid
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
 /** @type {Options} */
@@ -119,9 +122,10 @@ function readStorage() {
   } catch (err) {
     found = null; // a storage that fails costs a login at each launch, nothing more
   }
-  const usable = found && typeof found.expiresAt === 'number' &&
-    typeof found.token === 'string' && TOKEN.test(found.token);
-  return usable ? Object.assign(blank(), found) : blank();
+  const { server, token, expiresAt, lifetime, loggedOut = false } = recordOf(found);
+  const usable = isText(server) && isText(token) && TOKEN.test(token) && typeof expiresAt === 'number' &&
+    typeof loggedOut === 'boolean';
+  return usable ? { server, token, expiresAt, lifetime: lifetime > 0 ? Number(lifetime) : 0, loggedOut } : blank();
 }
 
 /** @param {Partial<Kept>} changes */
@@ -174,7 +178,8 @@ let refusal = null; // of the latest login, with a time to wait
  * @param {{ silent?: boolean }} [how]
  * @returns {Promise<Profile & { isNewUser: boolean }>}
  */
-function login({ silent = false } = {}) {
+function login(how) {
+  const silent = Boolean(recordOf(how).silent);
   const leaving = underWay.logoutEverywhere || underWay.leave;
   if (leaving) return settled(leaving).then(() => login({ silent })); // what was asked for last is what counts
   if (record().loggedOut) {
@@ -212,7 +217,7 @@ async function resume() {
     if (currentToken()) return knownUser(await withToken(getUser)); // a parallel call has logged in meanwhile
   }
   const answer = await newToken();
-  return Object.assign({ isNewUser: answer.isNewUser }, profileOf(answer));
+  return Object.assign({ isNewUser: answer.isNewUser === true }, profileOf(answer));
 }
 
 /** @param {string} token */
@@ -220,7 +225,7 @@ function getUser(token) {
   return send({ url: serverUrl('/userInfo'), header: bearer(token) });
 }
 
-/** @param {Profile} answer */
+/** @param {Record<string, any>} answer */
 function knownUser(answer) {
   return Object.assign({ isNewUser: false }, profileOf(answer));
 }
@@ -233,7 +238,9 @@ function newToken() {
 async function exchange() {
   const { server } = options;
   const answer = await beginSession();
-  keep({ server, token: answer.token, lifetime: answer.expiresIn, expiresAt: Date.now() + answer.expiresIn * 1000 });
+  const { token, expiresIn } = answer;
+  const lifetime = expiresIn > 0 && expiresIn < Infinity ? Number(expiresIn) : UNKNOWN_LIFETIME;
+  keep({ server, token, lifetime, expiresAt: Date.now() + lifetime * 1000 });
   return answer;
 }
 
@@ -241,7 +248,7 @@ async function beginSession() {
   throwIfTooEarly();
   try {
     // A code works once: every attempt takes a new one, so that "relogin" needs nothing more.
-    return await attempt(sendCode, () => {});
+    return await attempt(sendCode, () => {}, hasToken);
   } catch (err) {
     const problem = asProblem(err);
     if (problem.action === 'retry') refusal = { problem, since: Date.now() };
@@ -253,6 +260,11 @@ async function sendCode() {
   const { code } = await callFor(milliseconds(options.loginTimeout), 'login', {});
   if (!code) throw problemWith({ code: 'unknown', detail: 'wx.login gave no code.' });
   return post('/onLogin', { code, appid: appId() });
+}
+
+/** @param {Answer} res */
+function hasToken(res) {
+  return isOurs(res) && isText(res.data.token) && res.data.token !== '' && TOKEN.test(res.data.token);
 }
 
 /** throwIfTooEarly keeps a page full of requests from hammering a server that has said when to come again. */
@@ -286,7 +298,8 @@ function appId() {
  * @returns {Promise<any>}
  */
 async function request(what) {
-  const url = what.url.startsWith('/') ? serverUrl(what.url) : what.url;
+  const address = textOf(recordOf(what).url);
+  const url = address.startsWith('/') ? serverUrl(address) : address;
   if (![options.server].concat(options.services).some((base) => isBelow(url, base))) {
     throw problemWith({ code: 'foreign_url', detail: 'The url is neither the server nor one of setup\'s services.' });
   }
@@ -307,7 +320,7 @@ async function updateUserInfo() {
     const { encryptedData, iv, rawData, signature } = given;
     return post('/updateUserInfo', { encryptedData, iv, rawData, signature }, token);
   });
-  return Object.assign({ anonymous: answer.anonymous }, profileOf(answer));
+  return Object.assign({ anonymous: answer.anonymous === true }, profileOf(answer));
 }
 
 /**
@@ -316,7 +329,8 @@ async function updateUserInfo() {
  * @param {{ nickName?: string, avatarFile?: string }} [given]
  * @returns {Promise<Profile>}
  */
-async function saveProfile({ nickName, avatarFile } = {}) {
+async function saveProfile(given) {
+  const { nickName, avatarFile } = recordOf(given);
   const isAddress = /^https:\/\//i.test(avatarFile || ''); // not a file of this phone, but an avatar that has an address
   const file = isAddress ? '' : avatarFile;
   const fields = { nickName: nickName || undefined, avatarUrl: isAddress ? avatarFile : undefined };
@@ -349,8 +363,8 @@ async function bindPhone(detail) {
   const { code, encryptedData, iv } = recordOf(detail);
   if (!code && !encryptedData) throw failureOf('getPhoneNumber', detail);
   const fields = code ? { code } : { encryptedData, iv };
-  const { phoneNumber, countryCode } = await withToken((token) => post('/bindPhone', fields, token).then(buttonAgain));
-  return { phoneNumber, countryCode };
+  const answer = await withToken((token) => post('/bindPhone', fields, token).then(buttonAgain));
+  return { phoneNumber: textOf(answer.phoneNumber), countryCode: textOf(answer.countryCode) };
 }
 
 /**
@@ -359,8 +373,9 @@ async function bindPhone(detail) {
  * @param {Answer} res
  */
 function buttonAgain(res) {
-  const refused = res.data && res.data.code === 'invalid_code';
-  return refused ? Object.assign({}, res, { data: Object.assign({}, res.data, { action: 'none' }) }) : res;
+  const body = bodyOf(res);
+  if (body.code !== 'invalid_code') return res;
+  return Object.assign({}, res, { data: Object.assign({}, body, { action: 'none' }) });
 }
 
 /**
@@ -370,8 +385,8 @@ function buttonAgain(res) {
  * @param {{ everywhere?: boolean }} [how]
  * @returns {Promise<void>}
  */
-function logout({ everywhere = false } = {}) {
-  return everywhere ? shared('logoutEverywhere', leaveEverywhere) : shared('logout', leaveHere);
+function logout(how) {
+  return recordOf(how).everywhere ? shared('logoutEverywhere', leaveEverywhere) : shared('logout', leaveHere);
 }
 
 async function leaveHere() {
@@ -391,7 +406,7 @@ async function leaveEverywhere() {
 async function leave() {
   while (underWay.login || underWay.exchange) await settled(underWay.login || underWay.exchange);
   const { token } = record();
-  keep({ token: '', expiresAt: 0, loggedOut: true }); // before the server is told: what it refuses then must not log in again
+  keep({ token: '', expiresAt: 0, loggedOut: true }); // before the server is told: what it refuses then logs in no more
   return token;
 }
 
@@ -408,7 +423,8 @@ function withToken(send, isSuccess) {
     if (!token && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
     if (!token) token = (await newToken()).token;
     const res = await sendWith(token, send);
-    if (res.statusCode === 401 && record().loggedOut) throw loggedOut(); // by a logout that was faster
+    const isRefused = res.statusCode === 401 && actionOf(res) === 'relogin';
+    if (isRefused && record().loggedOut) throw loggedOut(); // by a logout that was faster
     return res;
   }, () => forget(token), isSuccess);
 }
@@ -416,7 +432,7 @@ function withToken(send, isSuccess) {
 /** @param {string} token @param {(token: string) => Promise<Answer>} send */
 async function sendWith(token, send) {
   const res = await send(token);
-  if (res.statusCode < 400) used(token);
+  if (succeeded(res)) used(token);
   return res;
 }
 
@@ -454,7 +470,7 @@ function succeeded(res) {
  * @param {Answer} res
  */
 function isOurs(res) {
-  return succeeded(res) && Boolean(res.data) && res.data.status === res.statusCode;
+  return succeeded(res) && recordOf(res.data).status === res.statusCode;
 }
 
 /** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
@@ -463,23 +479,34 @@ function post(path, fields, token) {
   return send({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
 }
 
-/** @param {Record<string, any>} what @returns {Promise<Answer>} */
-function send(what) {
+/** @param {Record<string, any>} what */
+async function send(what) {
   const { timeout } = what;
   const isOwn = typeof timeout === 'number' && timeout > 0; // of the caller, in milliseconds
-  return callFor(isOwn ? Math.min(timeout, LONGEST) : milliseconds(options.requestTimeout), 'request', what);
+  const bound = isOwn ? Math.min(timeout, LONGEST) : milliseconds(options.requestTimeout);
+  return answered(await callFor(bound, 'request', what));
 }
 
 /** @param {string} path @param {string} filePath @param {string} token */
 async function upload(path, filePath, token) {
   const what = { url: serverUrl(path), filePath, name: 'file', header: bearer(token) };
-  const res = await callFor(milliseconds(options.requestTimeout), 'uploadFile', what);
+  const res = answered(await callFor(milliseconds(options.requestTimeout), 'uploadFile', what));
   return Object.assign({}, res, { data: parsed(res.data) }); // wx.uploadFile leaves it a string
+}
+
+/** @param {any} res what wx.request or wx.uploadFile gave to success @returns {Answer} */
+function answered(res) {
+  const statusCode = Number(res.statusCode); // some phones give a text
+  if (!statusCode) throw problemWith({ code: 'network', detail: textOf(res.errMsg) });
+  return Object.assign({}, res, { statusCode });
 }
 
 /** @param {string} path */
 function serverUrl(path) {
-  if (!options.server) throw new Error('wxlogin.setup({ server }) must come first');
+  if (!options.server) {
+    const problem = problemWith({ code: 'not_set_up', detail: 'wxlogin.setup({ server }) must come first.' });
+    throw Object.assign(problem, { message: `wxlogin: ${problem.detail}` }); // for the developer, who sees it in the console
+  }
   return options.server + path;
 }
 
@@ -553,7 +580,10 @@ function abort(task) {
 
 // --- What a failed call of wx means.
 
-/** @typedef {'login' | 'request' | 'uploadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api the last two are buttons */
+/**
+ * The last two are buttons.
+ * @typedef {'login' | 'request' | 'uploadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api
+ */
 
 /** @type {Api[]} */
 const ASKING = ['getUserInfo', 'getPhoneNumber', 'chooseAvatar']; // only these can be refused by the user
@@ -570,7 +600,7 @@ const NETWORK_ERRNO = /^60\d{4}$/; // all of them but 600002
 const FAILURES = [
   {
     code: 'not_permitted', of: [...ASKING, ...SENDING], errnos: [112, 600002],
-    texts: /not in domain list|合法域名|no permission|not declared in the privacy|offline verifying|api unauthorized|banned/i,
+    texts: /not in domain list|合法域名|no permission|not declared in the privacy|offline verifying|api unauthorized/i,
   },
   { code: 'not_permitted', of: SENDING, errnos: [104], texts: /privacy|unauthorized|not authorized/i },
   { code: 'phone_quota', of: ['getPhoneNumber'], errnos: [1400001], texts: /quota|额度/i },
@@ -623,12 +653,42 @@ function loggedOut() {
 
 /** @param {Answer} res */
 function problemOf(res) {
-  const body = res.data && typeof res.data === 'object' ? res.data : {}; // a proxy's error page is a string
-  const { code, detail, requestId } = body;
-  const action = body.action || (res.statusCode === 401 ? 'relogin' : 'none'); // a gateway says 401 and nothing more
+  const { code, detail, requestId } = bodyOf(res);
+  const action = actionOf(res);
   return problemWith({
-    status: res.statusCode, code, action, detail, requestId, retryAfter: action === 'retry' ? secondsToWait(res) : 0,
+    status: res.statusCode, code: textOf(code) || 'unknown', action, detail: textOf(detail), requestId: textOf(requestId),
+    retryAfter: action === 'retry' ? secondsToWait(res) : 0,
   });
+}
+
+/**
+ * bodyOf is the body's fields, none if it is no object, such as a proxy's error page. A service's answers may use the
+ * names of a problem for something else: what is read of them must have the right type.
+ * @param {Answer} res
+ */
+function bodyOf({ data }) {
+  return recordOf(isText(data) ? parsed(data) : data); // a text: request() may have been told dataType
+}
+
+/**
+ * actionOf is what an answer of failure advises. The body's advice counts. A 401 without it is about the token only if it
+ * says so by WWW-Authenticate: Bearer, as gateways do; a service may answer 401 to a wrong password too.
+ * @param {Answer} res
+ */
+function actionOf(res) {
+  const action = textOf(bodyOf(res).action);
+  if (['relogin', 'retry', 'none'].includes(action)) return action;
+  return res.statusCode === 401 && wantsBearer(headerOf(res, 'www-authenticate')) ? 'relogin' : action || 'none';
+}
+
+/**
+ * wantsBearer reports whether one of the challenges is Bearer (RFC 9110, section 11.6.1). What is quoted, and a parameter
+ * of that name, is none.
+ * @param {string} challenges
+ */
+function wantsBearer(challenges) {
+  const unquoted = challenges.replace(/"(?:[^"\\]|\\.)*(?:"|$)/g, '""');
+  return /(^|,)\s*bearer(\s*($|,)|\s+[^\s=,])/i.test(unquoted);
 }
 
 /**
@@ -636,18 +696,30 @@ function problemOf(res) {
  * @param {Answer} res
  */
 function secondsToWait(res) {
-  const header = res.header || {}; // wx.uploadFile gives none on some phones
-  const name = Object.keys(header).find((key) => key.toLowerCase() === 'retry-after'); // phones differ in the case
-  const value = name ? String(header[name]) : '';
+  const value = headerOf(res, 'retry-after');
   const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
   return seconds > 0 ? seconds : 1;
 }
 
+/**
+ * headerOf is an answer's header of this name, '' if there is none. Phones differ in the case, and some give a list.
+ * @param {Answer} res
+ * @param {string} name in lower case
+ */
+function headerOf(res, name) {
+  const header = recordOf(res.header); // wx.uploadFile gives none on some phones
+  return Object.keys(header).filter((key) => key.toLowerCase() === name).map((key) => String(header[key])).join(', ');
+}
+
 // --- Small things.
 
-/** @param {Profile} answer @returns {Profile} */
-function profileOf({ userInfo, profileComplete }) {
-  return { userInfo, profileComplete };
+/** @type {UserInfo} */
+const NOTHING_KNOWN = { nickName: '', avatarUrl: '', gender: 0, country: '', province: '', city: '', language: '' };
+
+/** @param {Record<string, any>} answer @returns {Profile} */
+function profileOf({ userInfo, profileComplete, phoneNumber }) {
+  const known = /** @type {UserInfo} */ (recordOf(userInfo) === userInfo ? userInfo : Object.assign({}, NOTHING_KNOWN));
+  return { userInfo: known, profileComplete: profileComplete === true, phoneNumber: textOf(phoneNumber) };
 }
 
 /**
@@ -672,14 +744,23 @@ function parsed(text) {
   }
 }
 
-/** @param {any} value @returns {Record<string, any>} what can be asked for its fields: the value, or an object without any */
+/**
+ * recordOf is what can be asked for fields: the value, or, if that is no object, one without any.
+ * @param {any} value
+ * @returns {Record<string, any>}
+ */
 function recordOf(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
 }
 
-/** @param {any} value */
+/** @param {any} value @returns {value is string} */
 function isText(value) {
   return typeof value === 'string';
+}
+
+/** @param {any} value */
+function textOf(value) {
+  return isText(value) ? value : '';
 }
 
 /** @param {Promise<any> | null} promise */
