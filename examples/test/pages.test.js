@@ -188,7 +188,8 @@ test('an older release gets the real profile', async (t) => {
 
 for (const [way, old] of [['by a code', false], ['the old way', true]]) {
   test(`a phone number is bound ${way}, and shown in part`, async (t) => {
-    const app = await openProfile(t);
+    const phone = phoneOfToday();
+    const app = await openProfile(t, phone);
     await press(app, '绑定手机号', { old });
     const shown = find(app, ({ tag }) => tag === 'text').map(textOf).find((text) => text.startsWith('手机号'));
     assert.match(shown, /^手机号 \d{3}\*{4}\d{4}$/);
@@ -202,7 +203,11 @@ for (const [way, old] of [['by a code', false], ['the old way', true]]) {
     await press(app, '退出登录');
     await press(app, '登录');
     await press(app, '我的资料');
-    assert.ok(app.buttons().includes('绑定手机号'), 'forgotten with the logout');
+    assert.ok(app.shows(shown) && !app.buttons().includes('绑定手机号'), 'the server knows it after a logout too');
+
+    const other = await openProfile(t, phoneOfToday(phone.user));
+    assert.ok(other.shows(shown) && !other.buttons().includes('绑定手机号'), 'on the next phone too');
+    assert.equal(phone.device.seen.requests.filter((request) => request.includes('/bindPhone')).length, 1);
   });
 }
 
@@ -501,4 +506,29 @@ test('a picture that the phone has lost is to be chosen again', async (t) => {
   phone.device.fileOf = fileOf;
   await fillIn(app, { avatar: true });
   assert.ok(app.shows('小明') && app.shows('资料已完整'));
+});
+
+test('a number that an older server does not tell again stays on the page', async (t) => {
+  const front = await startFront(t, server);
+  const app = await openProfile(t, phoneOfToday(), front.url);
+  await press(app, '绑定手机号');
+  const { phoneNumber } = app.page().data;
+  const userInfo = { nickName: '小明', avatarUrl: '' };
+  front.answers.set('POST /updateUserInfo', [200, { profileComplete: false, userInfo }]);
+  await fillIn(app, { name: '小明' });
+  assert.ok(phoneNumber && app.shows(phoneNumber) && !app.buttons().includes('绑定手机号'));
+});
+
+test('a launch and coming back to a page do not undo a logout', async (t) => {
+  const phone = phoneOfToday();
+  const app = await openProfile(t, phone);
+  await press(app, '退出登录');
+  const { logins } = phone.device.seen;
+  for (let launches = 0; launches < 2; launches++) {
+    const again = await open(t, phone);
+    assert.ok(again.shows('您已退出登录'));
+    await again.page().onShow();
+    assert.deepEqual(again.buttons(), ['登录']);
+  }
+  assert.equal(phone.device.seen.logins, logins);
 });

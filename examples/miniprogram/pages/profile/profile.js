@@ -3,10 +3,6 @@ const { explain } = require('../../utils/texts.js');
 
 const HOME = '/pages/index/index';
 
-// The server tells the number only when it is bound. It is kept here, so that it is still seen when the page is opened
-// again.
-let boundPhone = '';
-
 Page({
   data: {
     state: 'loading', // or ready, failed
@@ -15,14 +11,13 @@ Page({
     editing: false, // the form is open
     nameAtFirst: '', // what the form begins with; what is typed since is only in the form
     chosenAvatar: '', // a file on this phone, gone tomorrow: it is uploaded, its path never stored
-    phoneNumber: '',
+    phoneNumber: '', // with its middle hidden; while one is known, no other is asked for: each is paid for
     busy: '', // the button that is at work: until it is done, none can be tapped
     hint: '',
     message: '',
   },
 
   onLoad() {
-    this.setData({ phoneNumber: boundPhone });
     return this.load();
   },
 
@@ -42,9 +37,10 @@ Page({
   },
 
   // show takes over what the server knows of the user; where something is missing, it asks for it.
-  /** @param {{userInfo: any, profileComplete: boolean}} answer */
-  show({ userInfo, profileComplete }) {
-    this.setData({ userInfo, profileComplete });
+  // A server from before the answers had the number says '' of it: what bindPhone() has brought stays.
+  /** @param {{userInfo: any, profileComplete: boolean, phoneNumber: string}} answer */
+  show({ userInfo, profileComplete, phoneNumber }) {
+    this.setData({ userInfo, profileComplete, phoneNumber: phoneNumber || this.data.phoneNumber });
     if (!profileComplete) this.openForm();
   },
 
@@ -127,14 +123,13 @@ Page({
   /** @param {WechatMiniprogram.ButtonGetPhoneNumber} event */
   onPhoneNumber({ detail }) {
     return this.run('phone', async () => {
-      boundPhone = (await wxlogin.bindPhone(detail)).phoneNumber;
-      this.setData({ phoneNumber: boundPhone });
+      const { phoneNumber } = await wxlogin.bindPhone(detail);
+      this.setData({ phoneNumber });
     });
   },
 
   onLogout() {
     return this.run('logout', async () => {
-      boundPhone = '';
       await wxlogin.logout().catch(() => {}); // the phone forgets the token, even where the server cannot be told
       wx.reLaunch({ url: HOME });
     });
