@@ -125,7 +125,7 @@ func TestOnLogin_refusals_of_wechat(t *testing.T) {
 		"frozen":          {wechattest.ErrCode(40243), 503, "misconfigured", "none"},
 		"malformed_call":  {wechattest.ErrCode(41002), 503, "misconfigured", "none"},
 		"unauthorized":    {wechattest.ErrCode(48001), 503, "misconfigured", "none"},
-		"unheard_of_code": {wechattest.ErrCode(99999), 503, "wechat_unavailable", "retry"},
+		"unheard_of_code": {wechattest.ErrCode(99999), 503, "misconfigured", "none"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -101,6 +101,24 @@ func TestOnLogin_reads_odd_answers(t *testing.T) {
 	w.wantUsers("1", "1")
 }
 
+func TestOnLogin_errcodes(t *testing.T) {
+	for answer, want := range map[string][2]string{
+		`{"errcode":"40029"}`: {"invalid_code", "relogin"},
+		`{"errcode":40013}`:   {"misconfigured", "none"},
+		`{"errcode":61024}`:   {"misconfigured", "none"},
+		`{"errcode":89503}`:   {"misconfigured", "none"},
+		`{"errcode":77777}`:   {"misconfigured", "none"},
+		`{"errcode":-1000}`:   {"wechat_unavailable", "retry"},
+	} {
+		w := newWorld(t, answeredBy(answers{loginPath: answer}))
+		status := 503
+		if want[0] == "invalid_code" {
+			status = 400
+		}
+		w.wantProblem(w.form("/onLogin", "code", "c"), status, want[0], want[1])
+	}
+}
+
 func TestBindPhone_answers_of_WeChat_that_cannot_be_used(t *testing.T) {
 	const number = "13800138000"
 	for name, test := range map[string]struct{ answer, missing string }{

@@ -11,15 +11,15 @@ import (
 // Kind says what a failed call means to the caller.
 type Kind int
 
-// The kinds of failure. An errcode that is not known is KindUnavailable: it cannot be laid to the user or to the
-// configuration, so the user is asked to try again and the errcode is in the error for the operator.
+// The kinds of failure. An errcode that is not known is KindMisconfigured: only what is known to pass by itself is worth another
+// try, and the errcode and rid are in the error for the operator.
 const (
 	KindUnknown       Kind = iota // no error
-	KindInvalidCode               // 40029, 40163: the mini-program must get a new code
+	KindInvalidCode               // 40029, 40163, 40013 for a phone code: the mini-program must get a new code
 	KindBlocked                   // 40226: WeChat holds the user for a risk; not to be repeated
 	KindRateLimited               // 45011: too many calls this minute
-	KindMisconfigured             // 4000x, 4001x, 40125, 40164, 40243, 410xx, 42001, 48001: a job for the operator
-	KindUnavailable               // -1, no connection, time-out, not HTTP 200, unreadable, an unknown errcode
+	KindMisconfigured             // every other errcode: a job for the operator
+	KindUnavailable               // -1, -1000, no connection, time-out, not HTTP 200, unreadable
 	KindUnusable                  // an answer without what is needed of it: the code is spent, and a new one is needed
 )
 
@@ -98,10 +98,12 @@ func (e *Error) Transport() bool {
 }
 
 // TokenRefused reports whether an error of this package says that WeChat did not take the access_token of the call: it has
-// expired, or was replaced (40001, 40014, 42001). The call did nothing, and may be made again with another token.
+// expired, or was replaced (40001, 40014, 42001). The call did nothing, and may be made again with another token. The same
+// errcodes of stable_token, which takes no access_token, are about the AppSecret.
 func TokenRefused(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.ErrCode == errCodeBadCredential || e.ErrCode == errCodeBadToken || e.ErrCode == errCodeTokenExpired)
+	return ok && e.API != apiStableToken &&
+		(e.ErrCode == errCodeBadCredential || e.ErrCode == errCodeBadToken || e.ErrCode == errCodeTokenExpired)
 }
 
 func (e *Error) text() string {

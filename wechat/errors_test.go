@@ -43,7 +43,7 @@ func TestError_says_what_an_errcode_means(t *testing.T) {
 		{41008, wechat.KindMisconfigured, "misconfigured", "code missing"},
 		{41030, wechat.KindMisconfigured, "misconfigured", "a parameter is missing"},
 		{48001, wechat.KindMisconfigured, "misconfigured", "the mini-program may not use this API"},
-		{61024, wechat.KindUnavailable, "unavailable", "unknown errcode"},
+		{99999, wechat.KindMisconfigured, "misconfigured", "unknown errcode"},
 	}
 	for _, test := range tests {
 		t.Run(strconv.Itoa(test.errCode), func(t *testing.T) {

@@ -68,6 +68,22 @@ func TestPhoneNumber_belongs_to_the_openid(t *testing.T) {
 	}
 }
 
+// The code of another mini-program's button is answered with the errcode that is our configuration's fault elsewhere.
+func TestPhoneNumber_of_another_apps_button(t *testing.T) {
+	sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret, "wxother": "other"}})
+	_, client := simulatedWith(t, sim, wechat.NewTransport())
+	other := sim.Phone("wxother", wechattest.User{Name: "alice"})
+	alice := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	_, err := client.PhoneNumber(t.Context(), newToken(t, client), alice.OpenID(), other.PhoneCode())
+	if e, ok := errors.AsType[*wechat.Error](err); !ok || e.ErrCode != 40013 || e.Kind != wechat.KindInvalidCode {
+		t.Errorf("got %v", err)
+	}
+	_, err = client.Code2Session(t.Context(), other.Login())
+	if e, ok := errors.AsType[*wechat.Error](err); !ok || e.ErrCode != 40029 || e.Kind != wechat.KindInvalidCode {
+		t.Errorf("a login: %v", err)
+	}
+}
+
 func TestPhoneNumber_refuses_without_a_call(t *testing.T) {
 	var calls int
 	client := newClient(t, wechat.Options{Transport: answering(&calls, goodAnswer)})

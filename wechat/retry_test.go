@@ -32,7 +32,7 @@ func TestRetry_after_errcode_minus_1(t *testing.T) {
 		"busy_then_used":          {[]string{busyAnswer, `{"errcode":40163}`}, 2, wechat.KindInvalidCode, 50 * time.Millisecond, 150 * time.Millisecond},
 		"invalid_is_not_repeated": {[]string{`{"errcode":40029}`}, 1, wechat.KindInvalidCode, 0, 0},
 		"limited_is_not_repeated": {[]string{`{"errcode":45011}`}, 1, wechat.KindRateLimited, 0, 0},
-		"unknown_is_not_repeated": {[]string{`{"errcode":99999}`}, 1, wechat.KindUnavailable, 0, 0},
+		"unknown_is_not_repeated": {[]string{`{"errcode":99999}`}, 1, wechat.KindMisconfigured, 0, 0},
 		"failed_is_not_repeated":  {[]string{`{"errcode":-1000}`}, 1, wechat.KindUnavailable, 0, 0},
 		"busy_as_a_text":          {[]string{`{"errcode":"-1"}`, goodAnswer}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
 	}

@@ -19,7 +19,7 @@
 //
 // An access_token of stable_token lives two hours. The same is given until 5 minutes before its end, then a new one beside
 // it; force_refresh ends it at once, at most 20 times a day, and does nothing within 30 s of the last time. A code of the
-// phone button is good for the user whose openid goes with it.
+// phone button is good for the user whose openid goes with it; that of another mini-program is answered 40013.
 //
 // [Simulator.Fail] makes the next exchanges fail as WeChat and networks do, [Simulator.FailAPI] those of another API,
 // [Simulator.ExpireAccessTokens] ends the access_tokens, and [Simulator.Stats] counts what arrived.

@@ -73,24 +73,28 @@ func (s *Simulator) getUserPhoneNumber(r *http.Request, body []byte) (any, int) 
 	if errCode := readJSON(r, body, &call); errCode != 0 {
 		return nil, errCode
 	}
-	person, ok := s.spendPhoneCode(appID, call.Code, call.OpenID)
-	if !ok {
-		return nil, 40029
+	person, errCode := s.spendPhoneCode(appID, call.Code, call.OpenID)
+	if errCode != 0 {
+		return nil, errCode
 	}
 	return phoneAnswer{ErrMsg: "ok", PhoneInfo: s.phoneInfo(person, appID)}, 0
 }
 
-// spendPhoneCode spends a code of the phone button. Where an openid is given, it must be of the user who pressed it.
-func (s *Simulator) spendPhoneCode(appID, code, openID string) (User, bool) {
+// spendPhoneCode spends a code of the phone button. It must be of the mini-program that the access_token is of, and of the user
+// who pressed the button, if an openid is given.
+func (s *Simulator) spendPhoneCode(appID, code, openID string) (person User, errCode int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, known := s.codes[code]
-	if !known || !c.forPhone || c.spent || c.account.appID != appID || s.expired(c, s.now()) {
-		return User{}, false
+	if !known || !c.forPhone || c.spent || s.expired(c, s.now()) {
+		return User{}, 40029
+	}
+	if c.account.appID != appID {
+		return User{}, 40013
 	}
 	if openID != "" && openID != s.accounts[c.account].openID {
-		return User{}, false
+		return User{}, 40029
 	}
 	c.spent = true
-	return s.people[c.account.name], true
+	return s.people[c.account.name], 0
 }

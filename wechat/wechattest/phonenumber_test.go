@@ -47,7 +47,7 @@ func TestPhoneCode_is_good_once_for_5_minutes_and_its_user(t *testing.T) {
 		{"no_token", "", alice.OpenID(), code, 41001},
 		{"unknown_token", "x", alice.OpenID(), code, 40001},
 		{"another_users", token, bob.OpenID(), code, 40029},
-		{"another_apps", token, inB.OpenID(), inB.PhoneCode(), 40029},
+		{"another_apps", token, inB.OpenID(), inB.PhoneCode(), 40013},
 		{"of_wx.login", token, alice.OpenID(), alice.Login(), 40029},
 		{"unknown_code", token, alice.OpenID(), "x", 40029},
 		{"just_in_time", token, alice.OpenID(), late, 0},
