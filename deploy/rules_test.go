@@ -176,16 +176,14 @@ func TestAlerts_are_tested_both_ways(t *testing.T) {
 
 // Every errcode that is the operator's job calls somebody; one about a user's code does not.
 func TestAlerts_know_the_errcodes(t *testing.T) {
-	var refused *regexp.Regexp
-	for _, a := range alerts(t) {
-		for _, m := range matchersIn(a.Expr) {
-			if a.Alert == "WxloginWechatRefusesLogins" && m.label == "errcode" {
-				refused = regexp.MustCompile("^(?:" + m.value + ")$")
-			}
+	refused, noNumbers := errcodesOf(t, "WxloginWechatRefusesLogins"), errcodesOf(t, "WxloginWechatRefusesPhoneNumbers")
+	for _, unknown := range []string{"43199", "50001", "61007", "77777", "89599"} {
+		if !refused.MatchString(unknown) || !noNumbers.MatchString(unknown) {
+			t.Errorf("%s calls nobody", unknown)
 		}
 	}
-	if refused == nil {
-		t.Fatal("no alert about a server that WeChat refuses")
+	if noNumbers.MatchString("40013") || !noNumbers.MatchString("48001") { // 40013: another mini-program's phone code
+		t.Error("a phone code of another mini-program calls somebody, or 48001 does not")
 	}
 	const quota = "45009" // has an alert of its own
 	source := read(t, "../wechat/errcodes.go")
@@ -202,4 +200,18 @@ func TestAlerts_know_the_errcodes(t *testing.T) {
 			t.Errorf("%s is %s; alert: %v", code, kind, !want)
 		}
 	}
+}
+
+// errcodesOf are the errcodes that an alert is about.
+func errcodesOf(t *testing.T, alert string) *regexp.Regexp {
+	t.Helper()
+	for _, a := range alerts(t) {
+		for _, m := range matchersIn(a.Expr) {
+			if a.Alert == alert && m.label == "errcode" {
+				return regexp.MustCompile("^(?:" + m.value + ")$")
+			}
+		}
+	}
+	t.Fatalf("%s is about no errcodes", alert)
+	return nil
 }

@@ -64,9 +64,7 @@ var codeErrCodes = map[int]meaning{
 
 // phoneErrCodes are those of getuserphonenumber that mean something else than for other APIs: it takes no appid, and compares
 // the access_token's with the code's.
-var phoneErrCodes = map[int]meaning{
-	40013: {KindInvalidCode, "another mini-program's code"},
-}
+var phoneErrCodes = map[int]meaning{40013: {KindInvalidCode, "another mini-program's code"}}
 
 // classify returns what an errcode of an API means, and the text to say so.
 func classify(api string, errCode int) (Kind, string) {
