@@ -118,7 +118,7 @@ func TestBindPhone_refuses_what_cannot_be_opened_in_one_way(t *testing.T) {
 	profile := p.GetUserInfo()
 	var detail string
 	for name, data := range map[string]wechattest.PhoneData{
-		"short_iv":       {EncryptedData: good.EncryptedData, IV: "AAAA"},
+		"other_iv":       {EncryptedData: good.EncryptedData, IV: garbage},
 		"bad_padding":    {EncryptedData: good.EncryptedData[:64], IV: good.IV},
 		"no_json":        sealed("13800138000"),
 		"a_profile":      {EncryptedData: profile.EncryptedData, IV: profile.IV},

@@ -12,6 +12,9 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
+// garbage has the form of open data and of an iv, and opens under no key.
+const garbage = "AAAAAAAAAAAAAAAAAAAAAA=="
+
 // gatedKeys are sessions of which the keys of others are had when the gate opens: when enough calls have asked for them.
 type gatedKeys struct {
 	handlers.Sessions
@@ -73,7 +76,7 @@ func TestLimit_of_failed_decryptions_at_once(t *testing.T) {
 		tokens := []string{w.login(p).Token, w.login(p).Token, w.login(p).Token}
 		var forms []url.Values
 		for i := range attempts {
-			forms = append(forms, url.Values{"token": {tokens[i%len(tokens)]}, "encryptedData": {"AAAA"}, "iv": {"AAAA"}})
+			forms = append(forms, url.Values{"token": {tokens[i%len(tokens)]}, "encryptedData": {garbage}, "iv": {garbage}})
 		}
 		got := w.atOnce([]string{"/updateUserInfo", "/bindPhone"}, forms)
 		if got[422] != limit || got[429] != attempts-limit {
@@ -135,7 +138,7 @@ func TestLimit_of_failed_decryptions_counts_guesses_that_storage_cuts_short(t *t
 	token := w.login(p).Token
 	for range 3 {
 		w.mustUpdate(token, p.GetUserInfo()) // needs no other key, and is not counted
-		w.wantProblem(w.update(token, wechattest.OpenData{EncryptedData: "AAAA", IV: "AAAA"}), 503, "storage_unavailable", "retry")
+		w.wantProblem(w.update(token, wechattest.OpenData{EncryptedData: garbage, IV: garbage}), 503, "storage_unavailable", "retry")
 	}
 	w.wantLimited(w.update(token, p.GetUserInfo()))
 }

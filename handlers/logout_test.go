@@ -25,7 +25,7 @@ func (w *world) wantDead(token string) {
 // wantAlive fails unless a token stands for somebody.
 func (w *world) wantAlive(token string) {
 	w.t.Helper()
-	w.wantProblem(w.form("/updateUserInfo", "token", token, "encryptedData", "x", "iv", "x"), 422, "undecryptable", "relogin")
+	w.wantProblem(w.form("/updateUserInfo", "token", token, "encryptedData", garbage, "iv", garbage), 422, "undecryptable", "relogin")
 }
 
 // wantKeys fails unless Redis holds so many keys: a record for each session and an index for each user.

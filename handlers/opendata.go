@@ -16,6 +16,8 @@ type openData struct {
 	rawData, signature string // both or neither
 }
 
+// openDataOf reads open data. What no key can open, because of its base64 or length, is refused at once: a login does not help,
+// no key is tried, and it counts as no guess. A signature of any form is one that does not fit.
 func openDataOf(f fields.Fields) (openData, error) {
 	encryptedData, err := f.Required("encryptedData")
 	if err != nil {
@@ -28,6 +30,12 @@ func openDataOf(f fields.Fields) (openData, error) {
 	d := openData{encryptedData: encryptedData, iv: iv, rawData: f["rawData"], signature: f["signature"]}
 	if (d.rawData == "") != (d.signature == "") {
 		return openData{}, invalidRequest("The fields rawData and signature go together.")
+	}
+	if !wechat.ValidEncryptedData(encryptedData) {
+		return openData{}, invalidRequest("The field encryptedData is not the base64 of whole blocks of 16 bytes.")
+	}
+	if !wechat.ValidIV(iv) {
+		return openData{}, invalidRequest("The field iv is not the base64 of 16 bytes.")
 	}
 	return d, nil
 }

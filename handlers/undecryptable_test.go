@@ -18,9 +18,6 @@ func undecryptable(p, stranger *wechattest.Phone) map[string]wechattest.OpenData
 		return wechattest.OpenData{EncryptedData: data, IV: iv}
 	}
 	return map[string]wechattest.OpenData{
-		"short_iv":        {EncryptedData: good.EncryptedData, IV: "AAAA"},
-		"no_base64":       {EncryptedData: "%%%%", IV: good.IV},
-		"half_a_block":    {EncryptedData: "AAAAAAAAAAA=", IV: good.IV},
 		"bad_padding":     {EncryptedData: good.EncryptedData[:64], IV: good.IV},
 		"other_iv":        {EncryptedData: good.EncryptedData, IV: "AAAAAAAAAAAAAAAAAAAAAA=="},
 		"no_json":         sealed("hello"),
@@ -31,6 +28,7 @@ func undecryptable(p, stranger *wechattest.Phone) map[string]wechattest.OpenData
 		"other_openid":    sealed(`{"openId":"oOTHER","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
 		"strangers_data":  stranger.GetUserInfo(),
 		"wrong_signature": {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: strings.Repeat("0", 40)},
+		"odd_signature":   {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: "x"},
 		"other_raw_data":  {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData + " ", Signature: good.Signature},
 	}
 }

@@ -28,20 +28,40 @@ func Decrypt(sessionKey, encryptedData, iv string) ([]byte, error) {
 	return plain, nil
 }
 
+// ValidEncryptedData reports whether s can be open data at all: base64, repaired as DecodeBase64 does, of whole blocks of 16
+// bytes, one at least and 64 KiB at most. That depends on no key, so that saying so betrays nothing.
+func ValidEncryptedData(s string) bool {
+	_, ok := decodeEncryptedData(s)
+	return ok
+}
+
+// ValidIV reports whether s can be the iv of open data: base64, repaired as DecodeBase64 does, of 16 bytes.
+func ValidIV(s string) bool {
+	_, ok := decodeBlock(s)
+	return ok
+}
+
+func decodeEncryptedData(s string) (data []byte, ok bool) {
+	if len(s) > 2*maxOpenData {
+		return nil, false
+	}
+	data, err := DecodeBase64(s)
+	return data, err == nil && len(data) != 0 && len(data)%aes.BlockSize == 0 && len(data) <= maxOpenData
+}
+
+// decodeBlock decodes a key or an iv.
+func decodeBlock(s string) (block []byte, ok bool) {
+	block, err := DecodeBase64(s)
+	return block, err == nil && len(block) == aes.BlockSize
+}
+
 // decrypt returns the plaintext and whether its padding is sound. Where only the padding is unsound it returns the
 // whole garbage, so that a caller can do the same work on it as on good data and betray nothing by its speed.
 func decrypt(sessionKey, encryptedData, iv string) (plain []byte, sound bool) {
-	if len(encryptedData) > 2*maxOpenData {
-		return nil, false
-	}
-	key, keyErr := DecodeBase64(sessionKey)
-	vector, ivErr := DecodeBase64(iv)
-	data, dataErr := DecodeBase64(encryptedData)
-	if keyErr != nil || ivErr != nil || dataErr != nil {
-		return nil, false
-	}
-	if len(key) != aes.BlockSize || len(vector) != aes.BlockSize ||
-		len(data) == 0 || len(data)%aes.BlockSize != 0 || len(data) > maxOpenData {
+	key, keyOK := decodeBlock(sessionKey)
+	vector, ivOK := decodeBlock(iv)
+	data, dataOK := decodeEncryptedData(encryptedData)
+	if !keyOK || !ivOK || !dataOK {
 		return nil, false
 	}
 	block, err := aes.NewCipher(key)
