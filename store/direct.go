@@ -20,7 +20,7 @@ type conn interface {
 }
 
 func newDirect(pool *sql.DB, o Options) direct {
-	return direct{to: pool, prepared: &prepared{pool: pool}, log: statementLog{o.Logger, slowStatement}}
+	return direct{to: pool, prepared: newPrepared(pool, o), log: statementLog{o.Logger, slowStatement}}
 }
 
 // in is for a transaction.
@@ -51,15 +51,16 @@ func (d direct) read(ctx context.Context, q query, args []any, take func(*sql.Ro
 	return rows.Err()
 }
 
-func (d direct) rows(ctx context.Context, q query, args []any) (*sql.Rows, error) {
-	stmt, err := d.prepared.stmt(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	if stmt != nil {
-		return stmt.QueryContext(ctx, args...)
-	}
-	return d.to.QueryContext(ctx, texts[q], args...)
+func (d direct) rows(ctx context.Context, q query, args []any) (rows *sql.Rows, err error) {
+	err = d.prepared.run(ctx, q, func(stmt *sql.Stmt) (err error) {
+		if stmt == nil {
+			rows, err = d.to.QueryContext(ctx, texts[q], args...)
+		} else {
+			rows, err = stmt.QueryContext(ctx, args...)
+		}
+		return err
+	})
+	return rows, err
 }
 
 // update runs a statement that changes rows, and tells how many it did.
@@ -93,14 +94,15 @@ func (d direct) insert(ctx context.Context, q query, args ...any) (id uint64, er
 
 func (d direct) exec(ctx context.Context, q query, args []any) (result sql.Result, err error) {
 	defer func(begin time.Time) { d.log.sent(ctx, begin, texts[q]) }(time.Now())
-	stmt, err := d.prepared.stmt(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	if stmt != nil {
-		return stmt.ExecContext(ctx, args...)
-	}
-	return d.to.ExecContext(ctx, texts[q], args...)
+	err = d.prepared.run(ctx, q, func(stmt *sql.Stmt) (err error) {
+		if stmt == nil {
+			result, err = d.to.ExecContext(ctx, texts[q], args...)
+		} else {
+			result, err = stmt.ExecContext(ctx, args...)
+		}
+		return err
+	})
+	return result, err
 }
 
 // transaction runs work in a transaction, and undoes all of it where an error comes back. That is errAgain where a key of

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,6 +69,26 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	c.WriteTimeout = orDefault(c.WriteTimeout, writeTimeout)
 	c.Logger = driverLog{log}
 	return c, nil
+}
+
+// connector makes connections; its errors are connectErrors.
+type connector struct{ driver.Connector }
+
+func newConnector(c *mysql.Config) (driver.Connector, error) {
+	inner, err := mysql.NewConnector(c)
+	if err != nil {
+		return nil, errDSN // the driver's own text may quote the DSN
+	}
+	return connector{inner}, nil
+}
+
+// Connect implements driver.Connector.
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, connectError{err}
+	}
+	return conn, nil
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

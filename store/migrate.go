@@ -40,9 +40,9 @@ type Migration struct {
 func (d *DB) Migrate(ctx context.Context) (m Migration, err error) {
 	config := d.config.Clone()
 	config.ReadTimeout = 0 // changing a large table takes its time; ctx is the limit
-	connector, err := mysql.NewConnector(config)
+	connector, err := newConnector(config)
 	if err != nil {
-		return Migration{}, errDSN
+		return Migration{}, err
 	}
 	pool := sql.OpenDB(connector)
 	defer func() { err = errors.Join(err, pool.Close()) }()
@@ -106,7 +106,7 @@ func (d *DB) migrateFault(ctx context.Context, err error) error {
 		op += ": step " + path.Base(partial.Failed.Source.Path)
 	}
 	var answer *mysql.MySQLError
-	if errors.As(err, &answer) && !unreachable(err) && ctx.Err() == nil {
+	if errors.As(err, &answer) && (!unreachable(err) || isMissing(err)) && ctx.Err() == nil {
 		return fmt.Errorf("store: %s: %w", op, answer)
 	}
 	return d.fault(ctx, op, err)

@@ -36,6 +36,9 @@ type Options struct {
 	ConnMaxLifetime time.Duration
 	// Replicas are the DSNs of read replicas, for reads that may be some seconds old: Users.FindOnReplica.
 	Replicas []string
+	// NoPrepare has every statement sent as text, with its arguments in it. By default the frequent ones are prepared, and sent
+	// as text only if the server or a proxy refuses that.
+	NoPrepare bool
 	// OpenDB makes a pool of a connector; sql.OpenDB by default. It is where instrumentation comes in between.
 	OpenDB func(driver.Connector) *sql.DB
 }
@@ -111,9 +114,9 @@ func openPool(dsn string, o Options) (*mysql.Config, *sql.DB, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	connector, err := mysql.NewConnector(config)
+	connector, err := newConnector(config)
 	if err != nil {
-		return nil, nil, errDSN // the driver's own text may quote the DSN
+		return nil, nil, err
 	}
 	pool := o.OpenDB(connector)
 	pool.SetMaxOpenConns(o.MaxOpenConns)

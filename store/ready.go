@@ -2,19 +2,83 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"strings"
 )
 
-// Ready reports whether logins can be served: nil where the database answers, is of SchemaVersion or later, and has the
-// tables with the columns that this package reads. Errors: ErrSchema, ErrUnavailable, context.Canceled; anything else
-// mostly says that the tables were changed by hand.
+// Statements by which Ready finds out whether the tables are there and may be written. They change, lock and log nothing:
+// a condition that is never true keeps the server from looking at rows, and EXPLAIN does not execute. Servers check rights
+// and their own read-only modes before that.
+const (
+	tablesProbe = "SELECT 1 FROM user_merges m, login_days d WHERE 1 = 0"
+	updateProbe = "UPDATE users SET status = status WHERE 1 = 0"
+	insertProbe = "EXPLAIN INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES ('', '', 0, NOW())"
+)
+
+// readOnlyVariables are the system variables that make a server or a session read-only; servers know some of them each.
+const readOnlyVariables = "SHOW VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only', " +
+	"'transaction_read_only', 'tx_read_only')"
+
+// Ready reports whether logins and updates can be served: nil if the database answers, is of SchemaVersion or later, has the
+// tables with the columns that this package reads, and takes writes of this account. It writes nothing.
+//
+// A server with read_only set is not ready for any account: one with SUPER could write in spite of it, into a replica that would
+// then differ from its primary.
+//
+// Errors: ErrSchema; ErrReadOnly, ErrNoRights and the other kinds of ErrUnavailable, also if a table or column is missing
+// though the version is right; context.Canceled.
 func (d *DB) Ready(ctx context.Context) error {
-	if err := d.checkVersion(ctx); err != nil {
-		return d.fault(ctx, "ready", err)
+	err := d.checkVersion(ctx)
+	if err == nil {
+		_, err = d.direct.one(ctx, selectByIdentity, "", "") // of no identity, so one look into an index
 	}
-	_, err := d.direct.one(ctx, selectByIdentity, "", "") // nobody's identity, so one look into an index
-	if errors.Is(err, ErrNotFound) {
-		return nil
+	if err == nil || errors.Is(err, ErrNotFound) {
+		err = d.checkWritable(ctx)
 	}
 	return d.fault(ctx, "ready", err)
+}
+
+// checkWritable looks at the server in a transaction: proxies that send reads to replicas send all of it to the primary.
+func (d *DB) checkWritable(ctx context.Context) error {
+	tx, err := d.sql.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // there is nothing to commit
+	if err := checkReadOnly(ctx, tx); err != nil {
+		return err
+	}
+	switch _, err := tx.ExecContext(ctx, updateProbe); {
+	case errors.Is(err, driver.ErrBadConn): // what the driver makes of such a refusal: see RejectReadOnly in parseDSN
+		return readOnlyError("it refuses an UPDATE")
+	case err != nil:
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, insertProbe); hasNumber(err, noRightsNumbers) {
+		return err // whatever else it says, the engine may not explain such a statement
+	}
+	_, err = tx.ExecContext(ctx, tablesProbe)
+	return err
+}
+
+// checkReadOnly returns a readOnlyError if a variable says that the server or the session is read-only. MariaDB 12 has values
+// of read_only beside ON.
+func checkReadOnly(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, readOnlyVariables)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return err
+		}
+		if value != "0" && !strings.EqualFold(value, "OFF") {
+			return readOnlyError(name + " is " + value)
+		}
+	}
+	return rows.Err()
 }

@@ -64,6 +64,3 @@ func recordedVersion(ctx context.Context, db rowQueryer) (version int64, err err
 	err = db.QueryRowContext(ctx, tables).Scan(&version)
 	return version, err
 }
-
-// noSuchTable is the server's error for a table that is not there.
-var noSuchTable = map[uint16]bool{1146: true}

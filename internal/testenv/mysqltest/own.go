@@ -1,0 +1,134 @@
+package mysqltest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+const (
+	startLimit = 30 * time.Second
+	askEvery   = 20 * time.Millisecond
+)
+
+// Server is a MariaDB that a test has for itself, so that it may change the whole server.
+type Server struct {
+	Root    *sql.DB // as an account with all rights
+	addr    string
+	options []string
+	process *osexec.Cmd
+}
+
+// RunServer starts a MariaDB with no databases but its own, for the length of a test; it skips the test if MariaDB is not
+// installed. args are options of mariadbd.
+func RunServer(t testing.TB, args ...string) *Server {
+	t.Helper()
+	for _, command := range []string{"mariadbd", "mariadb-install-db"} {
+		if _, err := osexec.LookPath(command); err != nil {
+			t.Skipf("%s is not installed here; this needs a server of its own", command)
+		}
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	options := []string{"--no-defaults", "--datadir=" + data}
+	if os.Getuid() == 0 {
+		options = append(options, "--user=root")
+	}
+	install := osexec.CommandContext(t.Context(), "mariadb-install-db",
+		append(options, "--auth-root-authentication-method=normal", "--skip-test-db")...)
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("mysqltest: mariadb-install-db: %v\n%s", err, out)
+	}
+	s := &Server{addr: freeAddr(t)}
+	_, port, _ := net.SplitHostPort(s.addr)
+	s.options = append(options, "--bind-address=127.0.0.1", "--port="+port, "--socket="+filepath.Join(data, "s"),
+		"--innodb-buffer-pool-size=16M", "--skip-log-bin")
+	s.start(t, args)
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+// Restart ends the process in order and starts it with other options.
+func (s *Server) Restart(t testing.TB, args ...string) {
+	t.Helper()
+	s.Exec(t, "SHUTDOWN")
+	s.process.Wait()
+	s.stop()
+	s.start(t, args)
+}
+
+// stop ends the process if it runs.
+func (s *Server) stop() {
+	s.Root.Close()
+	s.process.Process.Kill()
+	s.process.Wait()
+}
+
+// start starts the process and waits until it answers.
+func (s *Server) start(t testing.TB, args []string) {
+	t.Helper()
+	s.process = osexec.Command("mariadbd", append(slices.Clone(s.options), args...)...)
+	if err := s.process.Start(); err != nil {
+		t.Fatalf("mysqltest: %v", err)
+	}
+	var err error
+	if s.Root, err = sql.Open("mysql", s.DSN("root", "", "")); err != nil {
+		t.Fatalf("mysqltest: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for s.Root.PingContext(ctx) != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("mysqltest: mariadbd does not answer within %v", startLimit)
+		}
+	}
+}
+
+// DSN is how an account reaches a database of the server.
+func (s *Server) DSN(account, password, database string) string {
+	c := mysql.NewConfig()
+	c.User, c.Passwd, c.Net, c.Addr, c.DBName = account, password, "tcp", s.addr, database
+	return c.FormatDSN()
+}
+
+// Exec runs statements as root.
+func (s *Server) Exec(t testing.TB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := s.Root.Exec(statement); err != nil {
+			t.Fatalf("mysqltest: %s: %v", statement, err)
+		}
+	}
+}
+
+// NewDatabase makes a database and an account with these rights on it, such as "SELECT, INSERT, UPDATE", and returns the DSN.
+// Both are called name; so is the password.
+func (s *Server) NewDatabase(t testing.TB, name, rights string) (dsn string) {
+	t.Helper()
+	s.Exec(t, fmt.Sprintf("CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4", name),
+		fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%[1]s'", name),
+		fmt.Sprintf("GRANT %s ON %s.* TO %[2]s@'127.0.0.1'", rights, name))
+	return s.DSN(name, name, name)
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
