@@ -83,3 +83,9 @@ func (d *DB) SignUpTogether(ctx context.Context, ids ...Identity) error {
 
 // AvatarChunk is how many users AvatarURLs reads at a time.
 const AvatarChunk = avatarChunk
+
+// CloseIdle closes the connections that are idle.
+func (d *DB) CloseIdle() {
+	d.sql.SetMaxIdleConns(0)
+	d.sql.SetMaxIdleConns(defaultMaxOpenConns)
+}

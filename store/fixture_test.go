@@ -80,7 +80,8 @@ func openRaw(t testing.TB, dsn string) *sql.DB {
 		t.Fatal(err)
 	}
 	config.Params = map[string]string{"time_zone": "'+00:00'"}
-	config.ParseTime = false // times are compared as text
+	config.ParseTime = false        // times are compared as text
+	config.InterpolateParams = true // whatever becomes of prepared statements
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		t.Fatal(err)

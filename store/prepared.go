@@ -71,7 +71,7 @@ func (p *prepared) suspend(ctx context.Context, failed *stmtCache, cause error) 
 		return // another call has met it before
 	}
 	now := p.now()
-	if p.pause > 0 && now.Sub(failed.from) < p.pause {
+	if p.pause > 0 && (!failed.worked.Load() || now.Sub(failed.from) < p.pause) {
 		p.pause = min(2*p.pause, maxPreparePause)
 	} else {
 		p.pause = minPreparePause
@@ -91,9 +91,10 @@ func isNotPrepared(err error) bool {
 
 // stmtCache are statements that are prepared from some time on, and closed together.
 type stmtCache struct {
-	from  time.Time
-	using sync.RWMutex // held for reading while a statement is sent, and for ever when they are closed
-	stmts [queries]atomic.Pointer[sql.Stmt]
+	from   time.Time
+	worked atomic.Bool  // at least one of them was executed
+	using  sync.RWMutex // held for reading while a statement is sent, and for ever when they are closed
+	stmts  [queries]atomic.Pointer[sql.Stmt]
 }
 
 // run prepares a statement if it is needed for the first time, and sends it; as text if the statements are closed.
@@ -113,7 +114,11 @@ func (c *stmtCache) run(ctx context.Context, pool *sql.DB, q query, send func(*s
 		}
 		stmt = c.stmts[q].Load()
 	}
-	return send(stmt)
+	err := send(stmt)
+	if err == nil && !c.worked.Load() {
+		c.worked.Store(true)
+	}
+	return err
 }
 
 // close closes the statements on all connections, so that the server has room for others. It waits until none is being sent.

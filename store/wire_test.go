@@ -20,6 +20,7 @@ type wire struct {
 	prepared int // how often a statement was prepared, which each connection does once and is not kept
 	before   func(sql string) error
 	after    func(sql string) error
+	refuse   func(stage string) error // of a prepared statement: what "prepare" or "execute" ends with, before it is sent
 }
 
 type statement struct {
@@ -57,6 +58,29 @@ func (w *wire) sabotage(before, after func(sql string) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.before, w.after = before, after
+}
+
+// refusePrepared sets what happens to prepared statements; nil is nothing.
+func (w *wire) refusePrepared(refuse func(stage string) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refuse = refuse
+}
+
+func (w *wire) refused(stage string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refuse == nil {
+		return nil
+	}
+	return w.refuse(stage)
+}
+
+// preparations are how often a statement was prepared since the last reset.
+func (w *wire) preparations() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.prepared
 }
 
 // wantVerbs asserts what was sent since the last reset.
@@ -161,6 +185,9 @@ func (c *wireConn) PrepareContext(ctx context.Context, query string) (driver.Stm
 	c.wire.mu.Lock()
 	c.wire.prepared++
 	c.wire.mu.Unlock()
+	if err := c.wire.refused("prepare"); err != nil {
+		return nil, err
+	}
 	stmt, err := c.mysqlConn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
@@ -183,6 +210,9 @@ type wireStmt struct {
 }
 
 func (s wireStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (rows driver.Rows, err error) {
+	if err := s.conn.wire.refused("execute"); err != nil {
+		return nil, err
+	}
 	err = s.conn.wire.send(s.conn, statement{sql: s.query, args: args}, func() (int64, error) {
 		rows, err = s.mysqlStmt.QueryContext(ctx, args)
 		return 0, err
@@ -191,6 +221,9 @@ func (s wireStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (r
 }
 
 func (s wireStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
+	if err := s.conn.wire.refused("execute"); err != nil {
+		return nil, err
+	}
 	err = s.conn.wire.send(s.conn, statement{sql: s.query, args: args}, func() (int64, error) {
 		if result, err = s.mysqlStmt.ExecContext(ctx, args); err != nil {
 			return 0, err
