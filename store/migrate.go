@@ -48,6 +48,10 @@ func (d *DB) Migrate(ctx context.Context) (m Migration, err error) {
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
 	m, err = migrateIn(ctx, pool)
+	var readOnly readOnlyError // the driver shows such a refusal as a broken connection: see RejectReadOnly in parseDSN
+	if unreachable(err) && errors.As(checkReadOnly(ctx, pool), &readOnly) {
+		err = readOnly
+	}
 	if err != nil {
 		return Migration{}, d.migrateFault(ctx, err)
 	}

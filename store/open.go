@@ -155,6 +155,9 @@ func (d *DB) Ping(ctx context.Context) error {
 	return d.fault(ctx, "ping", d.sql.PingContext(ctx))
 }
 
+// Database is the name of the database that the DSN names.
+func (d *DB) Database() string { return d.config.DBName }
+
 // Pools are the pools of connections by name, for their statistics: primary, and replica_1 and so on.
 func (d *DB) Pools() map[string]*sql.DB {
 	pools := map[string]*sql.DB{"primary": d.sql}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"strings"
@@ -30,14 +29,27 @@ const readOnlyVariables = "SHOW VARIABLES WHERE Variable_name IN ('read_only', '
 // Errors: ErrSchema; ErrReadOnly, ErrNoRights and the other kinds of ErrUnavailable, also if a table or column is missing
 // though the version is right; context.Canceled.
 func (d *DB) Ready(ctx context.Context) error {
-	err := d.checkVersion(ctx)
+	err := d.checkTables(ctx)
 	if err == nil {
-		_, err = d.direct.one(ctx, selectByIdentity, "", "") // of no identity, so one look into an index
-	}
-	if err == nil || errors.Is(err, ErrNotFound) {
 		err = d.checkWritable(ctx)
 	}
 	return d.fault(ctx, "ready", err)
+}
+
+// CheckTables is Ready for what only reads: it does not ask whether the database takes writes.
+func (d *DB) CheckTables(ctx context.Context) error {
+	return d.fault(ctx, "check tables", d.checkTables(ctx))
+}
+
+func (d *DB) checkTables(ctx context.Context) error {
+	if err := d.checkVersion(ctx); err != nil {
+		return err
+	}
+	_, err := d.direct.one(ctx, selectByIdentity, "", "") // of no identity, so one look into an index
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // checkWritable looks at the server in a transaction: proxies that send reads to replicas send all of it to the primary.
@@ -65,8 +77,8 @@ func (d *DB) checkWritable(ctx context.Context) error {
 
 // checkReadOnly returns a readOnlyError if a variable says that the server or the session is read-only. MariaDB 12 has values
 // of read_only beside ON.
-func checkReadOnly(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, readOnlyVariables)
+func checkReadOnly(ctx context.Context, db conn) error {
+	rows, err := db.QueryContext(ctx, readOnlyVariables)
 	if err != nil {
 		return err
 	}

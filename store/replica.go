@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -55,6 +56,23 @@ func (r *replicas) byIdentity(ctx context.Context, appID, openID string) (userRo
 		r.resting.Store(r.now().Add(replicaRest).UnixNano())
 	}
 	return row, err
+}
+
+// CheckReplicas looks at each replica once, all at the same time, and returns an error for each, in the order of
+// Options.Replicas: nil for one that can be read, or as of Find.
+func (d *DB) CheckReplicas(ctx context.Context) []error {
+	errs := make([]error, len(d.replicas.lookups))
+	var checks sync.WaitGroup
+	for i, l := range d.replicas.lookups {
+		checks.Go(func() {
+			_, err := l.one(ctx, identity{})
+			if !errors.Is(err, ErrNotFound) {
+				errs[i] = d.fault(ctx, fmt.Sprintf("replica %d", i+1), err)
+			}
+		})
+	}
+	checks.Wait()
+	return errs
 }
 
 func (r *replicas) close() error {

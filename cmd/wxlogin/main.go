@@ -7,11 +7,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"wxlogin/internal/app"
 )
 
 const (
@@ -33,7 +36,8 @@ Environment (required: the first four, the first two not with WECHAT_APPS; secre
 named by NAME_FILE):
   WECHAT_APPID, WECHAT_SECRET, MYSQL_DSN, REDIS_URL
   WECHAT_SECRET_PREVIOUS, WECHAT_APPS (appid:AppSecret,…), WECHAT_API_BASE (https://api.weixin.qq.com)
-  MYSQL_REPLICA_DSNS (separated by white space), MYSQL_MAX_OPEN_CONNS (50), MYSQL_CONN_MAX_LIFETIME (30m)
+  MYSQL_REPLICA_DSNS (separated by white space), MYSQL_MAX_OPEN_CONNS (50), MYSQL_CONN_MAX_LIFETIME (30m),
+  MYSQL_PREPARE (on)
   REDIS_MODE (single; or sentinel, cluster), REDIS_TLS_CA_FILE, REDIS_TLS_CERT_FILE, REDIS_TLS_KEY_FILE
   LISTEN_ADDR (:8080), TLS_CERT_FILE, TLS_KEY_FILE, TRUSTED_PROXIES
   INTERNAL_ADDR (127.0.0.1:9090), INTERNAL_API_KEY (required where INTERNAL_ADDR is not on loopback)
@@ -98,8 +102,11 @@ func misconfigured(stderr io.Writer, err error) int {
 	return exitUsage
 }
 
-// fail prints what ended a command.
+// fail prints what ended a command. It returns exitUsage for what only another configuration mends.
 func fail(stderr io.Writer, err error) int {
+	if errors.Is(err, app.ErrMisconfigured) {
+		return misconfigured(stderr, err)
+	}
 	fmt.Fprintf(stderr, "wxlogin: %v\n", err)
 	return exitFailed
 }

@@ -10,7 +10,6 @@ import (
 	"syscall"
 
 	"wxlogin/internal/app"
-	"wxlogin/store"
 )
 
 // serve runs the server until ctx ends or a listener breaks, then stops it in order.
@@ -29,7 +28,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) int 
 	defer stopTracing(ctx, config.Tracing, logger)
 	server, err := app.Start(ctx, config, logger)
 	switch {
-	case errors.Is(err, app.ErrMisconfigured), errors.Is(err, store.ErrCharset), errors.Is(err, app.ErrCertificate):
+	case errors.Is(err, app.ErrMisconfigured), errors.Is(err, app.ErrCertificate):
 		return misconfigured(stderr, err)
 	case err != nil && ctx.Err() != nil:
 		logger.Info("stopped before it served")

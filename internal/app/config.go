@@ -68,7 +68,8 @@ type SingleApp struct {
 type MySQLConfig struct {
 	MaxOpenConns    int           `env:"MYSQL_MAX_OPEN_CONNS" envDefault:"50"` // of this process to the primary, and to each replica
 	ConnMaxLifetime time.Duration `env:"MYSQL_CONN_MAX_LIFETIME" envDefault:"30m"`
-	ReplicaDSNs     DSNs          `env:"MYSQL_REPLICA_DSNS"` // read replicas; the form of MYSQL_DSN, separated by white space
+	NoPrepare       OffSwitch     `env:"MYSQL_PREPARE" envDefault:"on"` // off: frequent statements are sent as text, not prepared
+	ReplicaDSNs     DSNs          `env:"MYSQL_REPLICA_DSNS"`            // read replicas; the form of MYSQL_DSN, separated by white space
 }
 
 // RedisConfig says what REDIS_URL leads to.

@@ -73,16 +73,16 @@ func TestLoadConfig_several_apps(t *testing.T) {
 func TestLoadConfig_of_many_machines(t *testing.T) {
 	replicas := "a:b@tcp(r1:3306)/wxlogin?tls=true\n a:b@tcp(r2:3306)/wxlogin\n"
 	c, err := app.LoadConfig(environ("MYSQL_REPLICA_DSNS="+replicas, "MYSQL_MAX_OPEN_CONNS=80", "MYSQL_CONN_MAX_LIFETIME=5m",
-		"INTERNAL_ADDR=:9090", "INTERNAL_API_KEY=0123456789abcdef"))
+		"MYSQL_PREPARE=off", "INTERNAL_ADDR=:9090", "INTERNAL_API_KEY=0123456789abcdef"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := app.MySQLConfig{MaxOpenConns: 80, ConnMaxLifetime: 5 * time.Minute,
+	want := app.MySQLConfig{MaxOpenConns: 80, ConnMaxLifetime: 5 * time.Minute, NoPrepare: true,
 		ReplicaDSNs: app.DSNs{"a:b@tcp(r1:3306)/wxlogin?tls=true", "a:b@tcp(r2:3306)/wxlogin"}}
 	if !reflect.DeepEqual(c.MySQL, want) || c.InternalAPIKey != "0123456789abcdef" {
 		t.Errorf("got %d replicas, %d connections for %v", len(c.MySQL.ReplicaDSNs), c.MySQL.MaxOpenConns, c.MySQL.ConnMaxLifetime)
 	}
-	c, err = app.LoadConfig(environ())
+	c, err = app.LoadConfig(environ("MYSQL_PREPARE="))
 	if want := (app.MySQLConfig{MaxOpenConns: 50, ConnMaxLifetime: 30 * time.Minute}); err != nil || !reflect.DeepEqual(c.MySQL, want) {
 		t.Errorf("by default %+v, %v", c.MySQL, err)
 	}
@@ -150,6 +150,7 @@ func TestLoadConfig_faults(t *testing.T) {
 		"bad_replica":     {"MYSQL_REPLICA_DSNS=" + goodDSN + " wxlogin:pa55word@nowhere", "MYSQL_REPLICA_DSNS: "},
 		"no_connections":  {"MYSQL_MAX_OPEN_CONNS=0", "MYSQL_MAX_OPEN_CONNS: 0 is less than 1"},
 		"short_lifetime":  {"MYSQL_CONN_MAX_LIFETIME=30ms", "MYSQL_CONN_MAX_LIFETIME: 30ms is less than 1s"},
+		"bad_prepare":     {"MYSQL_PREPARE=no", `MYSQL_PREPARE: "no" is neither on nor off`},
 		"bad_redis":       {"REDIS_URL=http://:pa55word@127.0.0.1", "REDIS_URL is not of the form"},
 		"bad_api_base":    {"WECHAT_API_BASE=api.weixin.qq.com", "WECHAT_API_BASE is not"},
 		"bad_listen":      {"LISTEN_ADDR=8080", "LISTEN_ADDR: "},

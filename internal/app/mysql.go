@@ -19,11 +19,25 @@ func (d *DSNs) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// OffSwitch is true for a feature that is switched off. Its zero value is on.
+type OffSwitch bool
+
+// UnmarshalText reads on or off.
+func (s *OffSwitch) UnmarshalText(text []byte) error {
+	switch value := string(text); value {
+	case "on", "off":
+		*s = value == "off"
+		return nil
+	default:
+		return fmt.Errorf("%q is neither on nor off", value)
+	}
+}
+
 // openDatabase opens the pools to the primary and to the replicas. It does not connect.
 func openDatabase(c Config, logger *slog.Logger) (*store.DB, error) {
 	return store.Open(c.MySQLDSN, store.Options{
 		Logger: logger, MaxOpenConns: c.MySQL.MaxOpenConns, ConnMaxLifetime: c.MySQL.ConnMaxLifetime,
-		Replicas: c.MySQL.ReplicaDSNs, OpenDB: c.Tracing.OpenDB,
+		NoPrepare: bool(c.MySQL.NoPrepare), Replicas: c.MySQL.ReplicaDSNs, OpenDB: c.Tracing.OpenDB,
 	})
 }
 

@@ -82,22 +82,14 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	return err
 }
 
-// checkDatabase refuses a connection that is not utf8mb4, which would lose or refuse emoji. A database that cannot be
-// reached yet, or is of an earlier version, is no fault, but /readyz says so until it is well.
+// checkDatabase refuses what only another configuration mends: a wrong password, an unknown database, missing rights, a
+// connection that is not utf8mb4 and would lose or refuse emoji. A database that cannot be reached yet, is read-only, or is of
+// an earlier version, is no fault, but /readyz says so until it is well. Replicas that cannot be used are logged.
 func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
-	defer cancel()
-	err := db.CheckCharset(ctx)
-	if errors.Is(err, store.ErrUnavailable) {
-		logger.WarnContext(ctx, "MySQL cannot be reached yet", "cause", err)
-		return nil
-	}
-	if err != nil {
+	if err := checkPrimary(ctx, db, logger); err != nil {
 		return err
 	}
-	if err := db.Ready(ctx); errors.Is(err, store.ErrSchema) {
-		logger.ErrorContext(ctx, "not ready before the database is migrated", "cause", err)
-	}
+	checkReplicas(ctx, db, logger)
 	return nil
 }
 

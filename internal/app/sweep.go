@@ -55,7 +55,7 @@ func Sweep(ctx context.Context, c SweepConfig, dryRun bool, logger *slog.Logger)
 	before := time.Now().Add(-sweepAge) // of the beginning: rows are read first
 	keep, err := pictureReferences(ctx, db)
 	if err != nil {
-		return avatar.Swept{}, err
+		return avatar.Swept{}, databaseFault(db, err)
 	}
 	return avatar.Sweep(ctx, avatars.store, avatar.SweepOptions{
 		Keep: keep, Before: before, DryRun: dryRun, Each: logProgress(ctx, logger),
@@ -64,7 +64,7 @@ func Sweep(ctx context.Context, c SweepConfig, dryRun bool, logger *slog.Logger)
 
 // pictureReferences reads which pictures users have.
 func pictureReferences(ctx context.Context, db *store.DB) (*avatar.References, error) {
-	if err := db.Ready(ctx); err != nil {
+	if err := db.CheckTables(ctx); err != nil {
 		return nil, err
 	}
 	exist, err := db.Users().Exist(ctx)

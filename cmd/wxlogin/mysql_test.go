@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"wxlogin/internal/testenv/mysqltest"
+)
+
+const password = "pa55word"
+
+// refusingMySQL answers every connection with an error, as a server does that refuses it.
+func refusingMySQL(t *testing.T, number uint16, text string) (dsn string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	body := append([]byte{0xff, byte(number), byte(number >> 8)}, "#28000"+text...)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Write(append([]byte{byte(len(body)), byte(len(body) >> 8), 0, 0}, body...))
+			conn.Close()
+		}
+	}()
+	return "app:" + password + "@tcp(" + l.Addr().String() + ")/app"
+}
+
+// commandsOfMySQL are those that need the database.
+var commandsOfMySQL = []string{"serve", "migrate", "sweep"}
+
+// wantMisconfigured runs each of these commands, which must say these words and end with exitUsage.
+func wantMisconfigured(t *testing.T, dsn string, words []string, commands ...string) {
+	t.Helper()
+	env := []string{
+		"WECHAT_APPID=" + appID, "WECHAT_SECRET=" + secret, "REDIS_URL=redis://127.0.0.1:1", "MYSQL_DSN=" + dsn,
+		"LISTEN_ADDR=127.0.0.1:0", "INTERNAL_ADDR=127.0.0.1:0", "WECHAT_API_BASE=http://127.0.0.1:1",
+		"AVATAR_DIR=" + t.TempDir(), "PUBLIC_URL=https://login.example.com",
+	}
+	for _, command := range commands {
+		var out bytes.Buffer
+		code := run(t.Context(), []string{command}, env, &out, &out)
+		text := out.String()
+		if code != exitUsage {
+			t.Errorf("%s: exit code %d, want %d", command, code, exitUsage)
+		}
+		for _, word := range append(words, "the configuration is wrong", "MYSQL_DSN: ") {
+			if !strings.Contains(text, word) {
+				t.Errorf("%s does not say %q:\n%s", command, word, text)
+			}
+		}
+		if strings.Contains(text, password) || strings.Contains(text, secret) {
+			t.Errorf("%s shows a secret:\n%s", command, text)
+		}
+		if n := strings.Count(text, "MYSQL_DSN"); n != 1 {
+			t.Errorf("%s says it %d times:\n%s", command, n, text)
+		}
+	}
+}
+
+func TestMySQL_that_refuses_the_configuration_ends_the_command(t *testing.T) {
+	for _, tt := range []struct {
+		number uint16
+		words  []string
+	}{
+		{1045, []string{"refuses the account", "as the server puts it"}},
+		{1698, []string{"refuses the account", "as the server puts it"}},
+		{1251, []string{"refuses the account"}},
+		{1130, []string{"refuses the account"}},
+		{1862, []string{"refuses the account"}},
+		{3118, []string{"refuses the account"}},
+		{4151, []string{"refuses the account"}},
+		{1049, []string{"unknown database", "CREATE DATABASE `app` CHARACTER SET utf8mb4"}},
+		{1044, []string{"lacks a right", "GRANT SELECT, INSERT, UPDATE ON `app`.*"}},
+		{3159, []string{"no TLS", "tls"}},
+		{1193, []string{"refuses a setting"}},
+		{1115, []string{"refuses a setting"}},
+	} {
+		t.Run(fmt.Sprint(tt.number), func(t *testing.T) {
+			wantMisconfigured(t, refusingMySQL(t, tt.number, "as the server puts it"), tt.words, commandsOfMySQL...)
+		})
+	}
+}
+
+// A database that has no time is waited for by the server; the other commands fail and may be run again.
+func TestMySQL_that_passes_is_no_wrong_configuration(t *testing.T) {
+	for _, number := range []uint16{1040, 1053, 1129, 1203, 2013, 3032, 9001} {
+		dsn := refusingMySQL(t, number, "later")
+		for _, command := range []string{"migrate", "sweep"} {
+			var out bytes.Buffer
+			env := []string{"MYSQL_DSN=" + dsn, "AVATAR_DIR=" + t.TempDir(), "PUBLIC_URL=https://login.example.com"}
+			if code := run(t.Context(), []string{command}, env, &out, &out); code != exitFailed {
+				t.Errorf("%d: %s: exit code %d: %s", number, command, code, &out)
+			}
+		}
+	}
+	p := start(t, environ(t, "MYSQL_DSN="+refusingMySQL(t, 1040, "later")))
+	p.wait("MySQL cannot be reached yet")
+	p.wait("serving")
+}
+
+func TestMySQL_that_refuses_the_configuration_for_real(t *testing.T) {
+	s := mysqltest.RunServer(t)
+	dsn := s.NewDatabase(t, "app", "ALL")
+	s.Exec(t, "CREATE USER none@'127.0.0.1' IDENTIFIED BY '"+password+"'", "CREATE USER locked@'127.0.0.1' ACCOUNT LOCK",
+		"CREATE USER sock@'127.0.0.1' IDENTIFIED VIA unix_socket", "CREATE USER tls@'127.0.0.1' REQUIRE SSL",
+		"CREATE USER reader@'127.0.0.1' IDENTIFIED BY '"+password+"'", "GRANT SELECT ON app.* TO reader@'127.0.0.1'",
+		"GRANT ALL ON `od``d`.* TO app@'127.0.0.1'")
+	for name, tt := range map[string]struct {
+		dsn   string
+		words []string
+	}{
+		"password":  {s.DSN("app", password, "app"), []string{"Access denied for user 'app'@'"}},
+		"account":   {s.DSN("nobody", password, "app"), []string{"Access denied for user 'nobody'@'"}},
+		"locked":    {s.DSN("locked", "", "app"), []string{"refuses the account", "4151"}},
+		"socket":    {s.DSN("sock", password, "app"), []string{"refuses the account"}},
+		"needs tls": {s.DSN("tls", "", "app"), []string{"refuses the account"}},
+		"database":  {s.DSN("root", "", "nowhere"), []string{"Unknown database 'nowhere'", "CREATE DATABASE `nowhere`"}},
+		"odd name":  {s.DSN("app", "app", "od`d"), []string{"CREATE DATABASE `od``d` CHARACTER SET utf8mb4"}},
+		"rights":    {s.DSN("none", password, "app"), []string{"lacks a right", "'none'@'", "GRANT SELECT, INSERT, UPDATE ON `app`.*"}},
+		"setting":   {dsn + "?no_such_setting=1", []string{"refuses a setting", "no_such_setting"}},
+		"no tls":    {dsn + "?tls=true", []string{"no TLS"}},
+		"latin1":    {dsn + "?charset=latin1", []string{"utf8mb4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			commands := commandsOfMySQL
+			if name == "latin1" { // the other two carry no text
+				commands = commands[:1]
+			}
+			wantMisconfigured(t, tt.dsn, tt.words, commands...)
+		})
+	}
+	t.Run("an account that may not make tables", func(t *testing.T) {
+		wantMisconfigured(t, s.DSN("reader", password, "app"), []string{"lacks a right", "command denied", "CREATE, ALTER"}, "migrate")
+	})
+	t.Run("an account that may not write", func(t *testing.T) {
+		var out bytes.Buffer
+		if code := run(t.Context(), []string{"migrate"}, []string{"MYSQL_DSN=" + dsn}, &out, &out); code != exitOK {
+			t.Fatalf("migrate: exit code %d: %s", code, &out)
+		}
+		wantMisconfigured(t, s.DSN("reader", password, "app"), []string{"lacks a right", "UPDATE command denied"}, "serve")
+	})
+	t.Run("a replica's password", func(t *testing.T) {
+		p := start(t, environ(t, "MYSQL_DSN="+dsn, "MYSQL_REPLICA_DSNS="+dsn+" "+s.DSN("app", password, "app")))
+		warning := p.wait("a replica of MYSQL_REPLICA_DSNS cannot be used now, the primary is asked instead")
+		if warning["replica"] != 2.0 || !strings.Contains(fmt.Sprint(warning["cause"]), "Access denied for user 'app'@'") {
+			t.Errorf("it says %v", warning)
+		}
+		p.wait("serving")
+		if strings.Contains(p.log(), password) {
+			t.Error("the password is shown")
+		}
+	})
+	t.Run("a read-only server", func(t *testing.T) {
+		s.Exec(t, "SET GLOBAL read_only = 1")
+		p := start(t, environ(t, "MYSQL_DSN="+dsn))
+		line := p.wait("not ready before MySQL takes writes: MYSQL_DSN leads to a read-only server")
+		if !strings.Contains(fmt.Sprint(line["cause"]), "read_only is ON") {
+			t.Errorf("it says %v", line)
+		}
+		p.wait("serving")
+		var out bytes.Buffer
+		s.Exec(t, "DROP DATABASE app", "CREATE DATABASE app")
+		if code := run(t.Context(), []string{"migrate"}, []string{"MYSQL_DSN=" + dsn}, &out, &out); code != exitFailed ||
+			!strings.Contains(out.String(), "read_only is ON") {
+			t.Errorf("migrate: exit code %d: %s", code, &out)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"wxlogin/store"
+)
+
+// serverRights are the rights on its database that the server needs. wxlogin migrate needs those of migrateRights too.
+const (
+	serverRights  = "SELECT, INSERT, UPDATE"
+	migrateRights = "CREATE, ALTER, INDEX, CREATE VIEW, DROP"
+)
+
+// databaseFault returns a configError of MYSQL_DSN if err comes of what the variable says, and err itself otherwise.
+func databaseFault(db *store.DB, err error) error {
+	name := "`" + strings.ReplaceAll(db.Database(), "`", "``") + "`"
+	help := ""
+	switch {
+	case errors.Is(err, store.ErrAccessDenied), errors.Is(err, store.ErrSetting), errors.Is(err, store.ErrCharset):
+	case errors.Is(err, store.ErrTLS):
+		help = "; see the parameter tls of the DSN"
+	case errors.Is(err, store.ErrUnknownDatabase):
+		help = "; make it, and run wxlogin migrate: CREATE DATABASE " + name + " CHARACTER SET utf8mb4"
+	case errors.Is(err, store.ErrNoRights):
+		help = "; if the database is there, as an account that may grant: GRANT " + serverRights + " ON " + name +
+			".* TO the account (wxlogin migrate: " + migrateRights + " too)"
+	default:
+		return err
+	}
+	return configError{"MYSQL_DSN", strings.TrimPrefix(err.Error(), "store: ") + help}
+}
+
+// checkPrimary looks at the database once. It returns what only another configuration mends, and logs what passes or what
+// an operator mends in the database: /readyz says so until it is well.
+func checkPrimary(ctx context.Context, db *store.DB, logger *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
+	defer cancel()
+	if err := db.CheckCharset(ctx); err != nil {
+		err = databaseFault(db, err)
+		if errors.Is(err, store.ErrUnavailable) {
+			logger.WarnContext(ctx, "MySQL cannot be reached yet", "cause", err)
+			return nil
+		}
+		return err
+	}
+	err := databaseFault(db, db.Ready(ctx))
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return nil
+	case errors.Is(err, ErrMisconfigured):
+		return err
+	case errors.Is(err, store.ErrSchema):
+		logger.ErrorContext(ctx, "not ready before the database is migrated", "cause", err)
+	case errors.Is(err, store.ErrReadOnly):
+		logger.ErrorContext(ctx, "not ready before MySQL takes writes: MYSQL_DSN leads to a read-only server", "cause", err)
+	default:
+		logger.ErrorContext(ctx, "MySQL answers and is not ready", "cause", err)
+	}
+	return nil
+}
+
+// checkReplicas logs which read replicas cannot be used. That is no reason not to serve: the primary is asked instead.
+func checkReplicas(ctx context.Context, db *store.DB, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
+	defer cancel()
+	for i, err := range db.CheckReplicas(ctx) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			logger.WarnContext(ctx, "a replica of MYSQL_REPLICA_DSNS cannot be used now, the primary is asked instead",
+				"replica", i+1, "cause", err)
+		}
+	}
+}
