@@ -58,6 +58,7 @@ type DB struct {
 	closed    atomic.Bool
 	userLocks userLocks // of those who are being changed
 	days      loginDays // counted by Login, written by RunLoginDays
+	unionIDs  unionIDConflicts
 }
 
 // Open prepares a DB from a DSN in go-sql-driver's form, `user:password@tcp(host:port)/database?param=value`.
@@ -78,7 +79,8 @@ func Open(dsn string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	d := &DB{gorm: orm, direct: newDirect(pool, o), sql: pool, config: config, now: o.now, log: o.Logger}
+	d := &DB{gorm: orm, direct: newDirect(pool, o), sql: pool, config: config, now: o.now, log: o.Logger,
+		unionIDs: unionIDConflicts{log: o.Logger}}
 	d.lookups, d.profiles, d.signUps = newLookups(d.direct, o.Now), newProfileWrites(d.direct, o.Now), newSignUps(d, o.Now)
 	if d.replicas, err = openReplicas(o); err != nil {
 		return nil, errors.Join(err, pool.Close())

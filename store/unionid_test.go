@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,27 @@ func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
 		}
 		if logs := f.logs.String(); !strings.Contains(logs, "unionid") || strings.Contains(logs, "uNew") || strings.Contains(logs, "oAlice") {
 			t.Errorf("log %q: wants a warning without values", logs)
+		}
+	})
+
+	t.Run("another_one_is_on_record_again_and_again", func(t *testing.T) {
+		f := newFixture(t)
+		for i := range 50 {
+			f.login(appA, fmt.Sprint("o", i), fmt.Sprint("uOld", i))
+			f.login(appA, fmt.Sprint("o", i), fmt.Sprint("uNew", i))
+		}
+		f.login(appB, "oBob", "uBob")
+		f.login(appB, "oBob", "uNewBob")
+		if a, b, c := f.db.UnionIDConflicts(appA), f.db.UnionIDConflicts(appB), f.db.UnionIDConflicts(appC); a != 50 || b != 1 || c != 0 {
+			t.Errorf("%d, %d and %d conflicts", a, b, c)
+		}
+		if n := strings.Count(f.logs.String(), "another unionid"); n != 2 {
+			t.Errorf("%d warnings, want one for each app:\n%s", n, f.logs)
+		}
+		f.clock.advance(time.Hour)
+		f.login(appA, "o1", "uNew1")
+		if n := strings.Count(f.logs.String(), "another unionid"); n != 3 {
+			t.Errorf("%d warnings after an hour", n)
 		}
 	})
 

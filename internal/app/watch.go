@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
@@ -23,6 +24,18 @@ func (p *parts) watch(c Config) {
 		func() float64 { return float64(p.db.PendingLoginDays()) })
 	p.metrics.Counter("login_days_failures_total", "Failed writes to the table login_days; the counts wait for the next.",
 		func() float64 { return float64(p.db.LoginDaysFailures()) })
+	p.watchUnionIDs(c)
+}
+
+// watchUnionIDs adds a counter for each app.
+func (p *parts) watchUnionIDs(c Config) {
+	for _, app := range c.allApps() {
+		p.metrics.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "wxlogin", Name: "unionid_conflicts_total",
+			Help:        "Logins at which WeChat gave another unionid than the one on record, which was kept.",
+			ConstLabels: prometheus.Labels{"appid": app.AppID},
+		}, func() float64 { return float64(p.db.UnionIDConflicts(app.AppID)) }))
+	}
 }
 
 func (p *parts) redisKeys() float64 {

@@ -48,19 +48,20 @@ func TestMetrics_show_the_parts(t *testing.T) {
 	w.answers(conn)
 	figures := w.figures()
 	w.wantFigures(figures, map[string]string{
-		`wxlogin_redis_pool_connections{state="idle"}`:     "[0-9]", // the answer comes before its connection is given back
-		`wxlogin_redis_pool_connections{state="in_use"}`:   "[0-9]",
-		`wxlogin_redis_pool_size_limit`:                    "[1-9][0-9]*",
-		`wxlogin_redis_pool_waits_timed_out_total`:         "0",
-		`wxlogin_redis_keys`:                               "[234]", // a record, its index, and soon the counters of limits
-		`wxlogin_rate_limits_local`:                        "0",
-		`wxlogin_login_days_pending`:                       "[01]",
-		`wxlogin_login_days_failures_total`:                "0",
-		`wxlogin_logins_in_flight_limit`:                   "5",
-		`go_sql_max_open_connections{db_name="primary"}`:   "7",
-		`go_sql_open_connections{db_name="primary"}`:       "[1-9]",
-		`go_sql_max_open_connections{db_name="replica_1"}`: "7",
-		`wxlogin_logins_total{outcome="new"}`:              "1",
+		`wxlogin_redis_pool_connections{state="idle"}`:               "[0-9]", // the answer comes before its connection is given back
+		`wxlogin_redis_pool_connections{state="in_use"}`:             "[0-9]",
+		`wxlogin_redis_pool_size_limit`:                              "[1-9][0-9]*",
+		`wxlogin_redis_pool_waits_timed_out_total`:                   "0",
+		`wxlogin_redis_keys`:                                         "[234]", // a record, its index, and soon the counters of limits
+		`wxlogin_rate_limits_local`:                                  "0",
+		`wxlogin_login_days_pending`:                                 "[01]",
+		`wxlogin_login_days_failures_total`:                          "0",
+		`wxlogin_unionid_conflicts_total{appid="` + testAppID + `"}`: "0",
+		`wxlogin_logins_in_flight_limit`:                             "5",
+		`go_sql_max_open_connections{db_name="primary"}`:             "7",
+		`go_sql_open_connections{db_name="primary"}`:                 "[1-9]",
+		`go_sql_max_open_connections{db_name="replica_1"}`:           "7",
+		`wxlogin_logins_total{outcome="new"}`:                        "1",
 
 		`wxlogin_wechat_breaker_state{appid="` + testAppID + `",state="closed"}`: "1",
 	})
