@@ -9,11 +9,13 @@ import (
 )
 
 // Create begins a session and returns its token, the only copy there is. CreatedAt of the argument is ignored: the
-// Store's clock sets it. It costs one round trip to Redis (in a Cluster two), two more when the user has too many sessions.
+// Store's clock sets it. It costs one round trip to Redis (in a Cluster two), and three more if the user has more sessions
+// than Options.MaxPerUser, which does not happen at the next logins (see Options.MaxPerUser).
 //
 // A session without appid, openid or session_key, or of an app that was not configured, is an error and writes nothing.
 // ErrUnavailable: Redis could not be asked; there is no usable session then.
 func (s *Store) Create(ctx context.Context, sess Session) (token string, err error) {
+	const op = "create"
 	sealer := s.byApp[sess.AppID]
 	if sealer == nil {
 		return "", fmt.Errorf("session: create: app %q is not configured", sess.AppID)
@@ -27,59 +29,55 @@ func (s *Store) Create(ctx context.Context, sess Session) (token string, err err
 	token = newToken()
 	hash := hashToken(token)
 	index := indexKey(sess.AppID, sess.OpenID)
-	excess, err := s.write(ctx, index, hash.text(), sealer.seal(record, hash), now)
+	members, err := s.write(ctx, index, hash.text(), sealer.seal(record, hash), now)
 	if err != nil {
-		return "", unavailable("create", err)
+		return "", unavailable(op, err)
 	}
-	if err := s.end(ctx, "create", index, excess); err != nil {
+	if err := s.trim(ctx, op, index, hash.text(), members); err != nil {
 		return "", err
 	}
 	return token, nil
 }
 
-// write stores a sealed record, puts it into its user's index, and returns the oldest members beyond the cap.
-func (s *Store) write(ctx context.Context, index, member string, sealed []byte, now time.Time) (excess []string, err error) {
-	keys, args := []string{index, recordKey(member)}, []any{
-		now.UnixMicro(), member, now.Add(-s.maxTTL).UnixMicro(), s.maxTTL.Milliseconds(), -s.maxPerUser - 1,
-		sealed, s.idleTTL.Milliseconds(),
-	}
-	if !s.oneNode {
-		// The nodes of a Cluster work side by side. The record stands before it is in the index, because RevokeAll in
-		// between would take the member out again, and the record that comes after it would be in no index.
-		set := redis.NewStatusCmd(ctx, "set", recordKey(member), sealed, "px", s.idleTTL.Milliseconds())
-		if err := s.send(ctx, set); err != nil {
-			return nil, err
-		}
-		keys, args = keys[:1], args[:5]
-	}
-	reply, err := s.run(ctx, begin, beginText, keys, args...)
+// write stores a sealed record and then puts it into its user's index. It returns all members of the index if they are more
+// than the cap, and none otherwise.
+//
+// The record is there before the index names it: RevokeAll in between would take the member out again, and the record that
+// comes after it would be in no index.
+func (s *Store) write(ctx context.Context, index, member string, sealed []byte, now time.Time) (members []string, err error) {
+	set := redis.NewStatusCmd(ctx, "set", recordKey(member), sealed, "px", s.idleTTL.Milliseconds())
+	members, err = s.runAfter(ctx, set, call{begin, index, []any{
+		now.UnixMicro(), member, now.Add(-s.maxTTL).UnixMicro(), s.maxTTL.Milliseconds(), s.maxPerUser,
+	}})
 	if err != nil {
 		return nil, err
 	}
-	if len(reply) > 0 && reply[0] == "" {
+	if len(members) > 0 && members[0] == "" {
 		s.met(ctx, "create", wrongType)
-		reply = reply[1:]
+		members = members[1:]
 	}
-	return reply, nil
+	return members, nil
 }
 
-// beginText puts a member into an index, takes the absolutely expired ones out, and returns the oldest beyond the cap; with a
-// second key it stores the record there before. It is one script, which is one command to send and one answer to read, and
-// which no crash leaves half done: an index without an expiry would stay for ever.
+// beginText puts a member into an index, takes the absolutely expired ones out, and returns all members if they are more
+// than the cap. It is one script, which is one command to send and one answer to read, and which no crash leaves half done:
+// an index without an expiry would stay for ever.
 //
 // Where something else than an index stands, it goes, so that its user does not stay locked out, and the answer begins with
 // an empty member.
+//
+// Proxies in front of several nodes take scripts only if all keys are in one slot and each is written as KEYS[n]. Records
+// are in other slots than the index, so a script that handles both cannot be used.
 const beginText = `
-local index, score, member, expired, ttl, cap = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-if KEYS[2] then redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[7]) end
-local foreign = redis.call('TYPE', index).ok
+local foreign = redis.call('TYPE', KEYS[1]).ok
 foreign = foreign ~= 'zset' and foreign ~= 'none'
-if foreign then redis.call('DEL', index) end
-redis.call('ZADD', index, score, member)
-redis.call('ZREMRANGEBYSCORE', index, '-inf', expired)
-redis.call('PEXPIRE', index, ttl)
-local excess = redis.call('ZRANGE', index, 0, cap)
-if foreign then table.insert(excess, 1, '') end
-return excess`
+if foreign then redis.call('DEL', KEYS[1]) end
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+local members = redis.call('ZRANGE', KEYS[1], ARGV[5], ARGV[5])
+if #members > 0 then members = redis.call('ZRANGE', KEYS[1], 0, -1) end
+if foreign then table.insert(members, 1, '') end
+return members`
 
-var begin = redis.NewScript(beginText)
+var begin = newScript(beginText)

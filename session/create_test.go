@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -89,75 +88,6 @@ func TestStore_Create(t *testing.T) {
 			t.Errorf("Create: %v, want ErrUnavailable", err)
 		}
 	})
-}
-
-func TestStore_Create_cap(t *testing.T) {
-	t.Run("oldest_out", func(t *testing.T) {
-		f := newFixture(t)
-		var tokens []string
-		for range session.DefaultMaxPerUser + 3 {
-			tokens = append(tokens, f.login(t, openID, sessionKey))
-		}
-		for _, token := range tokens[:3] {
-			f.mustMiss(t, token)
-		}
-		for _, token := range tokens[3:] {
-			f.mustFind(t, token)
-		}
-	})
-
-	t.Run("other_users_are_left_alone", func(t *testing.T) {
-		f := newFixture(t, func(o *session.Options) { o.MaxPerUser = 2 })
-		other := f.login(t, strings.ToLower(openID), sessionKey)
-		for range 5 {
-			f.login(t, openID, sessionKey)
-		}
-		f.mustFind(t, other)
-	})
-
-	t.Run("absolutely_expired_ones_leave_the_index", func(t *testing.T) {
-		f := newFixture(t)
-		f.login(t, openID, sessionKey)
-		f.pass(t, session.DefaultMaxTTL-time.Hour)
-		f.login(t, openID, sessionKey)
-		f.pass(t, 2*time.Hour)
-		f.login(t, openID, sessionKey)
-		if got := f.redis.Dump(t)[indexKey(openID)]; strings.Count(got, "=") != 2 {
-			t.Errorf("the index holds %s, want two members", got)
-		}
-	})
-}
-
-// A record that is in no index would survive "log out everywhere".
-func TestStore_Create_race(t *testing.T) {
-	f := newFixture(t)
-	var wg sync.WaitGroup
-	tokens := make([]string, 64)
-	for i := range tokens {
-		wg.Go(func() {
-			token, err := f.Create(context.Background(), session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey})
-			if err != nil {
-				t.Error(err)
-			}
-			tokens[i] = token
-		})
-	}
-	wg.Wait()
-	alive := 0
-	for _, token := range tokens {
-		if _, err := f.Lookup(context.Background(), token); err == nil {
-			alive++
-		}
-	}
-	if alive != session.DefaultMaxPerUser {
-		t.Errorf("%d sessions live, want %d", alive, session.DefaultMaxPerUser)
-	}
-	if err := f.RevokeAll(context.Background(), appID, openID); err != nil {
-		t.Fatal(err)
-	}
-	if keys := f.redis.Dump(t); len(keys) != 0 {
-		t.Errorf("%d keys are left after RevokeAll", len(keys))
-	}
 }
 
 func TestNew_reports_every_fault(t *testing.T) {

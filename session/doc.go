@@ -8,7 +8,13 @@
 // Redis gets neither a token nor a session_key, and whoever writes it cannot move a record to another token.
 //
 // A session ends after Options.IdleTTL without use, after Options.MaxTTL in any case, when it is revoked, or when its
-// user has begun Options.MaxPerUser newer ones. Every key that the package writes expires by itself.
+// user has more than Options.MaxPerUser and uses others. Every key that the package writes expires by itself.
+//
+// # The cap
+//
+// The index knows when sessions began, not when they were used. That is asked of the records if the index has more than
+// Options.MaxPerUser members: a use sets a record's expiry to Options.IdleTTL, so the record with the least time left is the
+// least recently used one. It costs a command for each member, so several sessions end at once. See [Options.MaxPerUser].
 //
 // # Revoking
 //
@@ -44,7 +50,10 @@
 //
 // # Redis
 //
-// It needs Redis 6.2 or later (GETEX), alone, behind Sentinel or as a Cluster, where no command spans two keys. A ClusterClient
+// It needs Redis 6.2 or later (GETEX), alone, behind Sentinel or as a Cluster. No command and no script has two keys, so it
+// also works through proxies that spread keys over several nodes. Such a proxy does not keep the order of commands to different
+// nodes: a session that begins in the same instant as a RevokeAll of its user may then stay alive and be in no index. A
+// ClusterClient
 // notices the death of a master only when it looks at the Cluster's state again: give it a ClusterStateReloadInterval of
 // some seconds (go-redis's default is a minute), and never one of the options that read from replicas, for a session must be
 // found by whoever has just been given its token.

@@ -1,6 +1,10 @@
 package session
 
-import "context"
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // end ends the sessions behind members of an index. The records go first: were the members to go first and the rest to
 // fail, nothing would find the records again. It may be done twice, or by two at once.
@@ -8,20 +12,22 @@ func (s *Store) end(ctx context.Context, op, index string, members []string) err
 	if len(members) == 0 {
 		return nil
 	}
-	pipe := s.redis.Pipeline() // a key a command: in a Cluster they live on different nodes
-	entries := make([]any, len(members))
-	for i, member := range members {
-		entries[i] = member
+	deletes := make([]redis.Cmder, 0, len(members)) // a key a command: in a Cluster they live on different nodes
+	remove := make([]any, 0, 2+len(members))
+	remove = append(remove, "zrem", index)
+	for _, member := range members {
+		remove = append(remove, member)
 		if _, ok := parseHash(member); !ok {
 			s.met(ctx, op, notAHash)
 			continue
 		}
-		pipe.Del(ctx, recordKey(member))
+		deletes = append(deletes, redis.NewIntCmd(ctx, "del", recordKey(member)))
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := s.sendAll(ctx, deletes); err != nil {
 		return unavailable(op, err)
 	}
-	if err := s.redis.ZRem(ctx, index, entries...).Err(); err != nil && !s.missing(ctx, op, err) {
+	err := s.send(ctx, redis.NewIntCmd(ctx, remove...))
+	if err != nil && !s.missing(ctx, op, err) {
 		return unavailable(op, err)
 	}
 	return nil

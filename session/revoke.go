@@ -6,8 +6,8 @@ import "context"
 // error: it is as the caller wants it.
 //
 // ErrUnavailable: Redis could not be asked; the session may still be there, and calling it again does no harm. Where only
-// the second of its two commands failed, the session has ended and its hash stays in the index: that counts as one of the
-// user's sessions until it is the oldest, and does nothing else.
+// the second of its two commands failed, the session has ended and its hash stays in the index, which does nothing
+// until the user is at the cap, and then is the first to go.
 func (s *Store) Revoke(ctx context.Context, token string) error {
 	if !wellFormed(token) {
 		return nil

@@ -41,23 +41,61 @@ func (s *Store) send(ctx context.Context, cmd redis.Cmder) error {
 	return s.trips.Submit(ctx, cmd).WaitContext(ctx)
 }
 
-// run runs a script whose answer is a list. Redis is told the script's text only where it does not know it.
-func (s *Store) run(ctx context.Context, script *redis.Script, text string, keys []string, args ...any) ([]string, error) {
-	list, err := s.eval(ctx, "evalsha", script.Hash(), keys, args)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		list, err = s.eval(ctx, "eval", text, keys, args)
+// sendAll sends commands of one key each, to each node in their order. It returns the first error; the answers must not be looked at then.
+func (s *Store) sendAll(ctx context.Context, cmds []redis.Cmder) error {
+	if s.trips == nil {
+		pipe := s.redis.Pipeline()
+		for _, cmd := range cmds {
+			_ = pipe.Process(ctx, cmd) // adds it
+		}
+		_, err := pipe.Exec(ctx)
+		return err
 	}
-	return list, err
+	futures := make([]redis.AutoFuture, len(cmds))
+	for i, cmd := range cmds {
+		futures[i] = s.trips.Submit(ctx, cmd)
+	}
+	for _, future := range futures {
+		if err := future.WaitContext(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (s *Store) eval(ctx context.Context, name, script string, keys []string, args []any) ([]string, error) {
-	words := make([]any, 0, 3+len(keys)+len(args))
-	words = append(words, name, script, len(keys))
-	for _, key := range keys {
-		words = append(words, key)
+// script is a Lua script whose answer is a list. Its only key is KEYS[1].
+type script struct{ text, hash string }
+
+func newScript(text string) script { return script{text, redis.NewScript(text).Hash()} }
+
+// call is a script with what it is to be given.
+type call struct {
+	script script
+	key    string
+	args   []any
+}
+
+// command makes the command that runs a script: by its hash or, if Redis does not know it yet, by its text.
+func (c call) command(ctx context.Context, name, script string) *redis.StringSliceCmd {
+	words := append(make([]any, 0, 4+len(c.args)), name, script, 1, c.key)
+	return redis.NewStringSliceCmd(ctx, append(words, c.args...)...)
+}
+
+// runAfter runs a script after a command: in the same round trip if all keys are on one node, which keeps the order of a
+// pipeline, and otherwise, as the nodes of a Cluster work side by side, after the command's answer.
+func (s *Store) runAfter(ctx context.Context, first redis.Cmder, c call) ([]string, error) {
+	cmd := c.command(ctx, "evalsha", c.script.hash)
+	var err error
+	if s.oneNode {
+		err = s.sendAll(ctx, []redis.Cmder{first, cmd})
+	} else if err = s.send(ctx, first); err == nil {
+		err = s.send(ctx, cmd)
 	}
-	cmd := redis.NewStringSliceCmd(ctx, append(words, args...)...)
-	if err := s.send(ctx, cmd); err != nil {
+	if redis.HasErrorPrefix(err, "NOSCRIPT") { // first was done
+		cmd = c.command(ctx, "eval", c.script.text)
+		err = s.send(ctx, cmd)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return cmd.Val(), nil

@@ -42,7 +42,10 @@ type Options struct {
 	IdleTTL time.Duration
 	// MaxTTL is how long a session lives in any case. Default 30 days, at least IdleTTL.
 	MaxTTL time.Duration
-	// MaxPerUser is how many sessions a user may have in one app; the oldest is ended when one more begins. Default 20.
+	// MaxPerUser is how many sessions a user may have in one app: never more are alive once Create has returned. Default 20,
+	// at least 1. When one more begins, those that have ended leave the index. If more than MaxPerUser are alive still, the
+	// least recently used ones end: from 8 on, half of MaxPerUser is kept, so that a user who logs in often does not cost
+	// every login more; below that, as many end as are too many.
 	MaxPerUser int
 	// Now tells the time. Default time.Now.
 	Now func() time.Time
