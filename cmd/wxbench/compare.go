@@ -51,6 +51,11 @@ func (w *world) prepare(ctx context.Context) error {
 
 func (w *world) compareKind(ctx context.Context, k kind) (comparison, error) {
 	result := comparison{Kind: k.String()}
+	if k == capped {
+		if err := w.fillIndexes(ctx); err != nil {
+			return comparison{}, err
+		}
+	}
 	for n := range w.rounds + 1 {
 		for _, p := range w.servers() {
 			r, err := w.measure(ctx, k, p)

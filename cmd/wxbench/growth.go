@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strconv"
-
-	"wxlogin/session"
 )
 
 // grow measures a returning login with more and more users in MySQL.
@@ -30,20 +27,4 @@ func (w *world) grow(ctx context.Context, stdout io.Writer) error {
 		row(table, strconv.Itoa(users), medians(result.WXLogin), "")
 	}
 	return table.Flush()
-}
-
-// addSessions begins as many sessions as are to be there before, of people who take no part.
-func (w *world) addSessions(ctx context.Context) error {
-	if w.sessions == 0 {
-		return nil
-	}
-	w.remark("beginning %d sessions", w.sessions)
-	store, err := session.New(session.Options{Redis: w.storage.redis, Apps: []session.App{{AppID: appID, Secret: secret}}})
-	if err != nil {
-		return err
-	}
-	return inParallel(w.sessions, func(i int) error {
-		_, err := store.Create(ctx, session.Session{AppID: appID, OpenID: fmt.Sprintf("o%027d", i/2), SessionKey: "AAAAAAAAAAAAAAAAAAAAAA=="})
-		return err
-	})
 }

@@ -6,13 +6,14 @@ type kind int
 const (
 	returning kind = iota
 	newcomer
+	capped
 	changed
 	unchanged
 	introspect
 	kinds
 )
 
-var kindNames = [kinds]string{"returning", "new", "changed", "unchanged", "introspect"}
+var kindNames = [kinds]string{"returning", "new", "capped", "changed", "unchanged", "introspect"}
 
 func (k kind) String() string { return kindNames[k] }
 

@@ -35,6 +35,9 @@ func (w *world) form(k kind, p *process, i int) url.Values {
 	switch k {
 	case returning:
 		return url.Values{"code": {w.people[i%len(w.people)].Login()}}
+	case capped:
+		regulars := w.regulars()
+		return url.Values{"code": {regulars[i%len(regulars)].Login()}}
 	case newcomer:
 		w.asked++
 		return url.Values{"code": {w.weChat.sim.Phone(appID, wechattest.User{Name: fmt.Sprint("new ", w.asked)}).Login()}}
