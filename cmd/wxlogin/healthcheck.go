@@ -13,7 +13,7 @@ import (
 func healthcheck(ctx context.Context, environ []string, stdout, stderr io.Writer) int {
 	config, err := app.LoadHealthConfig(environ)
 	if err != nil {
-		return misconfigured(stderr, err)
+		return misconfigured(stderr, environ, err)
 	}
 	if err := probe.Get(ctx, config.InternalAddr, "/readyz"); err != nil {
 		return fail(stderr, fmt.Errorf("not ready: %w", err))

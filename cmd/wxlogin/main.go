@@ -96,16 +96,19 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return cmd(ctx, args, environ, stdout, stderr)
 }
 
-// misconfigured prints every fault of the configuration.
-func misconfigured(stderr io.Writer, err error) int {
+// misconfigured prints every fault of the configuration, and which variables of environ may have been meant otherwise.
+func misconfigured(stderr io.Writer, environ []string, err error) int {
 	fmt.Fprintf(stderr, "wxlogin: the configuration is wrong:\n%v\n", err)
+	for _, unknown := range app.UnknownVariables(environ) {
+		fmt.Fprintln(stderr, unknown)
+	}
 	return exitUsage
 }
 
 // fail prints what ended a command. It returns exitUsage for what only another configuration mends.
 func fail(stderr io.Writer, err error) int {
 	if errors.Is(err, app.ErrMisconfigured) {
-		return misconfigured(stderr, err)
+		return misconfigured(stderr, nil, err) // unknown variables are in the log already
 	}
 	fmt.Fprintf(stderr, "wxlogin: %v\n", err)
 	return exitFailed

@@ -16,11 +16,13 @@ const migrateTimeout = time.Hour
 func migrate(ctx context.Context, environ []string, stdout, stderr io.Writer) int {
 	config, err := app.LoadMigrateConfig(environ)
 	if err != nil {
-		return misconfigured(stderr, err)
+		return misconfigured(stderr, environ, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	done, err := app.Migrate(ctx, config.MySQLDSN, app.NewLogger(config.Log, stderr))
+	logger := app.NewLogger(config.Log, stderr)
+	app.WarnUnknownVariables(ctx, environ, logger)
+	done, err := app.Migrate(ctx, config.MySQLDSN, logger)
 	if err != nil {
 		return fail(stderr, err)
 	}

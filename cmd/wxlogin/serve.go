@@ -16,20 +16,21 @@ import (
 func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) int {
 	config, err := app.LoadConfig(environ)
 	if err != nil {
-		return misconfigured(stderr, err)
+		return misconfigured(stderr, environ, err)
 	}
 	tuneGC()
 	logger := app.NewLogger(config.Log, stderr)
 	app.RouteRedisLog(logger)
+	app.WarnUnknownVariables(ctx, environ, logger)
 	config.Version = versionText()
 	if config.Tracing, err = startTracing(ctx, config.Version, stdout, logger); err != nil {
-		return misconfigured(stderr, err)
+		return misconfigured(stderr, nil, err)
 	}
 	defer stopTracing(ctx, config.Tracing, logger)
 	server, err := app.Start(ctx, config, logger)
 	switch {
 	case errors.Is(err, app.ErrMisconfigured), errors.Is(err, app.ErrCertificate):
-		return misconfigured(stderr, err)
+		return misconfigured(stderr, nil, err) // unknown variables are in the log already
 	case err != nil && ctx.Err() != nil:
 		logger.Info("stopped before it served")
 		return exitOK

@@ -29,7 +29,7 @@ func sweep(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 	}
 	config, err := app.LoadSweepConfig(environ)
 	if err != nil {
-		return misconfigured(stderr, err)
+		return misconfigured(stderr, environ, err)
 	}
 	swept, err := app.Sweep(ctx, config, *dryRun, app.NewLogger(config.Log, stderr))
 	if err != nil && swept.Files == 0 {

@@ -16,7 +16,7 @@ type validator interface{ validate() []error }
 
 func load[C validator](environ []string) (C, error) {
 	var c C
-	vars, faults := variables(environ)
+	vars, faults := variables(environ, variableNames(reflect.TypeFor[C]()))
 	err := env.ParseWithOptions(&c, env.Options{
 		Environment: vars,
 		FuncMap:     map[reflect.Type]env.ParserFunc{reflect.TypeFor[time.Duration](): parseDuration},
