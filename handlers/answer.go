@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 )
@@ -45,6 +46,7 @@ func writeFailure(w http.ResponseWriter, r *http.Request, f failure) {
 	}
 	scope := scopeOf(r.Context())
 	scope.failure = f
+	scope.expected = errors.Is(f.cause, errStopping)
 	if seconds := cmp.Or(f.retryAfter, p.retryAfter); seconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	}

@@ -129,7 +129,7 @@ func (p *public) keepsPicture(ctx context.Context, sess session.Session, address
 		return false, err
 	}
 	if p.avatars.URL(user.AvatarURL) != address {
-		return false, invalidRequest("The field avatarUrl is a picture of this server that is not this user's.")
+		return false, invalidField("avatarUrl", "The field avatarUrl is a picture of this server that is not this user's.")
 	}
 	return true, nil
 }

@@ -53,7 +53,7 @@ func (p *public) givenPhone(ctx context.Context, sess session.Session, f fields.
 		return p.phoneNumbers.PhoneNumber(ctx, sess.AppID, sess.OpenID, code)
 	}
 	if f["encryptedData"] == "" && f["iv"] == "" {
-		return wechat.PhoneNumber{}, invalidRequest("The field code is missing, and so are encryptedData and iv.")
+		return wechat.PhoneNumber{}, invalidField("code", "The field code is missing, and so are encryptedData and iv.")
 	}
 	data, err := openDataOf(f)
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 type failure struct {
 	code       code
 	detail     string
-	retryAfter int // seconds
+	field      string // of the request, which a 400 is about; for the log
+	retryAfter int    // seconds
 	cause      error
 }
 
@@ -29,6 +30,11 @@ func isUnusable(err error) bool { return wechat.KindOf(err) == wechat.KindUnusab
 
 // invalidRequest names what is wrong with a request. detail must hold nothing that the client sent.
 func invalidRequest(detail string) error { return failure{code: codeInvalidRequest, detail: detail} }
+
+// invalidField is invalidRequest for what is wrong with one field, which must be one that the server asks for.
+func invalidField(field, detail string) error {
+	return failure{code: codeInvalidRequest, detail: detail, field: field}
+}
 
 // kindCodes says what each kind of fault at WeChat means to a client.
 var kindCodes = map[wechat.Kind]code{
@@ -55,7 +61,7 @@ func classify(err error) failure {
 	case errors.As(err, &f):
 		return f
 	case errors.As(err, &unreadable):
-		return failure{code: codeInvalidRequest, detail: unreadable.Detail, cause: unreadable.Cause}
+		return failure{code: codeInvalidRequest, detail: unreadable.Detail, field: unreadable.Field, cause: unreadable.Cause}
 	case errors.Is(err, fields.ErrMediaType):
 		return failure{code: codeUnsupportedMediaType}
 	case errors.As(err, &tooLarge):

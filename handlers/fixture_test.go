@@ -67,6 +67,7 @@ type setup struct {
 	apiKey   string // of the internal listener
 
 	noPhoneNumbers bool
+	noAvatars      bool
 	avatars        *avatar.Folder
 
 	closing         context.Context
@@ -114,13 +115,17 @@ func (w *world) serve(su setup) {
 	w.must(err)
 	w.sessions = sessions
 	apps, phones := w.exchangers(su, metrics)
-	public, err := handlers.NewPublic(handlers.PublicOptions{
+	options := handlers.PublicOptions{
 		Apps: apps, PhoneNumbers: phones, Sessions: su.sessions(sessions), Revoker: sessions, Users: db.Users(), Logger: logger, Metrics: metrics,
 		StorageTimeout: time.Minute, // the machine may be busy; what hangs is another test's business
 		LateLoginWait:  time.Nanosecond,
 		Limits:         su.limits, TrustedProxies: su.proxies,
-		Avatars: su.avatars, AvatarFiles: su.avatars, Closing: su.closing, UploadStopGrace: su.uploadStopGrace,
-	})
+		Closing: su.closing, UploadStopGrace: su.uploadStopGrace,
+	}
+	if !su.noAvatars {
+		options.Avatars, options.AvatarFiles = su.avatars, su.avatars
+	}
+	public, err := handlers.NewPublic(options)
 	w.must(err)
 	internal, err := handlers.NewInternal(handlers.InternalOptions{
 		Checks: []handlers.Check{

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -47,7 +48,7 @@ func NewInternal(o InternalOptions) (http.Handler, error) {
 	}
 	r := newRouter(o.Logger, slog.LevelDebug, o.Metrics) // probes and scrapes come all the time
 	r.Get("/healthz", handle(healthz))
-	r.Get("/readyz", handle(readyz(o.Checks, o.Logger)))
+	r.Get("/readyz", handle(readyz(o.Checks)))
 	r.Method(http.MethodGet, "/metrics", o.Metrics.handler())
 	r.Method(http.MethodPost, "/introspect", keyHolders(o.APIKey, keyOfCaller, codeInvalidAPIKey, handle(c.introspect)))
 	addProfiles(r, func(next http.Handler) http.Handler {
@@ -70,18 +71,22 @@ func healthz(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, healthAnswer{Status: http.StatusOK})
 }
 
-// readyz tells whether requests can be served: 200, or 503 when a check fails. The causes go to the log.
-func readyz(checks []Check, logger *slog.Logger) func(http.ResponseWriter, *http.Request) error {
+// readyz reports whether requests can be served: 200, or 503 if a check fails. The causes go to the log, at the level of requests
+// that succeed: probes come all the time, and not being ready is no fault of theirs.
+func readyz(checks []Check) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		answer := healthAnswer{Status: http.StatusOK, Checks: make(map[string]string)}
+		var faults []error
 		for i, err := range runChecks(r.Context(), checks) {
 			answer.Checks[checks[i].Name] = "ok"
 			if err != nil {
 				answer.Checks[checks[i].Name] = "failed"
 				answer.Status = http.StatusServiceUnavailable
-				logger.WarnContext(r.Context(), "not ready", "check", checks[i].Name, "cause", err)
+				faults = append(faults, fmt.Errorf("%s: %w", checks[i].Name, err))
 			}
 		}
+		scope := scopeOf(r.Context())
+		scope.failure.cause, scope.expected = errors.Join(faults...), true
 		return writeJSON(w, answer.Status, answer)
 	}
 }

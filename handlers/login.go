@@ -96,7 +96,7 @@ func (p *public) loginRequest(w http.ResponseWriter, r *http.Request) (CodeExcha
 	}
 	app := p.apps[appID]
 	if app == nil {
-		return nil, "", invalidRequest("The field appid names a mini-program that this server does not serve.")
+		return nil, "", invalidField("appid", "The field appid names a mini-program that this server does not serve.")
 	}
 	return app, code, nil
 }
@@ -108,11 +108,11 @@ func checkCode(code string) error {
 			detail: "This is the mock code of DevTools without an appid: open the project there with your appid."}
 	}
 	if len(code) > maxCode {
-		return invalidRequest("The field code is longer than 128 bytes.")
+		return invalidField("code", "The field code is longer than 128 bytes.")
 	}
 	for _, c := range []byte(code) {
 		if c <= ' ' || c > '~' {
-			return invalidRequest("The field code holds a character that no code has.")
+			return invalidField("code", "The field code holds a character that no code has.")
 		}
 	}
 	return nil

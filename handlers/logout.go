@@ -33,7 +33,7 @@ func (p *public) logout(w http.ResponseWriter, r *http.Request) error {
 	case "true":
 		err = p.endAllSessions(ctx, token)
 	default:
-		err = invalidRequest("The field everywhere is neither true nor false.")
+		err = invalidField("everywhere", "The field everywhere is neither true nor false.")
 	}
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ const statusClientGone = 499
 type scope struct {
 	requestID string
 	failure   failure
+	expected  bool   // an answer of 5xx is no error: the server is being stopped, or says that it is not ready
 	client    string // its key for limits, if the route has one
 }
 
@@ -92,7 +93,7 @@ func methodOf(r *http.Request) string {
 // logRequest writes a request's one line. The cause of a failure stands in it once, with WeChat's errcode and rid where
 // the failure came from there.
 func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope, route string, status int, duration time.Duration) {
-	if status >= http.StatusInternalServerError || isUnusable(s.failure.cause) {
+	if status >= http.StatusInternalServerError && !s.expected || isUnusable(s.failure.cause) {
 		level = slog.LevelError
 	}
 	if !logger.Enabled(r.Context(), level) {

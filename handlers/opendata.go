@@ -29,7 +29,11 @@ func openDataOf(f fields.Fields) (openData, error) {
 	}
 	d := openData{encryptedData: encryptedData, iv: iv, rawData: f["rawData"], signature: f["signature"]}
 	if (d.rawData == "") != (d.signature == "") {
-		return openData{}, invalidRequest("The fields rawData and signature go together.")
+		missing := "rawData"
+		if d.signature == "" {
+			missing = "signature"
+		}
+		return openData{}, invalidField(missing, "The fields rawData and signature go together.")
 	}
 	if !wechat.ValidEncryptedData(encryptedData) {
 		return openData{}, invalidRequest("The field encryptedData is not the base64 of whole blocks of 16 bytes.")

@@ -27,6 +27,10 @@ const (
 	uploadBudget = placeWait + uploadTime + decodeWait + decodeTime + 10*time.Second
 )
 
+// errNoUploads is the answer of a server that keeps no pictures.
+var errNoUploads = failure{code: codeNotFound,
+	detail: "Uploads are not configured on this server: set AVATAR_DIR or AVATAR_S3_ENDPOINT."}
+
 // uploadAnswer is what POST /uploadAvatar answers.
 type uploadAnswer struct {
 	Status    int    `json:"status"`
@@ -51,6 +55,9 @@ func (p *public) uploadAvatar(w http.ResponseWriter, r *http.Request) error {
 
 // receiveAvatar finds out whose upload it is and waits for a place before it reads more of the body than its first fields.
 func (p *public) receiveAvatar(ctx context.Context, r *http.Request, body *pacedBody) (store.User, error) {
+	if p.avatars == nil {
+		return store.User{}, errNoUploads
+	}
 	parts, err := newUploadParts(r, body)
 	if err != nil {
 		return store.User{}, err
@@ -160,7 +167,7 @@ func uploadError(err error) error {
 	}
 	switch {
 	case errors.Is(err, errStopping):
-		return failure{code: codeStorageUnavailable, detail: "The server is being stopped."}
+		return failure{code: codeStorageUnavailable, detail: "The server is being stopped.", cause: errStopping}
 	case errors.Is(err, errSlowBody):
 		return failure{code: codeInvalidRequest, detail: "The body arrives too slowly."}
 	}

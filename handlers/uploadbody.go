@@ -141,7 +141,7 @@ func (u *uploadParts) next() error {
 		}
 		if isFile(part) {
 			if u.file != nil {
-				return invalidRequest("The body has more than one file.")
+				return invalidField("file", "The body has more than one file.")
 			}
 			u.file = part
 			return nil
@@ -168,7 +168,7 @@ func (u *uploadParts) takeToken(part *multipart.Part) error {
 		return err
 	}
 	if u.token != "" {
-		return invalidRequest("A field is given twice.")
+		return invalidField("token", "A field is given twice.")
 	}
 	u.token = string(token)
 	return nil
@@ -191,7 +191,7 @@ func (u *uploadParts) picture(size int64) ([]byte, error) {
 		return nil, err
 	}
 	if u.file == nil {
-		return nil, invalidRequest("The body has no file.")
+		return nil, invalidField("file", "The body has no file.")
 	}
 	file, err := readPicture(u.file, size)
 	if err != nil {
@@ -201,7 +201,7 @@ func (u *uploadParts) picture(size int64) ([]byte, error) {
 		return nil, err
 	}
 	if len(file) == 0 {
-		return nil, invalidRequest("The body has no file.")
+		return nil, invalidField("file", "The body has no file.")
 	}
 	return file, nil
 }

@@ -126,3 +126,14 @@ func (p *process) exitCode() int {
 	<-p.exit
 	return p.cmd.ProcessState.ExitCode()
 }
+
+// wantNoWarnings fails if the log has a line of more than level INFO after the line with this message.
+func (p *process) wantNoWarnings(after string) {
+	p.t.Helper()
+	_, rest, _ := strings.Cut(p.log(), `"msg":"`+after+`"`)
+	for line := range strings.Lines(rest) {
+		if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) {
+			p.t.Errorf("an orderly stop warns: %s", line)
+		}
+	}
+}

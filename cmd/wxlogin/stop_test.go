@@ -117,6 +117,7 @@ func TestServe_cuts_no_request_on_SIGTERM_under_load(t *testing.T) {
 	if got := p.exitCode(); got != exitOK {
 		t.Errorf("exit code %d", got)
 	}
+	p.wantNoWarnings("stopping")
 	if during := l.answered.Load() - before; during == 0 || l.closing.Load() == 0 {
 		t.Errorf("%d logins were answered while it stopped, %d of them as the last of their connection", during, l.closing.Load())
 	}

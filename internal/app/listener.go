@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -82,6 +84,17 @@ func listenTCP(addr string) (net.Listener, error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false)
 	return config.Listen(context.Background(), "tcp", addr)
+}
+
+// listenError names the variable of an address that cannot be listened on. It is ErrMisconfigured if waiting does not help: the port
+// is not allowed or the host does not exist. An address that is taken may become free, and one that this machine does not have
+// yet may come.
+func listenError(variable string, err error) error {
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	if errors.Is(err, fs.ErrPermission) || isDNS && dns.IsNotFound {
+		return configError{variable, err.Error()}
+	}
+	return fmt.Errorf("%s: %w", variable, err)
 }
 
 // hardened sets what every answer has, and keeps a chunked request from being followed by another: where it came with a

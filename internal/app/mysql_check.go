@@ -34,31 +34,17 @@ func databaseFault(db *store.DB, err error) error {
 	return configError{"MYSQL_DSN", strings.TrimPrefix(err.Error(), "store: ") + help}
 }
 
-// checkPrimary looks at the database once. It returns what only another configuration mends, and logs what passes or what
-// an operator mends in the database: /readyz says so until it is well.
-func checkPrimary(ctx context.Context, db *store.DB, logger *slog.Logger) error {
+// checkPrimary looks at the database once. It returns what only another configuration mends. What passes, or what an operator
+// mends in the database, is no error: logOutages and /readyz say so until it is well.
+func checkPrimary(ctx context.Context, db *store.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
 	defer cancel()
-	if err := db.CheckCharset(ctx); err != nil {
-		err = databaseFault(db, err)
-		if errors.Is(err, store.ErrUnavailable) {
-			logger.WarnContext(ctx, "MySQL cannot be reached yet", "cause", err)
-			return nil
-		}
-		return err
+	err := db.CheckCharset(ctx)
+	if err == nil {
+		err = db.Ready(ctx)
 	}
-	err := databaseFault(db, db.Ready(ctx))
-	switch {
-	case err == nil, errors.Is(err, context.Canceled):
-		return nil
-	case errors.Is(err, ErrMisconfigured):
+	if err = databaseFault(db, err); errors.Is(err, ErrMisconfigured) {
 		return err
-	case errors.Is(err, store.ErrSchema):
-		logger.ErrorContext(ctx, "not ready before the database is migrated", "cause", err)
-	case errors.Is(err, store.ErrReadOnly):
-		logger.ErrorContext(ctx, "not ready before MySQL takes writes: MYSQL_DSN leads to a read-only server", "cause", err)
-	default:
-		logger.ErrorContext(ctx, "MySQL answers and is not ready", "cause", err)
 	}
 	return nil
 }

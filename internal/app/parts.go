@@ -84,9 +84,9 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 
 // checkDatabase refuses what only another configuration mends: a wrong password, an unknown database, missing rights, a
 // connection that is not utf8mb4 and would lose or refuse emoji. A database that cannot be reached yet, is read-only, or is of
-// an earlier version, is no fault, but /readyz says so until it is well. Replicas that cannot be used are logged.
+// an earlier version, is no fault: logOutages and /readyz say so until it is well. Replicas that cannot be used are logged.
 func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error {
-	if err := checkPrimary(ctx, db, logger); err != nil {
+	if err := checkPrimary(ctx, db); err != nil {
 		return err
 	}
 	checkReplicas(ctx, db, logger)
@@ -161,7 +161,7 @@ func (p *parts) handlers(
 		return nil, nil, err
 	}
 	internal, err = handlers.NewInternal(handlers.InternalOptions{
-		Checks: []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}, stopping},
+		Checks: append(p.checks(), stopping),
 		Logger: logger, Metrics: p.metrics,
 		Tokens: p.sessions, People: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: c.StorageTimeout,
 	})

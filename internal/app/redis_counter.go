@@ -18,11 +18,7 @@ func newCounter(client redis.UniversalClient, logger *slog.Logger) *ratelimit.Co
 		Window:  handlers.RateWindow,
 		Timeout: counterTimeout,
 		OnDegraded: func(degraded bool) {
-			if degraded {
-				logger.Warn("Redis is away: each instance counts rate limits for itself")
-				return
-			}
-			logger.Info("Redis is back: instances count rate limits together")
+			logger.Debug("rate limits", "countedLocally", degraded) // that Redis is away is logged once, by logOutages
 		},
 	})
 }

@@ -29,6 +29,7 @@ type Server struct {
 	delay            time.Duration // how long Drain takes
 	failed           chan error
 	logger           *slog.Logger
+	stopChecks       func() // ends logOutages
 }
 
 // Start opens the parts and both listeners, and serves until Shutdown. When it returns an error, nothing is left open.
@@ -56,6 +57,7 @@ func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Serve
 	if err := s.listen(c, l, cert); err != nil {
 		return nil, errors.Join(err, s.closeListeners(), p.close())
 	}
+	s.stopChecks = logOutages(ctx, p.checks(), logger)
 	s.serve(s.public)
 	s.serve(s.internal)
 	logger.InfoContext(ctx, "serving", "public", s.PublicAddr(), "internal", s.InternalAddr())
@@ -79,13 +81,13 @@ func (s *Server) listen(c Config, l limits, cert *certificate) error {
 		addr: c.ListenAddr, handler: s.drain.closing(public), limits: l, certificate: cert, logger: s.logger,
 	})
 	if err != nil {
-		return fmt.Errorf("LISTEN_ADDR: %w", err)
+		return listenError("LISTEN_ADDR", err)
 	}
 	s.internal, err = newListener(listenerOptions{
 		addr: c.InternalAddr, handler: s.drain.closing(internal), limits: l, logger: s.logger,
 	})
 	if err != nil {
-		return fmt.Errorf("INTERNAL_ADDR: %w", err)
+		return listenError("INTERNAL_ADDR", err)
 	}
 	return nil
 }
@@ -138,6 +140,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // answered until no request of a mini-program is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain.begin()
+	s.stopChecks()
 	s.beginClosing()
 	err := errors.Join(s.public.stop(ctx), s.internal.stop(ctx))
 	if err != nil {

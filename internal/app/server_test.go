@@ -115,6 +115,7 @@ func TestStart_without_databases_is_not_ready(t *testing.T) {
 	var log testenv.Log
 	logger := app.NewLogger(app.LogConfig{Format: "json"}, &log)
 	app.RouteRedisLog(logger)
+	const oldGo = 1 // the warning of a Go release, if this one is old
 	s, err := app.Start(t.Context(), c, logger)
 	if err != nil {
 		t.Fatal(err)
@@ -127,8 +128,16 @@ func TestStart_without_databases_is_not_ready(t *testing.T) {
 	if status, _ := get(t, "http://"+s.InternalAddr()+"/healthz"); status != http.StatusOK {
 		t.Errorf("healthz: %d", status)
 	}
-	if !strings.Contains(log.String(), "MySQL cannot be reached yet") {
-		t.Error("the log does not tell")
+	for range 3 { // what fails meanwhile adds no line about it
+		get(t, "http://"+s.InternalAddr()+"/readyz")
+	}
+	for _, part := range []string{"mysql", "redis"} {
+		if n := strings.Count(log.String(), part+" is not ready; waiting for it"); n != 1 {
+			t.Errorf("the log tells %d times that %s is away:\n%s", n, part, log.String())
+		}
+	}
+	if n := strings.Count(log.String(), `"level":"WARN"`) + strings.Count(log.String(), `"level":"ERROR"`); n > 2+oldGo {
+		t.Errorf("the log has %d warnings:\n%s", n, log.String())
 	}
 }
 

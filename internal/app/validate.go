@@ -46,6 +46,9 @@ func (c Config) validate() []error {
 // be its only protection.
 func (c Config) internalFaults() []error {
 	faults := addrFaults("INTERNAL_ADDR", c.InternalAddr)
+	if _, port, _ := net.SplitHostPort(c.InternalAddr); c.InternalAddr == c.ListenAddr && port != "0" {
+		faults = append(faults, errors.New("INTERNAL_ADDR is the same as LISTEN_ADDR"))
+	}
 	switch {
 	case c.InternalAPIKey == "" && len(faults) == 0 && !onLoopback(c.InternalAddr):
 		faults = append(faults, errors.New("INTERNAL_API_KEY is not set, and INTERNAL_ADDR is not on loopback"))
@@ -125,8 +128,12 @@ func (c LogConfig) validate() []error {
 
 // addrFaults checks a host:port. The host may be empty: all addresses.
 func addrFaults(name, addr string) []error {
-	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil || port == "" {
 		return []error{fmt.Errorf("%s: %q is not of the form host:port", name, addr)}
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil { // by number or, as "https", by name
+		return []error{fmt.Errorf("%s: %q has no port between 0 and 65535", name, addr)}
 	}
 	return nil
 }

@@ -84,4 +84,6 @@ func unquoted(value string) (inner string, quoted bool) {
 
 // isBlank reports whether a character at the end of a value cannot be seen: spaces, control characters and format characters such
 // as a byte order mark.
-func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
+func isBlank(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+}

@@ -8,5 +8,5 @@ func (f Fields) Required(name string) (string, error) {
 	if v := f[name]; v != "" {
 		return v, nil
 	}
-	return "", invalid("The field " + name + " is missing.")
+	return "", invalidField(name, "The field "+name+" is missing.")
 }

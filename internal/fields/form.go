@@ -11,7 +11,7 @@ func parseForm(body []byte) (Fields, error) {
 	f := make(Fields, len(values))
 	for name, v := range values {
 		if len(v) > 1 {
-			return nil, invalid("A field is given twice.")
+			return nil, givenTwice(name)
 		}
 		if v[0] != "" {
 			f[name] = v[0]

@@ -20,6 +20,14 @@ var known = map[string]kind{
 	"everywhere": flag, "nickName": text, "avatarUrl": text,
 }
 
+// givenTwice is the error of a repeated field. One that the server does not ask for is not named: its name could hold anything.
+func givenTwice(name string) error {
+	if known[name] == 0 {
+		name = ""
+	}
+	return invalidField(name, "A field is given twice.")
+}
+
 // parseJSON reads one JSON object.
 func parseJSON(body []byte) (Fields, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -33,7 +41,7 @@ func parseJSON(body []byte) (Fields, error) {
 			return nil, err
 		}
 		if seen[name] {
-			return nil, invalid("A field is given twice.")
+			return nil, givenTwice(name)
 		}
 		seen[name] = true
 		if value != "" {
@@ -76,9 +84,9 @@ func jsonValue(name string, raw json.RawMessage) (value string, err error) {
 	}
 	if err := json.Unmarshal(raw, &value); err != nil {
 		if allowed == flag {
-			return "", invalid("The field " + name + " is neither a boolean nor a string.")
+			return "", invalidField(name, "The field "+name+" is neither a boolean nor a string.")
 		}
-		return "", invalid("The field " + name + " is not a string.")
+		return "", invalidField(name, "The field "+name+" is not a string.")
 	}
 	return value, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 )
 
@@ -32,7 +33,25 @@ func Read(w http.ResponseWriter, r *http.Request) (Fields, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := mixedUp(mediaType, body); err != nil {
+		return nil, err
+	}
 	return parse(body)
+}
+
+// looksLikeForm matches a form-encoded field.
+var looksLikeForm = regexp.MustCompile(`^[A-Za-z0-9_.+%-]+=`)
+
+// mixedUp finds a JSON object that is sent as a form, and a form that is sent as JSON: which field is missing would be no help.
+func mixedUp(mediaType string, body []byte) error {
+	object := bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n\ufeff"), []byte("{"))
+	switch {
+	case mediaType == "application/x-www-form-urlencoded" && object:
+		return invalid("The body is JSON, but its Content-Type is application/x-www-form-urlencoded: send application/json.")
+	case mediaType == "application/json" && looksLikeForm.Match(body):
+		return invalid("The body is a form, but its Content-Type is application/json: send application/x-www-form-urlencoded.")
+	}
+	return nil
 }
 
 // MediaType returns the media type of a request's body, without its parameters.

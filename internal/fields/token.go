@@ -17,7 +17,7 @@ func Token(header http.Header, f Fields) (string, error) {
 	}
 	token, ok := session.BearerToken(header)
 	if field := f["token"]; ok && field != "" && field != token {
-		return "", invalid("Authorization and the field token differ.")
+		return "", invalidField("token", "Authorization and the field token differ.")
 	}
 	return token, nil
 }
