@@ -101,6 +101,7 @@ func (p *public) updateProfile(ctx context.Context, sess session.Session, profil
 	if replaced != "" && p.avatars != nil {
 		p.deletePicture(ctx, replaced)
 	}
+	scopeOf(ctx).userID = user.ID
 	return user, refuseDisabled(user)
 }
 

@@ -37,6 +37,7 @@ func (p *public) login(w http.ResponseWriter, r *http.Request) (loginAnswer, err
 	if err != nil {
 		return loginAnswer{}, err
 	}
+	scopeOf(r.Context()).appID = app.AppID()
 	// A client beyond its limit takes no place in the queue, and a login that gets no place is not counted.
 	counted, ok := p.logins.Reserve(clientKey(r))
 	if !ok {
@@ -123,6 +124,11 @@ func (p *public) findUser(ctx context.Context, id store.Identity) (store.User, b
 	user, created, err := p.users.Login(ctx, id)
 	if err != nil {
 		return store.User{}, false, err
+	}
+	scope := scopeOf(ctx)
+	scope.userID, scope.login = user.ID, loginReturning
+	if created {
+		scope.login = loginNew
 	}
 	return user, created, refuseDisabled(user)
 }

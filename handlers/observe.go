@@ -23,10 +23,19 @@ const statusClientGone = 499
 // scope is what one request leaves for its log line.
 type scope struct {
 	requestID string
+	appID     string // of the session, or the app that a login is for; "" if it is not known
+	userID    uint64 // users.id; 0 if it is not known
+	login     string // loginNew or loginReturning for a login that found its user, or else ""
 	failure   failure
 	expected  bool   // an answer of 5xx is no error: the server is being stopped, or says that it is not ready
 	client    string // its key for limits, if the route has one
 }
+
+// Values of scope.login.
+const (
+	loginNew       = "new"
+	loginReturning = "returning"
+)
 
 type scopeKey struct{}
 
@@ -99,14 +108,15 @@ func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope
 	if !logger.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 9)
+	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs,
 		slog.String("method", methodOf(r)),
 		slog.String("route", route),
 		slog.Int("status", status),
-		slog.Duration("duration", duration),
+		slog.Float64("duration", float64(duration.Microseconds())/1000), // ms
 		slog.String("requestId", s.requestID),
 	)
+	attrs = append(attrs, s.known()...)
 	if s.failure.code != "" {
 		attrs = append(attrs, slog.String("code", string(s.failure.code)))
 	}
@@ -123,6 +133,22 @@ func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope
 	record := slog.NewRecord(time.Now(), level, "request", 0)
 	record.AddAttrs(attrs...)
 	_ = logger.Handler().Handle(r.Context(), record) // a log that cannot be written has nobody to tell
+}
+
+// known is whose request it was and which field was at fault, as far as that is known.
+func (s *scope) known() []slog.Attr {
+	attrs := make([]slog.Attr, 0, 4)
+	if s.userID != 0 {
+		attrs = append(attrs, slog.Uint64("userId", s.userID))
+	}
+	for _, a := range [...]struct{ name, value string }{
+		{"appid", s.appID}, {"login", s.login}, {"field", s.failure.field},
+	} {
+		if a.value != "" {
+			attrs = append(attrs, slog.String(a.name, a.value))
+		}
+	}
+	return attrs
 }
 
 // requestID returns the caller's X-Request-Id if there is one, of 1 to 64 letters, digits, '-', '_' or '.', and a new one

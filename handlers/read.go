@@ -40,6 +40,7 @@ func (p *public) userOf(ctx context.Context, sess session.Session) (store.User, 
 	if err != nil {
 		return store.User{}, err
 	}
+	scopeOf(ctx).userID = user.ID
 	return user, refuseDisabled(user)
 }
 

@@ -87,7 +87,9 @@ func (p *public) updatedSession(ctx context.Context, r *http.Request, f fields.F
 func (p *public) findSession(ctx context.Context, token string) (session.Session, error) {
 	ctx, cancel := p.storage(ctx)
 	defer cancel()
-	return p.sessions.Lookup(ctx, token)
+	sess, err := p.sessions.Lookup(ctx, token)
+	scopeOf(ctx).appID = sess.AppID
+	return sess, err
 }
 
 // profile is the part of it that is worth keeping: nothing of a placeholder, whose language says nothing. What was typed is as

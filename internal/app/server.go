@@ -60,7 +60,9 @@ func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Serve
 	s.stopChecks = logOutages(ctx, p.checks(), logger)
 	s.serve(s.public)
 	s.serve(s.internal)
-	logger.InfoContext(ctx, "serving", "public", s.PublicAddr(), "internal", s.InternalAddr())
+	logger.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{
+		slog.String("public", s.PublicAddr()), slog.String("internal", s.InternalAddr()),
+	}, describe(c)...)...)
 	return s, nil
 }
 
