@@ -31,7 +31,7 @@ const often = ['login', 'login', 'resume', 'resume', 'refresh', 'refresh', 'sync
 const usual = [...often, ...often, ...often, 'logout', 'logoutEverywhere'];
 
 /** createFaults returns what goes wrong, for a program or the whole phone. bring has the demo's page bring it about. */
-function createFaults({ bring, clock, random }) {
+function createFaults({ bring, time, random }) {
   return {
     newkey: () => bring('newkey'),
     expire: () => bring('expire'),
@@ -39,18 +39,21 @@ function createFaults({ bring, clock, random }) {
     busy: () => bring('busy'),
     away: async ({ network }) => { network.away = true; },
     lost: async ({ network }) => { network.lose = 1 + random.below(2); },
+    silent: async ({ network }) => { network.silent = 1 + random.below(3); },
+    mute: async ({ network }) => { network.mute = 1 + random.below(2); },
+    speechless: async ({ network }) => { network.speechless = 1 + random.below(3); },
     refusing: async ({ network }) => { network.gateway = REFUSES; },
     overloaded: async ({ network }) => { network.gateway = OVERLOADED; },
     relaunch: async (program) => program.start(),
     reinstall: async (program) => { program.clear(); program.start(); },
-    later: async () => clock.pass(HOUR * random.below(10 * 24)),
-    clockSetBack: async () => clock.pass(-HOUR * random.below(10 * 24)),
+    later: async () => time.pass(HOUR * random.below(10 * 24)),
+    clockSetBack: async () => time.pass(-HOUR * random.below(10 * 24)),
   };
 }
 
 // Between two bursts only: nothing of the launch before is under way then.
 const quiet = ['relaunch', 'relaunch', 'reinstall', 'later', 'clockSetBack'];
 const any = ['newkey', 'newkey', 'newkey', 'expire', 'expire', 'expire', 'codetwice', 'codetwice', 'busy', 'busy',
-  'away', 'lost', 'refusing', 'overloaded'];
+  'away', 'lost', 'silent', 'mute', 'speechless', 'refusing', 'overloaded'];
 
 module.exports = { deeds, usual, createFaults, quiet, any };

@@ -46,7 +46,7 @@ function checkEnd(name, what, problem, trouble) {
     '': true,
     logged_out: true, // of an earlier burst, perhaps
     wechat_unavailable: true, // still busy
-    network: one('away', 'lost'),
+    network: one('away', 'lost', 'silent', 'mute', 'speechless'),
     unknown: one('refusing', 'overloaded') || problem?.action === 'retry', // a gateway's; or its time to wait goes on
     invalid_token: one('meanwhile', 'logout', 'logoutEverywhere'),
     undecryptable: one('meanwhile'),

@@ -10,6 +10,7 @@ const { createRandom } = require('../random.js');
 const { createProgram, mend } = require('./program.js');
 const { deeds, usual, createFaults, quiet, any } = require('./deeds.js');
 const { checkAction } = require('./rules.js');
+const { takeTime } = require('./time.js');
 
 const page = process.env.WXLOGIN_PAGE;
 assert.ok(page, 'set WXLOGIN_PAGE to the address that the demo prints');
@@ -33,21 +34,12 @@ test(`a walk of ${SECONDS} s with seed ${SEED}`, async (t) => {
   assert.deepEqual(missing(), []); // a walk on which little happens shows little
 });
 
-// takeClock replaces the phone's clock until the test ends. Who waits is not kept waiting.
-function takeClock(t) {
-  const { now } = Date;
-  let passed = 0;
-  Date.now = () => now() + passed * 1000;
-  t.after(() => { Date.now = now; });
-  return { pass(seconds) { passed += seconds; } };
-}
-
 function createWalk(t, random) {
-  const clock = takeClock(t);
+  const time = takeTime(t);
   const person = 'w-' + randomUUID().slice(0, 13);
   const base = `${page}/phones/${person}`;
-  const programs = APP_IDS.map((appId) => createProgram({ base, person, appId, random, clock }));
-  const faults = createFaults({ bring: (kind) => bring(base, kind), clock, random });
+  const programs = APP_IDS.map((appId) => createProgram({ base, person, appId, random, time }));
+  const faults = createFaults({ bring: (kind) => bring(base, kind), time, random });
   const count = new Map();
   const tally = (name) => count.set(name, (count.get(name) || 0) + 1);
 
@@ -79,7 +71,7 @@ function createWalk(t, random) {
       await strike(any, trouble);
     }
     for (const { name } of plans) trouble.add(name);
-    for (const check of await Promise.all(atOnce)) check();
+    for (const check of await time.settle(Promise.all(atOnce))) check();
     for (const program of programs) {
       checkProgram(program, plans.filter((plan) => plan.program === program).map(({ name }) => name));
       mend(program.network);
@@ -90,7 +82,7 @@ function createWalk(t, random) {
     count,
     async leg() {
       for (let i = 0; i < BURSTS; i++) await burst();
-      for (const program of programs) await endWell(program, base, clock);
+      for (const program of programs) await endWell(program, base, time);
     },
   };
 }
@@ -108,14 +100,14 @@ async function bring(base, kind) {
 }
 
 // endWell logs in and sees that the server knows the token that is kept.
-async function endWell({ client, token }, base, clock) {
-  const { userInfo } = await untilWell(client, clock);
+async function endWell({ client, token }, base, time) {
+  const { userInfo } = await time.settle(untilWell(client, time));
   const res = await fetch(`${base}/server/userInfo`, { headers: { Authorization: `Bearer ${token()}` } });
   assert.equal(res.status, 200);
   assert.deepEqual((await res.json()).userInfo, userInfo);
 }
 
-async function untilWell(client, clock) {
+async function untilWell(client, time) {
   let latest;
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     try {
@@ -124,8 +116,8 @@ async function untilWell(client, clock) {
       assert.ok(problem.action === 'retry' || problem.code === 'invalid_code', problem.stack);
       latest = problem;
     }
-    clock.pass(latest.retryAfter);
-    await new Promise((resolve) => { setTimeout(resolve, 100); });
+    time.pass(latest.retryAfter);
+    await time.rest(100);
   }
   throw latest;
 }
