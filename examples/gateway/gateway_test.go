@@ -157,6 +157,29 @@ func TestGateway_hands_requests_on_whole(t *testing.T) {
 	}
 }
 
+// A 401 of the service's own, such as for a wrong SMS code, stays what it is: a gateway that made a challenge for a token of
+// it would have clients log in for it.
+func TestGateway_hands_a_401_of_the_service_on(t *testing.T) {
+	const body = `{"error":"wrong SMS code"}`
+	for name, start := range kinds {
+		t.Run(name, func(t *testing.T) {
+			service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusUnauthorized)
+				w.Write([]byte(body))
+			}))
+			t.Cleanup(service.Close)
+			l := startLogin(t)
+			g := start(t, l.InternalAddr(), service.Listener.Addr().String(), apiKey)
+			a := request{method: http.MethodPost, path: "/sms", token: l.token(t, alice)}.to(t, g.url)
+			challenge := a.header.Values("WWW-Authenticate")
+			if a.status != http.StatusUnauthorized || string(a.body) != body || len(challenge) > 0 {
+				t.Errorf("answered %d, WWW-Authenticate %q: %s", a.status, challenge, a.body)
+			}
+		})
+	}
+}
+
 func TestGateway_lets_nobody_through_without_a_valid_token(t *testing.T) {
 	for name, start := range kinds {
 		t.Run(name, func(t *testing.T) {
