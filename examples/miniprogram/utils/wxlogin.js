@@ -2,8 +2,8 @@
 //
 //   const wxlogin = require('./utils/wxlogin.js');
 //   wxlogin.setup({ server: 'https://login.example.com' });   // once, in app.js
-//   const me = await wxlogin.login({ silent: true });         // onLaunch, onShow: a logout stays a logout
-//   const me = await wxlogin.login();                         // a button was pressed: logs in after a logout too
+//   await wxlogin.login({ silent: true });                    // in onLaunch and onShow: after a logout it rejects
+//   await wxlogin.login();                                    // behind a button: it ends a logout
 //   const body = await wxlogin.request({ url: '/userInfo' }); // with the token
 //
 // Neither form of login() shows a dialog. The client never has two logins under way, keeps the token with its expiry,
@@ -222,7 +222,7 @@ async function resume() {
 
 /** @param {string} token */
 function getUser(token) {
-  return send({ url: serverUrl('/userInfo'), header: bearer(token) });
+  return sendRequest({ url: serverUrl('/userInfo'), header: bearer(token) });
 }
 
 /** @param {Record<string, any>} answer */
@@ -303,7 +303,7 @@ async function request(what) {
   if (![options.server].concat(options.services).some((base) => isBelow(url, base))) {
     throw problemWith({ code: 'foreign_url', detail: 'The url is neither the server nor one of setup\'s services.' });
   }
-  return withToken((token) => send(Object.assign({}, what, {
+  return withToken((token) => sendRequest(Object.assign({}, what, {
     url, header: Object.assign({}, what.header, bearer(token)),
   })), succeeded);
 }
@@ -476,11 +476,11 @@ function isOurs(res) {
 /** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
 function post(path, fields, token) {
   const header = Object.assign({}, FORM, token ? bearer(token) : {});
-  return send({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
+  return sendRequest({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
 }
 
 /** @param {Record<string, any>} what */
-async function send(what) {
+async function sendRequest(what) {
   const { timeout } = what;
   const isOwn = typeof timeout === 'number' && timeout > 0; // of the caller, in milliseconds
   const bound = isOwn ? Math.min(timeout, LONGEST) : milliseconds(options.requestTimeout);
