@@ -5,7 +5,7 @@ const { readFileSync } = require('node:fs');
 const path = require('node:path');
 const test = require('node:test');
 const { program, start } = require('./bundle.js');
-const { server, takePhone } = require('./phone.js');
+const { server, takePhone, launch } = require('./phone.js');
 
 const SERVER_OF_README = 'https://login.example.com';
 
@@ -20,13 +20,17 @@ const wxml = `
   </form>
   <button open-type="getPhoneNumber" bind:getphonenumber="onGetPhoneNumber">{{phoneNumber || '手机号'}}</button>`;
 
-test('the ten lines log in, fill the profile in and bind the phone number', async (t) => {
-  const { wx, device, seen } = takePhone();
-  const app = start(t, {
+function startQuickstart(t, { wx, device }) {
+  return start(t, {
     ...program({ 'pages/me/me.wxml': wxml, 'pages/me/me.js': textOf('quickstart/me.js'), 'pages/me/me.json': {} }),
     'app.js': textOf('quickstart/app.js').replace(SERVER_OF_README, server),
     'utils/wxlogin.js': textOf('../miniprogram/utils/wxlogin.js'),
   }, { wx, device });
+}
+
+test('the ten lines log in, fill the profile in and bind the phone number', async (t) => {
+  const { seen, ...phone } = takePhone();
+  const app = startQuickstart(t, phone);
   await app.idle();
   await app.tap('头像');
   await app.type('nickName', '小明');
@@ -38,6 +42,32 @@ test('the ten lines log in, fill the profile in and bind the phone number', asyn
   assert.ok(app.buttons()[0].includes('****'));
   assert.deepEqual(seen.requests,
     ['POST /onLogin 200', 'POST /updateUserInfo 200', 'POST /uploadAvatar 200', 'POST /bindPhone 200']);
+});
+
+test('the ten lines do not undo a logout, and reject nothing unhandled', async (t) => {
+  const phone = takePhone();
+  const client = launch(phone);
+  await client.login();
+  await client.logout();
+  phone.seen.requests.length = 0;
+  const app = startQuickstart(t, phone);
+  await app.idle();
+  app.page().onShow();
+  await app.idle();
+  assert.deepEqual(app.errors, []);
+  assert.deepEqual([phone.seen.logins, phone.seen.requests], [1, []]);
+  await app.require('utils/wxlogin.js').login();
+  await app.idle();
+  assert.deepEqual(phone.seen.requests, ['POST /onLogin 200']);
+});
+
+test('the ten lines know a number that is bound', async (t) => {
+  const phone = takePhone();
+  const client = launch(phone);
+  const { phoneNumber } = await client.bindPhone(await phone.device.getPhoneNumber());
+  const app = startQuickstart(t, takePhone({ user: phone.user }));
+  await app.idle();
+  assert.ok(app.buttons().includes(phoneNumber));
 });
 
 test('there are ten of them', () => {
