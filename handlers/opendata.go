@@ -36,10 +36,10 @@ func openDataOf(f fields.Fields) (openData, error) {
 		return openData{}, invalidField(missing, "The fields rawData and signature go together.")
 	}
 	if !wechat.ValidEncryptedData(encryptedData) {
-		return openData{}, invalidRequest("The field encryptedData is not the base64 of whole blocks of 16 bytes.")
+		return openData{}, invalidField("encryptedData", "The field encryptedData is not the base64 of whole blocks of 16 bytes.")
 	}
 	if !wechat.ValidIV(iv) {
-		return openData{}, invalidRequest("The field iv is not the base64 of 16 bytes.")
+		return openData{}, invalidField("iv", "The field iv is not the base64 of 16 bytes.")
 	}
 	return d, nil
 }

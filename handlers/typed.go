@@ -41,7 +41,7 @@ func typedNickName(typed string) (string, error) {
 	}
 	name, err := profile.NickName(typed)
 	if err != nil {
-		return "", invalidRequest(nickNameDetails[err])
+		return "", invalidField("nickName", nickNameDetails[err])
 	}
 	return name, nil
 }
@@ -57,7 +57,7 @@ func (p *public) typedAvatar(ctx context.Context, sess session.Session, typed st
 	}
 	address, ok := profile.AvatarURL(typed)
 	if !ok {
-		return "", false, invalidRequest("The field avatarUrl is not an https address of a public server, of at most 1024 characters.")
+		return "", false, invalidField("avatarUrl", "The field avatarUrl is not an https address of a public server, of at most 1024 characters.")
 	}
 	if address != typed { // another spelling may have hidden that it is one of this server's pictures
 		if keeps, err = p.keepsPicture(ctx, sess, address); err != nil || keeps {
