@@ -45,7 +45,7 @@ func TestOnLogin_answers(t *testing.T) {
 	}
 	var top map[string]any
 	w.must(json.Unmarshal([]byte(first.raw), &top))
-	want := []string{"expiresIn", "isNewUser", "profileComplete", "status", "token", "userInfo"}
+	want := []string{"expiresIn", "isNewUser", "phoneNumber", "profileComplete", "status", "token", "userInfo"}
 	if got := keys(top); !slices.Equal(got, want) {
 		t.Errorf("the answer has %v, want %v", got, want)
 	}
@@ -355,7 +355,7 @@ func TestStorage_that_cannot_be_reached(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := w.form("/onLogin", "code", w.phone("alice").Login())
-		w.wantProblem(r, 500, "internal", "none")
+		w.wantProblem(r, 503, "storage_unavailable", "retry") // wxlogin migrate helps
 		if strings.Contains(r.raw, "wechat_identities") {
 			t.Error("the answer tells an inner error")
 		}
