@@ -197,3 +197,63 @@ func TestGivenAvatar_typed_and_WeChats_alike(t *testing.T) {
 		})
 	}
 }
+
+// WeChat's placeholder changes nothing of a profile, typed or WeChat's, and makes none of an empty one.
+func TestGivenPlaceholder_writes_nothing(t *testing.T) {
+	for name, fill := range map[string]func(w *world, p *wechattest.Phone, token string){
+		"over nothing": func(*world, *wechattest.Phone, string) {},
+		"over a typed profile": func(w *world, _ *wechattest.Phone, token string) {
+			w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
+		},
+		"over a typed name": func(w *world, _ *wechattest.Phone, token string) { w.typed(token, "nickName", "Al") },
+		"over WeChat's":     func(w *world, p *wechattest.Phone, token string) { w.mustUpdate(token, p.GetUserInfo()) },
+		"over an uploaded picture": func(w *world, _ *wechattest.Phone, token string) {
+			w.upload(token, pictureFiles(w.t)["jpeg"])
+		},
+		"over a profile of a fast clock": func(w *world, _ *wechattest.Phone, token string) {
+			w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
+			_, err := w.db.Exec("UPDATE users SET profile_as_of = '2199-01-01'")
+			w.must(err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, p, token := alice(t)
+			fill(w, p, token)
+			before := w.wholeRow()
+			for way, send := range map[string]func() response{
+				"WeChat's": func() response { return w.update(token, p.GetAnonymous()) },
+				"WeChat's with unusable values": func() response {
+					return w.encrypted(token, p, map[string]any{"nickName": " 微信\u200b用户 ", "avatarUrl": "http://tmp/1.png", "language": "en"})
+				},
+				"WeChat's without an avatar": func() response {
+					return w.encrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": "", "gender": 1, "city": "Guangzhou"})
+				},
+				"typed": func() response {
+					return w.typed(token, "nickName", "微信用户", "avatarUrl", strings.Replace(wechat.AnonymousAvatarURL, "https", "http", 1))
+				},
+			} {
+				w.pass(2 * time.Second) // later than what is stored
+				if r := send(); r.status != http.StatusOK || !r.body.Anonymous {
+					t.Errorf("%s: %d %s, anonymous %t", way, r.status, r.body.Code, r.body.Anonymous)
+				}
+				w.wantUnchanged(before)
+			}
+		})
+	}
+}
+
+// A real picture beside the placeholder's name is kept, and the other way round.
+func TestGivenPlaceholder_beside_what_is_real(t *testing.T) {
+	w, p, token := alice(t)
+	w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
+	w.pass(2 * time.Second)
+	r := w.encrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": pictureOfWeChat})
+	if r.body.Anonymous || w.column("nickname") != "Al" || w.column("avatar_url") != pictureOfWeChat || w.column("profile_source") != "1" {
+		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, w.wholeRow())
+	}
+	w.pass(2 * time.Second)
+	r = w.encrypted(token, p, map[string]any{"nickName": "Band", "avatarUrl": wechat.AnonymousAvatarURL})
+	if r.body.Anonymous || w.column("nickname") != "Band" || w.column("avatar_url") != pictureOfWeChat || w.column("language") != "zh_CN" {
+		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, w.wholeRow())
+	}
+}

@@ -28,9 +28,10 @@ type Profile struct {
 //
 //   - what is not given never overwrites what is there;
 //   - the language zh_CN without gender and place, which WeChat has sent for everybody since October 2021, only fills
-//     an empty language;
+//     an empty language, and only beside a nickname or an avatar: alone it is WeChat's placeholder;
 //   - data older than the newest that changed the profile is ignored as a whole; data without an AsOf never is;
-//   - where nothing changes, nothing is written: not even AsOf, unless it lies in the future;
+//   - if nothing is given, nothing is written;
+//   - if nothing changes, nothing is written: not even AsOf, unless that of the row lies in the future;
 //   - a user who is not active is returned unchanged.
 //
 // Of concurrent updates the newest data wins, in whatever order they arrive; of those without an AsOf, the last to commit.
@@ -59,6 +60,9 @@ func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profi
 // replaced becomes the avatar that this attempt is to replace. If the row has the new avatar already, it stays what an earlier
 // attempt was to replace, which may have written although it returned errAgain (see profileWrites.write).
 func (u *Users) updateProfile(ctx context.Context, w *profileWrites, row userRow, p Profile, replaced *string) (userRow, error) {
+	if p.empty() {
+		return row, nil
+	}
 	now := u.db.now()
 	old := row.profile()
 	next := old.updatedBy(p)

@@ -44,6 +44,14 @@ func (p Profile) fixedLanguage() bool {
 	return p.Language == "zh_CN" && p.Gender == 0 && p.Country == "" && p.Province == "" && p.City == ""
 }
 
+// empty reports whether nothing is given that is worth storing. The fixed language alone is not: it says nothing about the user.
+func (p Profile) empty() bool {
+	if p.fixedLanguage() {
+		p.Language = ""
+	}
+	return p == Profile{AsOf: p.AsOf, Source: p.Source}
+}
+
 // profileColumns are the columns that an update of a profile may write, AsOf aside, in the order of changes.
 var profileColumns = [...]string{
 	"nickname", "avatar_url", "gender", "country", "province", "city", "language", "profile_source",

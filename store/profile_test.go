@@ -66,9 +66,17 @@ func TestUsers_UpdateProfile(t *testing.T) {
 			store.Profile{NickName: "Alicia", Language: "zh_CN", AsOf: late},
 			with(full, func(p *store.Profile) { p.NickName, p.AsOf = "Alicia", late }),
 			[]string{"nickname"}},
-		{"fixed_language_fills", store.Profile{},
-			store.Profile{Language: "zh_CN", AsOf: early}, store.Profile{Language: "zh_CN", AsOf: early},
-			[]string{"language"}},
+		{"fixed_language_alone_is_nothing", store.Profile{},
+			store.Profile{Language: "zh_CN", AsOf: early}, store.Profile{}, nil},
+		{"fixed_language_alone_does_not_fill", store.Profile{NickName: "Alice", AsOf: early},
+			store.Profile{Language: "zh_CN", AsOf: late}, store.Profile{NickName: "Alice", AsOf: early}, nil},
+		{"fixed_language_fills_beside_a_nickname", store.Profile{},
+			store.Profile{NickName: "Alice", Language: "zh_CN", AsOf: early}, store.Profile{NickName: "Alice", Language: "zh_CN", AsOf: early},
+			[]string{"nickname", "language"}},
+		{"fixed_language_fills_beside_an_avatar", store.Profile{NickName: "Alice", AsOf: early},
+			store.Profile{AvatarURL: "https://a/1", Language: "zh_CN", AsOf: late},
+			store.Profile{NickName: "Alice", AvatarURL: "https://a/1", Language: "zh_CN", AsOf: late},
+			[]string{"avatar_url", "language"}},
 		{"zh_CN_with_a_gender_is_meant", full,
 			store.Profile{Language: "zh_CN", Gender: 2, AsOf: late},
 			with(full, func(p *store.Profile) { p.Language, p.AsOf = "zh_CN", late }),
@@ -99,6 +107,10 @@ func TestUsers_UpdateProfile(t *testing.T) {
 			store.Profile{NickName: strings.Repeat("名", 256), Country: strings.Repeat("c", 129), Language: strings.Repeat("l", 33), AsOf: early},
 			store.Profile{NickName: strings.Repeat("名", 255), Country: strings.Repeat("c", 128), Language: strings.Repeat("l", 32), AsOf: early},
 			[]string{"nickname", "country", "language"}},
+		{"long_texts_are_cut_between_emoji", store.Profile{},
+			store.Profile{NickName: strings.Repeat("👨\u200d👩\u200d👧\u200d👦", 37), City: "x" + strings.Repeat("🏳️\u200d🌈", 32), AsOf: early},
+			store.Profile{NickName: strings.Repeat("👨\u200d👩\u200d👧\u200d👦", 36), City: "x" + strings.Repeat("🏳️\u200d🌈", 31), AsOf: early},
+			[]string{"nickname", "city"}},
 		{"longest_avatar", store.Profile{},
 			store.Profile{AvatarURL: strings.Repeat("a", 1024), AsOf: early}, store.Profile{AvatarURL: strings.Repeat("a", 1024), AsOf: early},
 			[]string{"avatar_url"}},
@@ -159,6 +171,33 @@ func TestUsers_UpdateProfile_watermark_to_come_is_now(t *testing.T) {
 		if user := f.update(appA, openID, store.Profile{NickName: name, AsOf: asOf}); !user.AsOf.Equal(now) {
 			t.Errorf("%s: as of %v, want %v", name, user.AsOf, now)
 		}
+	}
+}
+
+// An update that gives nothing writes nothing, even if profile_as_of lies in the future and would be brought back otherwise.
+func TestUsers_UpdateProfile_of_nothing(t *testing.T) {
+	for name, nothing := range map[string]store.Profile{
+		"nothing":                {},
+		"nothing of the person":  {Source: store.SourcePerson},
+		"the placeholder":        {Language: "zh_CN", AsOf: late},
+		"a placeholder to come":  {Language: "zh_CN", AsOf: late.AddDate(100, 0, 0)},
+		"what cannot be stored":  {Gender: 9, AvatarURL: strings.Repeat("a", 1025), AsOf: late},
+		"a nickname of no UTF-8": {NickName: "\xff", AsOf: late},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.login(appA, "oAlice", "")
+			id := f.update(appA, "oAlice", store.Profile{NickName: "Typed"}).ID
+			f.exec("UPDATE users SET profile_as_of = '2199-01-01', profile_source = 2, profile_updated_at = '2025-03-01'")
+			before := f.user(id)
+			f.clock.advance(time.Minute)
+			f.wire.reset()
+			if user := f.update(appA, "oAlice", nothing); user.NickName != "Typed" || user.Language != "" {
+				t.Errorf("user %+v", user)
+			}
+			f.wire.wantVerbs(t, "SELECT")
+			f.wantWritten(t, id, before, nil)
+		})
 	}
 }
 

@@ -3,6 +3,8 @@ package store
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/clipperhouse/uax29/v2/graphemes"
 )
 
 // The lengths of the columns, in characters.
@@ -29,17 +31,17 @@ func (p Profile) fit() Profile {
 	return p
 }
 
-// cut keeps the first characters of a text, without the bytes in it that are not UTF-8.
+// cut keeps the first characters of a text, without the bytes in it that are not UTF-8. limit is in code points, as the column
+// counts, but the cut is between two characters as people see them (grapheme clusters): half an emoji is another one.
 func cut(s string, limit int) string {
 	s = strings.ToValidUTF8(s, "")
 	if len(s) <= limit {
 		return s
 	}
-	for i := range s {
-		if limit == 0 {
-			return s[:i]
+	for clusters := graphemes.FromString(s); clusters.Next(); {
+		if limit -= utf8.RuneCountInString(clusters.Value()); limit < 0 {
+			return s[:clusters.Start()]
 		}
-		limit--
 	}
 	return s
 }
