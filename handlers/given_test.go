@@ -257,3 +257,23 @@ func TestGivenPlaceholder_beside_what_is_real(t *testing.T) {
 		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, w.wholeRow())
 	}
 }
+
+// A body that is not UTF-8 is refused and not mended: a mended name would be another one than was sent.
+func TestGivenName_not_UTF8(t *testing.T) {
+	w, _, token := alice(t)
+	before := w.wholeRow()
+	for name, in := range map[string]struct{ contentType, content string }{
+		"form":             {formType, "nickName=Al%FF&token=" + token},
+		"form_surrogate":   {formType, "nickName=Al%ED%A0%BD&token=" + token},
+		"form_other_field": {formType, "nickName=Al&x=%FF&token=" + token},
+		"json":             {"application/json", "{\"nickName\":\"Al\xff\",\"token\":\"" + token + `"}`},
+		"json_surrogate":   {"application/json", `{"nickName":"Al\ud83d","token":"` + token + `"}`},
+		"json_nul":         {"application/json", `{"avatarUrl":"` + typedAvatar + `\u0000","token":"` + token + `"}`},
+		"json_other_field": {"application/json", `{"nickName":"Al","x":"\ude00","token":"` + token + `"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.wantProblem(w.do(w.request("/updateUserInfo", in.contentType, in.content)), 400, "invalid_request", "none")
+			w.wantUnchanged(before)
+		})
+	}
+}

@@ -44,6 +44,9 @@ func TestRead(t *testing.T) {
 		"json_flag_as_false":         {jsonType, `{"everywhere":false}`, fields.Fields{"everywhere": "false"}},
 		"json_flag_as_string":        {jsonType, `{"everywhere":"true"}`, fields.Fields{"everywhere": "true"}},
 		"json_names_keep_their_case": {jsonType, `{"Code":"a"}`, fields.Fields{}},
+		"form_utf8":                  {formType, "nickName=%F0%9F%98%80&code=\u738b", fields.Fields{"nickName": "😀", "code": "王"}},
+		"json_utf8":                  {jsonType, `{"nickName":"😀\u738b","code":"\ud83d\uDE00\ufffd"}`, fields.Fields{"nickName": "😀王", "code": "😀\ufffd"}},
+		"json_escaped_backslashes":   {jsonType, `{"rawData":"\\ud83d\\\\u0000"}`, fields.Fields{"rawData": `\ud83d\\u0000`}},
 		"body_of_64_KiB":             {formType, "code=" + longest, fields.Fields{"code": longest}},
 	}
 	for name, test := range tests {
@@ -80,6 +83,7 @@ func TestRead_refuses(t *testing.T) {
 		})
 	}
 
+	t.Run("what is not text in any field", testNotText)
 	t.Run("body_that_ends_early_with_its_cause", func(t *testing.T) {
 		_, err := read(formType, iotest.ErrReader(io.ErrUnexpectedEOF))
 		e, ok := errors.AsType[*fields.Error](err)
@@ -87,6 +91,43 @@ func TestRead_refuses(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// testNotText has the names and values of forms and JSON that are not UTF-8, each in a known and in an unknown field.
+func testNotText(t *testing.T) {
+	const form, object = "form", "json"
+	for _, test := range []struct{ kind, text string }{
+		{form, "a%ff"}, {form, "%ED%A0%BD"}, {form, "%ED%A0%BD%ED%B8%80"}, {form, "%C0%80"}, {form, "a%00b"}, {form, "\xff"}, {form, "%F4%90%80%80"},
+		{object, "a\xff"}, {object, "\xed\xa0\xbd"}, {object, "\xc0\x80"}, {object, `\ud83d`}, {object, `a\uD83Db`}, {object, `\ude00`},
+		{object, `\ude00\ud83d`}, {object, `\ud83d\ud83d\ude00`}, {object, `\ud83d\n`}, {object, `\\\ud83d`}, {object, `a\u0000`},
+	} {
+		for body, detail := range map[string]string{
+			"form nickName=TEXT":         "The field nickName is",
+			"form rawData=TEXT":          "The field rawData is",
+			"form code=a&x=TEXT":         "A field is",
+			"form code=a&TEXT=":          "A field is",
+			"form code=a&x=1&x=TEXT":     "A field is",
+			`json {"nickName":"TEXT"}`:   "The field nickName is",
+			`json {"rawData":"TEXT"}`:    "The field rawData is",
+			`json {"x":"TEXT"}`:          "A field is",
+			`json {"x":[{"y":"TEXT"}]}`:  "A field is",
+			`json {"x":[{"TEXT":"y"}]}`:  "A field is",
+			`json {"a":"b" , "TEXT":1}`:  "A field is",
+			`json {"TEXT":1}`:            "A field is",
+			`json {"nickName":["TEXT"]}`: "The field nickName is",
+		} {
+			kind, content, _ := strings.Cut(body, " ")
+			if kind != test.kind {
+				continue
+			}
+			contentType := map[string]string{form: formType, object: jsonType}[kind]
+			got, err := read(contentType, strings.NewReader(strings.ReplaceAll(content, "TEXT", test.text)))
+			e, ok := errors.AsType[*fields.Error](err)
+			if !ok || e.Detail != detail+" not UTF-8 text without NUL." || got != nil {
+				t.Errorf("%s with %+q: %q, %v", content, test.text, got, err)
+			}
+		}
+	}
 }
 
 func TestRead_other_media_types(t *testing.T) {

@@ -1,6 +1,9 @@
 package fields
 
-import "net/url"
+import (
+	"net/url"
+	"strings"
+)
 
 // parseForm reads an application/x-www-form-urlencoded body.
 func parseForm(body []byte) (Fields, error) {
@@ -10,6 +13,9 @@ func parseForm(body []byte) (Fields, error) {
 	}
 	f := make(Fields, len(values))
 	for name, v := range values {
+		if !isText(name) || !isText(strings.Join(v, "")) {
+			return nil, notText(name)
+		}
 		if len(v) > 1 {
 			return nil, givenTwice(name)
 		}

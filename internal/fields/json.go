@@ -36,7 +36,7 @@ func parseJSON(body []byte) (Fields, error) {
 	}
 	f, seen := make(Fields), make(map[string]bool)
 	for dec.More() {
-		name, value, err := jsonMember(dec)
+		name, value, err := jsonMember(dec, body)
 		if err != nil {
 			return nil, err
 		}
@@ -57,16 +57,22 @@ func parseJSON(body []byte) (Fields, error) {
 	return f, nil
 }
 
-// jsonMember reads one member of a JSON object. The value of an unknown field comes back empty.
-func jsonMember(dec *json.Decoder) (name, value string, err error) {
+// jsonMember reads one member of the JSON object in body, of which dec has read what is before. The value of an unknown field
+// comes back empty.
+func jsonMember(dec *json.Decoder, body []byte) (name, value string, err error) {
+	start := dec.InputOffset()
 	t, err := dec.Token()
 	if err != nil {
 		return "", "", invalid("The body is not a JSON object.")
 	}
 	name, _ = t.(string)
+	rawName := body[start:dec.InputOffset()] // with the comma before it
 	var raw json.RawMessage
 	if err := dec.Decode(&raw); err != nil {
 		return "", "", invalid("The body is not a JSON object.")
+	}
+	if !isJSONText(rawName) || !isJSONText(raw) {
+		return "", "", notText(name)
 	}
 	value, err = jsonValue(name, raw)
 	return name, value, err

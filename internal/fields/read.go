@@ -14,7 +14,8 @@ const MaxBody = 64 << 10
 // Read reads a request's body, form-encoded or JSON.
 //
 // ErrMediaType: another type of body. *http.MaxBytesError: the body is larger than MaxBody. *Error: Content-Type is given
-// twice, or the body ended early, is malformed, has a field twice, or has a known field that is no string.
+// twice, or the body ended early, is malformed, has a field twice, a known field that is no string, or anything that is not
+// UTF-8, NUL, or half a surrogate pair, in whichever field and in names too.
 func Read(w http.ResponseWriter, r *http.Request) (Fields, error) {
 	mediaType, err := MediaType(r.Header)
 	if err != nil {
