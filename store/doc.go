@@ -25,7 +25,8 @@
 //     it. Where the holder is the disabled one, the merge goes on, and the survivor, whichever it is, is disabled: the
 //     person is blocked in both apps. A merge never lifts a block, nor does it make a status active that this version does
 //     not know;
-//   - the user has another unionid on record: the one on record stays, and the contradiction is logged.
+//   - the user has another unionid on record: the one on record stays, and the contradiction is counted (DB.UnionIDConflicts) and logged
+//     once an hour for each app. docs/operations.md says what helps if the app has moved to another Open Platform account.
 //
 // A unionid comes from WeChat's answer to a login alone, never from data that the client brings.
 //
@@ -72,6 +73,7 @@
 //
 // # Errors
 //
-// ErrNotFound, ErrIdentity, ErrSchema and ErrUnavailable are to be told apart with errors.Is, as is context.Canceled. No
+// ErrNotFound, ErrIdentity, ErrSchema and ErrUnavailable are to be told apart with errors.Is, as is context.Canceled. Some kinds of
+// ErrUnavailable have a name of their own, such as ErrAccessDenied: an operator must mend these. No
 // error and no log line of this package holds a DSN, an openid, a unionid or a part of a profile.
 package store

@@ -58,7 +58,8 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 
 	// Interpolated statements take one round trip on any connection. Prepared ones take two the first time on each
 	// connection, and memory on the server; from then on the server, which has parsed them already, reads a user in two
-	// thirds of the CPU. So what every visit sends is prepared (see hot), and all that runs rarely is interpolated.
+	// thirds of the CPU. So what every visit sends is prepared (see hot), and all that runs rarely is interpolated;
+	// and so is what cannot be prepared (see prepared).
 	c.InterpolateParams = true
 	c.MultiStatements = false
 	// After a failover the old primary may answer, read-only: such a connection is dropped and made anew.
