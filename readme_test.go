@@ -178,10 +178,14 @@ func TestReadme_every_command_is_known(t *testing.T) {
 	}
 	want := []string{
 		"go run ./cmd/demo", "go test ./...",
-		`curl -s http://127.0.0.1:9090/introspect -H "X-Api-Key: $INTERNAL_API_KEY" --data-urlencode "token=$TOKEN"`,
+		`curl -fsS http://127.0.0.1:9090/introspect -H "X-Api-Key: $INTERNAL_API_KEY" --data-urlencode "token=$TOKEN"`,
 		"docker compose up --build",
+		"mysql -h 127.0.0.1 -u root -p <<'EOF'",
 		"export WECHAT_APPID=wx0123456789abcdef WECHAT_SECRET=your-appsecret",
+		"WECHAT_API_BASE=http://127.0.0.1:8089 LOGIN_RATE_LIMIT=0 UPDATE_RATE_LIMIT=0 LOG_LEVEL=warn bin/wxlogin",
 		"go run ./cmd/wxload -server http://127.0.0.1:8080 -wechat http://127.0.0.1:8089 -internal http://127.0.0.1:9090 \\",
+		"WECHAT_APPID=wx0123456789abcdef WECHAT_SECRET=your-appsecret bin/wxsim",
+		"WECHAT_API_BASE=http://127.0.0.1:8089 bin/wxlogin",
 		"SIM=http://127.0.0.1:8089 API=http://127.0.0.1:8080",
 		// admin_account_test.go runs the script.
 		"MYSQL_DATABASE=wxlogin ADMIN_RO_PASSWORD=choose-one bash deploy/mysql/20-admin-account.sh -h 127.0.0.1 -u root -p",
@@ -201,13 +205,15 @@ func needs(t *testing.T, programs ...string) {
 	}
 }
 
+var readmeDSN = regexp.MustCompile(`MYSQL_DSN='[^']*'`)
+
 // Building, migrating and serving as README says, but for the addresses.
 func TestReadme_server_runs(t *testing.T) {
 	needs(t, "sh")
 	text := script(t, "go build -o bin/")
 	text = strings.ReplaceAll(text, "bin/", t.TempDir()+"/")
-	text = strings.Replace(text, "\ngo build", "\nexport MYSQL_DSN='"+mysqltest.New(t)+"' REDIS_URL="+testenv.NewRedis(t).URL+
-		" LISTEN_ADDR=127.0.0.1:0 INTERNAL_ADDR=127.0.0.1:0\ngo build", 1)
+	text = strings.Replace(text, "\ngo build", "\nexport REDIS_URL="+testenv.NewRedis(t).URL+" LISTEN_ADDR=127.0.0.1:0 INTERNAL_ADDR=127.0.0.1:0\ngo build", 1)
+	text = readmeDSN.ReplaceAllLiteralString(text, "MYSQL_DSN='"+mysqltest.New(t)+"'")
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	lines[len(lines)-1] = "exec " + lines[len(lines)-1] // so that the signal reaches the server
 
