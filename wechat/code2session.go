@@ -49,7 +49,7 @@ func (c *Client) Code2Session(ctx context.Context, code string) (Session, error)
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Session{}, err
 	}
-	return Session{OpenID: answer.OpenID, UnionID: answer.UnionID, SessionKey: answer.SessionKey}, nil
+	return Session(answer), nil
 }
 
 func plausibleCode(code string) bool {
