@@ -25,12 +25,12 @@ func (c *Cache) read(ctx context.Context) (held, error) {
 	key := tokenKey(c.appID)
 	pipe := c.redis.Pipeline()
 	sealed, left := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
-	_, _ = pipe.Exec(ctx) // the commands keep their errors
+	_, failure := pipe.Exec(ctx) // the commands have their errors, but none if Redis refuses the connection
 	if err := sealed.Err(); errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return held{}, nil
 	}
-	if err := errors.Join(sealed.Err(), left.Err()); err != nil {
-		return held{}, unavailable("read", err)
+	if failure != nil {
+		return held{}, unavailable("read", failure)
 	}
 	token, err := c.sealer.Open(nil, nil, []byte(sealed.Val()), []byte(key))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/internal/ratelimit"
@@ -44,6 +45,26 @@ func TestCounter_counts_here_while_Redis_is_away(t *testing.T) {
 	f.count(t, "a", 1)
 	f.Flush()
 	f.wantChanges(t, true)
+}
+
+// A Redis that refuses the connection is away, too: no command of the pipeline is answered.
+func TestCounter_counts_here_while_Redis_refuses_it(t *testing.T) {
+	server := miniredis.RunT(t)
+	server.RequireAuth("right")
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Password: "wrong"})
+	defer client.Close()
+	counter := ratelimit.NewByHand(ratelimit.Options{Redis: client, Prefix: prefix, Window: window, Timeout: 5 * time.Second})
+	defer counter.Close()
+	counter.Unlimited("test").Allow("a")
+	counter.Flush()
+	if !counter.Degraded() {
+		t.Error("not degraded")
+	}
+	server.RequireAuth("wrong") // the password that it has
+	counter.Flush()
+	if counter.Degraded() {
+		t.Error("degraded, and Redis takes it again")
+	}
 }
 
 // Of many keys only those of one pipeline are on their way when Redis goes.

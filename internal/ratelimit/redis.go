@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,9 +46,22 @@ func (s *redisStore) count(ctx context.Context, batch []delta) {
 	for i, d := range batch {
 		replies[i] = s.queue(ctx, pipe, d)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its error
+	if cmds, err := pipe.Exec(ctx); err != nil {
+		failAll(cmds, err)
+	}
 	for i := range batch {
 		replies[i].read(&batch[i])
+	}
+}
+
+// failAll gives each command of a pipeline its error if none has one: Redis has refused the connection (a password, a database
+// number), and the commands are left as if they had been answered.
+func failAll(cmds []redis.Cmder, err error) {
+	if slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
+		return
+	}
+	for _, cmd := range cmds {
+		cmd.SetErr(err)
 	}
 }
 
