@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -97,6 +98,7 @@ func (o *Options) validate() error {
 // share one Redis.
 type Store struct {
 	redis      redis.UniversalClient
+	id         string               // in the keys of Ready: those of other Stores are others
 	trips      *redis.AutoPipeliner // nil: each command has a round trip of its own
 	oneNode    bool                 // all keys live on one node, which keeps the order of a pipeline
 	byApp      map[string]*sealer   // what new records are sealed with
@@ -117,7 +119,7 @@ func New(o Options) (*Store, error) {
 	}
 	_, oneNode := o.Redis.(*redis.Client) // one Redis, or one behind Sentinel
 	s := &Store{
-		redis: o.Redis, oneNode: oneNode, byApp: make(map[string]*sealer), keys: make(keyring),
+		redis: o.Redis, id: rand.Text(), oneNode: oneNode, byApp: make(map[string]*sealer), keys: make(keyring),
 		idleTTL: o.IdleTTL, maxTTL: o.MaxTTL, maxPerUser: o.MaxPerUser, now: o.Now, logger: o.Logger,
 	}
 	for _, app := range o.Apps {

@@ -29,6 +29,8 @@ type Config struct {
 
 	SessionIdleTTL time.Duration `env:"SESSION_IDLE_TTL" envDefault:"168h"`
 	SessionMaxTTL  time.Duration `env:"SESSION_MAX_TTL" envDefault:"720h"`
+	// MaxSessionsPerUser is how many sessions a user may have in one app; 0 is session.DefaultMaxPerUser.
+	MaxSessionsPerUser int `env:"MAX_SESSIONS_PER_USER" envDefault:"20"`
 
 	Limits LimitConfig
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wxlogin/internal/app"
+	"wxlogin/session"
 )
 
 const (
@@ -31,7 +32,7 @@ func TestLoadConfig_defaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.ListenAddr != ":8080" || c.InternalAddr != "127.0.0.1:9090" || c.WeChatAPIBase != "https://api.weixin.qq.com" ||
-		c.SessionIdleTTL != 168*time.Hour || c.SessionMaxTTL != 720*time.Hour || c.Log.Format != "json" || c.Log.Level != 0 {
+		c.SessionIdleTTL != 168*time.Hour || c.SessionMaxTTL != 720*time.Hour || c.MaxSessionsPerUser != session.DefaultMaxPerUser || c.Log.Format != "json" || c.Log.Level != 0 {
 		t.Errorf("got %+v", c.Log)
 	}
 	want := app.LimitConfig{LoginsInFlight: 256, Logins: 6000, Updates: 60, FailedUpdates: 10, Uploads: 50}
@@ -158,6 +159,7 @@ func TestLoadConfig_faults(t *testing.T) {
 		"bad_ttl":         {"SESSION_IDLE_TTL=week", "SESSION_IDLE_TTL: "},
 		"short_ttl":       {"SESSION_IDLE_TTL=1ms", "SESSION_IDLE_TTL: 1ms is less than 1s"},
 		"max_under_idle":  {"SESSION_MAX_TTL=1h", "SESSION_MAX_TTL is less than SESSION_IDLE_TTL"},
+		"no_sessions":     {"MAX_SESSIONS_PER_USER=0", "MAX_SESSIONS_PER_USER: 0 is less than 1"},
 		"bad_level":       {"LOG_LEVEL=loud", "LOG_LEVEL: "},
 		"bad_format":      {"LOG_FORMAT=xml", "LOG_FORMAT: "},
 		"bad_limit":       {"LOGIN_RATE_LIMIT=many", `LOGIN_RATE_LIMIT: "many" is not a whole number`},

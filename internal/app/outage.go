@@ -16,7 +16,7 @@ const (
 
 // checks are the parts that the server waits for, as /readyz asks them.
 func (p *parts) checks() []handlers.Check {
-	return []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.redisReady}}
+	return []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.sessions.Ready}}
 }
 
 // logOutages checks each part now and then every outageInterval, and logs a line when it is no longer ready and a line when it is

@@ -18,7 +18,7 @@ import (
 	"wxlogin/wechat"
 )
 
-// startCheckTimeout bounds the look at MySQL before the server starts.
+// startCheckTimeout bounds the look at MySQL, and then at Redis, before the server starts.
 const startCheckTimeout = 3 * time.Second
 
 // parts are what the handlers are made of, and what must be closed in the end.
@@ -36,7 +36,7 @@ type parts struct {
 	metrics      *handlers.Metrics
 }
 
-// openParts makes all parts. Nothing is connected yet but for a look at MySQL's character set.
+// openParts makes all parts. Nothing is connected yet but for a look at MySQL's character set and at Redis.
 func openParts(ctx context.Context, c Config, logger *slog.Logger) (*parts, error) {
 	p := &parts{metrics: handlers.NewMetrics()}
 	if err := p.open(ctx, c, logger); err != nil {
@@ -75,11 +75,15 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 		return err
 	}
 	p.sessions, err = session.New(session.Options{
-		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxTTL: c.SessionMaxTTL, Logger: logger,
+		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxTTL: c.SessionMaxTTL,
+		MaxPerUser: c.MaxSessionsPerUser, Logger: logger,
 		ShareTrips: c.Tracing == nil, // a trace wants each command for itself
 	})
+	if err != nil {
+		return err
+	}
 	p.watch(c)
-	return err
+	return checkRedis(ctx, p.redis, p.sessions, c.Redis.Mode)
 }
 
 // checkDatabase refuses what only another configuration mends: a wrong password, an unknown database, missing rights, a
@@ -182,8 +186,6 @@ func (p *parts) mysqlReady() func(context.Context) error {
 		return p.db.Ready(ctx)
 	}
 }
-
-func (p *parts) redisReady(ctx context.Context) error { return pingRedis(ctx, p.redis) }
 
 // close closes what was opened, in any state of openParts.
 func (p *parts) close() error {

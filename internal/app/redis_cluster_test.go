@@ -22,6 +22,20 @@ func TestRedis_Cluster(t *testing.T) {
 		RedisURL: strings.Replace(cluster.URL(), "redis://", "redis://"+redistest.User+"@", 1), Redis: RedisConfig{Mode: redisCluster},
 	}
 	t.Run("all_parts", func(t *testing.T) { useAll(t, c) })
+	t.Run("asked_as_single", func(t *testing.T) {
+		for _, server := range cluster.Servers { // a replica refuses like a master
+			client, err := openRedis(Config{RedisURL: "redis://" + server.Addr})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			sessions := newSessions(t, client)
+			wantFault(t, checkRedis(t.Context(), client, sessions, redisSingle), "REDIS_MODE", "set REDIS_MODE=cluster")
+			if err := sessions.Ready(t.Context()); !redis.HasErrorPrefix(err, "MOVED") {
+				t.Errorf("%v, want MOVED", err)
+			}
+		}
+	})
 	t.Run("slots_that_move", func(t *testing.T) { clusterMoves(t, cluster, c) })
 	t.Run("first_master_hangs", func(t *testing.T) { clusterFailsOver(t, cluster, c, 0, (*redistest.Server).Hang) })
 	t.Run("last_master_is_killed", func(t *testing.T) { clusterFailsOver(t, cluster, c, 2, (*redistest.Server).Kill) })
@@ -43,7 +57,7 @@ func useAll(t *testing.T, c Config) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if err := pingRedis(t.Context(), client); err != nil {
+	if err := newSessions(t, client).Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	useSessions(t, client)
@@ -92,7 +106,7 @@ func clusterFailsOver(
 func wantReady(t *testing.T, client redis.UniversalClient) {
 	t.Helper()
 	begin := time.Now()
-	err := pingRedis(t.Context(), client)
+	err := newSessions(t, client).Ready(t.Context())
 	if took := time.Since(begin); err != nil || took > 900*time.Millisecond {
 		t.Errorf("after %v: %v", took, err)
 	}

@@ -30,7 +30,7 @@ func TestSentinel_failover(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.waitForRefusal()
-	if pingRedis(t.Context(), tr.client) == nil {
+	if tr.store.Ready(t.Context()) == nil {
 		t.Error("ready without a master")
 	}
 	tr.waitForAll()
@@ -68,7 +68,7 @@ func TestSentinel_wrong_passwords(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			err = pingRedis(t.Context(), client)
+			err = newSessions(t, client).Ready(t.Context())
 			if (err == nil) != test.works {
 				t.Errorf("%v, want success %v", err, test.works)
 			}

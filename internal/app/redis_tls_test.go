@@ -83,16 +83,23 @@ func (s *secured) database(t *testing.T, n int) *redis.Client {
 	return client
 }
 
-// useSessions does all that a session.Store can.
-func useSessions(t *testing.T, client redis.UniversalClient) {
+// newSessions makes a Store whose users have two sessions at most.
+func newSessions(t *testing.T, client redis.UniversalClient) *session.Store {
 	t.Helper()
-	ctx := t.Context()
 	store, err := session.New(session.Options{
 		Redis: client, Apps: []session.App{{AppID: trafficApp, Secret: "0123456789abcdef0123456789abcdef"}}, MaxPerUser: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return store
+}
+
+// useSessions does all that a session.Store can.
+func useSessions(t *testing.T, client redis.UniversalClient) {
+	t.Helper()
+	ctx := t.Context()
+	store := newSessions(t, client)
 	begin := func(openID string, n int) string {
 		token, err := store.Create(ctx, session.Session{AppID: trafficApp, OpenID: openID, SessionKey: fmt.Sprint("key", n)})
 		if err != nil {
@@ -189,7 +196,7 @@ func TestRedis_on_TLS_refuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			err = pingRedis(t.Context(), client)
+			err = newSessions(t, client).Ready(t.Context())
 			if err == nil || strings.Contains(err.Error(), password) {
 				t.Errorf("%v", err)
 			}
@@ -208,7 +215,7 @@ func TestRedis_TLS_takes_up_a_new_certificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if pingRedis(t.Context(), client) == nil {
+	if newSessions(t, client).Ready(t.Context()) == nil {
 		t.Fatal("a certificate of nobody's was taken")
 	}
 	for good, stale := range map[string]string{good.TLSCertFile: stale, good.TLSKeyFile: staleKey} {
@@ -216,7 +223,7 @@ func TestRedis_TLS_takes_up_a_new_certificate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := pingRedis(t.Context(), client); err != nil {
+	if err := newSessions(t, client).Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

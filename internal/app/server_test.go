@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"wxlogin/internal/app"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/internal/testenv/redistest"
 )
 
 func config(t *testing.T) app.Config {
@@ -138,6 +140,42 @@ func TestStart_without_databases_is_not_ready(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), `"level":"WARN"`) + strings.Count(log.String(), `"level":"ERROR"`); n > 2+oldGo {
 		t.Errorf("the log has %d warnings:\n%s", n, log.String())
+	}
+}
+
+// A Redis that no waiting mends ends the start, and leaves nothing open; one that may become well is waited for.
+func TestStart_looks_at_Redis(t *testing.T) {
+	for name, test := range map[string]struct {
+		setting, path string
+		starts        bool
+	}{
+		"another_database": {"databases 2", "/2", false},
+		"without_GETEX":    {`rename-command GETEX ""`, "", false},
+		"replica":          {"replicaof 127.0.0.1 1", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config(t)
+			redis := redistest.RunServer(t, func(int) []string { return []string{test.setting} })
+			c.RedisURL = "redis://" + redis.Addr + test.path
+			if _, err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+				t.Fatal(err)
+			}
+			s, err := app.Start(t.Context(), c, app.NewLogger(app.LogConfig{}, io.Discard))
+			if !test.starts {
+				if !errors.Is(err, app.ErrMisconfigured) || !strings.HasPrefix(err.Error(), "REDIS_URL: ") {
+					t.Fatalf("Start: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Shutdown(t.Context())
+			status, body := get(t, "http://"+s.InternalAddr()+"/readyz")
+			if status != http.StatusServiceUnavailable || !strings.Contains(body, `"redis":"failed"`) {
+				t.Errorf("readyz: %d %s", status, body)
+			}
+		})
 	}
 }
 

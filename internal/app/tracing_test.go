@@ -113,7 +113,7 @@ func TestTracing_of_a_login_shows_WeChat_MySQL_and_Redis(t *testing.T) {
 	tr.spans()
 	tr.login()
 	spans := tr.spans()
-	want := []string{"POST /onLogin", "GET /sns/jscode2session", "MySQL SELECT", "evalsha"}
+	want := []string{"POST /onLogin", "GET /sns/jscode2session", "MySQL SELECT", "redis.pipeline set evalsha"}
 	for i, name := range want {
 		if i >= len(spans) || !strings.HasPrefix(spans[i].Name, name) {
 			t.Fatalf("the spans are %q, want %q", names(spans), want)

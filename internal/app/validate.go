@@ -28,6 +28,9 @@ func (c Config) validate() []error {
 		fault("SHUTDOWN_DELAY: %v is not between 0s and %v", c.ShutdownDelay, maxShutdownDelay)
 	}
 	faults = append(faults, c.ttlFaults()...)
+	if c.MaxSessionsPerUser < 1 {
+		fault("MAX_SESSIONS_PER_USER: %d is less than 1", c.MaxSessionsPerUser)
+	}
 	faults = append(faults, c.Limits.validate()...)
 	if _, err := handlers.ParseNetworks(c.TrustedProxies); err != nil {
 		fault("TRUSTED_PROXIES: %w", err)

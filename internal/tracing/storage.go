@@ -65,7 +65,16 @@ func runsByItself(cmd redis.Cmder) bool {
 	case "ping", "dbsize", "hello", "auth", "select", "client", "readonly":
 		return true
 	}
-	return false
+	return slices.ContainsFunc(cmd.Args(), isReadyKey)
+}
+
+// readyPrefix begins the keys of session.Store.Ready, which this package does not import.
+const readyPrefix = "wxlogin:ready:"
+
+// isReadyKey reports whether an argument of a command is a key of session.Store.Ready.
+func isReadyKey(arg any) bool {
+	key, ok := arg.(string)
+	return ok && strings.HasPrefix(key, readyPrefix)
 }
 
 // asked tells the others.
