@@ -57,9 +57,9 @@ func (w *walk) showUser(ctx context.Context) error {
 	return nil
 }
 
-// showRedis prints every key with what can be seen of its value.
+// showRedis prints every key of sessions with what can be seen of its value.
 func (w *walk) showRedis(ctx context.Context) error {
-	keys, err := w.storage.Keys(ctx, session.KeyPrefix+"*")
+	keys, err := w.storage.Keys(ctx, session.KeyPrefix+"session*")
 	if err != nil {
 		return err
 	}
