@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -213,7 +214,12 @@ func (d during) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 }
 
 func (d during) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return strings.HasPrefix(c.Name(), "eval") }) {
+			d.once.Do(d.do)
+		}
+		return next(ctx, cmds)
+	}
 }
 
 // Were what stands there deleted without a look, one login would delete the index that another has just begun.
