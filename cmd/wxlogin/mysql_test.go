@@ -103,7 +103,7 @@ func TestMySQL_that_passes_is_no_wrong_configuration(t *testing.T) {
 		}
 	}
 	p := start(t, environ(t, "MYSQL_DSN="+refusingMySQL(t, 1040, "later")))
-	p.wait("MySQL cannot be reached yet")
+	p.wait("mysql is not ready; waiting for it")
 	p.wait("serving")
 }
 
@@ -162,7 +162,7 @@ func TestMySQL_that_refuses_the_configuration_for_real(t *testing.T) {
 	t.Run("a read-only server", func(t *testing.T) {
 		s.Exec(t, "SET GLOBAL read_only = 1")
 		p := start(t, environ(t, "MYSQL_DSN="+dsn))
-		line := p.wait("not ready before MySQL takes writes: MYSQL_DSN leads to a read-only server")
+		line := p.wait("mysql is not ready; waiting for it")
 		if !strings.Contains(fmt.Sprint(line["cause"]), "read_only is ON") {
 			t.Errorf("it says %v", line)
 		}

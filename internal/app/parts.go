@@ -39,7 +39,11 @@ type parts struct {
 // openParts makes all parts. Nothing is connected yet but for a look at MySQL's character set and at Redis.
 func openParts(ctx context.Context, c Config, logger *slog.Logger) (*parts, error) {
 	p := &parts{metrics: handlers.NewMetrics()}
-	if err := p.open(ctx, c, logger); err != nil {
+	err := p.open(ctx, c, logger)
+	if err == nil {
+		err = ctx.Err() // the checks do not say that they were cut short
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
