@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Whoever forgot to configure uploads learns it from the answer, before any token counts, and whatever the size of the picture.
+// The answer says that uploads are not configured, before any token counts, and whatever the size of the picture.
 func TestUploadAvatar_says_that_uploads_are_not_configured(t *testing.T) {
 	w := newWorld(t, func(su *setup) { su.noAvatars = true })
 	token := w.login(w.phone("alice")).Token

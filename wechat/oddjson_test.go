@@ -162,7 +162,7 @@ func TestPhoneNumber_and_OpenPhoneNumber_read_odd_numbers(t *testing.T) {
 				t.Errorf("open data: got another number, or %v", err)
 			}
 			if name == "a number with broken bytes" {
-				return // an answer of WeChat's is not open data: nobody can have changed it
+				return // an answer of WeChat's is not open data: no client can have changed it
 			}
 			var calls int
 			client := newClient(t, wechat.Options{Transport: answering(&calls, `{"errcode":"0","errmsg":[],"phone_info":{`+test.fields+`}}`)})

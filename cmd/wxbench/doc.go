@@ -15,7 +15,7 @@
 //
 //	returning   POST /onLogin of somebody who was here before
 //	new         POST /onLogin of somebody who was not
-//	capped      POST /onLogin of somebody who has as many sessions as a user may have
+//	capped      POST /onLogin of a user at the cap of sessions
 //	changed     POST /updateUserInfo with a profile that is news
 //	unchanged   POST /updateUserInfo with the profile that the server has
 //	introspect  POST /introspect on the internal listener

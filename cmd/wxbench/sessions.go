@@ -18,7 +18,7 @@ func (w *world) newStore() (*session.Store, error) {
 	})
 }
 
-// addSessions begins as many sessions as are to be there before, of people who take no part.
+// addSessions begins the sessions that exist before the measurement, of users that take no part in it.
 func (w *world) addSessions(ctx context.Context) error {
 	if w.sessions == 0 {
 		return nil
@@ -38,7 +38,7 @@ func (w *world) addSessions(ctx context.Context) error {
 // end other sessions and those that do not.
 const loginsOfRegular = 40
 
-// regulars are the people who log in so often that they are at the cap. No two connections are at work for the same one.
+// regulars are the users that log in so often that they are at the cap. No two connections are at work for the same one.
 func (w *world) regulars() []*wechattest.Phone {
 	n := max(w.connections, w.requests/loginsOfRegular)
 	return w.people[max(0, len(w.people)-n):]

@@ -135,7 +135,7 @@ func TestStart_without_databases_is_not_ready(t *testing.T) {
 	}
 	for _, part := range []string{"mysql", "redis"} {
 		if n := strings.Count(log.String(), part+" is not ready; waiting for it"); n != 1 {
-			t.Errorf("the log tells %d times that %s is away:\n%s", n, part, log.String())
+			t.Errorf("the log says %d times that %s is away:\n%s", n, part, log.String())
 		}
 	}
 	if n := strings.Count(log.String(), `"level":"WARN"`) + strings.Count(log.String(), `"level":"ERROR"`); n > 2+oldGo {

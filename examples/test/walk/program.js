@@ -13,7 +13,7 @@ const MOST_SENT = 50; // by one action: more is a loop
 
 /**
  * createProgram returns a mini-program of a person that can be launched again and again. network says what is wrong on the
- * way: away; lose, how many answers get lost; gateway, what a gateway answers in the place of the server; silent, how many
+ * way: away; lose, how many answers get lost; gateway, what a gateway answers instead of the server; silent, how many
  * calls of wx never call back; mute, how many answers come without a callback; speechless, how many calls fail without a
  * word. Of each action, watch gives what it sent, shared logins counting for the one that began them.
  *
