@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
@@ -135,12 +136,16 @@ func TestStore_RevokeAll_race_on_a_Cluster(t *testing.T) {
 // watching notes the commands that go out together, by name, without those that begin a connection.
 type watching struct{ sent *[][]string }
 
+var watchingMu sync.Mutex // the nodes of a Cluster are asked side by side
+
 func (w watching) note(cmds ...redis.Cmder) {
 	var names []string
 	for _, cmd := range cmds {
 		names = append(names, cmd.Name())
 	}
 	if !slices.Contains(names, "hello") && !slices.Contains(names, "client") {
+		watchingMu.Lock()
+		defer watchingMu.Unlock()
 		*w.sent = append(*w.sent, names)
 	}
 }

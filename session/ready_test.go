@@ -23,8 +23,8 @@ func TestStore_Ready(t *testing.T) {
 			}
 		}
 		keys := f.redis.Dump(t)
-		if len(keys) != 2 {
-			t.Errorf("%d keys, want a record's and an index's", len(keys))
+		if n := len(keys); n != 2 && !(isCluster(f.redis.Client) && n > 0 && n%2 == 0) { // on each master of a Cluster
+			t.Errorf("%d keys, want a record's and an index's", n)
 		}
 		for key := range keys {
 			ttl := f.redis.TTL(t, key)
