@@ -179,8 +179,8 @@ func TestStore_Create_round_trips(t *testing.T) {
 			var sent [][]string
 			c := client(t)
 			defer c.Close()
-			f := newFixture(t, func(o *session.Options) { o.Redis = c })
-			f.login(t, openID, sessionKey) // after which the node knows the script
+			f := newFixture(t, func(o *session.Options) { o.Redis, o.ShareTrips = c, false }) // shared trips are the scheduler's
+			f.login(t, openID, sessionKey)                                                    // after which the node knows the script
 			c.AddHook(watching{&sent})
 			f.login(t, openID, sessionKey)
 			want := [][]string{{"set", "evalsha"}}
