@@ -179,8 +179,9 @@ func TestStore_Create_round_trips(t *testing.T) {
 			var sent [][]string
 			c := client(t)
 			defer c.Close()
-			f := newFixture(t, func(o *session.Options) { o.Redis, o.ShareTrips = c, false }) // shared trips are the scheduler's
-			f.login(t, openID, sessionKey)                                                    // after which the node knows the script
+			// What shares a trip with what depends on the scheduler, so none are shared here.
+			f := newFixture(t, func(o *session.Options) { o.Redis, o.ShareTrips = c, false })
+			f.login(t, openID, sessionKey) // after which the node knows the script
 			c.AddHook(watching{&sent})
 			f.login(t, openID, sessionKey)
 			want := [][]string{{"set", "evalsha"}}
