@@ -101,8 +101,7 @@ func (p *public) updateProfile(ctx context.Context, sess session.Session, profil
 	if replaced != "" && p.avatars != nil {
 		p.deletePicture(ctx, replaced)
 	}
-	scopeOf(ctx).userID = user.ID
-	return user, refuseDisabled(user)
+	return user, refuseDisabled(ctx, user)
 }
 
 // deletePicture deletes a picture that no row refers to any more. The request does not fail if that fails: `wxlogin sweep`

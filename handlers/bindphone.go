@@ -75,6 +75,5 @@ func (p *public) savePhone(ctx context.Context, sess session.Session, phone stor
 	if err != nil {
 		return store.User{}, err
 	}
-	scopeOf(ctx).userID = user.ID
-	return user, refuseDisabled(user)
+	return user, refuseDisabled(ctx, user)
 }

@@ -126,9 +126,9 @@ func (p *public) findUser(ctx context.Context, id store.Identity) (store.User, b
 		return store.User{}, false, err
 	}
 	scope := scopeOf(ctx)
-	scope.userID, scope.login = user.ID, loginReturning
+	scope.login = loginReturning
 	if created {
 		scope.login = loginNew
 	}
-	return user, created, refuseDisabled(user)
+	return user, created, refuseDisabled(ctx, user)
 }

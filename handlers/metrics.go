@@ -154,8 +154,9 @@ func (m *Metrics) Gauge(name, help string, labels map[string]string, read func()
 }
 
 // Counter is Gauge for a figure that only grows.
-func (m *Metrics) Counter(name, help string, read func() float64) {
-	m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "wxlogin", Name: name, Help: help}, read))
+func (m *Metrics) Counter(name, help string, labels map[string]string, read func() float64) {
+	m.Register(prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Namespace: "wxlogin", Name: name, Help: help, ConstLabels: labels}, read))
 }
 
 // watchLogins shows how many logins are at work and how many queue.

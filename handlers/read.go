@@ -40,13 +40,13 @@ func (p *public) userOf(ctx context.Context, sess session.Session) (store.User, 
 	if err != nil {
 		return store.User{}, err
 	}
-	scopeOf(ctx).userID = user.ID
-	return user, refuseDisabled(user)
+	return user, refuseDisabled(ctx, user)
 }
 
 // refuseDisabled is the answer to a user who may not use the service: disabled by an administrator, or of any other status than
-// active, known or not.
-func refuseDisabled(user store.User) error {
+// active, known or not. It notes the user for the request's log line, refused or not.
+func refuseDisabled(ctx context.Context, user store.User) error {
+	scopeOf(ctx).userID = user.ID
 	if !user.Active() {
 		return failure{code: codeUserBlocked}
 	}

@@ -53,9 +53,8 @@ func (c *tokenChecks) find(ctx context.Context, token string) (holder, error) {
 	if err != nil {
 		return holder{}, err
 	}
-	scope := scopeOf(ctx)
-	scope.appID, scope.userID = sess.AppID, user.ID
-	return holder{sess, user, c.tokens.ExpiresAt(sess)}, refuseDisabled(user)
+	scopeOf(ctx).appID = sess.AppID
+	return holder{sess, user, c.tokens.ExpiresAt(sess)}, refuseDisabled(ctx, user)
 }
 
 func (c *tokenChecks) lookup(ctx context.Context, token string) (session.Session, error) {

@@ -33,8 +33,8 @@ func (s *Store) trim(ctx context.Context, op, index, own string, members []strin
 	if err != nil {
 		return err
 	}
-	if excess := len(living) + 1 - s.maxPerUser; excess > 0 {
-		ended = append(ended, living[:len(living)+1-s.afterTrim()]...)
+	if alive := len(living) + 1; alive > s.maxPerUser { // with own
+		ended = append(ended, living[:alive-s.afterTrim()]...)
 	}
 	return s.end(ctx, op, index, ended)
 }

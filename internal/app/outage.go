@@ -21,23 +21,23 @@ func (p *parts) checks() []handlers.Check {
 
 // logOutages checks each part now and then every outageInterval, and logs a line when it is no longer ready and a line when it is
 // again. It returns after the first checks. The function that it returns ends the checks and waits for them.
-func logOutages(ctx context.Context, checks []handlers.Check, logger *slog.Logger) (stop func()) {
-	var first, running sync.WaitGroup
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	for _, check := range checks {
-		o := &outage{check: check, logger: logger}
-		first.Add(1)
-		running.Go(func() {
-			o.look(ctx)
-			first.Done()
-			o.run(ctx)
-		})
-	}
-	first.Wait()
-	return func() {
-		cancel()
+func logOutages(checks []handlers.Check, logger *slog.Logger) (stop func()) {
+	var first sync.WaitGroup
+	first.Add(len(checks))
+	stop = startBackground(func(ctx context.Context) {
+		var running sync.WaitGroup
+		for _, check := range checks {
+			o := &outage{check: check, logger: logger}
+			running.Go(func() {
+				o.look(ctx)
+				first.Done()
+				o.run(ctx)
+			})
+		}
 		running.Wait()
-	}
+	})
+	first.Wait()
+	return stop
 }
 
 // outage is the state of one part. It is used by one goroutine.

@@ -54,7 +54,7 @@ func TestLogOutages(t *testing.T) {
 			}
 		}
 		away.Store(true)
-		stop := logOutages(t.Context(), []handlers.Check{{Name: "mysql", Func: check(&away)}, {Name: "redis", Func: check(&other)}},
+		stop := logOutages([]handlers.Check{{Name: "mysql", Func: check(&away)}, {Name: "redis", Func: check(&other)}},
 			NewLogger(LogConfig{Format: "json"}, &log))
 		wants("WARN mysql is not ready; waiting for it") // at once
 		time.Sleep(time.Hour)

@@ -57,7 +57,7 @@ func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Serve
 	if err := s.listen(c, l, cert); err != nil {
 		return nil, errors.Join(err, s.closeListeners(), p.close())
 	}
-	s.stopChecks = logOutages(ctx, p.checks(), logger)
+	s.stopChecks = logOutages(p.checks(), logger)
 	s.serve(s.public)
 	s.serve(s.internal)
 	logger.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{

@@ -5,7 +5,6 @@ import (
 	"math"
 	"runtime"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
@@ -22,7 +21,7 @@ func (p *parts) watch(c Config) {
 		func() float64 { return oneIf(p.counter.Degraded()) })
 	p.metrics.Gauge("login_days_pending", "Logins that are counted and not yet in the table login_days.", nil,
 		func() float64 { return float64(p.db.PendingLoginDays()) })
-	p.metrics.Counter("login_days_failures_total", "Failed writes to the table login_days; the counts wait for the next.",
+	p.metrics.Counter("login_days_failures_total", "Failed writes to the table login_days; the counts wait for the next.", nil,
 		func() float64 { return float64(p.db.LoginDaysFailures()) })
 	p.watchUnionIDs(c)
 }
@@ -30,11 +29,8 @@ func (p *parts) watch(c Config) {
 // watchUnionIDs adds a counter for each app.
 func (p *parts) watchUnionIDs(c Config) {
 	for _, app := range c.allApps() {
-		p.metrics.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "wxlogin", Name: "unionid_conflicts_total",
-			Help:        "Logins at which WeChat gave another unionid than the one on record, which was kept.",
-			ConstLabels: prometheus.Labels{"appid": app.AppID},
-		}, func() float64 { return float64(p.db.UnionIDConflicts(app.AppID)) }))
+		p.metrics.Counter("unionid_conflicts_total", "Logins at which WeChat gave another unionid than the one on record, which was kept.",
+			map[string]string{"appid": app.AppID}, func() float64 { return float64(p.db.UnionIDConflicts(app.AppID)) })
 	}
 }
 

@@ -20,13 +20,16 @@ var known = map[string]kind{
 	"everywhere": flag, "nickName": text, "avatarUrl": text,
 }
 
-// givenTwice is the error of a repeated field. One that the server does not ask for is not named: its name could hold anything.
-func givenTwice(name string) error {
+// knownName returns the name of a field that the server asks for, and "" for another one, which could hold anything.
+func knownName(name string) string {
 	if known[name] == 0 {
-		name = ""
+		return ""
 	}
-	return invalidField(name, "A field is given twice.")
+	return name
 }
+
+// givenTwice is the error of a repeated field.
+func givenTwice(name string) error { return invalidField(knownName(name), "A field is given twice.") }
 
 // parseJSON reads one JSON object.
 func parseJSON(body []byte) (Fields, error) {

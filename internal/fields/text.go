@@ -14,10 +14,10 @@ import (
 
 // notText returns the error for a field that is not text. Only a name that the server knows is repeated.
 func notText(name string) error {
-	if known[name] == 0 {
+	if name = knownName(name); name == "" {
 		return invalid("A field is not UTF-8 text without NUL.")
 	}
-	return invalid("The field " + name + " is not UTF-8 text without NUL.")
+	return invalidField(name, "The field "+name+" is not UTF-8 text without NUL.")
 }
 
 // isText reports whether a name or value of a form is text.
