@@ -267,7 +267,7 @@ func TestDocs_admin_queries_look_up_by_index(t *testing.T) {
 	db := openSQL(t, mysqltest.NewWithSchema(t))
 	crowd(t, db, 2000, newPast())
 	for _, q := range queriesOf(t, adminQueries)[1:6] { // openid, unionid, nickname twice, id
-		for _, access := range column(t, db, "EXPLAIN "+q.sql, "type") {
+		for _, access := range column(t, db, "EXPLAIN FORMAT=TRADITIONAL "+q.sql, "type") {
 			if access == "ALL" || access == "index" {
 				t.Errorf("%s reads a table by %s", q.question, access)
 			}

@@ -286,7 +286,7 @@ func TestDB_Migrate_many_at_once(t *testing.T) {
 
 func TestDB_Migrate_waits_no_longer_than_its_context(t *testing.T) {
 	f := newFirstVersion(t)
-	f.one("SELECT GET_LOCK(CONCAT('wxlogin migrate ', MD5(DATABASE())), 0) AS l") // as another migrate would
+	f.one("SELECT GET_LOCK(CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32)), 0) AS l") // as another migrate would
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {

@@ -114,7 +114,7 @@ func (f *fixture) explain(s statement) []map[string]string {
 	for i, arg := range s.args {
 		args[i] = arg.Value
 	}
-	return f.rows("EXPLAIN "+s.sql, args...)
+	return f.rows("EXPLAIN FORMAT=TRADITIONAL "+s.sql, args...)
 }
 
 // wantByIndex asserts that no step of a plan reads more than a few rows, each by a key.

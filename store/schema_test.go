@@ -170,7 +170,7 @@ func TestUsers_Login_reads_by_index(t *testing.T) {
 	f.wire.reset()
 	f.login(appA, "oAlice", "uAlice")
 	sent := f.wire.statements()[0]
-	query := "EXPLAIN " + sent.sql
+	query := "EXPLAIN FORMAT=TRADITIONAL " + sent.sql
 	if !realServer {
 		query = "EXPLAIN FORMAT=TREE " + sent.sql
 	}

@@ -11,8 +11,9 @@ import (
 // the engine of the demo runs one statement at a time.
 const turnPause = 100 * time.Millisecond
 
-// turnName names the lock. Such names are the server's, not the database's.
-const turnName = "CONCAT('wxlogin migrate ', MD5(DATABASE()))"
+// turnName names the lock, in at most 64 characters. Such names belong to the server, not to the database. MD5 and SHA1 are not
+// in every server: MySQL 9.6 moved them to a component.
+const turnName = "CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32))"
 
 // takeTurn waits until no other Migrate works on the database, as long as the context allows. The turn ends with the
 // connection, so a process that dies holds nobody up.

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/md5"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -10,11 +10,11 @@ import (
 
 // openIDOf is the openid of user n: 28 characters that begin with "o", as WeChat's are, and that SQL can make too.
 func openIDOf(n int) string {
-	sum := md5.Sum(fmt.Appendf(nil, "user %d", n))
+	sum := sha256.Sum256(fmt.Appendf(nil, "user %d", n))
 	return "o" + hex.EncodeToString(sum[:])[:27]
 }
 
-const sqlOpenID = "CONCAT('o', LEFT(MD5(CONCAT('user ', n)), 27))"
+const sqlOpenID = "CONCAT('o', LEFT(SHA2(CONCAT('user ', n), 256), 27))"
 
 // chunk is how many users one statement makes.
 const chunk = 100_000
@@ -28,11 +28,11 @@ FROM wxbench_digits a, wxbench_digits b, wxbench_digits c, wxbench_digits e, wxb
 var fillStatements = []string{
 	`INSERT INTO users (id, status, nickname, avatar_url, gender, country, province, city, language, profile_as_of,
 profile_updated_at, profile_source, created_at, updated_at, last_login_at)
-SELECT n + 1, 1, CONCAT('user ', n), CONCAT('https://thirdwx.qlogo.cn/mmopen/vi_32/', MD5(n), '/132'), 1, 'China', 'Guangdong', 'Guangzhou', 'zh_CN',
+SELECT n + 1, 1, CONCAT('user ', n), CONCAT('https://thirdwx.qlogo.cn/mmopen/vi_32/', LEFT(SHA2(n, 256), 32), '/132'), 1, 'China', 'Guangdong', 'Guangzhou', 'zh_CN',
 '2020-01-01', '2020-01-01', 1, '2020-01-01', '2020-01-01', UTC_TIMESTAMP(3) + INTERVAL 1 HOUR FROM ` + digits,
 	"INSERT INTO wechat_identities (appid, openid, user_id, created_at) SELECT '" + appID + "', " + sqlOpenID + ", n + 1, '2020-01-01' FROM " + digits,
 	`INSERT INTO bare_users (id, openid, nickname, avatar_url, gender, city, province, country)
-SELECT n + 1, ` + sqlOpenID + `, CONCAT('user ', n), CONCAT('https://thirdwx.qlogo.cn/mmopen/vi_32/', MD5(n), '/132'), 1, 'Guangzhou', 'Guangdong', 'China' FROM ` + digits,
+SELECT n + 1, ` + sqlOpenID + `, CONCAT('user ', n), CONCAT('https://thirdwx.qlogo.cn/mmopen/vi_32/', LEFT(SHA2(n, 256), 32), '/132'), 1, 'Guangzhou', 'Guangdong', 'China' FROM ` + digits,
 }
 
 var bareSchema = []string{
