@@ -1,8 +1,6 @@
 package store
 
 import (
-	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,11 +16,6 @@ const (
 	readTimeout  = 10 * time.Second
 	writeTimeout = 10 * time.Second
 )
-
-// lockWait is for how many seconds a statement waits for a row that somebody else has locked; less cannot be set, and the
-// server's default is 50. Whoever called has given up before. The statement must not go on waiting then: it may have locked
-// the rows of others already.
-const lockWait = "1"
 
 var (
 	errDSN         = errors.New("store: malformed DSN: want user:password@tcp(host:port)/database?param=value")
@@ -48,13 +41,7 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 
 	c.ParseTime = true
 	c.Loc = time.UTC
-	if c.Params == nil {
-		c.Params = map[string]string{}
-	}
-	c.Params["time_zone"] = "'+00:00'"
-	if c.Params["innodb_lock_wait_timeout"] == "" {
-		c.Params["innodb_lock_wait_timeout"] = lockWait
-	}
+	setParams(c)
 
 	// Interpolated statements take one round trip on any connection. Prepared ones take two the first time on each
 	// connection, and memory on the server; from then on the server, which has parsed them already, reads a user in two
@@ -70,26 +57,6 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	c.WriteTimeout = orDefault(c.WriteTimeout, writeTimeout)
 	c.Logger = driverLog{log}
 	return c, nil
-}
-
-// connector makes connections; its errors are connectErrors.
-type connector struct{ driver.Connector }
-
-func newConnector(c *mysql.Config) (driver.Connector, error) {
-	inner, err := mysql.NewConnector(c)
-	if err != nil {
-		return nil, errDSN // the driver's own text may quote the DSN
-	}
-	return connector{inner}, nil
-}
-
-// Connect implements driver.Connector.
-func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, connectError{err}
-	}
-	return conn, nil
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

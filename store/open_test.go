@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -42,15 +43,18 @@ func TestOpen_faults_never_echo_the_dsn(t *testing.T) {
 }
 
 func TestOpen_settings(t *testing.T) {
-	c, err := store.DSNSettings("u:p@tcp(db.example:3306)/wxlogin?loc=Asia%2FShanghai&parseTime=false&multiStatements=true&interpolateParams=false&sql_mode=%27ANSI%27")
+	c, err := store.DSNSettings("u:p@tcp(db.example:3306)/wxlogin?loc=Asia%2FShanghai&parseTime=false&multiStatements=true&interpolateParams=false&" +
+		"sql_mode=%27ANSI%27&@@Session.Autocommit=0&UNIQUE_CHECKS=0&session sql_safe_updates=1&max_execution_time=500")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Loc != time.UTC || !c.ParseTime || c.MultiStatements || !c.InterpolateParams || !c.RejectReadOnly {
 		t.Errorf("settings %+v", c)
 	}
-	if c.Params["time_zone"] != "'+00:00'" || c.Params["sql_mode"] != "'ANSI'" || c.Params["innodb_lock_wait_timeout"] != "1" {
-		t.Errorf("params %v", c.Params)
+	if want := map[string]string{"time_zone": "'+00:00'", "autocommit": "1", "unique_checks": "1", "sql_safe_updates": "0",
+		"sql_auto_is_null": "0", "sql_mode": "'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
+		"innodb_lock_wait_timeout": "1", "max_execution_time": "500"}; !maps.Equal(c.Params, want) {
+		t.Errorf("params %v, want %v", c.Params, want)
 	}
 	if c.Timeout <= 0 || c.ReadTimeout <= 0 || c.WriteTimeout <= 0 {
 		t.Errorf("time-outs %v %v %v", c.Timeout, c.ReadTimeout, c.WriteTimeout)
@@ -59,8 +63,8 @@ func TestOpen_settings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Timeout != time.Second || c.ReadTimeout != 2*time.Second || c.WriteTimeout != 4*time.Second {
-		t.Errorf("the DSN's own time-outs are lost: %v %v %v", c.Timeout, c.ReadTimeout, c.WriteTimeout)
+	if c.Params["innodb_lock_wait_timeout"] != "3" || c.Timeout != time.Second || c.ReadTimeout != 2*time.Second || c.WriteTimeout != 4*time.Second {
+		t.Errorf("the DSN's own time-outs are lost: %v %v %v %v", c.Timeout, c.ReadTimeout, c.WriteTimeout, c.Params)
 	}
 }
 

@@ -33,11 +33,11 @@ const selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname,
 
 const fromIdentities = " FROM wechat_identities i JOIN users u ON u.id = i.user_id WHERE i.appid = ? AND i.openid "
 
-// texts are the statements. A test has the server tell how it finds the rows of each.
+// texts are the statements. Those that find several rows say LIMIT, which comes before a server's sql_select_limit. A test has the server tell how it finds the rows of each.
 var texts = withIdentities([queries]string{
 	selectByIdentity:     selectUser + fromIdentities + "= ?",
-	selectBy4Identities:  selectUser + ", i.openid" + fromIdentities + "IN (" + times(4, "?", ", ") + ")",
-	selectBy16Identities: selectUser + ", i.openid" + fromIdentities + "IN (" + times(16, "?", ", ") + ")",
+	selectBy4Identities:  selectUser + ", i.openid" + fromIdentities + "IN (" + times(4, "?", ", ") + ") LIMIT 4",
+	selectBy16Identities: selectUser + ", i.openid" + fromIdentities + "IN (" + times(16, "?", ", ") + ") LIMIT 16",
 
 	selectByUnionID: selectUser + " FROM users u WHERE u.unionid = ?",
 	selectForUpdate: selectUser + " FROM users u WHERE u.id = ? FOR UPDATE",

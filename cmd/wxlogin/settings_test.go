@@ -1,0 +1,69 @@
+package main
+
+import (
+	"database/sql"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"testing"
+
+	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/wechat/wechattest"
+)
+
+// What was answered 200 is there when the server is killed right after, whatever MySQL has as its global settings. The account
+// has no SUPER.
+func TestServe_what_is_answered_outlives_the_process(t *testing.T) {
+	s := mysqltest.RunServer(t)
+	weChat := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})
+	simulator := httptest.NewServer(weChat)
+	defer simulator.Close()
+	for name, global := range map[string]string{"autocommit": "OFF", "completion_type": "'CHAIN'", "sql_mode": "ANSI"} {
+		t.Run(name, func(t *testing.T) {
+			s.Exec(t, "SET GLOBAL "+name+" = "+global)
+			defer s.Exec(t, "SET GLOBAL "+name+" = DEFAULT")
+			dsn := s.NewDatabase(t, "app_"+name, "ALL")
+			env := environ(t, "MYSQL_DSN="+dsn, "WECHAT_API_BASE="+simulator.URL)
+			if code := start(t, env, "migrate").exitCode(); code != exitOK {
+				t.Fatalf("migrate: exit code %d", code)
+			}
+			p := start(t, env)
+			public := "http://" + p.wait("serving")["public"].(string)
+			code := weChat.Phone(appID, wechattest.User{Name: name}).Login()
+			token := p.post(public+"/onLogin", url.Values{"code": {code}})["token"].(string)
+			p.post(public+"/updateUserInfo", url.Values{"token": {token}, "nickName": {"Alice"}})
+			p.signal(os.Kill)
+			<-p.exit
+			db, err := sql.Open("mysql", dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			var nickName string
+			if err := db.QueryRow("SELECT nickname FROM users").Scan(&nickName); err != nil || nickName != "Alice" {
+				t.Errorf("nickname %q, %v", nickName, err)
+			}
+		})
+	}
+}
+
+// post sends a form that must be answered 200.
+func (p *process) post(address string, form url.Values) (body map[string]any) {
+	p.t.Helper()
+	res, err := http.PostForm(address, form)
+	if err != nil {
+		p.t.Fatal(withoutURL(err))
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil {
+		err = json.Unmarshal(text, &body)
+	}
+	if err != nil || res.StatusCode != http.StatusOK {
+		p.t.Fatalf("%s: %s, %v", address, res.Status, err)
+	}
+	return body
+}
