@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"io/fs"
 
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
@@ -89,3 +90,12 @@ func (d *DB) CloseIdle() {
 	d.sql.SetMaxIdleConns(0)
 	d.sql.SetMaxIdleConns(defaultMaxOpenConns)
 }
+
+// Collated returns a script with the collation that Migrate uses on this server.
+func (d *DB) Collated(ctx context.Context, script string) (string, error) {
+	collation, err := collationOf(ctx, d.sql)
+	return withCollation(script, collation), err
+}
+
+// StepsWith are the files of the steps with a collation.
+func StepsWith(collation string) fs.FS { return collatedSteps{steps, collation} }

@@ -72,7 +72,11 @@ func migrateIn(ctx context.Context, pool *sql.DB) (m Migration, err error) {
 	if m.From, err = recordedVersion(ctx, conn); err != nil {
 		return Migration{}, err
 	}
-	provider, err := newProvider(pool)
+	collation, err := collationOf(ctx, conn)
+	if err != nil {
+		return Migration{}, err
+	}
+	provider, err := newProvider(pool, collation)
 	if err != nil {
 		return Migration{}, err
 	}
@@ -84,9 +88,9 @@ func migrateIn(ctx context.Context, pool *sql.DB) (m Migration, err error) {
 	return m, err
 }
 
-// newProvider sets goose up. Its own log is off: in part it prints statements.
-func newProvider(pool *sql.DB) (*goose.Provider, error) {
-	record, err := newVersionStore()
+// newProvider sets goose up, for tables with this collation. Its own log is off: in part it prints statements.
+func newProvider(pool *sql.DB, collation string) (*goose.Provider, error) {
+	record, err := newVersionStore(collation)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +98,7 @@ func newProvider(pool *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectCustom, pool, files,
+	return goose.NewProvider(goose.DialectCustom, pool, collatedSteps{files, collation},
 		goose.WithStore(record),
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(slog.New(slog.DiscardHandler)),

@@ -26,16 +26,19 @@ const createVersionTable = `CREATE TABLE IF NOT EXISTS schema_versions (
   COMMENT='Steps of the schema that were taken; kept by wxlogin migrate'`
 
 // versionStore is goose's record of the steps, in a table with comments and a collation like all others.
-type versionStore struct{ database.Store }
+type versionStore struct {
+	database.Store
+	collation string
+}
 
-func newVersionStore() (versionStore, error) {
+func newVersionStore(collation string) (versionStore, error) {
 	s, err := database.NewStore(database.DialectMySQL, versionTable)
-	return versionStore{s}, err
+	return versionStore{s, collation}, err
 }
 
 // CreateVersionTable implements database.Store.
-func (versionStore) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
-	_, err := db.ExecContext(ctx, createVersionTable)
+func (s versionStore) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
+	_, err := db.ExecContext(ctx, withCollation(createVersionTable, s.collation))
 	return err
 }
 

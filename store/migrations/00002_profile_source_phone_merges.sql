@@ -5,16 +5,18 @@
 -- Every statement may run again, since MySQL commits each of them alone: a step that fails half way is repeated from its
 -- beginning. ALTER TABLE knows no IF NOT EXISTS on MySQL, so each one is made only where it is missing.
 -- Adding the columns is instant on MySQL 8.0.29 and later and on MariaDB; adding the index lets logins go on.
+-- The columns are named from the last to the first, each after the same one, because TiDB takes none after a column that the
+-- same ALTER adds. The table is the same as in the first edition of this step, which named them from the first to the last.
 
 SET NAMES utf8mb4;
 
 SET @missing = (SELECT COUNT(*) = 0 FROM information_schema.columns
   WHERE table_schema = DATABASE() AND table_name = 'users' AND column_name = 'profile_source');
 SET @change = IF(@missing, 'ALTER TABLE users
-  ADD COLUMN profile_source TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT ''Who filled in nickname or avatar: 0 = nobody, 1 = WeChat, 2 = the person, by hand'' AFTER profile_updated_at,
-  ADD COLUMN phone_country_code VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT ''Country code of the phone number, digits only, such as 86; NULL = no phone bound'' AFTER profile_source,
-  ADD COLUMN phone_number VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT ''National phone number, digits only; NULL = no phone bound'' AFTER phone_country_code,
-  ADD COLUMN phone_bound_at DATETIME(3) NULL COMMENT ''When the phone number was bound (UTC); NULL = no phone bound'' AFTER phone_number', 'SELECT 1');
+  ADD COLUMN phone_bound_at DATETIME(3) NULL COMMENT ''When the phone number was bound (UTC); NULL = no phone bound'' AFTER profile_updated_at,
+  ADD COLUMN phone_number VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT ''National phone number, digits only; NULL = no phone bound'' AFTER profile_updated_at,
+  ADD COLUMN phone_country_code VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT ''Country code of the phone number, digits only, such as 86; NULL = no phone bound'' AFTER profile_updated_at,
+  ADD COLUMN profile_source TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT ''Who filled in nickname or avatar: 0 = nobody, 1 = WeChat, 2 = the person, by hand'' AFTER profile_updated_at', 'SELECT 1');
 PREPARE change_users FROM @change;
 EXECUTE change_users;
 DEALLOCATE PREPARE change_users;
