@@ -151,6 +151,7 @@ var notPreparedNumbers = map[uint16]bool{
 // Texts of errors that servers give under a number that has no meaning of its own.
 const (
 	lockRetryLimit   = "pessimistic lock retry limit reached"  // TiDB, 1105
+	lockWaitTimeout  = "lock wait timeout"                     // TiDB, 1105, if it met a write conflict while it waited
 	missingColumn    = "does not have column"                  // embedded engine, 1105
 	lostPreparedStmt = "statement ID is not found from record" // Vitess and the embedded engine, 2014
 )

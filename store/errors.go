@@ -75,7 +75,7 @@ func isMissing(err error) bool { return hasNumber(err, missingNumbers) || hasTex
 
 // deadlocked reports whether the server undid a statement or a transaction for the sake of another one: repeating it helps.
 func deadlocked(err error) bool {
-	return hasNumber(err, deadlockNumbers) || hasText(err, lockRetryLimit)
+	return hasNumber(err, deadlockNumbers) || hasText(err, lockRetryLimit) || hasText(err, lockWaitTimeout)
 }
 
 // duplicate reports whether a row with the same key is there already.

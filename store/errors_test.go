@@ -158,22 +158,28 @@ func TestUsers_server_errors(t *testing.T) {
 
 func TestUsers_deadlock(t *testing.T) {
 	deadlock := &mysql.MySQLError{Number: 1213, Message: "Deadlock found when trying to get lock"}
-	t.Run("is_repeated", func(t *testing.T) {
-		f := newFixture(t)
-		left := 3
-		f.wire.sabotage(func(sql string) error {
-			if strings.HasPrefix(sql, "INSERT INTO wechat_identities") && left > 0 {
-				left--
-				return deadlock
+	for name, conflict := range map[string]error{
+		"is_repeated":         deadlock,
+		"of_TiDB_by_retries":  &mysql.MySQLError{Number: 1105, Message: "pessimistic lock retry limit reached"},
+		"of_TiDB_by_its_time": &mysql.MySQLError{Number: 1105, Message: "lock wait timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			left := 3
+			f.wire.sabotage(func(sql string) error {
+				if strings.HasPrefix(sql, "INSERT INTO wechat_identities") && left > 0 {
+					left--
+					return conflict
+				}
+				return nil
+			}, nil)
+			if _, created := f.login(appA, "oAlice", ""); !created || left != 0 {
+				t.Errorf("created %v, %d deadlocks left", created, left)
 			}
-			return nil
-		}, nil)
-		if _, created := f.login(appA, "oAlice", ""); !created || left != 0 {
-			t.Errorf("created %v, %d deadlocks left", created, left)
-		}
-		f.wantCounts(1, 1)
-		f.wantNoOrphans()
-	})
+			f.wantCounts(1, 1)
+			f.wantNoOrphans()
+		})
+	}
 	t.Run("that_never_ends_is_unavailable", func(t *testing.T) {
 		f := newFixture(t)
 		tries := 0

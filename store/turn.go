@@ -20,10 +20,11 @@ const turnName = "CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32))"
 func takeTurn(ctx context.Context, conn *sql.Conn) error {
 	for {
 		var got sql.NullInt64 // 0 = another one has it, NULL = the server could not
-		if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+turnName+", 0)").Scan(&got); err != nil {
-			return err
-		}
+		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+turnName+", 0)").Scan(&got)
 		switch {
+		case deadlocked(err): // TiDB waits up to a second, and may say it this way that another one has it
+		case err != nil:
+			return err
 		case !got.Valid:
 			return errors.New("store: the server gives no lock")
 		case got.Int64 == 1:
