@@ -126,6 +126,7 @@ var (
 		1298: true, // unknown time zone
 	}
 	readOnlyNumbers = map[uint16]bool{
+		1015: true, // MySQL: rows cannot be locked, with innodb_read_only
 		1036: true, // table is read only, with innodb_read_only
 		1290: true, // --read-only, --super-read-only
 		1792: true, // read-only transaction

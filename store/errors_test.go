@@ -122,6 +122,7 @@ func TestUsers_server_errors(t *testing.T) {
 		"unknown_column":       {1054, true},
 		"no_right":             {1142, true},
 		"read-only_innodb":     {1036, true},
+		"read-only_rows":       {1015, true},
 		"read-only_database":   {3989, true},
 		"read-only_session":    {1792, true},
 		"too_many_of_user":     {1203, true},
