@@ -49,7 +49,6 @@ var redisFaults = map[string]redisFault{
 	"without_SET":           {settings: []string{`rename-command SET ""`}, variable: "REDIS_URL", text: "lacks commands"},
 	"node_without_slots":    {settings: []string{"cluster-enabled yes"}, variable: "REDIS_MODE", text: "REDIS_MODE=cluster"},
 	"node_with_all_slots":   {settings: []string{"cluster-enabled yes"}, prepare: takeAllSlots, variable: "REDIS_MODE", text: "REDIS_MODE=cluster"},
-	"node_by_database":      {settings: []string{"cluster-enabled yes"}, url: "redis://|/1", variable: "REDIS_MODE", text: "REDIS_MODE=cluster"},
 	"single_as_cluster":     {mode: redisCluster, variable: "REDIS_MODE", text: "REDIS_MODE=single"},
 	"cluster_password":      {settings: []string{"requirepass right"}, mode: redisCluster, url: "redis://:hidden-pass@|", variable: "REDIS_URL", text: "password"},
 	"cluster_without_GETEX": {settings: []string{"cluster-enabled yes", `rename-command GETEX ""`}, prepare: takeAllSlots, mode: redisCluster, variable: "REDIS_URL", text: "6.2"},
@@ -89,6 +88,15 @@ func TestCheckRedis(t *testing.T) {
 				t.Errorf("it shows the password: %v", ready)
 			}
 		})
+	}
+}
+
+// Redis refuses any other database of a Cluster. Valkey 9 has as many as it is told to, by default one.
+func TestCheckRedis_another_database_of_a_Cluster(t *testing.T) {
+	client := redisFault{settings: []string{"cluster-enabled yes"}, url: "redis://|/1"}.open(t)
+	err := checkRedis(t.Context(), client, newSessions(t, client), redisSingle)
+	if !errors.Is(err, errClusterAsSingle) && !errors.Is(err, errRedisDatabase) {
+		t.Errorf("%v, want %v or %v", err, errClusterAsSingle, errRedisDatabase)
 	}
 }
 
