@@ -12,7 +12,7 @@ import (
 // needed are the rights that serving takes.
 const needed = "SELECT, INSERT, UPDATE"
 
-// migratedServer is a MariaDB of this test alone with a migrated database, which an account with these rights opens.
+// migratedServer is a server of this test alone with a migrated database, which an account with these rights opens.
 func migratedServer(t *testing.T, rights string, args ...string) (*mysqltest.Server, *store.DB) {
 	t.Helper()
 	s := mysqltest.RunServer(t, args...)
@@ -62,13 +62,17 @@ func login(t *testing.T, db *store.DB, openID string) error {
 
 func TestDB_Ready_on_a_server_that_refuses_writes(t *testing.T) {
 	s, db := migratedServer(t, needed)
+	transactions := "tx_read_only"
+	if s.MySQL {
+		transactions = "transaction_read_only"
+	}
 	super := open(t, s.DSN("root", "", "app"))
-	session := open(t, s.DSN("app", "app", "app")+"?tx_read_only=1")
+	session := open(t, s.DSN("app", "app", "app")+"?"+transactions+"=1")
 	wantReady(t, db)
 	wantReady(t, super)
-	wantUnready(t, session, store.ErrReadOnly, "tx_read_only is ON")
+	wantUnready(t, session, store.ErrReadOnly, transactions+" is ON")
 
-	for _, variable := range []string{"read_only", "tx_read_only"} {
+	for _, variable := range []string{"read_only", transactions} {
 		t.Run(variable, func(t *testing.T) {
 			s.Exec(t, "SET GLOBAL "+variable+" = 1")
 			fresh := open(t, s.DSN("app", "app", "app"))

@@ -110,8 +110,13 @@ func TestMySQL_that_passes_is_no_wrong_configuration(t *testing.T) {
 func TestMySQL_that_refuses_the_configuration_for_real(t *testing.T) {
 	s := mysqltest.RunServer(t)
 	dsn := s.NewDatabase(t, "app", "ALL")
+	socketPlugin, locked := "unix_socket", "4151"
+	if s.MySQL {
+		s.Exec(t, "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'")
+		socketPlugin, locked = "auth_socket", "3118"
+	}
 	s.Exec(t, "CREATE USER none@'127.0.0.1' IDENTIFIED BY '"+password+"'", "CREATE USER locked@'127.0.0.1' ACCOUNT LOCK",
-		"CREATE USER sock@'127.0.0.1' IDENTIFIED VIA unix_socket", "CREATE USER tls@'127.0.0.1' REQUIRE SSL",
+		"CREATE USER sock@'127.0.0.1' IDENTIFIED WITH "+socketPlugin, "CREATE USER tls@'127.0.0.1' REQUIRE SSL",
 		"CREATE USER reader@'127.0.0.1' IDENTIFIED BY '"+password+"'", "GRANT SELECT ON app.* TO reader@'127.0.0.1'",
 		"GRANT ALL ON `od``d`.* TO app@'127.0.0.1'")
 	for name, tt := range map[string]struct {
@@ -120,7 +125,7 @@ func TestMySQL_that_refuses_the_configuration_for_real(t *testing.T) {
 	}{
 		"password":  {s.DSN("app", password, "app"), []string{"Access denied for user 'app'@'"}},
 		"account":   {s.DSN("nobody", password, "app"), []string{"Access denied for user 'nobody'@'"}},
-		"locked":    {s.DSN("locked", "", "app"), []string{"refuses the account", "4151"}},
+		"locked":    {s.DSN("locked", "", "app"), []string{"refuses the account", locked}},
 		"socket":    {s.DSN("sock", password, "app"), []string{"refuses the account"}},
 		"needs tls": {s.DSN("tls", "", "app"), []string{"refuses the account"}},
 		"database":  {s.DSN("root", "", "nowhere"), []string{"Unknown database 'nowhere'", "CREATE DATABASE `nowhere`"}},

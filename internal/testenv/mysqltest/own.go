@@ -20,40 +20,55 @@ const (
 	askEvery   = 20 * time.Millisecond
 )
 
-// Server is a MariaDB that a test has for itself, so that it may change the whole server.
+// Server is a MariaDB or a MySQL that a test has for itself, so that it may change the whole server.
 type Server struct {
 	Root    *sql.DB // as an account with all rights
+	MySQL   bool    // it is no MariaDB
 	addr    string
+	command string
 	options []string
 	process *osexec.Cmd
 }
 
-// RunServer starts a MariaDB with no databases but its own, for the length of a test; it skips the test if MariaDB is not
-// installed. args are options of mariadbd.
+// RunServer starts a server with no databases but its own, for the length of a test: the mysqld of Oracle's MySQL that
+// TEST_MYSQLD names, or else MariaDB. It skips the test if MariaDB is not installed. args are options of the server.
 func RunServer(t testing.TB, args ...string) *Server {
 	t.Helper()
-	for _, command := range []string{"mariadbd", "mariadb-install-db"} {
-		if _, err := osexec.LookPath(command); err != nil {
-			t.Skipf("%s is not installed here; this needs a server of its own", command)
-		}
-	}
+	s := &Server{addr: freeAddr(t), command: "mariadbd"}
 	data := filepath.Join(t.TempDir(), "data")
-	options := []string{"--no-defaults", "--datadir=" + data}
+	s.options = []string{"--no-defaults", "--datadir=" + data}
 	if os.Getuid() == 0 {
-		options = append(options, "--user=root")
+		s.options = append(s.options, "--user=root")
 	}
-	install := osexec.CommandContext(t.Context(), "mariadb-install-db",
-		append(options, "--auth-root-authentication-method=normal", "--skip-test-db")...)
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("mysqltest: mariadb-install-db: %v\n%s", err, out)
+	if mysqld := os.Getenv("TEST_MYSQLD"); mysqld != "" {
+		s.MySQL, s.command = true, mysqld
+		s.options = append(s.options, "--mysqlx=OFF", "--secure-file-priv=NULL", "--innodb-redo-log-capacity=16M")
+		s.install(t, mysqld, "--initialize-insecure")
+	} else {
+		s.install(t, "mariadb-install-db", "--auth-root-authentication-method=normal", "--skip-test-db")
 	}
-	s := &Server{addr: freeAddr(t)}
 	_, port, _ := net.SplitHostPort(s.addr)
-	s.options = append(options, "--bind-address=127.0.0.1", "--port="+port, "--socket="+filepath.Join(data, "s"),
+	s.options = append(s.options, "--bind-address=127.0.0.1", "--port="+port, "--socket="+filepath.Join(data, "s"),
 		"--innodb-buffer-pool-size=16M", "--skip-log-bin")
 	s.start(t, args)
 	t.Cleanup(func() { s.stop() })
 	return s
+}
+
+// install makes the data folder. The root of both servers needs no password.
+func (s *Server) install(t testing.TB, command string, args ...string) {
+	t.Helper()
+	if !s.MySQL {
+		for _, command := range []string{s.command, command} {
+			if _, err := osexec.LookPath(command); err != nil {
+				t.Skipf("%s is not installed here; this needs a server of its own", command)
+			}
+		}
+	}
+	install := osexec.CommandContext(t.Context(), command, append(slices.Clone(s.options), args...)...)
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("mysqltest: %s: %v\n%s", command, err, out)
+	}
 }
 
 // Restart ends the process in order and starts it with other options.
@@ -75,7 +90,7 @@ func (s *Server) stop() {
 // start starts the process and waits until it answers.
 func (s *Server) start(t testing.TB, args []string) {
 	t.Helper()
-	s.process = osexec.Command("mariadbd", append(slices.Clone(s.options), args...)...)
+	s.process = osexec.Command(s.command, append(slices.Clone(s.options), args...)...)
 	if err := s.process.Start(); err != nil {
 		t.Fatalf("mysqltest: %v", err)
 	}
@@ -91,7 +106,7 @@ func (s *Server) start(t testing.TB, args []string) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("mysqltest: mariadbd does not answer within %v", startLimit)
+			t.Fatalf("mysqltest: %s does not answer within %v", s.command, startLimit)
 		}
 	}
 }
