@@ -22,7 +22,14 @@ type replicated struct {
 
 func withReplicas(t *testing.T, dsns ...string) *replicated {
 	t.Helper()
-	r := &replicated{fixture: newFixture(t)}
+	return replicatedBy(newFixture(t), dsns...)
+}
+
+// replicatedBy opens the store of a fixture once more, with replicas.
+func replicatedBy(f *fixture, dsns ...string) *replicated {
+	t := f.t
+	t.Helper()
+	r := &replicated{fixture: f}
 	wires := []*wire{{}}
 	for range dsns {
 		r.replica = append(r.replica, &wire{})

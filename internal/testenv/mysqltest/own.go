@@ -27,6 +27,7 @@ type Server struct {
 	addr    string
 	command string
 	options []string
+	args    []string // with which it was started last
 	process *osexec.Cmd
 }
 
@@ -90,6 +91,7 @@ func (s *Server) stop() {
 // start starts the process and waits until it answers.
 func (s *Server) start(t testing.TB, args []string) {
 	t.Helper()
+	s.args = args
 	s.process = osexec.Command(s.command, append(slices.Clone(s.options), args...)...)
 	if err := s.process.Start(); err != nil {
 		t.Fatalf("mysqltest: %v", err)

@@ -1,0 +1,144 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/store"
+)
+
+// realReplica is a fixture on a server with a replica that really replicates it.
+type realReplica struct {
+	*replicated
+	server *mysqltest.Server // the replica
+}
+
+func newRealReplica(t *testing.T) *realReplica {
+	t.Helper()
+	primary, replica := mysqltest.RunReplicated(t)
+	f := fixtureOn(t, primary.NewDatabase(t, "app", "ALL"))
+	return &realReplica{replicatedBy(f, replica.DSN("app", "app", "app")), replica}
+}
+
+// within runs a subtest. The replica has rested before.
+func (r *realReplica) within(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		r.t = t
+		r.clock.advance(2 * time.Second)
+		r.forget()
+		test(t)
+	})
+}
+
+func (r *realReplica) forget() {
+	r.wire.reset()
+	r.replica[0].reset()
+}
+
+// wantFrom asserts which of the two alone were asked since the last time.
+func (r *realReplica) wantFrom(t *testing.T, primary, replica bool) {
+	t.Helper()
+	if fromPrimary, fromReplica := len(r.wire.verbs()) > 0, len(r.replica[0].verbs()) > 0; fromPrimary != primary || fromReplica != replica {
+		t.Errorf("the primary was asked: %v, want %v; the replica: %v, want %v", fromPrimary, primary, fromReplica, replica)
+	}
+	r.forget()
+}
+
+// findSoon is find for a caller who has little time. What hangs may cost a part of it.
+func (r *realReplica) findSoon(t *testing.T, openID string) store.User {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	user, err := r.users.FindOnReplica(ctx, appA, openID)
+	if err != nil {
+		t.Fatalf("FindOnReplica: %v", err)
+	}
+	return user
+}
+
+// waitFor finds a user until the replica alone answers as it should.
+func (r *realReplica) waitFor(t *testing.T, openID string, as func(store.User) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		r.clock.advance(2 * time.Second)
+		r.forget()
+		user, err := r.users.FindOnReplica(t.Context(), appA, openID)
+		if err == nil && len(r.wire.verbs()) == 0 && as(user) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the replica does not answer as it should: %+v, %v", user.Status, err)
+		}
+	}
+}
+
+func named(name string) func(store.User) bool {
+	return func(u store.User) bool { return u.NickName == name }
+}
+
+func TestFindOnReplica_on_a_real_replica(t *testing.T) {
+	r := newRealReplica(t)
+	alice, _ := r.login(appA, "oAlice", "")
+	r.waitFor(t, "oAlice", named(""))
+
+	r.within(t, "it is read only, and that is no fault", func(t *testing.T) {
+		if err := r.db.CheckReplicas(t.Context())[0]; err != nil {
+			t.Error(err)
+		}
+		wantUnready(t, open(t, r.server.DSN("app", "app", "app")), store.ErrReadOnly, "read_only is ON")
+	})
+	r.within(t, "behind", func(t *testing.T) {
+		r.server.Exec(t, "STOP REPLICA SQL_THREAD")
+		r.update(appA, "oAlice", store.Profile{NickName: "Alice"})
+		r.login(appA, "oNew", "")
+		r.exec("UPDATE users SET status = 2 WHERE id = ?", alice.ID)
+		r.wantFrom(t, true, false)
+		if old := r.find("oAlice"); old.NickName != "" || !old.Active() {
+			t.Errorf("found %q, status %d, want what was true before", old.NickName, old.Status)
+		}
+		r.wantFrom(t, false, true)
+		if fresh := r.find("oNew"); fresh.ID == 0 {
+			t.Error("who has just come has no id")
+		}
+		r.replica[0].wantVerbs(t, "SELECT")
+		r.wantFrom(t, true, true)
+		r.server.Exec(t, "START REPLICA SQL_THREAD")
+		r.waitFor(t, "oAlice", func(u store.User) bool { return u.NickName == "Alice" && !u.Active() })
+	})
+	r.within(t, "hung", func(t *testing.T) {
+		r.server.Hang(t)
+		defer r.server.GoOn(t)
+		for range 3 { // it rests after the first
+			if found := r.findSoon(t, "oAlice"); found.ID != alice.ID {
+				t.Errorf("found %d, want %d", found.ID, alice.ID)
+			}
+		}
+		began := time.Now()
+		for range 100 {
+			r.findSoon(t, "oAlice")
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("100 reads beside it took %v", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if err := r.db.CheckReplicas(ctx)[0]; !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("CheckReplicas: %v", err)
+		}
+	})
+	r.within(t, "and it goes on", func(t *testing.T) { r.waitFor(t, "oAlice", named("Alice")) })
+
+	r.within(t, "killed", func(t *testing.T) {
+		r.server.Crash()
+		r.exec("UPDATE users SET nickname = 'Al' WHERE id = ?", alice.ID)
+		if found := r.findSoon(t, "oAlice"); found.NickName != "Al" {
+			t.Errorf("found %q, want what the primary has", found.NickName)
+		}
+		r.wantFrom(t, true, false)
+		r.server.Recover(t)
+		r.waitFor(t, "oAlice", named("Al"))
+	})
+}
