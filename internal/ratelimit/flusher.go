@@ -49,29 +49,33 @@ func (c *Counter) sleep() bool {
 }
 
 // flush sends all that is pending. If Redis is away, it first checks whether Redis is back, with the same keys that failed: in
-// a Cluster the other nodes may be well, and a Redis that is full still reads.
+// a Cluster the other nodes may be well, and a Redis that is full still reads. Redis is back if everything pending went through
+// too: some of it may be for another node that is away.
 func (c *Counter) flush() {
-	if c.Degraded() {
-		if !c.send(c.failed) {
-			return
-		}
+	degraded := c.Degraded()
+	if degraded && !c.send(c.failed) {
+		return
+	}
+	if c.sendPending() && degraded {
 		c.degraded.Store(false)
 		c.onDegraded(false)
 	}
+}
+
+// sendPending sends all that is pending, up to the first batch that fails.
+func (c *Counter) sendPending() (ok bool) {
 	batch := c.batch[:0]
 	for i := range c.table.shards {
 		shard := &c.table.shards[i]
 		batch = shard.take(batch)
 		for len(batch) == batchSize {
 			if !c.send(batch) {
-				return
+				return false
 			}
 			batch = shard.take(batch[:0])
 		}
 	}
-	if len(batch) > 0 {
-		c.send(batch)
-	}
+	return len(batch) == 0 || c.send(batch)
 }
 
 // send counts a batch in Redis and takes up the replies. What failed is applied too, because it must not be sent again; it is

@@ -176,6 +176,41 @@ func TestCounter_some_keys_fail(t *testing.T) {
 	}
 }
 
+// One node answers again while another is away: that is one outage.
+func TestCounter_nodes_fail_in_turn(t *testing.T) {
+	f := newFixture(t)
+	keys := make(map[string]string)
+	for _, name := range []string{"a", "b"} {
+		f.count(t, name, 1)
+		f.Flush()
+		for key := range f.redis.Dump(t) {
+			if key != keys["a"] {
+				keys[name] = key
+			}
+		}
+	}
+	partly := partlyAway{key: keys["a"]}
+	f.client.AddHook(&partly)
+	f.count(t, "a", 1)
+	f.Flush()
+	f.wantChanges(t, true)
+	partly.key = keys["b"]
+	f.count(t, "b", 1)
+	for range 2 { // a is through, and b is not; then b is not
+		f.Flush()
+		f.wantChanges(t)
+		if !f.Degraded() {
+			t.Error("not degraded")
+		}
+	}
+	partly.key = ""
+	f.Flush()
+	f.wantChanges(t, false)
+	if sum := f.sum(t); sum != 1+1 {
+		t.Errorf("%d in Redis, want what was not lost", sum)
+	}
+}
+
 // partlyAway fails what is asked of one key, and does the rest.
 type partlyAway struct{ key string }
 
