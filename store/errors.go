@@ -67,28 +67,55 @@ func unreachable(err error) bool {
 		mysql.ErrInvalidConn, mysql.ErrBusyBuffer, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF) {
 		return true
 	}
-	return hasNumber(err, unavailableNumbers) || isMissing(err)
+	return isOf(err, unavailable) || isMissing(err)
 }
 
 // isMissing reports whether a table or a column is not there.
-func isMissing(err error) bool { return hasNumber(err, missingNumbers) || hasText(err, missingColumn) }
+func isMissing(err error) bool { return isOf(err, missing) || hasText(err, missingColumn) }
 
 // deadlocked reports whether the server undid a statement or a transaction for the sake of another one: repeating it helps.
 func deadlocked(err error) bool {
-	return hasNumber(err, deadlockNumbers) || hasText(err, lockRetryLimit) || hasText(err, lockWaitTimeout)
+	return isOf(err, conflict) || hasText(err, lockRetryLimit) || hasText(err, lockWaitTimeout)
 }
 
 // duplicate reports whether a row with the same key is there already.
 func duplicate(err error) bool {
-	return hasNumber(err, duplicateNumbers) || errors.Is(err, gorm.ErrDuplicatedKey)
+	return isOf(err, duplicateKey) || errors.Is(err, gorm.ErrDuplicatedKey)
 }
 
-// quiet replaces the texts in which a server quotes statements or values (openids, nicknames) by the error number.
-// Texts about names in the schema and about access are kept, an operator needs them.
-func quiet(err error) error {
-	var answer *mysql.MySQLError
-	if !errors.As(err, &answer) || plainNumbers[answer.Number] {
+// statementError is an error with the statement that it came of, or with words for that. They hold no values.
+type statementError struct {
+	statement string
+	cause     error
+}
+
+func (e statementError) Error() string { return e.cause.Error() + ": " + e.statement }
+func (e statementError) Unwrap() error { return e.cause }
+
+// ofStatement adds a statement to an error that has none yet; an error of making a connection is of no statement.
+func ofStatement(statement string, err error) error {
+	var known statementError
+	var connecting connectError
+	if err == nil || errors.As(err, &known) || errors.As(err, &connecting) {
 		return err
 	}
-	return fmt.Errorf("MySQL error %d (%s)", answer.Number, answer.SQLState[:])
+	return statementError{statement, err}
+}
+
+// quiet replaces an error of the server by its number, its SQLSTATE, what this package knows of that number, and the statement
+// if it is known. The server's own text may quote values, such as openids and nicknames: Vitess adds all of them to every error.
+func quiet(err error) error {
+	var answer *mysql.MySQLError
+	if !errors.As(err, &answer) {
+		return err
+	}
+	text := fmt.Sprintf("MySQL error %d (%s)", answer.Number, answer.SQLState[:])
+	if meaning := errnos[answer.Number].meaning; meaning != "" {
+		text += ": " + meaning
+	}
+	var of statementError
+	if errors.As(err, &of) {
+		text += ": " + of.statement
+	}
+	return errors.New(text)
 }

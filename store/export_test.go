@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
@@ -99,3 +101,6 @@ func (d *DB) Collated(ctx context.Context, script string) (string, error) {
 
 // StepsWith are the files of the steps with a collation.
 func StepsWith(collation string) fs.FS { return collatedSteps{steps, collation} }
+
+// ErrorNumbers are the error numbers of servers that are known.
+func ErrorNumbers() []uint16 { return slices.Sorted(maps.Keys(errnos)) }

@@ -9,8 +9,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
+	"strings"
 
-	"github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 )
 
@@ -32,11 +32,11 @@ type Migration struct {
 // Migrate brings the database up to SchemaVersion, from any earlier version and from nothing, and loses nothing. It may be
 // run at any time, also by several at once: they take turns.
 //
-// MySQL commits each CREATE and ALTER alone. Where a step fails, what came before it stays, the error names the step, and
-// Migrate goes on from there when it is run again.
+// MySQL commits each CREATE and ALTER alone. If a step fails, what came before it stays, the error names the step and shows the
+// beginning of the statement that failed, and Migrate goes on from there when it is run again.
 //
-// It uses connections of its own. The error is ErrUnavailable where the database cannot be reached, context.Canceled, or
-// else holds the server's own words.
+// It uses connections of its own. The error is ErrUnavailable if the database cannot be reached or cannot serve now, or
+// context.Canceled; anything else is a fault of the database or of a step.
 func (d *DB) Migrate(ctx context.Context) (m Migration, err error) {
 	config := d.config.Clone()
 	config.ReadTimeout = 0 // changing a large table takes its time; ctx is the limit
@@ -76,7 +76,8 @@ func migrateIn(ctx context.Context, pool *sql.DB) (m Migration, err error) {
 	if err != nil {
 		return Migration{}, err
 	}
-	provider, err := newProvider(pool, collation)
+	log := &stepLog{}
+	provider, err := newProvider(pool, collation, log)
 	if err != nil {
 		return Migration{}, err
 	}
@@ -85,11 +86,15 @@ func migrateIn(ctx context.Context, pool *sql.DB) (m Migration, err error) {
 	for _, step := range applied {
 		m.To = max(m.To, step.Source.Version)
 	}
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		err = ofStatement(log.statement, err)
+	}
 	return m, err
 }
 
-// newProvider sets goose up, for tables with this collation. Its own log is off: in part it prints statements.
-func newProvider(pool *sql.DB, collation string) (*goose.Provider, error) {
+// newProvider sets goose up, for tables with this collation.
+func newProvider(pool *sql.DB, collation string, log *stepLog) (*goose.Provider, error) {
 	record, err := newVersionStore(collation)
 	if err != nil {
 		return nil, err
@@ -101,21 +106,50 @@ func newProvider(pool *sql.DB, collation string) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectCustom, pool, collatedSteps{files, collation},
 		goose.WithStore(record),
 		goose.WithDisableGlobalRegistry(true),
-		goose.WithSlog(slog.New(slog.DiscardHandler)),
+		goose.WithSlog(slog.New(log)),
+		goose.WithVerbose(true),
 	)
 }
 
-// migrateFault gives an error of Migrate its final form. The server's words are kept: the steps hold no values that are
-// anybody's secret, and an operator needs them.
+// migrateFault gives an error of Migrate its final form. A missing table or column is no ErrUnavailable here: to migrate again does
+// not help.
 func (d *DB) migrateFault(ctx context.Context, err error) error {
 	op := "migrate"
 	var partial *goose.PartialError
 	if errors.As(err, &partial) && partial.Failed != nil {
 		op += ": step " + path.Base(partial.Failed.Source.Path)
 	}
-	var answer *mysql.MySQLError
-	if errors.As(err, &answer) && (!unreachable(err) || isMissing(err)) && ctx.Err() == nil {
-		return fmt.Errorf("store: %s: %w", op, answer)
+	if isMissing(err) && ctx.Err() == nil {
+		return fmt.Errorf("store: %s: %w", op, quiet(err))
 	}
 	return d.fault(ctx, op, err)
+}
+
+// maxShown is how much of a step's statement an error shows.
+const maxShown = 60
+
+// stepLog takes goose's log and keeps the beginning of the last statement of a step. It prints nothing.
+type stepLog struct{ statement string }
+
+var _ slog.Handler = (*stepLog)(nil)
+
+// Enabled implements slog.Handler.
+func (l *stepLog) Enabled(context.Context, slog.Level) bool { return true }
+
+// WithAttrs implements slog.Handler.
+func (l *stepLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+// WithGroup implements slog.Handler.
+func (l *stepLog) WithGroup(string) slog.Handler { return l }
+
+// Handle implements slog.Handler.
+func (l *stepLog) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "statement" {
+			l.statement = strings.Join(strings.Fields(a.Value.String()), " ")
+			l.statement = l.statement[:min(len(l.statement), maxShown)] + "…"
+		}
+		return true
+	})
+	return nil
 }

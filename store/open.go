@@ -160,6 +160,9 @@ func (d *DB) Ping(ctx context.Context) error {
 // Database is the name of the database that the DSN names.
 func (d *DB) Database() string { return d.config.DBName }
 
+// Account is the name of the account that the DSN names, without its host.
+func (d *DB) Account() string { return d.config.User }
+
 // Pools are the pools of connections by name, for their statistics: primary, and replica_1 and so on.
 func (d *DB) Pools() map[string]*sql.DB {
 	pools := map[string]*sql.DB{"primary": d.sql}

@@ -49,7 +49,7 @@ func (d *DB) checkTables(ctx context.Context) error {
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	return err
+	return ofStatement("SELECT FROM wechat_identities JOIN users", err)
 }
 
 // checkWritable looks at the server in a transaction: proxies that send reads to replicas send all of it to the primary.
@@ -66,13 +66,13 @@ func (d *DB) checkWritable(ctx context.Context) error {
 	case errors.Is(err, driver.ErrBadConn): // what the driver makes of such a refusal: see RejectReadOnly in parseDSN
 		return readOnlyError("it refuses an UPDATE")
 	case err != nil:
-		return err
+		return ofStatement(updateProbe, err)
 	}
-	if _, err := tx.ExecContext(ctx, insertProbe); hasNumber(err, noRightsNumbers) {
-		return err // whatever else it says, the engine may not explain such a statement
+	if _, err := tx.ExecContext(ctx, insertProbe); isOf(err, noRight) {
+		return ofStatement(insertProbe, err) // whatever else it says, the engine may not explain such a statement
 	}
 	_, err = tx.ExecContext(ctx, tablesProbe)
-	return err
+	return ofStatement(tablesProbe, err)
 }
 
 // checkReadOnly returns a readOnlyError if a variable says that the server or the session is read-only. MariaDB 12 has values

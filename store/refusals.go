@@ -52,20 +52,20 @@ func (e readOnlyError) Error() string { return string(e) }
 // refusalOf returns the kind of an error that means ErrUnavailable: a refusal, or else ErrUnavailable itself.
 func refusalOf(err error) error {
 	var connecting connectError
-	var readOnly readOnlyError
+	var refuses readOnlyError
 	switch {
-	case hasNumber(err, accessDeniedNumbers) || isOneOf(err, mysql.ErrUnknownPlugin, mysql.ErrNativePassword,
+	case isOf(err, accessDenied) || isOneOf(err, mysql.ErrUnknownPlugin, mysql.ErrNativePassword,
 		mysql.ErrOldPassword, mysql.ErrCleartextPassword, mysql.ErrOldProtocol):
 		return ErrAccessDenied
-	case hasNumber(err, unknownDatabaseNumbers):
+	case isOf(err, unknownDatabase):
 		return ErrUnknownDatabase
-	case hasNumber(err, noRightsNumbers):
+	case isOf(err, noRight):
 		return ErrNoRights
-	case hasNumber(err, tlsNumbers) || isTLS(err):
+	case isOf(err, noTLS) || isTLS(err):
 		return ErrTLS
-	case hasNumber(err, readOnlyNumbers) || errors.As(err, &readOnly):
+	case isOf(err, readOnly) || errors.As(err, &refuses):
 		return ErrReadOnly
-	case errors.As(err, &connecting) && hasNumber(err, settingNumbers):
+	case errors.As(err, &connecting) && isOf(err, badSetting):
 		return ErrSetting
 	}
 	return ErrUnavailable

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -48,19 +49,25 @@ func setParams(c *mysql.Config) {
 }
 
 // connector makes connections; its errors are connectErrors.
-type connector struct{ driver.Connector }
+type connector struct {
+	driver.Connector
+	set string // what a new connection sets, by name
+}
 
 func newConnector(c *mysql.Config) (driver.Connector, error) {
 	inner, err := mysql.NewConnector(c)
 	if err != nil {
 		return nil, errDSN // the driver's own text may quote the DSN
 	}
-	return connector{inner}, nil
+	return connector{inner, "SET NAMES, " + strings.Join(slices.Sorted(maps.Keys(c.Params)), ", ")}, nil
 }
 
 // Connect implements driver.Connector.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
+	if isOf(err, badSetting) {
+		err = ofStatement(c.set, err)
+	}
 	if err != nil {
 		return nil, connectError{err}
 	}

@@ -39,7 +39,12 @@ func newVersionStore(collation string) (versionStore, error) {
 // CreateVersionTable implements database.Store.
 func (s versionStore) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
 	_, err := db.ExecContext(ctx, withCollation(createVersionTable, s.collation))
-	return err
+	return ofStatement("CREATE TABLE "+versionTable, err)
+}
+
+// Insert implements database.Store.
+func (s versionStore) Insert(ctx context.Context, db database.DBTxConn, r database.InsertRequest) error {
+	return ofStatement("INSERT INTO "+versionTable, s.Store.Insert(ctx, db, r))
 }
 
 // checkVersion returns ErrSchema where steps are missing. A database of a later version is fine: steps only add.
@@ -61,7 +66,7 @@ func recordedVersion(ctx context.Context, db rowQueryer) (version int64, err err
 	const query = "SELECT COALESCE(MAX(version_id), 0) FROM " + versionTable + " WHERE is_applied"
 	err = db.QueryRowContext(ctx, query).Scan(&version)
 	if version > 0 || err != nil && !hasNumber(err, noSuchTable) {
-		return version, err
+		return version, ofStatement(query, err)
 	}
 	const tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'users'"
 	err = db.QueryRowContext(ctx, tables).Scan(&version)

@@ -133,9 +133,9 @@ func TestDB_Ready_on_InnoDB_that_is_read_only(t *testing.T) {
 func TestDB_Ready_without_a_right(t *testing.T) {
 	s, db := migratedServer(t, "SELECT")
 	for _, tt := range []struct{ rights, lacks string }{
-		{"SELECT", "UPDATE command denied"},
-		{"SELECT, INSERT", "UPDATE command denied"},
-		{"SELECT, UPDATE", "INSERT command denied"},
+		{"SELECT", "no right on the table: UPDATE users"},
+		{"SELECT, INSERT", "no right on the table: UPDATE users"},
+		{"SELECT, UPDATE", "no right on the table: EXPLAIN INSERT INTO wechat_identities"},
 	} {
 		s.Exec(t, "REVOKE ALL ON app.* FROM app@'127.0.0.1'", "GRANT "+tt.rights+" ON app.* TO app@'127.0.0.1'")
 		wantUnready(t, open(t, s.DSN("app", "app", "app")), store.ErrNoRights, tt.lacks)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 
@@ -20,14 +21,16 @@ func databaseFault(db *store.DB, err error) error {
 	name := "`" + strings.ReplaceAll(db.Database(), "`", "``") + "`"
 	help := ""
 	switch {
-	case errors.Is(err, store.ErrAccessDenied), errors.Is(err, store.ErrSetting), errors.Is(err, store.ErrCharset):
+	case errors.Is(err, store.ErrAccessDenied):
+		help = fmt.Sprintf("; the account is %q", db.Account())
+	case errors.Is(err, store.ErrSetting), errors.Is(err, store.ErrCharset):
 	case errors.Is(err, store.ErrTLS):
 		help = "; see the parameter tls of the DSN"
 	case errors.Is(err, store.ErrUnknownDatabase):
 		help = "; make it, and run wxlogin migrate: CREATE DATABASE " + name + " CHARACTER SET utf8mb4"
 	case errors.Is(err, store.ErrNoRights):
-		help = "; if the database is there, as an account that may grant: GRANT " + serverRights + " ON " + name +
-			".* TO the account (wxlogin migrate: " + migrateRights + " too)"
+		help = fmt.Sprintf("; if the database is there, as an account that may grant: GRANT %s ON %s.* TO the account %q "+
+			"(wxlogin migrate: %s too)", serverRights, name, db.Account(), migrateRights)
 	default:
 		return err
 	}

@@ -37,7 +37,8 @@ func RunServer(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := &Server{addr: freeAddr(t), command: "mariadbd"}
 	data := filepath.Join(t.TempDir(), "data")
-	s.options = []string{"--no-defaults", "--datadir=" + data}
+	// A server that starts removes the temporary tables that it finds, so it must not share their folder.
+	s.options = []string{"--no-defaults", "--datadir=" + data, "--tmpdir=" + filepath.Dir(data)}
 	if os.Getuid() == 0 {
 		s.options = append(s.options, "--user=root")
 	}
