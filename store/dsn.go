@@ -1,9 +1,11 @@
 package store
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -20,11 +22,21 @@ const (
 var (
 	errDSN         = errors.New("store: malformed DSN: want user:password@tcp(host:port)/database?param=value")
 	errDSNDatabase = errors.New("store: the DSN names no database: want user:password@tcp(host:port)/database")
+
+	errDSNTLS       = errors.New("store: the parameter tls of the DSN must be true, skip-verify, preferred or false")
+	errDSNUnchecked = errors.New("store: a CA or a client certificate is given: the DSN must have tls=true, or neither tls nor " +
+		"allowFallbackToPlaintext; otherwise the server would not be verified")
+	errDSNSocket = errors.New("store: a CA or a client certificate is given, and the DSN leads to a unix socket, which has no TLS: " +
+		"want tcp(host:port)")
 )
 
-// CheckDSN reports what is wrong with a DSN's form, without connecting. Its errors never hold a part of the DSN.
-func CheckDSN(dsn string) error {
-	_, err := parseDSN(dsn, slog.New(slog.DiscardHandler))
+// CheckDSN reports what is wrong with a DSN's form, without connecting. ownTLS says that Options.TLS is to be set with it. Its errors
+// never hold a part of the DSN.
+func CheckDSN(dsn string, ownTLS bool) error {
+	c, err := parseDSN(dsn, slog.New(slog.DiscardHandler))
+	if err == nil && ownTLS {
+		err = setTLS(c, &tls.Config{})
+	}
 	return err
 }
 
@@ -33,6 +45,9 @@ func CheckDSN(dsn string) error {
 func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	c, err := mysql.ParseDSN(dsn)
 	if err != nil {
+		if strings.HasPrefix(err.Error(), "invalid value / unknown config name") { // of the parameter tls
+			return nil, errDSNTLS
+		}
 		return nil, errDSN
 	}
 	if c.DBName == "" {
@@ -57,6 +72,20 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	c.WriteTimeout = orDefault(c.WriteTimeout, writeTimeout)
 	c.Logger = driverLog{log}
 	return c, nil
+}
+
+// setTLS makes own the TLS of a DSN; nil leaves what the DSN says. The driver adds the DSN's host as the server name.
+func setTLS(c *mysql.Config, own *tls.Config) error {
+	switch {
+	case own == nil:
+		return nil
+	case c.Net == "unix":
+		return errDSNSocket
+	case c.TLSConfig != "" && c.TLSConfig != "true", c.AllowFallbackToPlaintext:
+		return errDSNUnchecked
+	}
+	c.TLS = own.Clone()
+	return nil
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -39,6 +40,9 @@ type Options struct {
 	// NoPrepare has every statement sent as text, with its arguments in it. By default the frequent ones are prepared, and sent
 	// as text only if the server or a proxy refuses that.
 	NoPrepare bool
+	// TLS is for servers with a certificate of a private CA, or that require one of the client. Every DSN, of replicas too, must name
+	// a host then, which is the server name to verify, and have tls=true or no parameter tls. By default each DSN's tls decides.
+	TLS *tls.Config
 	// OpenDB makes a pool of a connector; sql.OpenDB by default. It is where instrumentation comes in between.
 	OpenDB func(driver.Connector) *sql.DB
 }
@@ -114,6 +118,9 @@ func (o Options) now() time.Time { return o.Now().UTC().Truncate(time.Millisecon
 func openPool(dsn string, o Options) (*mysql.Config, *sql.DB, error) {
 	config, err := parseDSN(dsn, o.Logger)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := setTLS(config, o.TLS); err != nil {
 		return nil, nil, err
 	}
 	connector, err := newConnector(config)

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"crypto/tls"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -9,6 +11,29 @@ import (
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/store"
 )
+
+func TestCheckDSN_with_TLS_that_the_options_give(t *testing.T) {
+	const address = "root:hunter2@tcp(db.example:3306)/wxlogin"
+	for dsn, fault := range map[string]string{ // "": none
+		address: "", address + "?tls=true": "", address + "?tls=1": "", "root:hunter2@/wxlogin": "",
+		address + "?tls=false": "tls=true", address + "?tls=skip-verify": "tls=true", address + "?tls=preferred": "tls=true",
+		address + "?tls=true&allowFallbackToPlaintext=true": "allowFallbackToPlaintext",
+		address + "?tls=hunter2":                            "must be true, skip-verify, preferred or false",
+		"root:hunter2@unix(/run/hunter2.sock)/wxlogin":      "unix socket",
+	} {
+		err := store.CheckDSN(dsn, true)
+		db, openErr := store.Open(dsn, store.Options{TLS: &tls.Config{}})
+		if openErr == nil {
+			db.Close()
+		}
+		if (err == nil) != (fault == "") || fmt.Sprint(err) != fmt.Sprint(openErr) {
+			t.Errorf("%s: %v, and Open: %v", dsn, err, openErr)
+		}
+		if err != nil && (!strings.Contains(err.Error(), fault) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%s: %v, want %q", dsn, err, fault)
+		}
+	}
+}
 
 func TestOpen_faults_never_echo_the_dsn(t *testing.T) {
 	for name, dsn := range map[string]string{
@@ -30,7 +55,7 @@ func TestOpen_faults_never_echo_the_dsn(t *testing.T) {
 				db.Close()
 				t.Fatal("no error")
 			}
-			if checked := store.CheckDSN(dsn); checked == nil || checked.Error() != err.Error() {
+			if checked := store.CheckDSN(dsn, false); checked == nil || checked.Error() != err.Error() {
 				t.Errorf("CheckDSN says %v, Open %v", checked, err)
 			}
 			for _, part := range []string{"hunter2", "root", "db.example", "wxlogin"} {

@@ -52,7 +52,7 @@ func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err err
 	if s.mysql, err = embedded.StartMySQL(embedded.MySQLOptions{Addr: o.mysql}); err != nil {
 		return err
 	}
-	if _, err := app.Migrate(ctx, s.mysql.DSN(), logger); err != nil {
+	if _, err := app.Migrate(ctx, app.MigrateConfig{MySQLDSN: s.mysql.DSN()}, logger); err != nil {
 		return err
 	}
 	if s.redis, err = embedded.StartRedis(embedded.RedisOptions{Addr: o.redis}); err != nil {

@@ -22,7 +22,7 @@ func migrate(ctx context.Context, environ []string, stdout, stderr io.Writer) in
 	defer cancel()
 	logger := app.NewLogger(config.Log, stderr)
 	app.WarnUnknownVariables(ctx, environ, logger)
-	done, err := app.Migrate(ctx, config.MySQLDSN, logger)
+	done, err := app.Migrate(ctx, config, logger)
 	if err != nil {
 		return fail(stderr, err)
 	}

@@ -43,11 +43,17 @@ var commandsOfMySQL = []string{"serve", "migrate", "sweep"}
 // wantMisconfigured runs each of these commands, which must say these words and end with exitUsage.
 func wantMisconfigured(t *testing.T, dsn string, words []string, commands ...string) {
 	t.Helper()
-	env := []string{
-		"WECHAT_APPID=" + appID, "WECHAT_SECRET=" + secret, "REDIS_URL=redis://127.0.0.1:1", "MYSQL_DSN=" + dsn,
+	wantMisconfiguredIn(t, []string{"MYSQL_DSN=" + dsn}, words, commands...)
+}
+
+// wantMisconfiguredIn is wantMisconfigured with more than MYSQL_DSN in the environment.
+func wantMisconfiguredIn(t *testing.T, mysql, words []string, commands ...string) {
+	t.Helper()
+	env := append([]string{
+		"WECHAT_APPID=" + appID, "WECHAT_SECRET=" + secret, "REDIS_URL=redis://127.0.0.1:1",
 		"LISTEN_ADDR=127.0.0.1:0", "INTERNAL_ADDR=127.0.0.1:0", "WECHAT_API_BASE=http://127.0.0.1:1",
 		"AVATAR_DIR=" + t.TempDir(), "PUBLIC_URL=https://login.example.com",
-	}
+	}, mysql...)
 	for _, command := range commands {
 		var out bytes.Buffer
 		code := run(t.Context(), []string{command}, env, &out, &out)

@@ -15,7 +15,7 @@ const sweepUsage = `Usage: wxlogin sweep [-dry-run]
 Deletes the uploaded pictures that no user has and that are older than a day: what uploads that were cut off, replaced
 pictures and deleted rows have left. It may run at any time, beside servers too; once a day is enough.
 
-Environment: MYSQL_DSN, and AVATAR_DIR with PUBLIC_URL or the AVATAR_S3 variables, as for the server.
+Environment: MYSQL_DSN, MYSQL_TLS_…_FILE, and AVATAR_DIR with PUBLIC_URL or the AVATAR_S3 variables, as for the server.
 
 Flags:
 `

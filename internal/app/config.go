@@ -72,6 +72,14 @@ type MySQLConfig struct {
 	ConnMaxLifetime time.Duration `env:"MYSQL_CONN_MAX_LIFETIME" envDefault:"30m"`
 	NoPrepare       OffSwitch     `env:"MYSQL_PREPARE" envDefault:"on"` // off: frequent statements are sent as text, not prepared
 	ReplicaDSNs     DSNs          `env:"MYSQL_REPLICA_DSNS"`            // read replicas; the form of MYSQL_DSN, separated by white space
+	TLS             MySQLTLS
+}
+
+// MySQLTLS names the files for TLS with MySQL, the primary and the replicas.
+type MySQLTLS struct {
+	CAFile   string `env:"MYSQL_TLS_CA_FILE"`   // PEM; verifies the servers, instead of the system's roots
+	CertFile string `env:"MYSQL_TLS_CERT_FILE"` // PEM; this client's certificate, for accounts that require one
+	KeyFile  string `env:"MYSQL_TLS_KEY_FILE"`
 }
 
 // RedisConfig says what REDIS_URL leads to.
@@ -119,6 +127,7 @@ type LogConfig struct {
 // MigrateConfig is what `wxlogin migrate` needs.
 type MigrateConfig struct {
 	MySQLDSN string `env:"MYSQL_DSN,notEmpty"`
+	TLS      MySQLTLS
 	Log      LogConfig
 }
 

@@ -26,7 +26,7 @@ func describe(c Config) []slog.Attr {
 		slog.Any("apps", apps),
 		slog.String("wechat", hostOf(c.WeChatAPIBase)),
 		slog.Group("mysql", slog.String("primary", describeDSN(c.MySQLDSN)), slog.Any("replicas", replicas),
-			slog.Int("maxOpenConns", c.MySQL.MaxOpenConns)),
+			slog.Int("maxOpenConns", c.MySQL.MaxOpenConns), slog.Bool("tls", c.MySQL.TLS.files().set() || hasTLS(c.MySQLDSN))),
 		slog.Attr{Key: "redis", Value: describeRedis(c)},
 		slog.Group("limits", slog.Int("loginsInFlight", c.Limits.LoginsInFlight), slog.Int("loginsPerMinute", c.Limits.Logins),
 			slog.Int("updatesPerMinute", c.Limits.Updates), slog.Int("failedUpdatesPerMinute", c.Limits.FailedUpdates),
@@ -47,6 +47,12 @@ func describeDSN(dsn string) string {
 		return ""
 	}
 	return config.Addr + "/" + config.DBName
+}
+
+// hasTLS reports whether the parameter tls of a DSN asks for TLS.
+func hasTLS(dsn string) bool {
+	config, err := mysql.ParseDSN(dsn)
+	return err == nil && config.TLS != nil
 }
 
 // describeRedis is the mode of Redis, and the hosts of REDIS_URL.

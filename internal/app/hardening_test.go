@@ -56,7 +56,7 @@ func newWire(t *testing.T, l limits, change ...func(*Config)) *wire {
 	for _, f := range change {
 		f(&c)
 	}
-	if _, err := Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := Migrate(t.Context(), MigrateConfig{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	var err error

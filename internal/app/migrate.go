@@ -8,11 +8,11 @@ import (
 	"wxlogin/store"
 )
 
-// Migrate brings the database of a DSN up to the version that this server needs, from any earlier one and from nothing.
+// Migrate brings the database of c.MySQLDSN up to the version that this server needs, from any earlier one and from nothing.
 // It returns the versions before and after, and may be run again at any time; see store.DB.Migrate. The error is ErrMisconfigured
 // if only another MYSQL_DSN, or another account, helps.
-func Migrate(ctx context.Context, dsn string, logger *slog.Logger) (store.Migration, error) {
-	db, err := store.Open(dsn, store.Options{Logger: logger})
+func Migrate(ctx context.Context, c MigrateConfig, logger *slog.Logger) (store.Migration, error) {
+	db, err := c.TLS.open(c.MySQLDSN, store.Options{Logger: logger})
 	if err != nil {
 		return store.Migration{}, err
 	}

@@ -35,7 +35,7 @@ func (s *OffSwitch) UnmarshalText(text []byte) error {
 
 // openDatabase opens the pools to the primary and to the replicas. It does not connect.
 func openDatabase(c Config, logger *slog.Logger) (*store.DB, error) {
-	return store.Open(c.MySQLDSN, store.Options{
+	return c.MySQL.TLS.open(c.MySQLDSN, store.Options{
 		Logger: logger, MaxOpenConns: c.MySQL.MaxOpenConns, ConnMaxLifetime: c.MySQL.ConnMaxLifetime,
 		NoPrepare: bool(c.MySQL.NoPrepare), Replicas: c.MySQL.ReplicaDSNs, OpenDB: c.Tracing.OpenDB,
 	})
@@ -65,18 +65,7 @@ func (c MySQLConfig) validate() []error {
 		faults = append(faults, fmt.Errorf("MYSQL_CONN_MAX_LIFETIME: %v is less than 1s", c.ConnMaxLifetime))
 	}
 	for _, dsn := range c.ReplicaDSNs {
-		faults = append(faults, dsnFaults("MYSQL_REPLICA_DSNS", dsn)...)
+		faults = append(faults, c.TLS.dsnFaults("MYSQL_REPLICA_DSNS", dsn)...)
 	}
 	return faults
-}
-
-// dsnFaults checks a DSN's form without connecting; what is wrong with it is told without showing it.
-func dsnFaults(name, dsn string) []error {
-	if dsn == "" {
-		return nil // reported as not set
-	}
-	if err := store.CheckDSN(dsn); err != nil {
-		return []error{fmt.Errorf("%s: %w", name, err)}
-	}
-	return nil
 }

@@ -25,7 +25,7 @@ func databaseFault(db *store.DB, err error) error {
 		help = fmt.Sprintf("; the account is %q", db.Account())
 	case errors.Is(err, store.ErrSetting), errors.Is(err, store.ErrCharset):
 	case errors.Is(err, store.ErrTLS):
-		help = "; see the parameter tls of the DSN"
+		help = "; see the parameter tls of the DSN, and MYSQL_TLS_CA_FILE if the server has a certificate of a private CA"
 	case errors.Is(err, store.ErrUnknownDatabase):
 		help = "; make it, and run wxlogin migrate: CREATE DATABASE " + name + " CHARACTER SET utf8mb4"
 	case errors.Is(err, store.ErrNoRights):

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/testenv"
 )
 
 // hidden stands for the password in every URL of these tests.
@@ -75,9 +77,9 @@ func TestRedisFaults_of_the_URL(t *testing.T) {
 }
 
 func TestRedisFaults_of_TLS_files(t *testing.T) {
-	ca := newAuthority(t)
-	cert, key := ca.issue(t, "127.0.0.1")
-	_, otherKey := ca.issue(t, "127.0.0.1")
+	ca := testenv.NewAuthority(t)
+	cert, key := ca.Issue(t, "127.0.0.1")
+	_, otherKey := ca.Issue(t, "127.0.0.1")
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("hidden-pass"), 0o600); err != nil {
 		t.Fatal(err)
@@ -89,10 +91,10 @@ func TestRedisFaults_of_TLS_files(t *testing.T) {
 		faults []string
 	}{
 		"none":          {tlsURL, RedisConfig{}, nil},
-		"all":           {tlsURL, RedisConfig{TLSCAFile: ca.file, TLSCertFile: cert, TLSKeyFile: key}, nil},
-		"ca_only":       {tlsURL, RedisConfig{TLSCAFile: ca.file}, nil},
-		"without_tls":   {plainURL, RedisConfig{TLSCAFile: ca.file}, []string{"is not rediss://"}},
-		"by_a_socket":   {"unix:///run/redis.sock", RedisConfig{TLSCAFile: ca.file}, []string{"is not rediss://"}},
+		"all":           {tlsURL, RedisConfig{TLSCAFile: ca.File, TLSCertFile: cert, TLSKeyFile: key}, nil},
+		"ca_only":       {tlsURL, RedisConfig{TLSCAFile: ca.File}, nil},
+		"without_tls":   {plainURL, RedisConfig{TLSCAFile: ca.File}, []string{"is not rediss://"}},
+		"by_a_socket":   {"unix:///run/redis.sock", RedisConfig{TLSCAFile: ca.File}, []string{"is not rediss://"}},
 		"cert_only":     {tlsURL, RedisConfig{TLSCertFile: cert}, []string{"go together"}},
 		"key_only":      {tlsURL, RedisConfig{TLSKeyFile: key}, []string{"go together"}},
 		"no_such_ca":    {tlsURL, RedisConfig{TLSCAFile: text + "x"}, []string{"REDIS_TLS_CA_FILE: open"}},
@@ -179,11 +181,11 @@ func TestOpenRedis_bounds_are_the_same_in_all_modes(t *testing.T) {
 
 // Each node shows a certificate of the address it was reached at, and not of the URL's first.
 func TestOpenRedis_names_no_server_for_TLS(t *testing.T) {
-	ca := newAuthority(t)
+	ca := testenv.NewAuthority(t)
 	for mode, url := range map[string]string{
 		redisSingle: "rediss://r", redisSentinel: "rediss://s?master_name=m", redisCluster: "rediss://n",
 	} {
-		client, err := openRedis(Config{RedisURL: url, Redis: RedisConfig{Mode: mode, TLSCAFile: ca.file}})
+		client, err := openRedis(Config{RedisURL: url, Redis: RedisConfig{Mode: mode, TLSCAFile: ca.File}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,26 +13,27 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/internal/accesstoken"
+	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/redistest"
 	"wxlogin/session"
 )
 
 // secured is a Redis that wants TLS with a certificate of the client, and a user.
 type secured struct {
-	authority *authority
+	authority *testenv.Authority
 	config    Config        // of the server's user, who has redistest.Rights
 	admin     *redis.Client // may do everything
 }
 
 func runSecured(t *testing.T) *secured {
 	t.Helper()
-	s := &secured{authority: newAuthority(t)}
-	cert, key := s.authority.issue(t, "127.0.0.1")
+	s := &secured{authority: testenv.NewAuthority(t)}
+	cert, key := s.authority.Issue(t, "127.0.0.1")
 	name, password, _ := strings.Cut(redistest.User, ":")
 	server := redistest.RunServer(t, func(port int) []string {
 		return []string{
 			"port 0", fmt.Sprintf("tls-port %d", port), "tls-auth-clients yes",
-			"tls-cert-file " + cert, "tls-key-file " + key, "tls-ca-cert-file " + s.authority.file,
+			"tls-cert-file " + cert, "tls-key-file " + key, "tls-ca-cert-file " + s.authority.File,
 			"user default off",
 			"user admin on >admin ~* &* +@all",
 			"user " + name + " on >" + password + " " + redistest.Rights,
@@ -40,7 +41,7 @@ func runSecured(t *testing.T) *secured {
 	})
 	s.config = Config{
 		RedisURL: "rediss://" + redistest.User + "@" + server.Addr + "/3",
-		Redis:    RedisConfig{TLSCAFile: s.authority.file, TLSCertFile: cert, TLSKeyFile: key},
+		Redis:    RedisConfig{TLSCAFile: s.authority.File, TLSCertFile: cert, TLSKeyFile: key},
 	}
 	admin, err := openRedis(Config{RedisURL: "rediss://admin:admin@" + server.Addr, Redis: s.config.Redis})
 	if err != nil {
@@ -173,12 +174,12 @@ func useCounter(t *testing.T, c Config) {
 // What is not right is a fault without the password in it.
 func TestRedis_on_TLS_refuses(t *testing.T) {
 	s := runSecured(t)
-	other := newAuthority(t)
-	foreignCert, foreignKey := other.issue(t, "127.0.0.1")
+	other := testenv.NewAuthority(t)
+	foreignCert, foreignKey := other.Issue(t, "127.0.0.1")
 	_, password, _ := strings.Cut(redistest.User, ":")
 	tests := map[string]func(*Config){
 		"system_roots":        func(c *Config) { c.Redis.TLSCAFile = "" },
-		"another_authority":   func(c *Config) { c.Redis.TLSCAFile = other.file },
+		"another_authority":   func(c *Config) { c.Redis.TLSCAFile = other.File },
 		"no_certificate":      func(c *Config) { c.Redis.TLSCertFile, c.Redis.TLSKeyFile = "", "" },
 		"foreign_certificate": func(c *Config) { c.Redis.TLSCertFile, c.Redis.TLSKeyFile = foreignCert, foreignKey },
 		"another_name":        func(c *Config) { c.RedisURL = strings.Replace(c.RedisURL, "127.0.0.1", "localhost", 1) },
@@ -207,7 +208,7 @@ func TestRedis_on_TLS_refuses(t *testing.T) {
 // A client's certificate that was replaced is used by the next connection.
 func TestRedis_TLS_takes_up_a_new_certificate(t *testing.T) {
 	s := runSecured(t)
-	stale, staleKey := newAuthority(t).issue(t, "127.0.0.1")
+	stale, staleKey := testenv.NewAuthority(t).Issue(t, "127.0.0.1")
 	good := s.config.Redis
 	s.config.Redis.TLSCertFile, s.config.Redis.TLSKeyFile = stale, staleKey
 	client, err := openRedis(s.config)

@@ -49,7 +49,7 @@ func TestStart_and_Shutdown(t *testing.T) {
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("readyz without tables: %d %s", status, body)
 	}
-	if _, err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := app.Migrate(t.Context(), app.MigrateConfig{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusOK {
@@ -104,7 +104,7 @@ func TestStart_says_that_the_database_must_be_migrated(t *testing.T) {
 		if told := strings.Contains(log.String(), "wxlogin migrate"); told != wanted {
 			t.Errorf("told %v, want %v:\n%s", told, wanted, log.String())
 		}
-		if _, err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := app.Migrate(t.Context(), app.MigrateConfig{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -157,7 +157,7 @@ func TestStart_looks_at_Redis(t *testing.T) {
 			c := config(t)
 			redis := redistest.RunServer(t, func(int) []string { return []string{test.setting} })
 			c.RedisURL = "redis://" + redis.Addr + test.path
-			if _, err := app.Migrate(t.Context(), c.MySQLDSN, slog.New(slog.DiscardHandler)); err != nil {
+			if _, err := app.Migrate(t.Context(), app.MigrateConfig{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 				t.Fatal(err)
 			}
 			s, err := app.Start(t.Context(), c, app.NewLogger(app.LogConfig{}, io.Discard))

@@ -20,6 +20,7 @@ const (
 // SweepConfig is what `wxlogin sweep` needs.
 type SweepConfig struct {
 	MySQLDSN string `env:"MYSQL_DSN,notEmpty"`
+	TLS      MySQLTLS
 	Avatars  AvatarConfig
 	Log      LogConfig
 }
@@ -30,7 +31,7 @@ func LoadSweepConfig(environ []string) (SweepConfig, error) {
 }
 
 func (c SweepConfig) validate() []error {
-	faults := append(dsnFaults("MYSQL_DSN", c.MySQLDSN), c.Avatars.validate()...)
+	faults := append(c.TLS.faults(c.MySQLDSN), c.Avatars.validate()...)
 	if c.Avatars.Dir == "" && c.Avatars.S3Bucket == "" && len(faults) == 0 {
 		faults = append(faults, errors.New("neither AVATAR_DIR nor AVATAR_S3_BUCKET is set"))
 	}
@@ -42,7 +43,7 @@ var errNoUsers = errors.New("the database has no users: is it the right one? Not
 
 // Sweep deletes the pictures that no user has and that are older than a day. It logs its progress. With dryRun it only counts.
 func Sweep(ctx context.Context, c SweepConfig, dryRun bool, logger *slog.Logger) (swept avatar.Swept, err error) {
-	db, err := store.Open(c.MySQLDSN, store.Options{Logger: logger})
+	db, err := c.TLS.open(c.MySQLDSN, store.Options{Logger: logger})
 	if err != nil {
 		return avatar.Swept{}, err
 	}

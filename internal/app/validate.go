@@ -37,7 +37,7 @@ func (c Config) validate() []error {
 	}
 	faults = append(faults, c.TLS.validate()...)
 	faults = append(faults, c.Avatars.validate()...)
-	faults = append(faults, dsnFaults("MYSQL_DSN", c.MySQLDSN)...)
+	faults = append(faults, c.MySQL.TLS.faults(c.MySQLDSN)...)
 	faults = append(faults, c.MySQL.validate()...)
 	faults = append(faults, c.redisFaults()...)
 	faults = append(faults, addrFaults("LISTEN_ADDR", c.ListenAddr)...)
@@ -117,7 +117,7 @@ func isWebAddress(s string) bool {
 }
 
 func (c MigrateConfig) validate() []error {
-	return append(dsnFaults("MYSQL_DSN", c.MySQLDSN), c.Log.validate()...)
+	return append(c.TLS.faults(c.MySQLDSN), c.Log.validate()...)
 }
 
 func (c HealthConfig) validate() []error { return addrFaults("INTERNAL_ADDR", c.InternalAddr) }

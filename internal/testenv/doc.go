@@ -1,4 +1,4 @@
-// Package testenv gives each test a Redis database of its own, a clock that the test moves, and a log that it reads.
+// Package testenv gives each test a Redis database of its own, a clock that the test moves, a log that it reads, and a CA.
 //
 // By default Redis is a miniredis for each test. An environment variable puts a real server in its place:
 //

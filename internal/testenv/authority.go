@@ -1,4 +1,4 @@
-package app
+package testenv
 
 import (
 	"crypto/ecdsa"
@@ -15,16 +15,17 @@ import (
 	"time"
 )
 
-// authority is a private CA.
-type authority struct {
-	file string // its certificate
+// Authority is a private CA.
+type Authority struct {
+	File string // its certificate, in PEM
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T) *authority {
+// NewAuthority makes a CA with a key of its own. Its files are there until the test ends.
+func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
-	a := &authority{cert: &x509.Certificate{
+	a := &Authority{cert: &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tests of wxlogin"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
 	}}
@@ -33,12 +34,12 @@ func newAuthority(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.file = writePEM(t, "ca.pem", "CERTIFICATE", der)
+	a.File = writePEM(t, "ca.pem", "CERTIFICATE", der)
 	return a
 }
 
-// issue makes a certificate of an IP address, for servers and clients.
-func (a *authority) issue(t *testing.T, address string) (certFile, keyFile string) {
+// Issue makes a certificate of an IP address, for servers and clients.
+func (a *Authority) Issue(t *testing.T, address string) (certFile, keyFile string) {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
