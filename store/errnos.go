@@ -162,6 +162,7 @@ const (
 	lockWaitTimeout  = "lock wait timeout"                     // TiDB, 1105, if it met a write conflict while it waited
 	missingColumn    = "does not have column"                  // embedded engine, 1105
 	lostPreparedStmt = "statement ID is not found from record" // Vitess and the embedded engine, 2014
+	unknownPrepared  = "Unknown prepared statement handler"    // TiDB, 1105
 )
 
 // isOf reports whether err is an error of the server of this class.

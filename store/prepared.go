@@ -86,7 +86,7 @@ func (p *prepared) suspend(ctx context.Context, failed *stmtCache, cause error) 
 // It has not executed the statement then, so the statement may be sent again whatever it does: such errors come of
 // COM_STMT_PREPARE, which executes nothing, or of COM_STMT_EXECUTE before the execution begins.
 func isNotPrepared(err error) bool {
-	return isOf(err, notPrepared) || hasText(err, lostPreparedStmt)
+	return isOf(err, notPrepared) || hasText(err, lostPreparedStmt) || hasText(err, unknownPrepared)
 }
 
 // stmtCache are statements that are prepared from some time on, and closed together.

@@ -83,6 +83,7 @@ var refusals = map[string]struct {
 	"another_one":       {"execute", mysql.MySQLError{Number: 1210}},
 	"need_reprepare":    {"execute", mysql.MySQLError{Number: 1615}},
 	"lost_by_vitess":    {"execute", mysql.MySQLError{Number: 2014, Message: "statement ID is not found from record"}},
+	"lost_by_tidb":      {"execute", mysql.MySQLError{Number: 1105, Message: "ERROR 1243 (HY000): Unknown prepared statement handler 7 given to stmt_execute"}},
 }
 
 func TestPrepared_statements_that_are_refused_go_as_text_at_once(t *testing.T) {
