@@ -75,5 +75,6 @@
 //
 // ErrNotFound, ErrIdentity, ErrSchema and ErrUnavailable are to be told apart with errors.Is, as is context.Canceled. Some kinds of
 // ErrUnavailable have a name of their own, such as ErrAccessDenied: an operator must mend these. No
-// error and no log line of this package holds a DSN, an openid, a unionid or a part of a profile.
+// error and no log line of this package holds a DSN, an openid, a unionid or a part of a profile, nor any text of the server, which
+// may quote them: see quiet. What connections set is in settings.go.
 package store
