@@ -5,6 +5,10 @@
 //
 //	TEST_MYSQL_DSN=root@tcp(127.0.0.1:3306)/    MySQL or MariaDB, a user who may create databases
 //
-// The server may be shared, with other test processes too. A test gets a database with a random name, which is dropped at
-// its end; a run that is killed leaves its databases (wxlogin_test_…) behind.
+// Servers that a test starts for itself are MariaDB, or MySQL:
+//
+//	TEST_MYSQLD=/usr/sbin/mysqld                the program of Oracle's MySQL
+//
+// The server of TEST_MYSQL_DSN may be shared, with other test processes too. A test gets a database with a random name, which is
+// dropped at its end; a run that is killed leaves its databases (wxlogin_test_…) behind.
 package mysqltest
