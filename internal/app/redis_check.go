@@ -50,7 +50,7 @@ var (
 	errSingleAsCluster = configError{"REDIS_MODE", "this Redis is no Cluster: set REDIS_MODE=single, or sentinel"}
 	errRedisPassword   = configError{"REDIS_URL", "Redis refuses the user name or the password, or asks for one"}
 	errRedisRights     = configError{"REDIS_URL", "the user of Redis lacks rights; docs/operations.md lists those it needs"}
-	errRedisDatabase   = configError{"REDIS_URL", "Redis has no database of this number"}
+	errRedisDatabase   = configError{"REDIS_URL", "Redis has no database of this number; a Cluster has 0 alone, and needs REDIS_MODE=cluster"}
 	errRedisTooOld     = configError{"REDIS_URL", "this Redis lacks the command GETEX: it must be Redis 6.2 or later, with GETEX not renamed"}
 	errRedisScripts    = configError{"REDIS_URL", "this Redis refuses scripts: it must allow EVAL and EVALSHA"}
 	errRedisCommands   = configError{"REDIS_URL", "this Redis lacks commands that the server needs; a Sentinel is asked with REDIS_MODE=sentinel"}
