@@ -44,7 +44,7 @@ func RunServer(t testing.TB, args ...string) *Server {
 	}
 	if mysqld := os.Getenv("TEST_MYSQLD"); mysqld != "" {
 		s.MySQL, s.command = true, mysqld
-		s.options = append(s.options, "--mysqlx=OFF", "--innodb-redo-log-capacity=16M")
+		s.options = append(s.options, "--mysqlx=OFF", "--performance-schema=OFF", "--innodb-redo-log-capacity=16M")
 		s.install(t, mysqld, "--initialize-insecure")
 	} else {
 		s.install(t, "mariadb-install-db", "--auth-root-authentication-method=normal", "--skip-test-db")
