@@ -3,7 +3,7 @@
 -- `wxlogin migrate` makes it from nothing or from any earlier version, by the steps in store/migrations; a test holds
 -- them to this file. `mysql your_database < schema.sql` makes it in an empty database, and tells migrate so. Run again
 -- it changes nothing; on the tables of the first version it ends with an error at a view (1054), and migrate is what
--- helps. It runs on MySQL 8, on MariaDB 10.11 and on the engine of the demo.
+-- helps. It runs on MySQL 8 and 9, on MariaDB 10.11 and 11.8 and on the engine of the demo.
 --
 -- * Times are UTC, to the millisecond, and are written by the server.
 -- * openid, unionid and appid are case-sensitive (ascii_bin): two openids may differ in case only.
