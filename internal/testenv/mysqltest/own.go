@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	startLimit = 30 * time.Second
+	startLimit = time.Minute
 	askEvery   = 20 * time.Millisecond
 )
 
