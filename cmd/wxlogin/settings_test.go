@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,24 +18,27 @@ import (
 // What was answered 200 is there when the server is killed right after, whatever MySQL has as its global settings. The account
 // has no SUPER.
 func TestServe_what_is_answered_outlives_the_process(t *testing.T) {
+	const nickName = `Bob "the' \ builder`
 	s := mysqltest.RunServer(t)
 	weChat := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})
 	simulator := httptest.NewServer(weChat)
 	defer simulator.Close()
-	for name, global := range map[string]string{"autocommit": "OFF", "completion_type": "'CHAIN'", "sql_mode": "ANSI"} {
-		t.Run(name, func(t *testing.T) {
-			s.Exec(t, "SET GLOBAL "+name+" = "+global)
-			defer s.Exec(t, "SET GLOBAL "+name+" = DEFAULT")
-			dsn := s.NewDatabase(t, "app_"+name, "ALL")
+	for i, global := range []string{"autocommit = OFF", "completion_type = 'CHAIN'", "sql_mode = ''", "sql_mode = 'ANSI'",
+		"sql_mode = 'NO_BACKSLASH_ESCAPES'", "TRANSACTION ISOLATION LEVEL READ COMMITTED", "TRANSACTION ISOLATION LEVEL SERIALIZABLE"} {
+		t.Run(global, func(t *testing.T) {
+			s.Exec(t, "SET GLOBAL "+global)
+			defer s.Exec(t, "SET GLOBAL autocommit = DEFAULT, completion_type = DEFAULT, sql_mode = DEFAULT",
+				"SET GLOBAL TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+			dsn := s.NewDatabase(t, fmt.Sprint("app", i), "ALL")
 			env := environ(t, "MYSQL_DSN="+dsn, "WECHAT_API_BASE="+simulator.URL)
 			if code := start(t, env, "migrate").exitCode(); code != exitOK {
 				t.Fatalf("migrate: exit code %d", code)
 			}
 			p := start(t, env)
 			public := "http://" + p.wait("serving")["public"].(string)
-			code := weChat.Phone(appID, wechattest.User{Name: name}).Login()
+			code := weChat.Phone(appID, wechattest.User{Name: global}).Login()
 			token := p.post(public+"/onLogin", url.Values{"code": {code}})["token"].(string)
-			p.post(public+"/updateUserInfo", url.Values{"token": {token}, "nickName": {"Alice"}})
+			p.post(public+"/updateUserInfo", url.Values{"token": {token}, "nickName": {nickName}})
 			p.signal(os.Kill)
 			<-p.exit
 			db, err := sql.Open("mysql", dsn)
@@ -42,9 +46,9 @@ func TestServe_what_is_answered_outlives_the_process(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer db.Close()
-			var nickName string
-			if err := db.QueryRow("SELECT nickname FROM users").Scan(&nickName); err != nil || nickName != "Alice" {
-				t.Errorf("nickname %q, %v", nickName, err)
+			var stored string
+			if err := db.QueryRow("SELECT nickname FROM users").Scan(&stored); err != nil || stored != nickName {
+				t.Errorf("nickname %q, %v", stored, err)
 			}
 		})
 	}
