@@ -75,7 +75,12 @@ func isMissing(err error) bool { return isOf(err, missing) || hasText(err, missi
 
 // deadlocked reports whether the server undid a statement or a transaction for the sake of another one: repeating it helps.
 func deadlocked(err error) bool {
-	return isOf(err, conflict) || hasText(err, lockRetryLimit) || hasText(err, lockWaitTimeout)
+	return isOf(err, conflict) || isTiDBConflict(err)
+}
+
+// isTiDBConflict reports whether err is a conflict to which TiDB gives no number of its own.
+func isTiDBConflict(err error) bool {
+	return hasText(err, lockRetryLimit) || hasText(err, lockWaitTimeout)
 }
 
 // duplicate reports whether a row with the same key is there already.

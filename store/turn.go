@@ -22,7 +22,7 @@ func takeTurn(ctx context.Context, conn *sql.Conn) error {
 		var got sql.NullInt64 // 0 = another one has it, NULL = the server could not
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+turnName+", 0)").Scan(&got)
 		switch {
-		case hasText(err, lockWaitTimeout), hasText(err, lockRetryLimit): // TiDB may say so that another one has it
+		case isTiDBConflict(err): // so TiDB may say that another one has it
 		case err != nil:
 			return err
 		case !got.Valid:
