@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"wxlogin/internal/app"
+	"wxlogin/internal/server"
 )
 
 // services reads docker-compose.yml by its layout: a service's name is indented by two spaces, what belongs to it by
@@ -82,11 +82,11 @@ func read(t *testing.T, name string) string {
 
 func TestCompose_defaults_configure_the_server(t *testing.T) {
 	all := services(t)
-	config, err := app.LoadConfig(environ(all["wxlogin"]))
+	config, err := server.LoadConfig(environ(all["wxlogin"]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.LoadMigrateConfig(environ(all["migrate"])); err != nil {
+	if _, err := server.LoadMigrateConfig(environ(all["migrate"])); err != nil {
 		t.Fatal(err)
 	}
 	if config.InternalAddr != "0.0.0.0:9090" {
@@ -103,7 +103,7 @@ func TestCompose_defaults_configure_the_server(t *testing.T) {
 
 // A misspelt name would be ignored in silence.
 func TestCompose_names_only_variables_that_the_server_knows(t *testing.T) {
-	known := regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/app/config.go"), -1)
+	known := regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/server/config.go"), -1)
 	all := services(t)
 	for _, entry := range slices.Concat(environ(all["wxlogin"]), environ(all["migrate"]), environ(all["wxsim"])) {
 		name, _, _ := strings.Cut(entry, "=")
@@ -206,7 +206,7 @@ func TestCompose_declares_the_volumes_that_are_used(t *testing.T) {
 
 // The internal port is published, so that the key must be one; it is not to be taken for a secret.
 func TestCompose_internal_key_is_for_laptops(t *testing.T) {
-	config, err := app.LoadConfig(environ(services(t)["wxlogin"]))
+	config, err := server.LoadConfig(environ(services(t)["wxlogin"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,14 +291,14 @@ func TestDockerfile_Go(t *testing.T) {
 
 // Pictures must outlive the container, in a folder that belongs to its user.
 func TestCompose_keeps_pictures_in_a_volume(t *testing.T) {
-	server := services(t)["wxlogin"]
-	config, err := app.LoadConfig(environ(server))
+	wxlogin := services(t)["wxlogin"]
+	config, err := server.LoadConfig(environ(wxlogin))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := config.Avatars.Dir
-	if dir == "" || !slices.Contains(section(server, "volumes"), "avatars:"+dir) {
-		t.Errorf("AVATAR_DIR is %q, the volumes are %q", dir, section(server, "volumes"))
+	if dir == "" || !slices.Contains(section(wxlogin, "volumes"), "avatars:"+dir) {
+		t.Errorf("AVATAR_DIR is %q, the volumes are %q", dir, section(wxlogin, "volumes"))
 	}
 	dockerfile := read(t, "../Dockerfile")
 	_, user, _ := strings.Cut(dockerfile, "\nUSER ")

@@ -13,13 +13,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"wxlogin/internal/app"
+	"wxlogin/internal/server"
 )
 
 // podConfig is the server's configuration in Kubernetes.
-func podConfig(t *testing.T) app.Config {
+func podConfig(t *testing.T) server.Config {
 	t.Helper()
-	config, err := app.LoadConfig(podEnviron(t, serverPod(t), manifest[settings](t, "10-configmap.yaml").Data, filledIn(t)))
+	config, err := server.LoadConfig(podEnviron(t, serverPod(t), manifest[settings](t, "10-configmap.yaml").Data, filledIn(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestKubernetes_settings_configure_the_server(t *testing.T) {
 	if len(config.TrustedProxies) == 0 {
 		t.Error("behind the ingress all phones would share one address")
 	}
-	migrate, err := app.LoadMigrateConfig(podEnviron(t, migratePod(t), nil, secret))
+	migrate, err := server.LoadMigrateConfig(podEnviron(t, migratePod(t), nil, secret))
 	if err != nil || migrate.MySQLDSN != secret["MYSQL_DSN"] {
 		t.Errorf("the migration: %v", err)
 	}
@@ -48,7 +48,7 @@ func TestKubernetes_settings_configure_the_server(t *testing.T) {
 func TestKubernetes_secret_example_does_not_work_as_it_is(t *testing.T) {
 	config := manifest[settings](t, "10-configmap.yaml").Data
 	secret := manifest[settings](t, "examples/secret.yaml").Secrets
-	_, err := app.LoadConfig(podEnviron(t, serverPod(t), config, secret))
+	_, err := server.LoadConfig(podEnviron(t, serverPod(t), config, secret))
 	if err == nil {
 		t.Fatal("it works")
 	}
@@ -63,9 +63,9 @@ func TestKubernetes_secret_example_does_not_work_as_it_is(t *testing.T) {
 func TestKubernetes_optional_settings_configure_the_server(t *testing.T) {
 	commented := regexp.MustCompile(`(?m)^( +)# ([A-Z0-9]+_[A-Z0-9_]+: |- \{name: )`)
 	var config, secret settings
-	var server deployment
+	var workload deployment
 	for name, object := range map[string]any{
-		"10-configmap.yaml": &config, "examples/secret.yaml": &secret, "40-deployment.yaml": &server,
+		"10-configmap.yaml": &config, "examples/secret.yaml": &secret, "40-deployment.yaml": &workload,
 	} {
 		taken := commented.ReplaceAllString(read(t, "kubernetes/"+name), "$1$2")
 		if err := yaml.Unmarshal([]byte(taken), object); err != nil {
@@ -74,7 +74,7 @@ func TestKubernetes_optional_settings_configure_the_server(t *testing.T) {
 	}
 	values := filledIn(t)
 	values["AVATAR_S3_SECRET_KEY"] = "0123456789abcdef"
-	c, err := app.LoadConfig(podEnviron(t, server.Spec.Template, config.Data, values))
+	c, err := server.LoadConfig(podEnviron(t, workload.Spec.Template, config.Data, values))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestKubernetes_optional_settings_configure_the_server(t *testing.T) {
 			t.Errorf("%s is none of the server's", name)
 		}
 	}
-	for _, v := range server.Spec.Template.Spec.Containers[0].Env {
+	for _, v := range workload.Spec.Template.Spec.Containers[0].Env {
 		if !known(v.Name) {
 			t.Errorf("%s is none of the server's", v.Name)
 		}
@@ -102,10 +102,10 @@ func TestKubernetes_optional_settings_configure_the_server(t *testing.T) {
 func knownVariables(t *testing.T) func(name string) bool {
 	t.Helper()
 	known := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/app/config.go"), -1) {
+	for _, m := range regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/server/config.go"), -1) {
 		known[m[1]] = true
 	}
-	_, secrets, _ := strings.Cut(read(t, "../internal/app/environ.go"), "secretVariables = []string{")
+	_, secrets, _ := strings.Cut(read(t, "../internal/server/environ.go"), "secretVariables = []string{")
 	secrets, _, _ = strings.Cut(secrets, "}")
 	for _, m := range regexp.MustCompile(`"(\w+)"`).FindAllStringSubmatch(secrets, -1) {
 		known[m[1]+"_FILE"] = true
@@ -191,7 +191,7 @@ func duration(t *testing.T, file, constant string) time.Duration {
 
 func TestKubernetes_stop_fits_into_the_grace_period(t *testing.T) {
 	grace, config := seconds(serverPod(t).Spec.GracePeriod), podConfig(t)
-	if need := config.ShutdownDelay + app.ShutdownTimeout; grace < need+5*time.Second {
+	if need := config.ShutdownDelay + server.ShutdownTimeout; grace < need+5*time.Second {
 		t.Errorf("the pod is killed after %v, an orderly stop may take %v", grace, need)
 	}
 	if config.ShutdownDelay < 5*time.Second {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin/internal/app"
+	"wxlogin/internal/server"
 )
 
 // unit is a section of a unit file: what each key is set to, in order.
@@ -74,7 +74,7 @@ func envFile(t *testing.T, optional bool) []string {
 func TestSystemd_settings_configure_the_server(t *testing.T) {
 	u := serviceSection(t, "wxlogin.service")
 	for _, optional := range []bool{false, true} {
-		config, err := app.LoadConfig(u.environ(t, envFile(t, optional)))
+		config, err := server.LoadConfig(u.environ(t, envFile(t, optional)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestSystemd_settings_configure_the_server(t *testing.T) {
 			t.Errorf("AVATAR_DIR is %q, the server may write to %s alone", config.Avatars.Dir, state)
 		}
 	}
-	if _, err := app.LoadMigrateConfig(serviceSection(t, "wxlogin-migrate.service").environ(t, nil)); err != nil {
+	if _, err := server.LoadMigrateConfig(serviceSection(t, "wxlogin-migrate.service").environ(t, nil)); err != nil {
 		t.Error(err)
 	}
 }
@@ -115,10 +115,10 @@ func span(t *testing.T, s string) time.Duration {
 }
 
 func TestSystemd_gives_time_to_stop_and_to_migrate(t *testing.T) {
-	server := serviceSection(t, "wxlogin.service")
-	longest := duration(t, "../internal/app/validate.go", "maxShutdownDelay")
-	if stop := span(t, server.one(t, "TimeoutStopSec")); stop < longest+app.ShutdownTimeout+5*time.Second {
-		t.Errorf("it is killed after %v, an orderly stop may take %v", stop, longest+app.ShutdownTimeout)
+	serving := serviceSection(t, "wxlogin.service")
+	longest := duration(t, "../internal/server/validate.go", "maxShutdownDelay")
+	if stop := span(t, serving.one(t, "TimeoutStopSec")); stop < longest+server.ShutdownTimeout+5*time.Second {
+		t.Errorf("it is killed after %v, an orderly stop may take %v", stop, longest+server.ShutdownTimeout)
 	}
 	migrate := serviceSection(t, "wxlogin-migrate.service")
 	bound := duration(t, "../cmd/wxlogin/migrate.go", "migrateTimeout")

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -19,7 +19,7 @@ type phoneAnswer struct {
 
 // bindPhone stores the phone number of the user whose token it is.
 func (p *public) bindPhone(w http.ResponseWriter, r *http.Request) error {
-	f, err := fields.Read(w, r)
+	f, err := request.Read(w, r)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (p *public) bindPhone(w http.ResponseWriter, r *http.Request) error {
 
 // givenPhone is the number behind the code of the phone button, or else in what WeChat encrypted. Mini-programs get both
 // from one button; the code is taken then, because WeChat itself tells whose number that is.
-func (p *public) givenPhone(ctx context.Context, sess session.Session, f fields.Fields) (wechat.PhoneNumber, error) {
+func (p *public) givenPhone(ctx context.Context, sess session.Session, f request.Fields) (wechat.PhoneNumber, error) {
 	if code := f["code"]; code != "" {
 		if err := checkCode(code); err != nil {
 			return wechat.PhoneNumber{}, err

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -56,13 +56,13 @@ func classify(err error) failure {
 	var f failure
 	var fromWeChat *wechat.Error
 	var tooLarge *http.MaxBytesError
-	var unreadable *fields.Error
+	var unreadable *request.Error
 	switch {
 	case errors.As(err, &f):
 		return f
 	case errors.As(err, &unreadable):
 		return failure{code: codeInvalidRequest, detail: unreadable.Detail, field: unreadable.Field, cause: unreadable.Cause}
-	case errors.Is(err, fields.ErrMediaType):
+	case errors.Is(err, request.ErrMediaType):
 		return failure{code: codeUnsupportedMediaType}
 	case errors.As(err, &tooLarge):
 		return failure{code: codeRequestTooLarge}

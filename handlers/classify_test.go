@@ -10,12 +10,12 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 )
 
-// Whatever package fields refuses has a code of the contract, its own words and its cause for the log.
+// Whatever package request refuses has a code of the contract, its own words and its cause for the log.
 func TestClassify_requests_that_cannot_be_read(t *testing.T) {
-	early, tooLarge := iotest.ErrReader(io.ErrUnexpectedEOF), strings.NewReader(strings.Repeat(" ", fields.MaxBody+1))
+	early, tooLarge := iotest.ErrReader(io.ErrUnexpectedEOF), strings.NewReader(strings.Repeat(" ", request.MaxBody+1))
 	tests := map[string]struct {
 		contentType string
 		body        io.Reader
@@ -32,7 +32,7 @@ func TestClassify_requests_that_cannot_be_read(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/", test.body)
 			r.Header.Set("Content-Type", test.contentType)
-			_, err := fields.Read(httptest.NewRecorder(), r)
+			_, err := request.Read(httptest.NewRecorder(), r)
 			got := classify(err)
 			if got.code != test.code || got.detail != test.detail || !errors.Is(got.cause, test.cause) {
 				t.Errorf("got %+v, want %s %q %v", got, test.code, test.detail, test.cause)
@@ -42,11 +42,11 @@ func TestClassify_requests_that_cannot_be_read(t *testing.T) {
 }
 
 func TestClassify_fields_that_are_missing_or_differ(t *testing.T) {
-	f := fields.Fields{"token": "abc"}
+	f := request.Fields{"token": "abc"}
 	_, missing := f.Required("iv")
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Header.Set("Authorization", "Bearer abd")
-	_, differ := fields.Token(r.Header, f)
+	_, differ := request.Token(r.Header, f)
 	for want, err := range map[string]error{
 		"The field iv is missing.": missing, "Authorization and the field token differ.": differ,
 	} {

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 )
 
 // introspection is what POST /introspect answers (RFC 7662, section 2.2). Of a token that is not active, nothing more is
@@ -22,7 +22,7 @@ type introspection struct {
 
 // introspect tells another service whose token it was shown.
 func (c *tokenChecks) introspect(w http.ResponseWriter, r *http.Request) error {
-	f, err := fields.Read(w, r)
+	f, err := request.Read(w, r)
 	if err != nil {
 		return err
 	}

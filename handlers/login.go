@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -80,7 +80,7 @@ func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (
 
 // loginRequest reads which app a user logs in to, and the code.
 func (p *public) loginRequest(w http.ResponseWriter, r *http.Request) (CodeExchanger, string, error) {
-	f, err := fields.Read(w, r)
+	f, err := request.Read(w, r)
 	if err != nil {
 		return nil, "", err
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 )
 
 // logoutAnswer is what POST /logout answers.
@@ -18,7 +18,7 @@ func (p *public) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, err := fields.Token(r.Header, f)
+	token, err := request.Token(r.Header, f)
 	if err != nil {
 		return err
 	}
@@ -42,11 +42,11 @@ func (p *public) logout(w http.ResponseWriter, r *http.Request) error {
 }
 
 // logoutFields reads the fields of a request that needs none: with the token in the header, the body may be empty.
-func logoutFields(w http.ResponseWriter, r *http.Request) (fields.Fields, error) {
+func logoutFields(w http.ResponseWriter, r *http.Request) (request.Fields, error) {
 	if r.ContentLength == 0 {
 		return nil, nil
 	}
-	return fields.Read(w, r)
+	return request.Read(w, r)
 }
 
 // endSession ends one session. One that has ended already is as the client wants it: a repeated logout is no error.

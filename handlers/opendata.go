@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/wechat"
 )
@@ -18,7 +18,7 @@ type openData struct {
 
 // openDataOf reads open data. What no key can open, because of its base64 or length, is refused at once: a login does not help,
 // no key is tried, and it counts as no guess. A signature of any form is one that does not fit.
-func openDataOf(f fields.Fields) (openData, error) {
+func openDataOf(f request.Fields) (openData, error) {
 	encryptedData, err := f.Required("encryptedData")
 	if err != nil {
 		return openData{}, err

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
 )
@@ -17,7 +17,7 @@ type readAnswer struct {
 
 // readUserInfo gives the profile as it is now. The token comes in the header alone: an address stands in logs of proxies.
 func (p *public) readUserInfo(w http.ResponseWriter, r *http.Request) error {
-	token, err := fields.Token(r.Header, nil)
+	token, err := request.Token(r.Header, nil)
 	if err != nil {
 		return err
 	}

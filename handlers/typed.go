@@ -4,19 +4,19 @@ import (
 	"context"
 	"strings"
 
-	"wxlogin/internal/fields"
 	"wxlogin/internal/profile"
+	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
 )
 
 // isTyped reports whether a request carries what a person gave by hand, by the nickname input and chooseAvatar.
-func isTyped(f fields.Fields) bool { return f["nickName"] != "" || f["avatarUrl"] != "" }
+func isTyped(f request.Fields) bool { return f["nickName"] != "" || f["avatarUrl"] != "" }
 
 // typedProfile reads what a person gave by hand. An avatar has a public https address, or is the picture that the user has
 // already.
-func (p *public) typedProfile(ctx context.Context, sess session.Session, f fields.Fields) (g given, err error) {
+func (p *public) typedProfile(ctx context.Context, sess session.Session, f request.Fields) (g given, err error) {
 	g.source = store.SourcePerson
 	if f["encryptedData"] != "" || f["iv"] != "" {
 		return g, invalidRequest("The fields nickName and avatarUrl are sent instead of encryptedData and iv, not beside them.")

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -20,7 +20,7 @@ type updateAnswer struct {
 
 // updateUserInfo is phase two: token and open data in, profile filled in and out.
 func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
-	f, err := fields.Read(w, r)
+	f, err := request.Read(w, r)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ type given struct {
 func (g given) anonymous() bool { return !g.keepsPicture && g.Anonymous() }
 
 // givenProfile is what the person typed, or else what WeChat encrypted.
-func (p *public) givenProfile(ctx context.Context, sess session.Session, f fields.Fields) (given, error) {
+func (p *public) givenProfile(ctx context.Context, sess session.Session, f request.Fields) (given, error) {
 	if isTyped(f) {
 		return p.typedProfile(ctx, sess, f)
 	}
@@ -69,8 +69,8 @@ func (p *public) givenProfile(ctx context.Context, sess session.Session, f field
 // updatedSession finds the session of a request that changes its user, and counts it for the user: all sessions share the
 // limit, because a user can log in again at will. Requests without a session are not counted: a flood of them would fill the
 // counters.
-func (p *public) updatedSession(ctx context.Context, r *http.Request, f fields.Fields) (session.Session, error) {
-	token, err := fields.Token(r.Header, f)
+func (p *public) updatedSession(ctx context.Context, r *http.Request, f request.Fields) (session.Session, error) {
+	token, err := request.Token(r.Header, f)
 	if err != nil {
 		return session.Session{}, err
 	}

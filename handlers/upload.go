@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"wxlogin/internal/avatar"
-	"wxlogin/internal/fields"
+	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
 )
@@ -84,7 +84,7 @@ func (p *public) receiveAvatar(ctx context.Context, r *http.Request, body *paced
 	if err != nil {
 		return store.User{}, uploadError(err)
 	}
-	if _, err := fields.Token(r.Header, fields.Fields{"token": parts.token}); err != nil {
+	if _, err := request.Token(r.Header, request.Fields{"token": parts.token}); err != nil {
 		return store.User{}, err
 	}
 	picture, err := p.makePicture(ctx, file, reservation.Keep)
@@ -106,8 +106,8 @@ func afterGrace(ctx context.Context, grace time.Duration) context.Context {
 
 // newUploadParts returns the parts of a multipart request, none of which has been read.
 func newUploadParts(r *http.Request, body *pacedBody) (*uploadParts, error) {
-	mediaType, err := fields.MediaType(r.Header)
-	if err != nil && !errors.Is(err, fields.ErrMediaType) {
+	mediaType, err := request.MediaType(r.Header)
+	if err != nil && !errors.Is(err, request.ErrMediaType) {
 		return nil, err
 	}
 	if mediaType != "multipart/form-data" {
@@ -131,7 +131,7 @@ func (p *public) uploadSession(ctx context.Context, r *http.Request, parts *uplo
 			return session.Session{}, uploadError(err)
 		}
 	}
-	return p.updatedSession(ctx, r, fields.Fields{"token": parts.token})
+	return p.updatedSession(ctx, r, request.Fields{"token": parts.token})
 }
 
 // acquirePlace waits for a place among the uploads in flight. The caller must give it back by release.

@@ -10,9 +10,9 @@ import (
 	"os"
 	"time"
 
-	"wxlogin/internal/app"
 	"wxlogin/internal/demopage"
 	"wxlogin/internal/embedded"
+	"wxlogin/internal/server"
 	"wxlogin/session"
 	"wxlogin/wechat/wechattest"
 )
@@ -26,7 +26,7 @@ type stack struct {
 	wechat   *wechattest.Simulator
 	wxsim    *http.Server
 	wxsimURL string
-	server   *app.Server
+	server   *server.Server
 	logLevel *slog.LevelVar
 
 	storage   demopage.Storage
@@ -48,11 +48,11 @@ func startStack(ctx context.Context, o options, stderr io.Writer) (*stack, error
 
 func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.logLevel}))
-	app.RouteRedisLog(logger)
+	server.RouteRedisLog(logger)
 	if s.mysql, err = embedded.StartMySQL(embedded.MySQLOptions{Addr: o.mysql}); err != nil {
 		return err
 	}
-	if _, err := app.Migrate(ctx, app.MigrateConfig{MySQLDSN: s.mysql.DSN()}, logger); err != nil {
+	if _, err := server.Migrate(ctx, server.MigrateConfig{MySQLDSN: s.mysql.DSN()}, logger); err != nil {
 		return err
 	}
 	if s.redis, err = embedded.StartRedis(embedded.RedisOptions{Addr: o.redis}); err != nil {
@@ -70,20 +70,20 @@ func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err err
 	if s.avatarDir, err = os.MkdirTemp("", "wxlogin-demo-"); err != nil {
 		return err
 	}
-	if s.server, err = app.Start(ctx, s.config(o), logger); err != nil {
+	if s.server, err = server.Start(ctx, s.config(o), logger); err != nil {
 		return err
 	}
 	return s.servePage()
 }
 
 // config is what the environment of cmd/wxlogin would say.
-func (s *stack) config(o options) app.Config {
-	return app.Config{
-		App:      app.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
-		Apps:     []app.App{{AppID: secondAppID, Secret: secondSecret}},
+func (s *stack) config(o options) server.Config {
+	return server.Config{
+		App:      server.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
+		Apps:     []server.App{{AppID: secondAppID, Secret: secondSecret}},
 		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
-		Avatars:        app.AvatarConfig{Dir: s.avatarDir, PublicURL: s.pageURL},
+		Avatars:        server.AvatarConfig{Dir: s.avatarDir, PublicURL: s.pageURL},
 		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxTTL,
 		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
 	}

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 
-	"wxlogin/internal/app"
 	"wxlogin/internal/probe"
+	"wxlogin/internal/server"
 )
 
 // healthcheck asks the server on this machine whether it is ready. Containers run it as their health check.
 func healthcheck(ctx context.Context, environ []string, stdout, stderr io.Writer) int {
-	config, err := app.LoadHealthConfig(environ)
+	config, err := server.LoadHealthConfig(environ)
 	if err != nil {
 		return misconfigured(stderr, environ, err)
 	}

@@ -14,7 +14,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"wxlogin/internal/app"
+	"wxlogin/internal/server"
 )
 
 const (
@@ -99,7 +99,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 // misconfigured prints every fault of the configuration, and which variables of environ may have been meant otherwise.
 func misconfigured(stderr io.Writer, environ []string, err error) int {
 	fmt.Fprintf(stderr, "wxlogin: the configuration is wrong:\n%v\n", err)
-	for _, unknown := range app.UnknownVariables(environ) {
+	for _, unknown := range server.UnknownVariables(environ) {
 		fmt.Fprintln(stderr, unknown)
 	}
 	return exitUsage
@@ -107,7 +107,7 @@ func misconfigured(stderr io.Writer, environ []string, err error) int {
 
 // fail prints what ended a command. It returns exitUsage for what only another configuration mends.
 func fail(stderr io.Writer, err error) int {
-	if errors.Is(err, app.ErrMisconfigured) {
+	if errors.Is(err, server.ErrMisconfigured) {
 		return misconfigured(stderr, nil, err) // unknown variables are in the log already
 	}
 	fmt.Fprintf(stderr, "wxlogin: %v\n", err)

@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"wxlogin/internal/app"
+	"wxlogin/internal/server"
 )
 
 // migrateTimeout bounds the whole migration. An index on a table of many millions of rows takes minutes.
@@ -14,15 +14,15 @@ const migrateTimeout = time.Hour
 
 // migrate brings the database up to this server's version.
 func migrate(ctx context.Context, environ []string, stdout, stderr io.Writer) int {
-	config, err := app.LoadMigrateConfig(environ)
+	config, err := server.LoadMigrateConfig(environ)
 	if err != nil {
 		return misconfigured(stderr, environ, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	logger := app.NewLogger(config.Log, stderr)
-	app.WarnUnknownVariables(ctx, environ, logger)
-	done, err := app.Migrate(ctx, config, logger)
+	logger := server.NewLogger(config.Log, stderr)
+	server.WarnUnknownVariables(ctx, environ, logger)
+	done, err := server.Migrate(ctx, config, logger)
 	if err != nil {
 		return fail(stderr, err)
 	}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 
-	"wxlogin/internal/app"
+	"wxlogin/internal/server"
 )
 
 const sweepUsage = `Usage: wxlogin sweep [-dry-run]
@@ -27,11 +27,11 @@ func sweep(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 	if code, ok := parseFlags(flags, args, sweepUsage, stdout, stderr); !ok {
 		return code
 	}
-	config, err := app.LoadSweepConfig(environ)
+	config, err := server.LoadSweepConfig(environ)
 	if err != nil {
 		return misconfigured(stderr, environ, err)
 	}
-	swept, err := app.Sweep(ctx, config, *dryRun, app.NewLogger(config.Log, stderr))
+	swept, err := server.Sweep(ctx, config, *dryRun, server.NewLogger(config.Log, stderr))
 	if err != nil && swept.Files == 0 {
 		return fail(stderr, err)
 	}

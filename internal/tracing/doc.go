@@ -11,5 +11,5 @@
 // No span holds a path, query, field or token that a client or WeChat sent: requests are shown by their route, calls of WeChat
 // without their query, statements without arguments, commands by their names.
 //
-// It is used by internal/app and the command of the server, and imports nothing of this module.
+// It is used by internal/server and the command of the server, and imports nothing of this module.
 package tracing

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin/internal/app"
+	"wxlogin/internal/server"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/wechat/wechattest"
@@ -29,7 +29,7 @@ const APIKey = "0123456789abcdef"
 
 // Server is a running server with all that it needs.
 type Server struct {
-	*app.Server
+	*server.Server
 	DSN       string // of its database, which has the tables
 	Redis     *testenv.Redis
 	Simulator *wechattest.Simulator
@@ -37,7 +37,7 @@ type Server struct {
 }
 
 // Start runs a server until the end of the test, or until Stop. Changes of its configuration come last.
-func Start(t testing.TB, change ...func(*app.Config)) *Server {
+func Start(t testing.TB, change ...func(*server.Config)) *Server {
 	t.Helper()
 	s := &Server{
 		DSN: mysqltest.NewWithSchema(t), Redis: testenv.NewRedis(t),
@@ -46,8 +46,8 @@ func Start(t testing.TB, change ...func(*app.Config)) *Server {
 	weChat := httptest.NewServer(s.Simulator)
 	t.Cleanup(weChat.Close)
 	s.WeChat = weChat.URL
-	c := app.Config{
-		App: app.SingleApp{AppID: AppID, Secret: Secret}, MySQLDSN: s.DSN, RedisURL: s.Redis.URL, WeChatAPIBase: s.WeChat,
+	c := server.Config{
+		App: server.SingleApp{AppID: AppID, Secret: Secret}, MySQLDSN: s.DSN, RedisURL: s.Redis.URL, WeChatAPIBase: s.WeChat,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", InternalAPIKey: APIKey,
 		SessionIdleTTL: IdleTTL, SessionMaxTTL: 24 * time.Hour, StorageTimeout: time.Minute,
 	}
@@ -55,7 +55,7 @@ func Start(t testing.TB, change ...func(*app.Config)) *Server {
 		f(&c)
 	}
 	var err error
-	if s.Server, err = app.Start(t.Context(), c, slog.New(slog.DiscardHandler)); err != nil {
+	if s.Server, err = server.Start(t.Context(), c, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Stop)
@@ -72,7 +72,7 @@ func (s *Server) Stop() {
 	if s.Server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), app.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), server.ShutdownTimeout)
 	defer cancel()
 	s.Shutdown(ctx)
 	s.Server = nil

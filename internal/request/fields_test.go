@@ -1,0 +1,239 @@
+package request_test
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"wxlogin/internal/request"
+)
+
+const (
+	formType = "application/x-www-form-urlencoded"
+	jsonType = "application/json"
+)
+
+func read(contentType string, body io.Reader) (request.Fields, error) {
+	r := httptest.NewRequest(http.MethodPost, "/", body)
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	return request.Read(httptest.NewRecorder(), r)
+}
+
+func TestRead(t *testing.T) {
+	longest := strings.Repeat("a", request.MaxBody-len("code="))
+	tests := map[string]struct {
+		contentType, body string
+		want              request.Fields
+	}{
+		"form":                       {formType, "code=a+b%2B&appid=wx1", request.Fields{"code": "a b+", "appid": "wx1"}},
+		"form_with_charset":          {formType + "; charset=UTF-8", "code=a", request.Fields{"code": "a"}},
+		"form_without_body":          {formType, "", request.Fields{}},
+		"form_empty_field":           {formType, "code=&iv", request.Fields{}},
+		"form_flag":                  {formType, "everywhere=true", request.Fields{"everywhere": "true"}},
+		"json":                       {jsonType, `{"code":"a","appid":"wx1"}`, request.Fields{"code": "a", "appid": "wx1"}},
+		"json_null_or_empty":         {jsonType, `{"code":null,"iv":"","everywhere":null}`, request.Fields{}},
+		"json_unknown_ones_ignored":  {jsonType, `{"x":[{"code":1}],"y":true,"code":"a"}`, request.Fields{"code": "a"}},
+		"json_flag_as_boolean":       {jsonType, `{"everywhere":true}`, request.Fields{"everywhere": "true"}},
+		"json_flag_as_false":         {jsonType, `{"everywhere":false}`, request.Fields{"everywhere": "false"}},
+		"json_flag_as_string":        {jsonType, `{"everywhere":"true"}`, request.Fields{"everywhere": "true"}},
+		"json_names_keep_their_case": {jsonType, `{"Code":"a"}`, request.Fields{}},
+		"form_utf8":                  {formType, "nickName=%F0%9F%98%80&code=\u738b", request.Fields{"nickName": "😀", "code": "王"}},
+		"json_utf8":                  {jsonType, `{"nickName":"😀\u738b","code":"\ud83d\uDE00\ufffd"}`, request.Fields{"nickName": "😀王", "code": "😀\ufffd"}},
+		"json_escaped_backslashes":   {jsonType, `{"rawData":"\\ud83d\\\\u0000"}`, request.Fields{"rawData": `\ud83d\\u0000`}},
+		"body_of_64_KiB":             {formType, "code=" + longest, request.Fields{"code": longest}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := read(test.contentType, strings.NewReader(test.body))
+			if err != nil || !maps.Equal(got, test.want) {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestRead_refuses(t *testing.T) {
+	tests := map[string]struct{ contentType, body, want string }{
+		"form_bad_escape":      {formType, "code=%zz", "The body is not form-encoded."},
+		"form_field_twice":     {formType, "code=a&code=a", "A field is given twice."},
+		"json_array":           {jsonType, `["code"]`, "The body is not a JSON object."},
+		"json_without_body":    {jsonType, "", "The body is not a JSON object."},
+		"json_cut":             {jsonType, `{"code":"a"`, "The body is not a JSON object."},
+		"json_field_twice":     {jsonType, `{"code":"a","code":"a"}`, "A field is given twice."},
+		"json_unknown_twice":   {jsonType, `{"x":1,"x":1}`, "A field is given twice."},
+		"json_two_objects":     {jsonType, `{"code":"a"}{}`, "Something follows the JSON object."},
+		"json_number":          {jsonType, `{"code":1}`, "The field code is not a string."},
+		"json_boolean":         {jsonType, `{"code":true}`, "The field code is not a string."},
+		"json_flag_as_number":  {jsonType, `{"everywhere":1}`, "The field everywhere is neither a boolean nor a string."},
+		"json_flag_as_element": {jsonType, `{"everywhere":[true]}`, "The field everywhere is neither a boolean nor a string."},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := read(test.contentType, strings.NewReader(test.body))
+			if e, ok := errors.AsType[*request.Error](err); !ok || e.Detail != test.want || e.Cause != nil || got != nil {
+				t.Errorf("got %q, %v; want the detail %q", got, err, test.want)
+			}
+		})
+	}
+
+	t.Run("what is not text in any field", testNotText)
+	t.Run("body_that_ends_early_with_its_cause", func(t *testing.T) {
+		_, err := read(formType, iotest.ErrReader(io.ErrUnexpectedEOF))
+		e, ok := errors.AsType[*request.Error](err)
+		if !ok || e.Detail != "The body ended early." || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// testNotText has the names and values of forms and JSON that are not UTF-8, each in a known and in an unknown field.
+func testNotText(t *testing.T) {
+	const form, object = "form", "json"
+	for _, test := range []struct{ kind, text string }{
+		{form, "a%ff"}, {form, "%ED%A0%BD"}, {form, "%ED%A0%BD%ED%B8%80"}, {form, "%C0%80"}, {form, "a%00b"}, {form, "\xff"}, {form, "%F4%90%80%80"},
+		{object, "a\xff"}, {object, "\xed\xa0\xbd"}, {object, "\xc0\x80"}, {object, `\ud83d`}, {object, `a\uD83Db`}, {object, `\ude00`},
+		{object, `\ude00\ud83d`}, {object, `\ud83d\ud83d\ude00`}, {object, `\ud83d\n`}, {object, `\\\ud83d`}, {object, `a\u0000`},
+	} {
+		for body, detail := range map[string]string{
+			"form nickName=TEXT":         "The field nickName is",
+			"form rawData=TEXT":          "The field rawData is",
+			"form code=a&x=TEXT":         "A field is",
+			"form code=a&TEXT=":          "A field is",
+			"form code=a&x=1&x=TEXT":     "A field is",
+			`json {"nickName":"TEXT"}`:   "The field nickName is",
+			`json {"rawData":"TEXT"}`:    "The field rawData is",
+			`json {"x":"TEXT"}`:          "A field is",
+			`json {"x":[{"y":"TEXT"}]}`:  "A field is",
+			`json {"x":[{"TEXT":"y"}]}`:  "A field is",
+			`json {"a":"b" , "TEXT":1}`:  "A field is",
+			`json {"TEXT":1}`:            "A field is",
+			`json {"nickName":["TEXT"]}`: "The field nickName is",
+		} {
+			kind, content, _ := strings.Cut(body, " ")
+			if kind != test.kind {
+				continue
+			}
+			contentType := map[string]string{form: formType, object: jsonType}[kind]
+			got, err := read(contentType, strings.NewReader(strings.ReplaceAll(content, "TEXT", test.text)))
+			e, ok := errors.AsType[*request.Error](err)
+			if !ok || e.Detail != detail+" not UTF-8 text without NUL." || got != nil {
+				t.Errorf("%s with %+q: %q, %v", content, test.text, got, err)
+			}
+		}
+	}
+}
+
+func TestRead_other_media_types(t *testing.T) {
+	for _, contentType := range []string{"", "text/plain", "multipart/form-data; boundary=x", "application/json; =", "json"} {
+		if _, err := read(contentType, strings.NewReader("code=a")); err != request.ErrMediaType {
+			t.Errorf("%q: %v, want ErrMediaType", contentType, err)
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("code=a"))
+	r.Header.Set("Content-Type", formType)
+	r.Header.Set("Content-Encoding", "gzip")
+	if _, err := request.Read(httptest.NewRecorder(), r); err != request.ErrMediaType {
+		t.Errorf("compressed: %v, want ErrMediaType", err)
+	}
+}
+
+func TestMediaType(t *testing.T) {
+	const twice = "Content-Type is given twice."
+	for name, test := range map[string]struct {
+		types, codings []string
+		want, detail   string
+		unsupported    bool
+	}{
+		"returns it without parameters":     {types: []string{"Multipart/Form-Data; boundary=x"}, want: "multipart/form-data"},
+		"takes an empty Content-Encoding":   {types: []string{jsonType}, codings: []string{""}, want: jsonType},
+		"refuses two of the same":           {types: []string{jsonType, jsonType}, detail: twice},
+		"refuses two that differ":           {types: []string{formType, "multipart/form-data; boundary=x"}, detail: twice},
+		"refuses one and an empty one":      {types: []string{jsonType, ""}, detail: twice},
+		"refuses an empty one first":        {types: []string{"", jsonType}, detail: twice},
+		"refuses two and a coding":          {types: []string{jsonType, jsonType}, codings: []string{"gzip"}, detail: twice},
+		"needs one":                         {unsupported: true},
+		"needs one that is not empty":       {types: []string{""}, unsupported: true},
+		"does not read a list":              {types: []string{jsonType + ", " + formType}, unsupported: true},
+		"does not read a parameter twice":   {types: []string{"multipart/form-data; boundary=x; boundary=y"}, unsupported: true},
+		"does not read a compressed body":   {types: []string{jsonType}, codings: []string{"gzip"}, unsupported: true},
+		"looks at every Content-Encoding":   {types: []string{jsonType}, codings: []string{"", "gzip"}, unsupported: true},
+		"does not read a coding twice over": {types: []string{jsonType}, codings: []string{"gzip", "gzip"}, unsupported: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := request.MediaType(http.Header{"Content-Type": test.types, "Content-Encoding": test.codings})
+			e, isError := errors.AsType[*request.Error](err)
+			if got != test.want || isError != (test.detail != "") || isError && e.Detail != test.detail {
+				t.Errorf("%q, %v", got, err)
+			}
+			if errors.Is(err, request.ErrMediaType) != test.unsupported {
+				t.Errorf("%v, want ErrMediaType: %v", err, test.unsupported)
+			}
+		})
+	}
+}
+
+func TestRead_large_body(t *testing.T) {
+	body := strings.Repeat("a", request.MaxBody+1)
+	for name, reader := range map[string]io.Reader{
+		"length_is_told":    strings.NewReader(body),
+		"length_is_unknown": struct{ io.Reader }{strings.NewReader(body)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := read(formType, reader)
+			if e, ok := errors.AsType[*http.MaxBytesError](err); !ok || e.Limit != request.MaxBody {
+				t.Errorf("%v, want a *http.MaxBytesError", err)
+			}
+		})
+	}
+}
+
+func TestFields_Required(t *testing.T) {
+	f := request.Fields{"code": "a"}
+	if got, err := f.Required("code"); got != "a" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, err := f.Required("iv")
+	if e, ok := errors.AsType[*request.Error](err); !ok || e.Detail != "The field iv is missing." {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestToken(t *testing.T) {
+	tests := map[string]struct {
+		header []string
+		field  string
+		want   string
+		differ bool
+	}{
+		"none":                  {nil, "", "", false},
+		"field":                 {nil, "abc", "abc", false},
+		"header":                {[]string{"Bearer abc"}, "", "abc", false},
+		"scheme_in_any_case":    {[]string{"bEARER  abc "}, "", "abc", false},
+		"both_the_same":         {[]string{"Bearer abc"}, "abc", "abc", false},
+		"both_and_different":    {[]string{"Bearer abc"}, "abd", "", true},
+		"another_scheme":        {[]string{"Basic abc"}, "abc", "", false},
+		"header_twice":          {[]string{"Bearer abc", "Bearer abc"}, "abc", "", false},
+		"scheme_alone":          {[]string{"Bearer"}, "", "", false},
+		"scheme_alone_and_more": {[]string{"Bearer"}, "abc", "", true},
+		"header_is_empty":       {[]string{""}, "abc", "", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := request.Token(http.Header{"Authorization": test.header}, request.Fields{"token": test.field})
+			if got != test.want || (err != nil) != test.differ {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+			const differ = "Authorization and the field token differ."
+			if e, ok := errors.AsType[*request.Error](err); test.differ && (!ok || e.Detail != differ) {
+				t.Errorf("%v, want %q", err, differ)
+			}
+		})
+	}
+}

@@ -1,0 +1,345 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
+)
+
+const (
+	goodSession = `{"openid":"oAlice","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`
+	goodToken   = `{"access_token":"an-access-token","expires_in":7200}`
+)
+
+// phoneInfoOf is an answer of getuserphonenumber with this JSON for a country code.
+func phoneInfoOf(countryCode string) string {
+	return `{"errcode":0,"phone_info":{"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":` + countryCode + `}}`
+}
+
+// fakeWeChat answers each API with a body.
+type fakeWeChat struct {
+	url                    string
+	session, token, number atomic.Pointer[string]
+}
+
+func newFakeWeChat(t *testing.T) *fakeWeChat {
+	t.Helper()
+	f := &fakeWeChat{}
+	f.set(&f.session, goodSession)
+	f.set(&f.token, goodToken)
+	f.set(&f.number, phoneInfoOf(`"86"`))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answers := map[string]*atomic.Pointer[string]{
+			"/sns/jscode2session": &f.session, "/cgi-bin/stable_token": &f.token, "/wxa/business/getuserphonenumber": &f.number,
+		}
+		io.WriteString(w, *answers[r.URL.Path].Load())
+	}))
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	return f
+}
+
+func (f *fakeWeChat) set(answer *atomic.Pointer[string], body string) { answer.Store(&body) }
+
+// newGuardedFake is a client of fake WeChat behind a breaker that opens at three failures.
+func newGuardedFake(t *testing.T, f *fakeWeChat, open time.Duration) guarded {
+	t.Helper()
+	client, err := wechat.NewClient(wechat.Options{AppID: testAppID, Secret: testSecret, BaseURL: f.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := defaultBreaker
+	s.failures, s.inARow, s.open = 3, 3, open
+	return guarded{client, newBreaker(s, slog.New(slog.DiscardHandler), func() {})}
+}
+
+func TestBreaker_Answers(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		want gobreaker.State
+	}{
+		"an object without an openid":          {`{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
+		"an empty object":                      {`{}`, gobreaker.StateClosed},
+		"an openid that is none":               {`{"openid":"a b","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
+		"an openid of another type":            {`{"openid":5,"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
+		"a session_key that is not base64":     {`{"openid":"oAlice","session_key":"!"}`, gobreaker.StateClosed},
+		"an errcode beside an odd field":       {`{"openid":5,"errcode":40029,"errmsg":"invalid code"}`, gobreaker.StateClosed},
+		"-1 beside an odd field":               {`{"openid":5,"errcode":-1,"errmsg":"system error"}`, gobreaker.StateOpen},
+		"-1000":                                {`{"errcode":-1000,"errmsg":"system error"}`, gobreaker.StateOpen},
+		"-1 as a text":                         {`{"errcode":"-1"}`, gobreaker.StateOpen},
+		"an errcode that is not known":         {`{"errcode":77777}`, gobreaker.StateClosed},
+		"half an object":                       {`{"session_key":"`, gobreaker.StateOpen},
+		"a page":                               {`<html><body>502</body></html>`, gobreaker.StateOpen},
+		"nothing":                              {``, gobreaker.StateOpen},
+		"null":                                 {`null`, gobreaker.StateOpen},
+		"a list":                               {`[]`, gobreaker.StateOpen},
+		"a text":                               {`"ok"`, gobreaker.StateOpen},
+		"an object and something that follows": {goodSession + "x", gobreaker.StateOpen},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeWeChat(t)
+			f.set(&f.session, test.body)
+			g := newGuardedFake(t, f, time.Hour)
+			for range 12 {
+				if _, err := g.Code2Session(t.Context(), "a-code"); err == nil {
+					t.Fatal("it succeeded")
+				}
+			}
+			if got := g.breaker.State(); got != test.want {
+				t.Errorf("the breaker is %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// What says nothing about WeChat neither closes a half-open breaker nor takes its probes away.
+func TestBreaker_HalfOpen(t *testing.T) {
+	f := newFakeWeChat(t)
+	f.set(&f.session, `<html>`)
+	g := newGuardedFake(t, f, time.Millisecond)
+	for range 3 {
+		g.Code2Session(t.Context(), "a-code")
+	}
+	waitUntil(t, "the breaker is half open", func() bool { return g.breaker.State() == gobreaker.StateHalfOpen })
+
+	f.set(&f.session, `{}`)
+	for range 50 {
+		if _, err := g.Code2Session(t.Context(), "a-code"); err == nil || strings.Contains(err.Error(), "circuit breaker") {
+			t.Fatalf("a probe was not made: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		g.Code2Session(ctx, "a-code")
+	}
+	if got := g.breaker.State(); got != gobreaker.StateHalfOpen {
+		t.Fatalf("the breaker is %v", got)
+	}
+
+	f.set(&f.session, goodSession)
+	for range defaultBreaker.probes {
+		if _, err := g.Code2Session(t.Context(), "a-code"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := g.breaker.State(); got != gobreaker.StateClosed {
+		t.Errorf("the breaker is %v", got)
+	}
+}
+
+// otherTestApp is a second mini-program on the same server.
+const otherTestApp = "wxfedcba9876543210"
+
+// twoApps is a server for two mini-programs, whose simulator of WeChat may fail calls.
+type twoApps struct {
+	*wire
+	sim   *wechattest.Simulator
+	calls atomic.Int64 // of WeChat
+}
+
+// newTwoApps starts one. instead answers a call in the simulator's stead and reports true; or it reports false.
+func newTwoApps(t *testing.T, instead func(w http.ResponseWriter, call weChatCall) bool) *twoApps {
+	t.Helper()
+	a := &twoApps{sim: wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret, otherTestApp: testSecret}})}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.calls.Add(1)
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if !instead(w, a.callOf(r, string(body))) {
+			a.sim.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	a.wire = newWire(t, listenerLimits, func(c *Config) {
+		c.WeChatAPIBase, c.Apps = server.URL, []App{{AppID: otherTestApp, Secret: testSecret}}
+	})
+	return a
+}
+
+// weChatCall is a call of WeChat: of which app, to which path, and with what in its body.
+type weChatCall struct{ appID, path, body string }
+
+func (a *twoApps) callOf(r *http.Request, body string) weChatCall {
+	call := weChatCall{r.URL.Query().Get("appid"), r.URL.Path, body}
+	for _, appID := range []string{testAppID, otherTestApp} {
+		if token := r.URL.Query().Get("access_token"); token != "" && slices.Contains(a.sim.AccessTokens(appID), token) {
+			call.appID = appID
+		}
+	}
+	return call
+}
+
+// user is somebody with the openid oNAME, in every app.
+func user(name string) wechattest.User { return wechattest.User{Name: name, OpenID: "o" + name} }
+
+// login logs somebody in to an app.
+func (a *twoApps) login(appID, name string) (status int, token string) {
+	a.t.Helper()
+	status, body := a.postForm("/onLogin", "appid", appID, "code", a.sim.Phone(appID, user(name)).Login())
+	var answer struct{ Token string }
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		a.t.Fatal(err)
+	}
+	return status, answer.Token
+}
+
+// mustLogin is login that must be answered 200.
+func (a *twoApps) mustLogin(appID, name string) (token string) {
+	a.t.Helper()
+	status, token := a.login(appID, name)
+	if status != http.StatusOK {
+		a.t.Fatalf("a login of %s: %d", appID, status)
+	}
+	return token
+}
+
+// bindPhone presses the phone button of somebody who is logged in.
+func (a *twoApps) bindPhone(appID, name, token string) (status int) {
+	a.t.Helper()
+	code := a.sim.Phone(appID, user(name)).PhoneCode()
+	status, _ = a.postForm("/bindPhone", "token", token, "code", code)
+	return status
+}
+
+func (a *twoApps) postForm(path string, fields ...string) (status int, body string) {
+	a.t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	res, err := http.PostForm("http://"+a.server.PublicAddr()+path, form)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+// breakerState is the state of an app's breaker in /metrics.
+func (a *twoApps) breakerState(appID string) string {
+	a.t.Helper()
+	figures := a.figures()
+	for _, state := range []string{"closed", "half-open", "open"} {
+		if strings.Contains(figures, `wxlogin_wechat_breaker_state{appid="`+appID+`",state="`+state+`"} 1`) {
+			return state
+		}
+	}
+	return "missing"
+}
+
+// failures are ways in which WeChat fails an app.
+var failures = map[string]func(http.ResponseWriter){
+	"errcode -1":  func(w http.ResponseWriter) { io.WriteString(w, `{"errcode":-1,"errmsg":"system error"}`) },
+	"bad gateway": func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
+}
+
+// WeChat fails one app; the other app of the same server is served as before.
+func TestBreaker_OneEachApp(t *testing.T) {
+	for name, fail := range failures {
+		t.Run("logins: "+name, func(t *testing.T) {
+			a := newTwoApps(t, func(w http.ResponseWriter, call weChatCall) bool {
+				if call.appID == testAppID {
+					fail(w)
+				}
+				return call.appID == testAppID
+			})
+			for range 12 {
+				if status, _ := a.login(testAppID, "Alice"); status != http.StatusServiceUnavailable {
+					t.Fatalf("a login of the failing app: %d", status)
+				}
+			}
+			if got := a.breakerState(testAppID); got == "closed" || got == "missing" {
+				t.Fatalf("the failing app's breaker is %s", got)
+			}
+			for range 5 {
+				a.mustLogin(otherTestApp, "Bob")
+			}
+			if got := a.breakerState(otherTestApp); got != "closed" {
+				t.Errorf("the other app's breaker is %s", got)
+			}
+			const opened = `"msg":"circuit breaker towards WeChat","appid":"`
+			if log := a.log.String(); !strings.Contains(log, opened+testAppID) || strings.Contains(log, opened+otherTestApp) {
+				t.Error("the log does not say whose breaker opened")
+			}
+		})
+
+		t.Run("phone numbers: "+name, func(t *testing.T) {
+			a := newTwoApps(t, func(w http.ResponseWriter, call weChatCall) bool {
+				failing := call.appID == testAppID && strings.HasSuffix(call.path, "getuserphonenumber")
+				if failing {
+					fail(w)
+				}
+				return failing
+			})
+			one, other := a.mustLogin(testAppID, "Alice"), a.mustLogin(otherTestApp, "Bob")
+			for range 12 {
+				if status := a.bindPhone(testAppID, "Alice", one); status != http.StatusServiceUnavailable {
+					t.Fatalf("a phone number of the failing app: %d", status)
+				}
+			}
+			if log := a.log.String(); !strings.Contains(log, `"calls":"phone numbers","appid":"`+testAppID+`","from":"closed","to":"open"`) {
+				t.Fatal("the failing app's breaker did not open")
+			}
+			for range 3 {
+				if status := a.bindPhone(otherTestApp, "Bob", other); status != http.StatusOK {
+					t.Fatalf("a phone number of the other app: %d", status)
+				}
+			}
+			a.mustLogin(testAppID, "Alice")
+		})
+	}
+}
+
+// Somebody whose phone number cannot be used presses the button again and again. That is no outage.
+func TestBreaker_UnusablePhoneNumber(t *testing.T) {
+	var answer atomic.Pointer[string] // to Bob
+	a := newTwoApps(t, func(w http.ResponseWriter, call weChatCall) bool {
+		bobs := strings.HasSuffix(call.path, "getuserphonenumber") && strings.Contains(call.body, "oBob")
+		if bobs {
+			io.WriteString(w, *answer.Load())
+		}
+		return bobs
+	})
+	alices, bobs := a.mustLogin(testAppID, "Alice"), a.mustLogin(testAppID, "Bob")
+	for name, unusable := range map[string]string{
+		"without a country code": phoneInfoOf(`""`), "with another type of country code": phoneInfoOf(`{}`), "without phone_info": `{"errcode":0}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer.Store(&unusable)
+			calls := a.calls.Load()
+			for range 50 {
+				if status := a.bindPhone(testAppID, "Bob", bobs); status != http.StatusBadRequest {
+					t.Fatalf("the number that cannot be used: %d", status)
+				}
+			}
+			if got := a.calls.Load() - calls; got < 50 {
+				t.Errorf("%d calls of WeChat: the breaker opened", got)
+			}
+			if status := a.bindPhone(testAppID, "Alice", alices); status != http.StatusOK {
+				t.Errorf("another user's number: %d", status)
+			}
+		})
+	}
+}

@@ -1,0 +1,343 @@
+package server
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wxlogin/internal/testenv"
+)
+
+// newPair makes a self-signed certificate for 127.0.0.1 with this name, and its key, in PEM.
+func newPair(t *testing.T, name string) (certPEM, keyPEM []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
+}
+
+func writeFile(t *testing.T, name string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pairFiles are the two files of a certificate in a folder of the test.
+func pairFiles(t *testing.T, name string) TLSConfig {
+	t.Helper()
+	dir := t.TempDir()
+	c := TLSConfig{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
+	certPEM, keyPEM := newPair(t, name)
+	writeFile(t, c.CertFile, certPEM)
+	writeFile(t, c.KeyFile, keyPEM)
+	return c
+}
+
+// tlsServer serves an empty 200 under a certificate that is looked at with every handshake.
+type tlsServer struct {
+	t    *testing.T
+	addr string
+	log  testenv.Log
+}
+
+func newTLSServer(t *testing.T, c TLSConfig, interval time.Duration) *tlsServer {
+	t.Helper()
+	s := &tlsServer{t: t}
+	logger := NewLogger(LogConfig{Format: "json"}, &s.log)
+	cert, err := loadCertificate(c, interval, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := newListener(listenerOptions{
+		addr: "127.0.0.1:0", handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+		limits: listenerLimits, certificate: cert, logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	go l.serve()
+	t.Cleanup(func() { l.server.Close() })
+	return s
+}
+
+// dial makes a connection and tells the name of the certificate that it was shown.
+func (s *tlsServer) dial() (conn *tls.Conn, name string) {
+	s.t.Helper()
+	conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	return conn, conn.ConnectionState().PeerCertificates[0].Subject.CommonName
+}
+
+func (s *tlsServer) wantServed(name string) {
+	s.t.Helper()
+	if _, got := s.dial(); got != name {
+		s.t.Errorf("a new connection is shown the certificate %q, want %q", got, name)
+	}
+}
+
+// wantLogged asks how often the log says something.
+func (s *tlsServer) wantLogged(times int, text string) {
+	s.t.Helper()
+	if got := strings.Count(s.log.String(), text); got != times {
+		s.t.Errorf("%q is logged %d times, want %d", text, got, times)
+	}
+}
+
+const (
+	saysReplaced = "the certificate was replaced"
+	saysUnusable = "the one before stays"
+)
+
+func TestCertificate_is_taken_up_when_its_files_change(t *testing.T) {
+	files := pairFiles(t, "first")
+	s := newTLSServer(t, files, 0)
+	open, name := s.dial()
+	if name != "first" {
+		t.Fatalf("the certificate is %q", name)
+	}
+	s.wantServed("first")
+	s.wantLogged(0, saysReplaced)
+
+	certPEM, keyPEM := newPair(t, "second")
+	writeFile(t, files.CertFile, certPEM)
+	writeFile(t, files.KeyFile, keyPEM)
+	s.wantServed("second")
+	s.wantServed("second")
+	s.wantLogged(1, saysReplaced)
+
+	if _, err := io.WriteString(open, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(open); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+		t.Errorf("the connection from before does not go on: %q, %v", answer, err)
+	}
+}
+
+func TestCertificate_is_taken_up_when_a_link_changes(t *testing.T) { // as Kubernetes replaces a mounted secret
+	dir := t.TempDir()
+	for _, version := range []string{"first", "second"} {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		certPEM, keyPEM := newPair(t, version)
+		writeFile(t, filepath.Join(dir, version, "tls.crt"), certPEM)
+		writeFile(t, filepath.Join(dir, version, "tls.key"), keyPEM)
+	}
+	point := func(version string) {
+		t.Helper()
+		if err := os.Symlink(version, filepath.Join(dir, "..tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	point("first")
+	files := TLSConfig{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
+	for _, file := range []string{files.CertFile, files.KeyFile} {
+		if err := os.Symlink(filepath.Join("..data", filepath.Base(file)), file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newTLSServer(t, files, 0)
+	s.wantServed("first")
+	point("second")
+	s.wantServed("second")
+}
+
+func TestCertificate_before_stays_while_the_files_are_no_pair(t *testing.T) {
+	certPEM, keyPEM := newPair(t, "second")
+	for name, damage := range map[string]func(t *testing.T, files TLSConfig){
+		"certificate_first": func(t *testing.T, files TLSConfig) { writeFile(t, files.CertFile, certPEM) },
+		"key_first":         func(t *testing.T, files TLSConfig) { writeFile(t, files.KeyFile, keyPEM) },
+		"half_written":      func(t *testing.T, files TLSConfig) { writeFile(t, files.CertFile, certPEM[:100]) },
+		"empty":             func(t *testing.T, files TLSConfig) { writeFile(t, files.KeyFile, nil) },
+		"gone": func(t *testing.T, files TLSConfig) {
+			if err := os.Remove(files.KeyFile); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := pairFiles(t, "first")
+			s := newTLSServer(t, files, 0)
+			damage(t, files)
+			s.wantServed("first")
+			s.wantServed("first")
+			s.wantLogged(1, saysUnusable)
+			s.wantLogged(0, saysReplaced)
+			writeFile(t, files.CertFile, certPEM)
+			writeFile(t, files.KeyFile, keyPEM)
+			s.wantServed("second")
+			s.wantLogged(1, saysUnusable)
+			s.wantLogged(1, saysReplaced)
+		})
+	}
+}
+
+// What makes the files right need not show in their time and size, such as a permission.
+func TestCertificate_is_tried_again_while_it_cannot_be_used(t *testing.T) {
+	files := pairFiles(t, "first")
+	s := newTLSServer(t, files, 0)
+	certPEM, keyPEM := newPair(t, "second")
+	writeFile(t, files.CertFile, certPEM)
+	writeFile(t, files.KeyFile, make([]byte, len(keyPEM)))
+	info, err := os.Stat(files.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wantServed("first")
+	writeFile(t, files.KeyFile, keyPEM)
+	if err := os.Chtimes(files.KeyFile, info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	s.wantServed("second")
+}
+
+func TestCertificate_is_not_looked_at_within_the_interval(t *testing.T) {
+	files := pairFiles(t, "first")
+	s := newTLSServer(t, files, time.Hour)
+	certPEM, keyPEM := newPair(t, "second")
+	writeFile(t, files.CertFile, certPEM)
+	writeFile(t, files.KeyFile, keyPEM)
+	s.wantServed("first")
+}
+
+// Every handshake gets one whole pair, whatever is being written: the race detector watches.
+func TestCertificate_handshakes_while_it_is_replaced(t *testing.T) {
+	files := pairFiles(t, "first")
+	s := newTLSServer(t, files, 0)
+	replaced := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for {
+				conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
+				if err != nil {
+					t.Errorf("a handshake failed: %v", err)
+					return
+				}
+				conn.Close()
+				select {
+				case <-replaced:
+					return
+				default:
+				}
+			}
+		})
+	}
+	certPEM, keyPEM := newPair(t, "the last of all")
+	for range 20 {
+		otherCert, otherKey := newPair(t, "other")
+		writeFile(t, files.CertFile, otherCert)
+		writeFile(t, files.KeyFile, otherKey)
+	}
+	writeFile(t, files.CertFile, certPEM)
+	writeFile(t, files.KeyFile, keyPEM)
+	close(replaced)
+	clients.Wait()
+	s.wantServed("the last of all")
+}
+
+func TestTLS_versions_and_protocols(t *testing.T) {
+	s := newTLSServer(t, pairFiles(t, "first"), 0)
+	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", s.addr, old); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: version})
+		if err != nil {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+			continue
+		}
+		conn.Close()
+	}
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
+	}}
+	defer client.CloseIdleConnections()
+	res, err := client.Get("https://" + s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.ProtoMajor != 1 || res.StatusCode != http.StatusOK || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%s %s", res.Proto, res.Status)
+	}
+	plain, err := http.Get("http://" + s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain.Body.Close()
+	if plain.StatusCode != http.StatusBadRequest {
+		t.Errorf("plain HTTP is answered %s", plain.Status)
+	}
+}
+
+func TestStart_refuses_an_unusable_certificate(t *testing.T) {
+	otherCert, _ := newPair(t, "other")
+	for name, tt := range map[string]struct {
+		change func(t *testing.T, files *TLSConfig)
+		names  []string
+	}{
+		"no_certificate": {func(_ *testing.T, files *TLSConfig) { files.CertFile += "x" }, []string{"TLS_CERT_FILE"}},
+		"no_key":         {func(_ *testing.T, files *TLSConfig) { files.KeyFile += "x" }, []string{"TLS_KEY_FILE"}},
+		"mismatch": {func(t *testing.T, files *TLSConfig) { writeFile(t, files.CertFile, otherCert) },
+			[]string{"TLS_CERT_FILE", "TLS_KEY_FILE"}},
+		"no_pem": {func(t *testing.T, files *TLSConfig) { writeFile(t, files.KeyFile, []byte("k3y")) },
+			[]string{"TLS_CERT_FILE", "TLS_KEY_FILE"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := pairFiles(t, "first")
+			tt.change(t, &files)
+			_, err := Start(t.Context(), Config{TLS: files}, NewLogger(LogConfig{}, io.Discard))
+			if !errors.Is(err, ErrCertificate) {
+				t.Fatalf("Start: %v", err)
+			}
+			for _, name := range tt.names {
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("the error does not name %s: %v", name, err)
+				}
+			}
+			if strings.Contains(err.Error(), "k3y") {
+				t.Error("the error shows the key's file")
+			}
+		})
+	}
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wxlogin/handlers"
+	"wxlogin/internal/testenv"
+)
+
+// lines are the lines of a JSON log from a level on, each as "LEVEL message".
+func lines(t *testing.T, log string, from slog.Level) (got []string) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		var l struct {
+			Level slog.Level
+			Msg   string
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("the log has a line of another form: %s", line)
+		}
+		if l.Level >= from {
+			got = append(got, l.Level.String()+" "+l.Msg)
+		}
+	}
+	return got
+}
+
+func TestLogOutages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log testenv.Log
+		var away, other atomic.Bool
+		check := func(away *atomic.Bool) func(context.Context) error {
+			return func(ctx context.Context) error {
+				if !away.Load() {
+					return nil
+				}
+				<-ctx.Done() // it hangs
+				return errors.Join(errors.New("no answer"), ctx.Err())
+			}
+		}
+		wants := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			if got := lines(t, log.String(), slog.LevelDebug); strings.Join(got, "\n") != strings.Join(want, "\n") {
+				t.Errorf("the log says %q, want %q", got, want)
+			}
+		}
+		away.Store(true)
+		stop := logOutages([]handlers.Check{{Name: "mysql", Func: check(&away)}, {Name: "redis", Func: check(&other)}},
+			NewLogger(LogConfig{Format: "json"}, &log))
+		wants("WARN mysql is not ready; waiting for it") // at once
+		time.Sleep(time.Hour)
+		wants("WARN mysql is not ready; waiting for it")
+		away.Store(false)
+		time.Sleep(outageInterval + outageTimeout)
+		wants("WARN mysql is not ready; waiting for it", "INFO mysql is ready again")
+		if !strings.Contains(log.String(), `"awaySeconds":360`) {
+			t.Errorf("it does not say how long:\n%s", log.String())
+		}
+		time.Sleep(time.Hour)
+		other.Store(true)
+		time.Sleep(time.Hour)
+		other.Store(false)
+		time.Sleep(time.Minute)
+		away.Store(true)
+		time.Sleep(time.Minute)
+		wants("WARN mysql is not ready; waiting for it", "INFO mysql is ready again",
+			"WARN redis is not ready; waiting for it", "INFO redis is ready again", "WARN mysql is not ready; waiting for it")
+		began := time.Now()
+		stop()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("the stop waited for %v", took)
+		}
+		before := log.String()
+		time.Sleep(time.Hour)
+		if log.String() != before {
+			t.Error("it goes on after the stop")
+		}
+	})
+}

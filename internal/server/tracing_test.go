@@ -1,0 +1,270 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"wxlogin/internal/tracing"
+	"wxlogin/wechat/wechattest"
+)
+
+// collector takes every span as it ends.
+type collector chan tracetest.SpanStub
+
+// ExportSpans implements sdk.SpanExporter.
+func (c collector) ExportSpans(_ context.Context, spans []sdk.ReadOnlySpan) error {
+	for _, s := range spans {
+		c <- tracetest.SpanStubFromReadOnlySpan(s)
+	}
+	return nil
+}
+
+// Shutdown implements sdk.SpanExporter.
+func (collector) Shutdown(context.Context) error { return nil }
+
+// traced is a whole server whose traces the test keeps.
+type traced struct {
+	*wire
+	ended   collector
+	alice   *wechattest.Phone
+	secrets []string // that went through it
+}
+
+func newTraced(t *testing.T, change ...func(*Config)) *traced {
+	t.Helper()
+	ended := make(collector, 1000)
+	change = append(change, func(c *Config) { c.Tracing = tracing.New(ended) })
+	w := newWire(t, listenerLimits, change...)
+	alice := w.wechat.Phone(testAppID, wechattest.User{Name: "alice"})
+	return &traced{wire: w, ended: ended, alice: alice, secrets: []string{testSecret}}
+}
+
+// login logs Alice in, by a request with these headers in pairs.
+func (tr *traced) login(headers ...string) (token string) {
+	tr.t.Helper()
+	code := tr.alice.Login()
+	var answer struct{ Token string }
+	if err := json.Unmarshal(tr.post("/onLogin", url.Values{"code": {code}}, headers...), &answer); err != nil || answer.Token == "" {
+		tr.t.Fatalf("no token: %v", err)
+	}
+	token = answer.Token
+	tr.secrets = append(tr.secrets, code, token, tr.alice.SessionKey(), tr.alice.OpenID())
+	return token
+}
+
+func (tr *traced) post(path string, form url.Values, headers ...string) (answer []byte) {
+	tr.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, "http://"+tr.server.PublicAddr()+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if answer, err = io.ReadAll(res.Body); err != nil {
+		tr.t.Fatal(err)
+	}
+	return answer
+}
+
+// spans are those of the next request to end, in the order of their beginnings. The request's own ends last.
+func (tr *traced) spans() (spans tracetest.SpanStubs) {
+	tr.t.Helper()
+	for len(spans) == 0 || spans[len(spans)-1].SpanKind != trace.SpanKindServer {
+		select {
+		case s := <-tr.ended:
+			spans = append(spans, s)
+		case <-time.After(patience):
+			tr.t.Fatalf("after %q no request ends", names(spans))
+		}
+	}
+	slices.SortStableFunc(spans, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
+	return spans
+}
+
+func names(spans tracetest.SpanStubs) []string {
+	var names []string
+	for _, s := range spans {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func TestTracing_of_a_login_shows_WeChat_MySQL_and_Redis(t *testing.T) {
+	tr := newTraced(t)
+	tr.login() // the first one makes rows
+	tr.spans()
+	tr.login()
+	spans := tr.spans()
+	want := []string{"POST /onLogin", "GET /sns/jscode2session", "MySQL SELECT", "redis.pipeline set evalsha"}
+	for i, name := range want {
+		if i >= len(spans) || !strings.HasPrefix(spans[i].Name, name) {
+			t.Fatalf("the spans are %q, want %q", names(spans), want)
+		}
+	}
+	root := spans[0]
+	for _, s := range spans {
+		if s.SpanContext.TraceID() != root.SpanContext.TraceID() {
+			t.Errorf("%s is of another trace", s.Name)
+		}
+		if s.Name != root.Name && s.Parent.SpanID() != root.SpanContext.SpanID() {
+			t.Errorf("%s is not under the request", s.Name)
+		}
+		if s.StartTime.Before(root.StartTime) || s.EndTime.After(root.EndTime) {
+			t.Errorf("%s is not within the request", s.Name)
+		}
+	}
+}
+
+// Whatever a client or WeChat sends, none of it is in a trace.
+func TestTracing_shows_no_secret(t *testing.T) {
+	tr := newTraced(t)
+	token := tr.login()
+	data := tr.alice.GetUserInfo()
+	form := url.Values{"token": {token}, "encryptedData": {data.EncryptedData}, "iv": {data.IV}}
+	tr.post("/updateUserInfo", form)
+	tr.post("/bindPhone", url.Values{"token": {token}, "code": {tr.alice.PhoneCode()}})
+	tr.secrets = append(tr.secrets, data.EncryptedData, data.IV, tr.alice.PhoneNumber())
+	tr.wechat.Fail(wechattest.ErrCode(40029), wechattest.Dropped)
+	for range 2 {
+		code := tr.alice.Login()
+		tr.secrets = append(tr.secrets, code)
+		tr.post("/onLogin?code="+code, url.Values{"code": {code}})
+	}
+	tr.post("/logout", url.Values{"token": {token}})
+	var all string
+	for range 6 {
+		all += strings.Join(texts(tr.spans()), "\n")
+	}
+	for i, secret := range tr.secrets {
+		for _, spelling := range []string{secret, url.QueryEscape(secret)} {
+			if strings.Contains(all, spelling) {
+				t.Errorf("secret %d is in a trace", i)
+			}
+		}
+	}
+	if strings.Count(all, "jscode2session") < 3 || !strings.Contains(all, "SELECT u.id") {
+		t.Error("the trace shows neither WeChat nor MySQL")
+	}
+}
+
+// What stands in a path or a method is in no name, attribute or event.
+func TestTracing_RawPaths(t *testing.T) {
+	const secret = "an-unguessable-part"
+	tr := newTraced(t, func(c *Config) { c.Avatars = AvatarConfig{Dir: t.TempDir(), PublicURL: "https://login.example.com"} })
+	public, internal := "http://"+tr.server.PublicAddr(), "http://"+tr.server.InternalAddr()
+	for _, test := range []struct{ method, url, name string }{
+		{"GET", public + "/some-path/" + secret, "GET unmatched"},
+		{"POST", public + "/onLogin/" + secret + "?code=" + secret, "POST unmatched"},
+		{"GET", public + "/avatars/" + secret, "GET /avatars/{name}"},
+		{"DELETE", public + "/avatars/" + secret, "DELETE unmatched"},
+		{"POST", public + "/%61n-unguessable-part", "POST unmatched"},
+		{"GET", internal + "/some-path/" + secret, "GET unmatched"},
+		{"GET", internal + "/verify/" + secret + "?token=" + secret, "GET /verify/*"},
+		{"MADEUP-" + secret, public + "/onLogin", "OTHER unmatched"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req, err := http.NewRequest(test.method, test.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			spans := tr.spans()
+			if got := spans[0].Name; got != test.name {
+				t.Errorf("the span is %q, want %q", got, test.name)
+			}
+			for _, text := range texts(spans) {
+				if strings.Contains(strings.ToLower(text), secret) || strings.Contains(text, "unguessable") {
+					t.Errorf("a trace shows %q", text)
+				}
+			}
+		})
+	}
+}
+
+// texts is all text of spans.
+func texts(spans tracetest.SpanStubs) (text []string) {
+	for _, s := range spans {
+		text = append(text, s.Name, s.Status.Description)
+		for _, a := range s.Attributes {
+			text = append(text, string(a.Key), a.Value.String())
+		}
+		for _, e := range s.Events {
+			text = append(text, e.Name)
+			for _, a := range e.Attributes {
+				text = append(text, string(a.Key), a.Value.String())
+			}
+		}
+	}
+	return text
+}
+
+const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+// A phone must not decide what is recorded; a proxy of ours may.
+func TestTracing_goes_on_with_the_trace_of_a_trusted_proxy_only(t *testing.T) {
+	for name, test := range map[string]struct {
+		proxies []string
+		goesOn  bool
+	}{
+		"phone": {nil, false}, "proxy": {[]string{"127.0.0.1"}, true}, "another proxy": {[]string{"10.0.0.0/8"}, false},
+		"proxy in a mapped network": {[]string{"::ffff:127.0.0.0/104"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTraced(t, func(c *Config) { c.TrustedProxies = test.proxies })
+			tr.login("traceparent", traceparent)
+			root := tr.spans()[0]
+			goesOn := root.SpanContext.TraceID().String() == "0af7651916cd43dd8448eb211c80319c"
+			if goesOn != test.goesOn {
+				t.Errorf("goes on with the caller's trace: %v, want %v", goesOn, test.goesOn)
+			}
+			if !goesOn && (len(root.Links) != 1 || root.Links[0].SpanContext.TraceID().String() != "0af7651916cd43dd8448eb211c80319c") {
+				t.Error("the caller's trace is not linked")
+			}
+		})
+	}
+}
+
+// Checks and metrics run all the time, and belong to nobody's request.
+func TestTracing_leaves_probes_out(t *testing.T) {
+	tr := newTraced(t)
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		tr.status(path)
+	}
+	tr.login()
+	for _, s := range tr.spans() {
+		if s.SpanKind != trace.SpanKindServer && !s.Parent.IsValid() {
+			t.Errorf("%s belongs to no request", s.Name)
+		}
+	}
+}
+
+// The log leads to the trace.
+func TestTracing_the_log_has_the_trace_id(t *testing.T) {
+	tr := newTraced(t)
+	tr.login()
+	if id := tr.spans()[0].SpanContext.TraceID().String(); !strings.Contains(tr.log.String(), `"traceId":"`+id+`"`) {
+		t.Error("the request's line in the log has no traceId")
+	}
+}
