@@ -36,7 +36,7 @@ func exposed(t *testing.T) map[string][]string {
 	})
 	public, internal := "https://"+server.PublicAddr(), server.Internal()
 
-	phone := server.Simulator.Phone(servertest.AppID, wechattest.User{Name: "alice"})
+	phone := server.Simulator.Device(servertest.AppID, wechattest.User{Name: "alice"})
 	var login struct{ Token string }
 	if err := json.Unmarshal(post(t, public+"/onLogin", url.Values{"code": {phone.Login()}}, 200), &login); err != nil {
 		t.Fatal(err)

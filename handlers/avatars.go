@@ -38,7 +38,7 @@ func (p *public) saveAvatar(ctx context.Context, sess session.Session, picture a
 	if err != nil {
 		return store.User{}, failure{code: codeStorageUnavailable, cause: err}
 	}
-	user, err := p.updateProfile(ctx, sess, store.Profile{AvatarURL: path, Source: store.SourcePerson})
+	user, err := p.updateProfile(ctx, sess, store.Profile{AvatarURL: path, Source: store.SourceUser})
 	if user.ID != 0 && user.AvatarURL != path || errors.Is(err, store.ErrNotFound) {
 		p.deletePicture(ctx, path) // the user was disabled or deleted meanwhile
 	}

@@ -63,8 +63,8 @@ func (p *public) givenPhone(ctx context.Context, sess session.Session, f request
 }
 
 // openPhoneWith is openWith for data that holds a phone number.
-func (d openData) openPhoneWith(sessionKey string, want wechat.Expect) (wechat.PhoneNumber, error) {
-	return wechat.OpenPhoneNumber(sessionKey, d.encryptedData, d.iv, want)
+func (d openData) openPhoneWith(sessionKey string, want wechat.Owner) (wechat.PhoneNumber, error) {
+	return wechat.DecryptPhoneNumber(sessionKey, d.encryptedData, d.iv, want)
 }
 
 // savePhone stores the number. Whose it is comes from the session alone.

@@ -29,14 +29,14 @@ func (w *world) bindPhone(token string, d wechattest.PhoneData) response {
 }
 
 // phoneOf reads what number the database has for an identity, "" where there is none.
-func (w *world) phoneOf(p *wechattest.Phone) string {
+func (w *world) phoneOf(p *wechattest.Device) string {
 	w.t.Helper()
 	return w.one("SELECT CONCAT('+', u.phone_country_code, u.phone_number) "+
 		"FROM users u JOIN wechat_identities i ON i.user_id = u.id WHERE i.appid = ? AND i.openid = ?", p.AppID(), p.OpenID())
 }
 
 // wantBound fails unless the answer shows the masked number and the database has it whole.
-func (w *world) wantBound(r response, p *wechattest.Phone, countryCode, masked string) {
+func (w *world) wantBound(r response, p *wechattest.Device, countryCode, masked string) {
 	w.t.Helper()
 	if r.status != http.StatusOK || r.body.PhoneNumber != masked || r.body.CountryCode != countryCode {
 		w.t.Errorf("got %d %s", r.status, r.body.Code)
@@ -60,7 +60,7 @@ func TestBindPhone_by_code_and_by_open_data(t *testing.T) {
 		{wechattest.User{Name: "alice", PhoneNumber: "13812345678"}, "86", "138****5678"},
 		{wechattest.User{Name: "mei", PhoneNumber: "51234567", CountryCode: "852"}, "852", "******67"},
 	} {
-		p := w.sim.Phone(appID, test.user)
+		p := w.sim.Device(appID, test.user)
 		token := w.login(p).Token
 		w.wantBound(w.form("/bindPhone", "token", token, "code", p.PhoneCode()), p, test.countryCode, test.masked)
 	}
@@ -71,7 +71,7 @@ func TestBindPhone_by_code_and_by_open_data(t *testing.T) {
 		{wechattest.User{Name: "bob", PhoneNumber: "13987654321"}, "86", "139****4321"},
 		{wechattest.User{Name: "mei", PhoneNumber: "59876543"}, "852", "******43"}, // replaces the one above
 	} {
-		p := w.sim.Phone(appID, test.user)
+		p := w.sim.Device(appID, test.user)
 		token := w.login(p).Token
 		w.wantBound(w.bindPhone(token, p.GetPhoneNumber()), p, test.countryCode, test.masked)
 	}
@@ -143,7 +143,7 @@ func TestBindPhone_refuses_what_cannot_be_opened_in_one_way(t *testing.T) {
 
 func TestBindPhone_failures(t *testing.T) {
 	w := newWorld(t, twoApps)
-	p, bob, elsewhere := w.phone("alice"), w.phone("bob"), w.sim.Phone(otherAppID, wechattest.User{Name: "alice"})
+	p, bob, elsewhere := w.phone("alice"), w.phone("bob"), w.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	token := w.login(p).Token
 	spent := p.PhoneCode()
 	w.form("/bindPhone", "token", w.login(p).Token, "code", spent)

@@ -66,7 +66,7 @@ func classify(err error) failure {
 		return failure{code: codeUnsupportedMediaType}
 	case errors.As(err, &tooLarge):
 		return failure{code: codeRequestTooLarge}
-	case errors.Is(err, wechat.ErrOpenData):
+	case errors.Is(err, wechat.ErrDecrypt):
 		return failure{code: codeUndecryptable}
 	case errors.As(err, &fromWeChat):
 		if c, ok := kindCodes[fromWeChat.Kind]; ok {

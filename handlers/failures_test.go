@@ -164,13 +164,13 @@ func TestFailure04_login_needs_no_access_token(t *testing.T) {
 
 func TestFailure05_one_person_one_user(t *testing.T) {
 	w := newWorld(t, twoApps)
-	here := w.sim.Phone(appID, wechattest.User{Name: "alice"})
-	there := w.sim.Phone(otherAppID, wechattest.User{Name: "alice"})
+	here := w.sim.Device(appID, wechattest.User{Name: "alice"})
+	there := w.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	if !w.login(here).IsNewUser || !w.login(there).IsNewUser {
 		t.Fatal("without a unionid nobody can know that they are one")
 	}
 	w.wantUsers("2", "2")
-	here.Bind("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
+	here.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
 	if w.login(here).IsNewUser || w.login(there).IsNewUser {
 		t.Error("a returning user is called new")
 	}
@@ -184,10 +184,10 @@ func TestFailure05_one_person_one_user(t *testing.T) {
 func TestFailure06_nobody_gets_another_users_profile(t *testing.T) {
 	w := newWorld(t, twoApps)
 	const openID = "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
-	people := []*wechattest.Phone{
-		w.sim.Phone(appID, wechattest.User{Name: "upper", OpenID: openID}),
-		w.sim.Phone(appID, wechattest.User{Name: "lower", OpenID: strings.ToLower(openID)}),
-		w.sim.Phone(otherAppID, wechattest.User{Name: "elsewhere", OpenID: openID}),
+	people := []*wechattest.Device{
+		w.sim.Device(appID, wechattest.User{Name: "upper", OpenID: openID}),
+		w.sim.Device(appID, wechattest.User{Name: "lower", OpenID: strings.ToLower(openID)}),
+		w.sim.Device(otherAppID, wechattest.User{Name: "elsewhere", OpenID: openID}),
 	}
 	for _, p := range people {
 		b := w.login(p)
@@ -209,7 +209,7 @@ func TestFailure06_nobody_gets_another_users_profile(t *testing.T) {
 func TestFailure07_emoji(t *testing.T) {
 	w := newWorld(t)
 	const name = "李🐼 👨‍👩‍👧‍👦 é"
-	p := w.sim.Phone(appID, wechattest.User{Name: "li", Info: wechattest.Info{NickName: name, AvatarURL: "https://thirdwx.qlogo.cn/li/132"}})
+	p := w.sim.Device(appID, wechattest.User{Name: "li", Info: wechattest.Info{NickName: name, AvatarURL: "https://thirdwx.qlogo.cn/li/132"}})
 	if got := w.mustUpdate(w.login(p).Token, p.GetUserInfo()).UserInfo["nickName"]; got != name {
 		t.Errorf("answered %v", got)
 	}
@@ -229,7 +229,7 @@ func TestFailure08_placeholders_overwrite_nothing(t *testing.T) {
 	before := w.one("SELECT updated_at FROM users")
 	w.pass(time.Minute)
 
-	anonymous := w.mustUpdate(token, p.GetAnonymous())
+	anonymous := w.mustUpdate(token, p.GetPlaceholder())
 	if !anonymous.Anonymous || !anonymous.ProfileComplete {
 		t.Errorf("anonymous %v, profileComplete %v; want both", anonymous.Anonymous, anonymous.ProfileComplete)
 	}
@@ -240,7 +240,7 @@ func TestFailure08_placeholders_overwrite_nothing(t *testing.T) {
 		t.Error("the row was written")
 	}
 
-	poor := w.sim.Phone(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II", Language: "zh_CN"}})
+	poor := w.sim.Device(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II", Language: "zh_CN"}})
 	got := w.mustUpdate(token, poor.GetUserProfile()).UserInfo
 	want := first.UserInfo
 	want["nickName"] = "Alice II"
@@ -250,7 +250,7 @@ func TestFailure08_placeholders_overwrite_nothing(t *testing.T) {
 
 	t.Run("a_new_users_placeholder_is_not_stored", func(t *testing.T) {
 		bob := w.phone("bob")
-		b := w.mustUpdate(w.login(bob).Token, bob.GetAnonymous())
+		b := w.mustUpdate(w.login(bob).Token, bob.GetPlaceholder())
 		if !b.Anonymous || b.ProfileComplete || b.UserInfo["nickName"] != "" || b.UserInfo["avatarUrl"] != "" {
 			t.Errorf("got %+v", b)
 		}
@@ -263,7 +263,7 @@ func TestFailure08_placeholders_overwrite_nothing(t *testing.T) {
 func TestFailure09_temporary_avatars_are_not_stored(t *testing.T) {
 	w := newWorld(t)
 	for i, avatar := range []string{"wxfile://tmp_8a1b2c.jpg", "http://tmp/8a1b2c.jpg", "https://tmp/x", "data:image/png;base64,AAAA", "/tmp/x"} {
-		p := w.sim.Phone(appID, wechattest.User{Name: fmt.Sprint("u", i), Info: wechattest.Info{NickName: "n", AvatarURL: avatar}})
+		p := w.sim.Device(appID, wechattest.User{Name: fmt.Sprint("u", i), Info: wechattest.Info{NickName: "n", AvatarURL: avatar}})
 		b := w.mustUpdate(w.login(p).Token, p.GetUserInfo())
 		if b.UserInfo["avatarUrl"] != "" || b.UserInfo["nickName"] != "n" || b.ProfileComplete {
 			t.Errorf("%s: got %+v", avatar, b)
@@ -430,7 +430,7 @@ func burst(t *testing.T, client *wechat.Client, sim *wechattest.Simulator, n int
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			code := sim.Phone(appID, wechattest.User{Name: fmt.Sprint("user", i)}).Login()
+			code := sim.Device(appID, wechattest.User{Name: fmt.Sprint("user", i)}).Login()
 			if _, err := client.Code2Session(t.Context(), code); err != nil {
 				t.Error(err)
 			}
@@ -442,7 +442,7 @@ func burst(t *testing.T, client *wechat.Client, sim *wechattest.Simulator, n int
 func TestFailure16_session_key_and_token_stay_inside(t *testing.T) {
 	w := newWorld(t)
 	p := w.phone("alice")
-	p.Bind("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
+	p.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
 	code := p.Login()
 	login := w.form("/onLogin", "code", code)
 	data := p.GetUserInfo()

@@ -185,8 +185,8 @@ func (w *world) pass(d time.Duration) {
 func twoApps(su *setup) { su.apps[otherAppID] = otherSecret }
 
 // phone is a person's phone with the default app open.
-func (w *world) phone(name string) *wechattest.Phone {
-	return w.sim.Phone(appID, wechattest.User{Name: name})
+func (w *world) phone(name string) *wechattest.Device {
+	return w.sim.Device(appID, wechattest.User{Name: name})
 }
 
 // response is an answer, read whole.
@@ -264,7 +264,7 @@ func (w *world) form(path string, fields ...string) response {
 }
 
 // login logs a phone in and returns the answer, which must be 200.
-func (w *world) login(p *wechattest.Phone) body {
+func (w *world) login(p *wechattest.Device) body {
 	w.t.Helper()
 	r := w.form("/onLogin", "code", p.Login(), "appid", p.AppID())
 	if r.status != http.StatusOK {

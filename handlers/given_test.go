@@ -21,7 +21,7 @@ const (
 )
 
 // encrypted sends a profile as WeChat encrypts it, made now.
-func (w *world) encrypted(token string, p *wechattest.Phone, profile map[string]any) response {
+func (w *world) encrypted(token string, p *wechattest.Device, profile map[string]any) response {
 	w.t.Helper()
 	data := map[string]any{"watermark": map[string]any{"timestamp": w.clock.Now().Unix(), "appid": p.AppID()}, "language": "zh_CN", "gender": 0}
 	maps.Copy(data, profile)
@@ -61,7 +61,7 @@ func (w *world) wantUnchanged(before string) {
 }
 
 // alice logs in on a server of her own.
-func alice(t *testing.T) (*world, *wechattest.Phone, string) {
+func alice(t *testing.T) (*world, *wechattest.Device, string) {
 	t.Helper()
 	w := newWorld(t)
 	p := w.phone("alice")
@@ -200,17 +200,17 @@ func TestGivenAvatar_typed_and_WeChats_alike(t *testing.T) {
 
 // WeChat's placeholder changes nothing of a profile, typed or WeChat's, and makes none of an empty one.
 func TestGivenPlaceholder_writes_nothing(t *testing.T) {
-	for name, fill := range map[string]func(w *world, p *wechattest.Phone, token string){
-		"over nothing": func(*world, *wechattest.Phone, string) {},
-		"over a typed profile": func(w *world, _ *wechattest.Phone, token string) {
+	for name, fill := range map[string]func(w *world, p *wechattest.Device, token string){
+		"over nothing": func(*world, *wechattest.Device, string) {},
+		"over a typed profile": func(w *world, _ *wechattest.Device, token string) {
 			w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
 		},
-		"over a typed name": func(w *world, _ *wechattest.Phone, token string) { w.typed(token, "nickName", "Al") },
-		"over WeChat's":     func(w *world, p *wechattest.Phone, token string) { w.mustUpdate(token, p.GetUserInfo()) },
-		"over an uploaded picture": func(w *world, _ *wechattest.Phone, token string) {
+		"over a typed name": func(w *world, _ *wechattest.Device, token string) { w.typed(token, "nickName", "Al") },
+		"over WeChat's":     func(w *world, p *wechattest.Device, token string) { w.mustUpdate(token, p.GetUserInfo()) },
+		"over an uploaded picture": func(w *world, _ *wechattest.Device, token string) {
 			w.upload(token, pictureFiles(w.t)["jpeg"])
 		},
-		"over a profile of a fast clock": func(w *world, _ *wechattest.Phone, token string) {
+		"over a profile of a fast clock": func(w *world, _ *wechattest.Device, token string) {
 			w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
 			_, err := w.db.Exec("UPDATE users SET profile_as_of = '2199-01-01'")
 			w.must(err)
@@ -221,7 +221,7 @@ func TestGivenPlaceholder_writes_nothing(t *testing.T) {
 			fill(w, p, token)
 			before := w.wholeRow()
 			for way, send := range map[string]func() response{
-				"WeChat's": func() response { return w.update(token, p.GetAnonymous()) },
+				"WeChat's": func() response { return w.update(token, p.GetPlaceholder()) },
 				"WeChat's with unusable values": func() response {
 					return w.encrypted(token, p, map[string]any{"nickName": " 微信\u200b用户 ", "avatarUrl": "http://tmp/1.png", "language": "en"})
 				},

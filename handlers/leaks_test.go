@@ -19,7 +19,7 @@ const phoneNumber = "13800138000"
 // leakHunt drives a world and remembers every secret that went in or came out.
 type leakHunt struct {
 	*world
-	alice, bob *wechattest.Phone
+	alice, bob *wechattest.Device
 	unionID    string
 	codes      []string
 	tokens     []string
@@ -189,7 +189,7 @@ func TestLeaks_no_secret_leaves_by_any_route_through_any_failure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := &leakHunt{world: newWorld(t, twoApps, change)}
 			h.alice, h.bob, h.unionID = h.phone("alice"), h.phone("bob"), "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"
-			h.alice.Bind(h.unionID)
+			h.alice.SetUnionID(h.unionID)
 			h.logins()
 			h.updates()
 			h.phoneNumbers()

@@ -139,7 +139,7 @@ func TestLimit_of_updates_by_user(t *testing.T) {
 		t.Errorf("%d calls of WeChat, want 1", n)
 	}
 
-	bob, elsewhere := w.phone("bob"), w.sim.Phone(otherAppID, wechattest.User{Name: "alice"})
+	bob, elsewhere := w.phone("bob"), w.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	w.mustUpdate(w.login(bob).Token, bob.GetUserInfo())
 	w.mustUpdate(w.login(elsewhere).Token, elsewhere.GetUserInfo())
 }

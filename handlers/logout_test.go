@@ -52,7 +52,7 @@ func TestLogout_ends_this_session_and_no_other(t *testing.T) {
 func TestLogout_everywhere_ends_all_sessions_of_the_user_in_this_app(t *testing.T) {
 	w := newWorld(t, twoApps)
 	phone, tablet, bob := w.login(w.phone("alice")).Token, w.login(w.phone("alice")).Token, w.login(w.phone("bob")).Token
-	other := w.login(w.sim.Phone(otherAppID, wechattest.User{Name: "alice"})).Token
+	other := w.login(w.sim.Device(otherAppID, wechattest.User{Name: "alice"})).Token
 	w.mustLogout("token", phone, "everywhere", "true")
 	w.wantDead(phone)
 	w.wantDead(tablet)

@@ -44,14 +44,14 @@ func openDataOf(f request.Fields) (openData, error) {
 	return d, nil
 }
 
-// openWith opens the data under one session_key. Every fault is wechat.ErrOpenData.
-func (d openData) openWith(sessionKey string, want wechat.Expect) (wechat.UserInfo, error) {
-	info, err := wechat.OpenUserInfo(sessionKey, d.encryptedData, d.iv, want)
+// openWith opens the data under one session_key. Every fault is wechat.ErrDecrypt.
+func (d openData) openWith(sessionKey string, want wechat.Owner) (wechat.UserInfo, error) {
+	info, err := wechat.DecryptUserInfo(sessionKey, d.encryptedData, d.iv, want)
 	if err != nil {
 		return wechat.UserInfo{}, err
 	}
 	if d.signature != "" && !wechat.VerifySignature(sessionKey, d.rawData, d.signature) {
-		return wechat.UserInfo{}, wechat.ErrOpenData
+		return wechat.UserInfo{}, wechat.ErrDecrypt
 	}
 	return info, nil
 }
@@ -59,8 +59,8 @@ func (d openData) openWith(sessionKey string, want wechat.Expect) (wechat.UserIn
 // attemptWait is how long an attempt waits for others of its user to succeed, if only they reach the limit of failures.
 const attemptWait = 2 * time.Second
 
-// opener opens data of one kind under one session_key. Every fault is wechat.ErrOpenData.
-type opener[T any] func(sessionKey string, want wechat.Expect) (T, error)
+// opener opens data of one kind under one session_key. Every fault is wechat.ErrDecrypt.
+type opener[T any] func(sessionKey string, want wechat.Owner) (T, error)
 
 // openWithinLimit opens the data of a user who has not sent too much that cannot be opened. Failures are counted for the
 // user, not for the session: an attacker begins sessions at will, but WeChat gives him one openid.
@@ -85,7 +85,7 @@ func openWithinLimit[T any](
 // open opens data under the session's key or, where wx.login has replaced that key since or before, under one of the same
 // user's other sessions' keys.
 func open[T any](ctx context.Context, p *public, sess session.Session, openWith opener[T]) (T, error) {
-	want := wechat.Expect{AppID: sess.AppID, OpenID: sess.OpenID}
+	want := wechat.Owner{AppID: sess.AppID, OpenID: sess.OpenID}
 	if info, err := openWith(sess.SessionKey, want); err == nil {
 		p.metrics.decryption(openedByOwnKey)
 		return info, nil
@@ -94,14 +94,14 @@ func open[T any](ctx context.Context, p *public, sess session.Session, openWith 
 	ctx, cancel := context.WithTimeout(ctx, p.lateLoginWait+2*p.storageTimeout)
 	defer cancel()
 	info, err := openWithOthers(ctx, p, sess, openWith, want)
-	if errors.Is(err, wechat.ErrOpenData) && sleep(ctx, p.lateLoginWait) {
+	if errors.Is(err, wechat.ErrDecrypt) && sleep(ctx, p.lateLoginWait) {
 		// The data may have overtaken the login that its key belongs to. Every fault waits, so that none stands out.
 		info, err = openWithOthers(ctx, p, sess, openWith, want)
 	}
 	switch {
 	case err == nil:
 		p.metrics.decryption(openedByOtherKey)
-	case errors.Is(err, wechat.ErrOpenData):
+	case errors.Is(err, wechat.ErrDecrypt):
 		p.metrics.decryption(notOpened)
 	}
 	return info, err
@@ -109,7 +109,7 @@ func open[T any](ctx context.Context, p *public, sess session.Session, openWith 
 
 // openWithOthers opens data under the key of another session of the same user.
 func openWithOthers[T any](
-	ctx context.Context, p *public, sess session.Session, openWith opener[T], want wechat.Expect,
+	ctx context.Context, p *public, sess session.Session, openWith opener[T], want wechat.Owner,
 ) (nothing T, err error) {
 	others, err := p.otherSessionKeys(ctx, sess)
 	if err != nil {
@@ -120,7 +120,7 @@ func openWithOthers[T any](
 			return info, nil
 		}
 	}
-	return nothing, wechat.ErrOpenData
+	return nothing, wechat.ErrDecrypt
 }
 
 // sleep waits for d and reports true; or false, where ctx ends first.

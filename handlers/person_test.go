@@ -11,10 +11,10 @@ import (
 // both identities and the profile, and nobody is signed out.
 func TestPerson_in_two_apps_becomes_one_user(t *testing.T) {
 	w := newWorld(t, twoApps)
-	here, there := w.sim.Phone(appID, wechattest.User{Name: "alice"}), w.sim.Phone(otherAppID, wechattest.User{Name: "alice"})
+	here, there := w.sim.Device(appID, wechattest.User{Name: "alice"}), w.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	tokenHere := w.login(here).Token
 	w.mustUpdate(tokenHere, here.GetUserInfo())
-	here.Bind("ocMvos6NjeKLIBqg5Mr9QjxrP1FA") // the mini-programs are bound to one Open Platform account
+	here.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA") // the mini-programs are bound to one Open Platform account
 	tokenThere := w.login(there).Token
 	w.wantUsers("2", "2")
 	if name := w.login(here).UserInfo["nickName"]; name != "alice" {

@@ -13,8 +13,8 @@ func TestPhoneNumber_in_answers(t *testing.T) {
 	w := newWorld(t, twoApps)
 	const number = "13812345678"
 	alice := wechattest.User{Name: "alice", UnionID: "o6_bmasdasdsad6_2sgVt7hMZOPfL", PhoneNumber: number}
-	phone, other := w.sim.Phone(appID, alice), w.sim.Phone(otherAppID, alice)
-	check := func(t *testing.T, phone *wechattest.Phone, want string) {
+	phone, other := w.sim.Device(appID, alice), w.sim.Device(otherAppID, alice)
+	check := func(t *testing.T, phone *wechattest.Device, want string) {
 		t.Helper()
 		token := w.login(phone).Token
 		for route, r := range map[string]response{

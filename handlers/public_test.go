@@ -92,7 +92,7 @@ func TestOnLogin_takes_json_too(t *testing.T) {
 
 func TestOnLogin_several_apps(t *testing.T) {
 	w := newWorld(t, twoApps)
-	other := w.sim.Phone(otherAppID, wechattest.User{Name: "alice"})
+	other := w.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	w.login(other)
 	if got := w.one("SELECT appid FROM wechat_identities"); got != otherAppID {
 		t.Errorf("the identity is of %s", got)
@@ -253,7 +253,7 @@ func TestUpdateUserInfo_newer_data_is_kept(t *testing.T) {
 	token := w.login(p).Token
 	old := p.GetUserInfo()
 	w.pass(time.Minute)
-	renamed := w.sim.Phone(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II"}})
+	renamed := w.sim.Device(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II"}})
 	w.mustUpdate(token, renamed.GetUserInfo())
 	if got := w.mustUpdate(token, old).UserInfo["nickName"]; got != "Alice II" {
 		t.Errorf("older data overwrote newer: %v", got)

@@ -13,7 +13,7 @@ import (
 func TestSession_refuses_as_the_server_does(t *testing.T) {
 	for c, err := range map[code]error{codeInvalidToken: session.ErrNotFound, codeStorageUnavailable: session.ErrUnavailable} {
 		theirs, ours := httptest.NewRecorder(), httptest.NewRecorder()
-		session.Refuse(theirs, nil, err)
+		session.WriteError(theirs, nil, err)
 		writeFailure(ours, httptest.NewRequest("GET", "/", nil), failure{code: c})
 		var got, want problemAnswer
 		if json.Unmarshal(theirs.Body.Bytes(), &got) != nil || json.Unmarshal(ours.Body.Bytes(), &want) != nil || got != want {

@@ -94,7 +94,7 @@ func TestIntrospect_tells_whose_token_it_is(t *testing.T) {
 	if got := a.active; !equalJSON(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	alice.Bind("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
+	alice.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
 	w.login(alice)
 	if a := w.introspect(token); a.active["unionid"] != "ocMvos6NjeKLIBqg5Mr9QjxrP1FA" {
 		t.Errorf("unionid is %v", a.active["unionid"])
@@ -135,7 +135,7 @@ func TestVerify_tells_a_gateway_whose_request_it_has(t *testing.T) {
 	if a.status != http.StatusOK || strings.TrimSpace(a.raw) != `{"status":200}` {
 		t.Errorf("%d %s", a.status, a.raw)
 	}
-	alice.Bind("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
+	alice.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
 	w.login(alice)
 	if got := w.verify(token).header.Get("X-Wechat-Unionid"); got != "ocMvos6NjeKLIBqg5Mr9QjxrP1FA" {
 		t.Errorf("X-Wechat-Unionid is %q", got)

@@ -17,7 +17,7 @@ func isTyped(f request.Fields) bool { return f["nickName"] != "" || f["avatarUrl
 // typedProfile reads what a person gave by hand. An avatar has a public https address, or is the picture that the user has
 // already.
 func (p *public) typedProfile(ctx context.Context, sess session.Session, f request.Fields) (g given, err error) {
-	g.source = store.SourcePerson
+	g.source = store.SourceUser
 	if f["encryptedData"] != "" || f["iv"] != "" {
 		return g, invalidRequest("The fields nickName and avatarUrl are sent instead of encryptedData and iv, not beside them.")
 	}

@@ -65,7 +65,7 @@ func TestTyped_stays_over_placeholders_and_older_data(t *testing.T) {
 	w.pass(2 * time.Second) // a watermark has whole ones
 	w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
 	for name, r := range map[string]response{
-		"anonymous_data":    w.update(token, p.GetAnonymous()),
+		"anonymous_data":    w.update(token, p.GetPlaceholder()),
 		"typed_placeholder": w.typed(token, "nickName", "微信用户"),
 		"older_data":        w.update(token, older),
 	} {
@@ -129,7 +129,7 @@ func TestTyped_refuses(t *testing.T) {
 func TestTyped_needs_a_token_and_a_user_who_may(t *testing.T) {
 	w := newWorld(t)
 	w.wantProblem(w.typed("x", "nickName", "Al"), 401, "invalid_token", "relogin")
-	token := w.login(w.sim.Phone(appID, wechattest.User{Name: "alice"})).Token
+	token := w.login(w.sim.Device(appID, wechattest.User{Name: "alice"})).Token
 	if _, err := w.db.Exec("UPDATE users SET status = 2"); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // undecryptable is data of every kind that p's session must refuse.
-func undecryptable(p, stranger *wechattest.Phone) map[string]wechattest.OpenData {
+func undecryptable(p, stranger *wechattest.Device) map[string]wechattest.OpenData {
 	good := p.GetUserInfo()
 	sealed := func(plain string) wechattest.OpenData {
 		data, iv := wechattest.Seal(p.SessionKey(), []byte(plain))

@@ -51,7 +51,7 @@ type given struct {
 }
 
 // anonymous reports whether nothing was given but WeChat's placeholder.
-func (g given) anonymous() bool { return !g.keepsPicture && g.Anonymous() }
+func (g given) anonymous() bool { return !g.keepsPicture && g.IsPlaceholder() }
 
 // givenProfile is what the person typed, or else what WeChat encrypted.
 func (p *public) givenProfile(ctx context.Context, sess session.Session, f request.Fields) (given, error) {
@@ -98,7 +98,7 @@ func (g given) profile() store.Profile {
 	if g.anonymous() {
 		return store.Profile{}
 	}
-	info := g.Real()
+	info := g.WithoutPlaceholders()
 	p := store.Profile{
 		NickName: info.NickName, AvatarURL: info.AvatarURL, Gender: info.Gender,
 		Country: info.Country, Province: info.Province, City: info.City, Language: info.Language,

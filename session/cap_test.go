@@ -196,7 +196,7 @@ func TestStore_Create_at_the_cap_costs_little(t *testing.T) {
 			f := newFixture(t)
 			var sent [][]string
 			client := f.client(t, watching{&sent})
-			f = f.restart(t, func(o *session.Options) { o.Redis, o.ShareTrips = client, !tracing })
+			f = f.restart(t, func(o *session.Options) { o.Redis, o.AutoPipeline = client, !tracing })
 			f.logins(t, session.DefaultMaxPerUser)
 			sent = nil
 			const logins = 110

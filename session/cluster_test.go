@@ -180,7 +180,7 @@ func TestStore_Create_round_trips(t *testing.T) {
 			c := client(t)
 			defer c.Close()
 			// What shares a trip with what depends on the scheduler, so none are shared here.
-			f := newFixture(t, func(o *session.Options) { o.Redis, o.ShareTrips = c, false })
+			f := newFixture(t, func(o *session.Options) { o.Redis, o.AutoPipeline = c, false })
 			f.login(t, openID, sessionKey) // after which the node knows the script
 			c.AddHook(watching{&sent})
 			f.login(t, openID, sessionKey)

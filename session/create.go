@@ -9,7 +9,7 @@ import (
 )
 
 // Create begins a session and returns its token, the only copy there is. CreatedAt of the argument is ignored: the
-// Store's clock sets it. It costs one round trip to Redis (in a Cluster two; with ShareTrips one or two), and three more if
+// Store's clock sets it. It costs one round trip to Redis (in a Cluster two; with AutoPipeline one or two), and three more if
 // the user has more sessions than Options.MaxPerUser, which does not happen at the next logins (see Options.MaxPerUser).
 //
 // A session without appid, openid or session_key, or of an app that was not configured, is an error and writes nothing.

@@ -45,7 +45,7 @@ func (f *fixture) restart(t testing.TB, change ...func(*session.Options)) *fixtu
 	t.Helper()
 	again := &fixture{redis: f.redis, own: f.own, clock: f.clock, logs: &testenv.Log{}}
 	o := session.Options{
-		Redis: f.own, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now, ShareTrips: true,
+		Redis: f.own, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now, AutoPipeline: true,
 		Logger: slog.New(slog.NewJSONHandler(again.logs, nil)),
 	}
 	for _, c := range change {

@@ -34,7 +34,7 @@ func FromContext(ctx context.Context) (sess Session, ok bool) {
 // server (POST /introspect, GET /verify) where that matters.
 func (s *Store) Middleware(refuse func(http.ResponseWriter, *http.Request, error)) func(http.Handler) http.Handler {
 	if refuse == nil {
-		refuse = Refuse
+		refuse = WriteError
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +59,7 @@ const (
 
 // Refuse answers a request without a session: 401 for ErrNotFound, so that the client logs in again, and 503 with
 // Retry-After for anything else, for then nothing is known of its token.
-func Refuse(w http.ResponseWriter, _ *http.Request, err error) {
+func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

@@ -18,11 +18,11 @@ func (s *Store) shareTrips() error {
 	options.MaxQueuedCommands = maxWaiting
 	client, ok := s.redis.(autoPipeliner)
 	if !ok {
-		return errors.New("session: ShareTrips: the Redis client cannot do that")
+		return errors.New("session: AutoPipeline: the Redis client cannot do that")
 	}
 	var err error
 	if s.trips, err = client.AsyncAutoPipelineWithOptions(options); err != nil {
-		return fmt.Errorf("session: ShareTrips: %w", err)
+		return fmt.Errorf("session: AutoPipeline: %w", err)
 	}
 	return nil
 }

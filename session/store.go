@@ -33,11 +33,11 @@ type Options struct {
 	Redis redis.UniversalClient // required
 	Apps  []App                 // required, at least one, each AppID once
 
-	// ShareTrips has what calls at the same time ask of Redis go there together, by go-redis's AutoPipeline: under load that
+	// AutoPipeline has what calls at the same time ask of Redis go there together, by go-redis's AutoPipeline: under load that
 	// takes a third of the time of this process and of Redis. A lone call takes as long as ever. Redis must be a
 	// *redis.Client or a *redis.ClusterClient; hooks of it then see the commands of many calls as one pipeline, without a
 	// call's context, so it does not go with tracing.
-	ShareTrips bool
+	AutoPipeline bool
 
 	// IdleTTL is how long a session lives without use; every Lookup begins it anew. Default 7 days, at least 1 second.
 	IdleTTL time.Duration
@@ -127,7 +127,7 @@ func New(o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	if o.ShareTrips {
+	if o.AutoPipeline {
 		if err := s.shareTrips(); err != nil {
 			return nil, err
 		}

@@ -11,7 +11,7 @@ import (
 
 // typed is what a person enters by hand.
 func typed(nickName string) store.Profile {
-	return store.Profile{NickName: nickName, Source: store.SourcePerson}
+	return store.Profile{NickName: nickName, Source: store.SourceUser}
 }
 
 func TestUsers_UpdateProfile_clocks(t *testing.T) {

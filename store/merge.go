@@ -110,8 +110,8 @@ func (r *userRow) takeOver(other userRow, unionID string, now time.Time) map[str
 func (r *userRow) fillFrom(other userRow, now time.Time) map[string]any {
 	old := r.profile()
 	filled := old.filledFrom(other.profile())
-	if (filled.NickName != old.NickName || filled.AvatarURL != old.AvatarURL) && other.ProfileSource == SourcePerson {
-		filled.Source = SourcePerson // one of the two was typed now
+	if (filled.NickName != old.NickName || filled.AvatarURL != old.AvatarURL) && other.ProfileSource == SourceUser {
+		filled.Source = SourceUser // one of the two was typed now
 	}
 	columns := map[string]any{}
 	for i, value := range old.changes(filled) {

@@ -147,7 +147,7 @@ func TestUsers_Login_merge_into_a_complete_profile_changes_no_profile(t *testing
 // What a person typed and what WeChat sent do not overwrite each other: gaps are filled, and no more.
 func TestUsers_Login_merge_and_who_filled_in(t *testing.T) {
 	wechat := store.Profile{NickName: "from WeChat", AvatarURL: "https://a/wechat"}
-	typed := store.Profile{NickName: "typed", AvatarURL: "https://a/typed", Source: store.SourcePerson}
+	typed := store.Profile{NickName: "typed", AvatarURL: "https://a/typed", Source: store.SourceUser}
 	nameOnly := func(p store.Profile) store.Profile { p.AvatarURL = ""; return p }
 	for _, tt := range []struct {
 		name           string

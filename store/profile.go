@@ -75,7 +75,7 @@ func (u *Users) updateProfile(ctx context.Context, w *profileWrites, row userRow
 		*replaced = old.AvatarURL
 	}
 	write := profileWrite{id: row.ID, changes: changes, asOf: asOf, at: row.changedAt(now), before: row.ProfileUpdatedAt}
-	write.picture = newAvatar && p.Source == SourcePerson
+	write.picture = newAvatar && p.Source == SourceUser
 	if err := w.write(ctx, write); err != nil {
 		return userRow{}, err
 	}

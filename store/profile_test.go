@@ -178,7 +178,7 @@ func TestUsers_UpdateProfile_watermark_to_come_is_now(t *testing.T) {
 func TestUsers_UpdateProfile_of_nothing(t *testing.T) {
 	for name, nothing := range map[string]store.Profile{
 		"nothing":                {},
-		"nothing of the person":  {Source: store.SourcePerson},
+		"nothing of the person":  {Source: store.SourceUser},
 		"the placeholder":        {Language: "zh_CN", AsOf: late},
 		"a placeholder to come":  {Language: "zh_CN", AsOf: late.AddDate(100, 0, 0)},
 		"what cannot be stored":  {Gender: 9, AvatarURL: strings.Repeat("a", 1025), AsOf: late},

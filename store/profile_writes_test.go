@@ -73,7 +73,7 @@ func profileOf(i int) store.Profile {
 	p := store.Profile{NickName: fmt.Sprintf("用户 %d 😀", i), AsOf: early.Add(time.Duration(i) * time.Second)}
 	switch i % 3 {
 	case 1:
-		p.Gender, p.City, p.Source = 2, fmt.Sprint("City ", i), store.SourcePerson
+		p.Gender, p.City, p.Source = 2, fmt.Sprint("City ", i), store.SourceUser
 	case 2:
 		p.AvatarURL, p.Country, p.Province, p.Language = fmt.Sprint("https://pictures.example/", i), "CN", fmt.Sprint("Province ", i), "zh_TW"
 	}

@@ -12,7 +12,7 @@ import (
 
 // picture is what /uploadAvatar stores.
 func picture(name string) store.Profile {
-	return store.Profile{AvatarURL: "https://pictures.example/" + name, Source: store.SourcePerson}
+	return store.Profile{AvatarURL: "https://pictures.example/" + name, Source: store.SourceUser}
 }
 
 func TestUsers_UpdateProfile_replacedAvatar(t *testing.T) {

@@ -51,7 +51,7 @@ func TestSchema_view_reads_right(t *testing.T) {
 		NickName: "Alice😀", AvatarURL: "https://a/1", Gender: 2, Country: "China", City: "Guangzhou", Language: "zh_CN",
 	})
 	bob, _ := f.login(appA, "oBob", "")
-	f.update(appA, "oBob", store.Profile{NickName: "Bob", Gender: 1, Source: store.SourcePerson})
+	f.update(appA, "oBob", store.Profile{NickName: "Bob", Gender: 1, Source: store.SourceUser})
 	f.exec("UPDATE users SET phone_country_code = '86', phone_number = '1', phone_bound_at = created_at WHERE id = ?", bob.ID)
 	f.exec("UPDATE users SET status = 2 WHERE id = ?", bob.ID)
 	carol, _ := f.login(appA, "oCarol", "")

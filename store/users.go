@@ -23,9 +23,9 @@ type ProfileSource uint8
 
 // The values of users.profile_source.
 const (
-	SourceNobody ProfileSource = 0 // neither is known
+	SourceNone   ProfileSource = 0 // neither is known
 	SourceWeChat ProfileSource = 1 // it came from WeChat
-	SourcePerson ProfileSource = 2 // the person typed the nickname or chose the avatar
+	SourceUser   ProfileSource = 2 // the person typed the nickname or chose the avatar
 )
 
 // Phone is a phone number. The zero value is none.
@@ -113,7 +113,7 @@ func (r userRow) user() User {
 // source is who filled in the profile. A server of the first version, which may still run beside this one, knows WeChat
 // only and leaves the column as it is.
 func (r userRow) source() ProfileSource {
-	if r.ProfileSource == SourceNobody && (r.NickName != "" || r.AvatarURL != "") {
+	if r.ProfileSource == SourceNone && (r.NickName != "" || r.AvatarURL != "") {
 		return SourceWeChat
 	}
 	return r.ProfileSource

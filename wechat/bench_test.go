@@ -31,10 +31,10 @@ func BenchmarkDecrypt(b *testing.B) {
 
 func BenchmarkOpenUserInfo(b *testing.B) {
 	sample := loadOfficial(b).OpenData
-	want := wechat.Expect{AppID: sample.AppID, OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE"}
+	want := wechat.Owner{AppID: sample.AppID, OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE"}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := wechat.OpenUserInfo(sample.SessionKey, sample.EncryptedData, sample.IV, want); err != nil {
+		if _, err := wechat.DecryptUserInfo(sample.SessionKey, sample.EncryptedData, sample.IV, want); err != nil {
 			b.Fatal(err)
 		}
 	}

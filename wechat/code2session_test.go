@@ -15,7 +15,7 @@ import (
 
 func TestCode2Session_exchanges_a_code(t *testing.T) {
 	sim, client := simulated(t, wechat.Options{})
-	phone := sim.Phone(testAppID, wechattest.User{Name: "alice", UnionID: "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"})
+	phone := sim.Device(testAppID, wechattest.User{Name: "alice", UnionID: "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"})
 	got, err := client.Code2Session(t.Context(), phone.Login())
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestCode2Session_exchanges_a_code(t *testing.T) {
 // A login must not depend on the access token's quota: an exchange is one request, to one path.
 func TestCode2Session_makes_one_call_and_fetches_no_access_token(t *testing.T) {
 	sim, client := simulated(t, wechat.Options{})
-	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	if _, err := client.Code2Session(t.Context(), phone.Login()); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestCode2Session_is_safe_for_concurrent_use(t *testing.T) {
 	var group sync.WaitGroup
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		group.Go(func() {
-			phone := sim.Phone(testAppID, wechattest.User{Name: name})
+			phone := sim.Device(testAppID, wechattest.User{Name: name})
 			for range 20 {
 				s, err := client.Code2Session(t.Context(), phone.Login())
 				if err != nil || s.OpenID != phone.OpenID() {
@@ -208,7 +208,7 @@ func TestCode2Session_is_safe_for_concurrent_use(t *testing.T) {
 func TestOnCall_is_told_of_every_attempt(t *testing.T) {
 	var got []wechat.Call
 	sim, client := simulated(t, wechat.Options{OnCall: func(c wechat.Call) { got = append(got, c) }})
-	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	sim.Fail(wechattest.Busy)
 	if _, err := client.Code2Session(t.Context(), phone.Login()); err != nil {
 		t.Fatal(err)

@@ -10,20 +10,20 @@ import (
 // maxOpenData bounds encryptedData, in bytes after decoding. A real one has some hundred.
 const maxOpenData = 64 << 10
 
-// ErrOpenData is the one error for data that cannot be opened: bad base64 or lengths, padding, JSON, another app's
+// ErrDecrypt is the one error for data that cannot be opened: bad base64 or lengths, padding, JSON, another app's
 // watermark, another user's openId. It is never wrapped and never tells which. AES-CBC here carries no MAC: who can
 // tell a padding error from another one can decrypt and forge data without the key.
-var ErrOpenData = errors.New("wechat: open data cannot be opened")
+var ErrDecrypt = errors.New("wechat: open data cannot be opened")
 
 // Decrypt opens WeChat's encryptedData: AES-128-CBC with PKCS#7 padding over 16-byte blocks. The three arguments are
 // base64, repaired as DecodeBase64 does; key and iv are 16 bytes, the data at most 64 KiB.
 //
-// It says nothing about who made the data: check the watermark, as OpenUserInfo does. The padding is checked in
-// constant time, so that the time taken tells nothing of the plaintext either. The error is ErrOpenData.
+// It says nothing about who made the data: check the watermark, as DecryptUserInfo does. The padding is checked in
+// constant time, so that the time taken tells nothing of the plaintext either. The error is ErrDecrypt.
 func Decrypt(sessionKey, encryptedData, iv string) ([]byte, error) {
 	plain, sound := decrypt(sessionKey, encryptedData, iv)
 	if !sound {
-		return nil, ErrOpenData
+		return nil, ErrDecrypt
 	}
 	return plain, nil
 }

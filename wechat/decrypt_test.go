@@ -96,12 +96,12 @@ func TestDecrypt_refuses_with_one_error(t *testing.T) {
 	for name, a := range tests {
 		t.Run(name, func(t *testing.T) {
 			plain, err := wechat.Decrypt(a.key, a.data, a.iv)
-			if err != wechat.ErrOpenData || plain != nil {
+			if err != wechat.ErrDecrypt || plain != nil {
 				t.Errorf("got %q, %v", plain, err)
 			}
-			_, err = wechat.OpenUserInfo(a.key, a.data, a.iv, wechat.Expect{AppID: sample.AppID})
-			if err != wechat.ErrOpenData {
-				t.Errorf("OpenUserInfo: %v", err)
+			_, err = wechat.DecryptUserInfo(a.key, a.data, a.iv, wechat.Owner{AppID: sample.AppID})
+			if err != wechat.ErrDecrypt {
+				t.Errorf("DecryptUserInfo: %v", err)
 			}
 		})
 	}

@@ -12,7 +12,7 @@
 //
 // The session_key stays on the server. It opens what the mini-program sends later:
 //
-//	info, err := wechat.OpenUserInfo(session.SessionKey, encryptedData, iv, wechat.Expect{
+//	info, err := wechat.DecryptUserInfo(session.SessionKey, encryptedData, iv, wechat.Owner{
 //		AppID: client.AppID(), OpenID: session.OpenID,
 //	})
 //	profile := info.Real() // without WeChat's anonymous placeholders
@@ -30,7 +30,7 @@
 // No error, and no printed or logged value, holds the AppSecret, a code, a session_key, an access_token, a phone number or a
 // URL. Error texts come from tables in this package, never from WeChat's errmsg or from net/http.
 //
-// Data that cannot be opened gives [ErrOpenData], whatever the reason: padding, JSON, watermark and openId faults look
+// Data that cannot be opened gives [ErrDecrypt], whatever the reason: padding, JSON, watermark and openId faults look
 // alike, so that nobody can use a server built on this package as a padding oracle.
 //
 // The package imports nothing but the standard library. Package wechattest simulates WeChat for tests and for

@@ -36,7 +36,7 @@ func TestError_kinds_by_API(t *testing.T) {
 	}
 	for errCode, want := range kinds {
 		for i, e := range errorsOf(t, strconv.Itoa(errCode)) {
-			if e.Kind != want[i] || e.ErrCode != errCode || e.RID == "" || e.Transport() {
+			if e.Kind != want[i] || e.ErrCode != errCode || e.RID == "" || e.IsTransport() {
 				t.Errorf("%d of %s is %s, want %s: %v", errCode, e.API, e.Kind, want[i], e)
 			}
 		}
@@ -72,7 +72,7 @@ func errorsOf(t *testing.T, errCode string) (errs []*wechat.Error) {
 func TestTokenRefused_by_API(t *testing.T) {
 	for _, errCode := range []int{40001, 40014, 42001} {
 		errs := errorsOf(t, strconv.Itoa(errCode))
-		if wechat.TokenRefused(errs[1]) || !wechat.TokenRefused(errs[2]) {
+		if wechat.IsInvalidToken(errs[1]) || !wechat.IsInvalidToken(errs[2]) {
 			t.Errorf("%d: stable_token, which takes no token, has one refused; or getuserphonenumber has not", errCode)
 		}
 	}

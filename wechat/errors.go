@@ -93,14 +93,14 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Transport reports whether WeChat could not be reached or understood, as opposed to having answered with an errcode
 // or having been given up by the caller. Circuit breakers should count these only.
-func (e *Error) Transport() bool {
+func (e *Error) IsTransport() bool {
 	return e.Kind == KindUnavailable && e.ErrCode == 0 && !errors.Is(e.cause, context.Canceled)
 }
 
-// TokenRefused reports whether an error of this package says that WeChat did not take the access_token of the call: it has
+// IsInvalidToken reports whether an error of this package says that WeChat did not take the access_token of the call: it has
 // expired, or was replaced (40001, 40014, 42001). The call did nothing, and may be made again with another token. The same
 // errcodes of stable_token, which takes no access_token, are about the AppSecret.
-func TokenRefused(err error) bool {
+func IsInvalidToken(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.API != apiStableToken &&
 		(e.ErrCode == errCodeBadCredential || e.ErrCode == errCodeBadToken || e.ErrCode == errCodeTokenExpired)

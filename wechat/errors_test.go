@@ -65,7 +65,7 @@ func TestError_says_what_an_errcode_means(t *testing.T) {
 			if err.Error() != want {
 				t.Errorf("got %q, want %q", err, want)
 			}
-			if e.Transport() {
+			if e.IsTransport() {
 				t.Error("an errcode is no transport fault")
 			}
 		})
@@ -193,7 +193,7 @@ func TestError_of_a_real_connection_holds_no_secret_code_or_URL(t *testing.T) {
 			_, err := client.Code2Session(t.Context(), testCode)
 			assertClean(t, err, testSecret, testCode, "127.0.0.1", "http:", "https:")
 			e, ok := errors.AsType[*wechat.Error](err)
-			if !ok || !e.Transport() || !strings.Contains(err.Error(), test.want) {
+			if !ok || !e.IsTransport() || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
@@ -269,7 +269,7 @@ func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
 		cancel(errors.New("because of " + testSecret))
 		_, err := newClient(t, wechat.Options{Transport: hang}).Code2Session(ctx, testCode)
 		e, ok := errors.AsType[*wechat.Error](err)
-		if !ok || !errors.Is(err, context.Canceled) || e.Transport() {
+		if !ok || !errors.Is(err, context.Canceled) || e.IsTransport() {
 			t.Errorf("got %v", err)
 		}
 		assertClean(t, err, testSecret, testCode)
@@ -277,7 +277,7 @@ func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
 	t.Run("timed_out", func(t *testing.T) {
 		_, err := newClient(t, wechat.Options{Transport: hang, Timeout: time.Millisecond}).Code2Session(t.Context(), testCode)
 		e, ok := errors.AsType[*wechat.Error](err)
-		if !ok || !errors.Is(err, context.DeadlineExceeded) || !e.Transport() {
+		if !ok || !errors.Is(err, context.DeadlineExceeded) || !e.IsTransport() {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -326,8 +326,8 @@ func TestError_of_an_unusable_answer(t *testing.T) {
 			if !ok || e.Kind != test.kind || err.Error() != test.want || calls != 1 {
 				t.Errorf("got %v (%s) after %d calls, want %s", err, wechat.KindOf(err), calls, test.want)
 			}
-			if ok && e.Transport() != (test.kind == wechat.KindUnavailable) {
-				t.Errorf("Transport is %v", e.Transport())
+			if ok && e.IsTransport() != (test.kind == wechat.KindUnavailable) {
+				t.Errorf("Transport is %v", e.IsTransport())
 			}
 		})
 	}

@@ -42,17 +42,17 @@ func FuzzDecrypt(f *testing.F) {
 	f.Add("", "", "")
 	f.Fuzz(func(t *testing.T, key, data, iv string) {
 		plain, err := wechat.Decrypt(key, data, iv)
-		if err != nil && (err != wechat.ErrOpenData || plain != nil) {
+		if err != nil && (err != wechat.ErrDecrypt || plain != nil) {
 			t.Errorf("got %q, %v", plain, err)
 		}
-		want := wechat.Expect{AppID: sample.AppID, OpenID: "o1"}
-		if _, err := wechat.OpenUserInfo(key, data, iv, want); err != nil && err != wechat.ErrOpenData {
+		want := wechat.Owner{AppID: sample.AppID, OpenID: "o1"}
+		if _, err := wechat.DecryptUserInfo(key, data, iv, want); err != nil && err != wechat.ErrDecrypt {
 			t.Error(err)
 		}
 	})
 }
 
-// What is sealed opens, and any plaintext makes OpenUserInfo answer or refuse.
+// What is sealed opens, and any plaintext makes DecryptUserInfo answer or refuse.
 func FuzzOpenUserInfo(f *testing.F) {
 	f.Add([]byte(loadOfficial(f).OpenData.Plaintext))
 	f.Add([]byte(`{"phoneNumber":"1","watermark":{"appid":"` + testAppID + `"}}`))
@@ -67,8 +67,8 @@ func FuzzOpenUserInfo(f *testing.F) {
 		if err != nil || !bytes.Equal(got, plain) {
 			t.Fatalf("got %q, %v", got, err)
 		}
-		info, err := wechat.OpenUserInfo(testKey, data, iv, wechat.Expect{AppID: testAppID, OpenID: "o1"})
-		if err != nil && err != wechat.ErrOpenData {
+		info, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID, OpenID: "o1"})
+		if err != nil && err != wechat.ErrDecrypt {
 			t.Error(err)
 		}
 		if err == nil && (info.Watermark.AppID != testAppID || info.OpenID != "" && info.OpenID != "o1") {

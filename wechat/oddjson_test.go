@@ -45,7 +45,7 @@ func TestOpenUserInfo_reads_odd_profiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, iv := wechattest.Seal(testKey, []byte(test.plain))
-			got, err := wechat.OpenUserInfo(testKey, data, iv, wechat.Expect{AppID: testAppID, OpenID: testOpenID})
+			got, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID, OpenID: testOpenID})
 			test.want.Watermark = wechat.Watermark{Timestamp: 1637744274, AppID: testAppID}
 			if err != nil || got != test.want {
 				t.Errorf("got %+v, %v", got, err)
@@ -66,7 +66,7 @@ func TestOpenUserInfo_reads_odd_times(t *testing.T) {
 	} {
 		plain := `{"nickName":"a","watermark":{"timestamp":` + timestamp + `,"appid":"` + testAppID + `"}}`
 		data, iv := wechattest.Seal(testKey, []byte(plain))
-		got, err := wechat.OpenUserInfo(testKey, data, iv, wechat.Expect{AppID: testAppID})
+		got, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID})
 		if got.Watermark.Timestamp != want || (err == nil) != (want != 0) {
 			t.Errorf("%s: got %d, %v", timestamp, got.Watermark.Timestamp, err)
 		}
@@ -105,8 +105,8 @@ func TestOpenUserInfo_is_strict_about_whose_data_it_is(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, iv := wechattest.Seal(testKey, []byte(plain))
-			got, err := wechat.OpenUserInfo(testKey, data, iv, wechat.Expect{AppID: testAppID, OpenID: testOpenID})
-			if err != wechat.ErrOpenData || got != (wechat.UserInfo{}) {
+			got, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID, OpenID: testOpenID})
+			if err != wechat.ErrDecrypt || got != (wechat.UserInfo{}) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
@@ -157,8 +157,8 @@ func TestPhoneNumber_and_OpenPhoneNumber_read_odd_numbers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, iv := wechattest.Seal(testKey, []byte("{"+test.fields+","+testMark+"}"))
-			got, err := wechat.OpenPhoneNumber(testKey, data, iv, wechat.Expect{AppID: testAppID})
-			if got != test.want || (err == nil) != (test.want != wechat.PhoneNumber{}) || err != nil && err != wechat.ErrOpenData {
+			got, err := wechat.DecryptPhoneNumber(testKey, data, iv, wechat.Owner{AppID: testAppID})
+			if got != test.want || (err == nil) != (test.want != wechat.PhoneNumber{}) || err != nil && err != wechat.ErrDecrypt {
 				t.Errorf("open data: got another number, or %v", err)
 			}
 			if name == "a number with broken bytes" {
@@ -188,7 +188,7 @@ func TestOpenPhoneNumber_derives_nothing_beside_a_field_that_is_no_phone_numbers
 			testMark + `}`,
 	} {
 		data, iv := wechattest.Seal(testKey, []byte(plain))
-		if _, err := wechat.OpenPhoneNumber(testKey, data, iv, wechat.Expect{AppID: testAppID}); err != wechat.ErrOpenData {
+		if _, err := wechat.DecryptPhoneNumber(testKey, data, iv, wechat.Owner{AppID: testAppID}); err != wechat.ErrDecrypt {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

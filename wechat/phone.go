@@ -27,7 +27,7 @@ type PhoneNumber struct {
 // StableToken.
 //
 // The error is an *Error. KindInvalidCode: the user must press the button again; an empty or overlong code or
-// openID is that without a call. For errors that are TokenRefused the code is still good.
+// openID is that without a call. For errors that are IsInvalidToken the code is still good.
 //
 // The code is single-use, and repeated as rarely as that of Code2Session.
 func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code string) (PhoneNumber, error) {
@@ -49,20 +49,20 @@ func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code stri
 	return answer.number(), nil
 }
 
-// OpenPhoneNumber decrypts the phone number that older mini-programs get with the button, as encryptedData and iv, and
+// DecryptPhoneNumber decrypts the phone number that older mini-programs get with the button, as encryptedData and iv, and
 // checks that it is one and that it was made for the mini-program want.AppID at a time after 1970. The data names no user,
-// so that who it is must come from the session. The error is ErrOpenData, whatever the fault.
+// so that who it is must come from the session. The error is ErrDecrypt, whatever the fault.
 //
 // Open data has no MAC, and its first block is whatever the sender makes of it by the iv. So nothing is taken for a phone
 // number that has less than all fields of one, or any field of a profile: a profile's data, cut to begin with the nickname
 // and given {"phoneNumber":" for its first block, would otherwise be a number of the user's choice. A missing
 // purePhoneNumber is derived from phoneNumber only if there is no field beside those of a phone number.
-func OpenPhoneNumber(sessionKey, encryptedData, iv string, want Expect) (PhoneNumber, error) {
+func DecryptPhoneNumber(sessionKey, encryptedData, iv string, want Owner) (PhoneNumber, error) {
 	plain, sound := decrypt(sessionKey, encryptedData, iv)
 	// Parsed even if the padding is unsound, for the same work in both cases.
 	info, watermark, isPhone := parsePhoneInfo(plain)
 	if !sound || !isPhone || !want.fits("", watermark) {
-		return PhoneNumber{}, ErrOpenData
+		return PhoneNumber{}, ErrDecrypt
 	}
 	return info.number(), nil
 }

@@ -37,7 +37,7 @@ func TestPhoneNumber(t *testing.T) {
 		{Name: "alice"},
 		{Name: "mei", CountryCode: "852", PhoneNumber: "51234567"},
 	} {
-		phone := sim.Phone(testAppID, user)
+		phone := sim.Device(testAppID, user)
 		code := phone.PhoneCode()
 		got, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), code)
 		want := wechat.PhoneNumber{CountryCode: "86", Number: phone.PhoneNumber()}
@@ -58,7 +58,7 @@ func TestPhoneNumber(t *testing.T) {
 
 func TestPhoneNumber_belongs_to_the_openid(t *testing.T) {
 	sim, client := simulated(t, wechat.Options{})
-	alice, bob := sim.Phone(testAppID, wechattest.User{Name: "alice"}), sim.Phone(testAppID, wechattest.User{Name: "bob"})
+	alice, bob := sim.Device(testAppID, wechattest.User{Name: "alice"}), sim.Device(testAppID, wechattest.User{Name: "bob"})
 	token, code := newToken(t, client), alice.PhoneCode()
 	if _, err := client.PhoneNumber(t.Context(), token, bob.OpenID(), code); wechat.KindOf(err) != wechat.KindInvalidCode {
 		t.Errorf("with Bob's openid: %v", err)
@@ -72,8 +72,8 @@ func TestPhoneNumber_belongs_to_the_openid(t *testing.T) {
 func TestPhoneNumber_of_another_apps_button(t *testing.T) {
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret, "wxother": "other"}})
 	_, client := simulatedWith(t, sim, wechat.NewTransport())
-	other := sim.Phone("wxother", wechattest.User{Name: "alice"})
-	alice := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	other := sim.Device("wxother", wechattest.User{Name: "alice"})
+	alice := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	_, err := client.PhoneNumber(t.Context(), newToken(t, client), alice.OpenID(), other.PhoneCode())
 	if e, ok := errors.AsType[*wechat.Error](err); !ok || e.ErrCode != 40013 || e.Kind != wechat.KindInvalidCode {
 		t.Errorf("got %v", err)
@@ -168,7 +168,7 @@ func TestPhoneNumber_answers(t *testing.T) {
 // A code that WeChat may have spent is not sent again, on a fresh connection or on one that is reused.
 func TestPhoneNumber_is_not_repeated_when_it_may_have_arrived(t *testing.T) {
 	sim, client := simulated(t, wechat.Options{})
-	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	token := newToken(t, client)
 	for _, fault := range []wechattest.Fault{
 		wechattest.Dropped, wechattest.DroppedAfter, wechattest.BadGateway, wechattest.BrokenJSON,
@@ -193,21 +193,21 @@ func TestPhoneNumber_is_not_repeated_when_it_may_have_arrived(t *testing.T) {
 
 func TestTokenRefused(t *testing.T) {
 	sim, client := simulated(t, wechat.Options{})
-	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	token := newToken(t, client)
 	for errCode, want := range map[int]bool{40001: true, 40014: true, 42001: true, 40029: false, 48001: false, 99999: false} {
 		sim.FailAPI(wechattest.PhoneNumbers, wechattest.ErrCode(errCode))
 		_, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), phone.PhoneCode())
-		if wechat.TokenRefused(err) != want || want && wechat.KindOf(err) != wechat.KindMisconfigured {
+		if wechat.IsInvalidToken(err) != want || want && wechat.KindOf(err) != wechat.KindMisconfigured {
 			t.Errorf("%d: %t, want %t: %v", errCode, !want, want, err)
 		}
 	}
-	if wechat.TokenRefused(nil) || wechat.TokenRefused(io.EOF) {
+	if wechat.IsInvalidToken(nil) || wechat.IsInvalidToken(io.EOF) {
 		t.Error("what is no error of WeChat's refuses a token")
 	}
 	sim.ExpireAccessTokens()
 	code := phone.PhoneCode()
-	if _, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), code); !wechat.TokenRefused(err) {
+	if _, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), code); !wechat.IsInvalidToken(err) {
 		t.Errorf("an expired token: %v", err)
 	}
 	if _, err := client.PhoneNumber(t.Context(), newToken(t, client), phone.OpenID(), code); err != nil {
@@ -220,15 +220,15 @@ func TestOpenPhoneNumber(t *testing.T) {
 	for _, user := range []wechattest.User{
 		{Name: "alice", PhoneNumber: testNumber}, {Name: "mei", CountryCode: "852", PhoneNumber: "51234567"},
 	} {
-		phone := sim.Phone(testAppID, user)
+		phone := sim.Device(testAppID, user)
 		data := phone.GetPhoneNumber()
-		got, err := wechat.OpenPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Expect{AppID: testAppID})
+		got, err := wechat.DecryptPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Owner{AppID: testAppID})
 		if err != nil || got.Number != user.PhoneNumber || user.CountryCode != "" && got.CountryCode != user.CountryCode {
 			t.Errorf("%s: not the number: %v", user.Name, err)
 		}
 		for name, appID := range map[string]string{"another_app": "wxother", "no_app": ""} {
-			_, err := wechat.OpenPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Expect{AppID: appID})
-			if err != wechat.ErrOpenData {
+			_, err := wechat.DecryptPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Owner{AppID: appID})
+			if err != wechat.ErrDecrypt {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -255,13 +255,13 @@ func TestOpenPhoneNumber_refuses(t *testing.T) {
 		"nothing":                ``,
 	} {
 		data, iv := wechattest.Seal(testKey, []byte(plain))
-		got, err := wechat.OpenPhoneNumber(testKey, data, iv, wechat.Expect{AppID: testAppID})
-		if err != wechat.ErrOpenData || got != (wechat.PhoneNumber{}) {
+		got, err := wechat.DecryptPhoneNumber(testKey, data, iv, wechat.Owner{AppID: testAppID})
+		if err != wechat.ErrDecrypt || got != (wechat.PhoneNumber{}) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	data, iv := wechattest.Seal(testKey, []byte(`{`+number+`,`+watermark+`}`))
-	if _, err := wechat.OpenPhoneNumber(testKey, data, iv, wechat.Expect{AppID: testAppID}); err != nil {
+	if _, err := wechat.DecryptPhoneNumber(testKey, data, iv, wechat.Owner{AppID: testAppID}); err != nil {
 		t.Fatalf("the whole one: %v", err)
 	}
 	for name, open := range map[string][3]string{
@@ -269,8 +269,8 @@ func TestOpenPhoneNumber_refuses(t *testing.T) {
 		"a_short_iv":  {testKey, data, "AAAA"},
 		"cut_data":    {testKey, data[:64], iv},
 	} {
-		_, err := wechat.OpenPhoneNumber(open[0], open[1], open[2], wechat.Expect{AppID: testAppID})
-		if err != wechat.ErrOpenData {
+		_, err := wechat.DecryptPhoneNumber(open[0], open[1], open[2], wechat.Owner{AppID: testAppID})
+		if err != wechat.ErrDecrypt {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -298,8 +298,8 @@ func TestOpenPhoneNumber_refuses_a_profile_that_was_made_to_look_like_a_number(t
 	if err != nil || !strings.HasPrefix(string(opened), `{"phoneNumber":"13900139000","gender"`) || !json.Valid(opened) {
 		t.Fatalf("the forgery is none: %v", err)
 	}
-	_, err = wechat.OpenPhoneNumber(testKey, forged, encode64(iv), wechat.Expect{AppID: testAppID})
-	if err != wechat.ErrOpenData {
+	_, err = wechat.DecryptPhoneNumber(testKey, forged, encode64(iv), wechat.Owner{AppID: testAppID})
+	if err != wechat.ErrDecrypt {
 		t.Errorf("a forged phone number was taken: %v", err)
 	}
 }
@@ -316,8 +316,8 @@ func FuzzOpenPhoneNumber(f *testing.F) {
 			return
 		}
 		data, iv := wechattest.Seal(testKey, plain)
-		got, err := wechat.OpenPhoneNumber(testKey, data, iv, wechat.Expect{AppID: testAppID})
-		if err != nil && err != wechat.ErrOpenData || (err == nil) != isPhoneNumber(got) {
+		got, err := wechat.DecryptPhoneNumber(testKey, data, iv, wechat.Owner{AppID: testAppID})
+		if err != nil && err != wechat.ErrDecrypt || (err == nil) != isPhoneNumber(got) {
 			t.Error("neither a phone number nor refused as it should be")
 		}
 	})

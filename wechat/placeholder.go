@@ -19,15 +19,15 @@ const (
 
 // Anonymous reports whether the profile is only WeChat's placeholder: neither its nickname nor its avatar is a real one. Empty
 // ones are not real.
-func (u UserInfo) Anonymous() bool {
-	real := u.Real()
+func (u UserInfo) IsPlaceholder() bool {
+	real := u.WithoutPlaceholders()
 	return real.NickName == "" && real.AvatarURL == ""
 }
 
 // Real returns the profile without WeChat's placeholders: a nickname or an avatar that is one becomes empty. All else stays as
 // WeChat sent it; whether it is fit to be stored is for the caller to decide. So the Language may be the zh_CN that WeChat has
 // sent for everybody since October 2021.
-func (u UserInfo) Real() UserInfo {
+func (u UserInfo) WithoutPlaceholders() UserInfo {
 	if strings.TrimSpace(u.NickName) == AnonymousNickName {
 		u.NickName = ""
 	}

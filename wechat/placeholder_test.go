@@ -31,14 +31,14 @@ func TestUserInfo_Real_avatar(t *testing.T) {
 	}
 	for name, in := range kept {
 		t.Run("keeps/"+name, func(t *testing.T) {
-			if got := (wechat.UserInfo{AvatarURL: in}).Real().AvatarURL; got != in {
+			if got := (wechat.UserInfo{AvatarURL: in}).WithoutPlaceholders().AvatarURL; got != in {
 				t.Errorf("got %q, want %q", got, in)
 			}
 		})
 	}
 	for name, in := range blanked {
 		t.Run("blanks/"+name, func(t *testing.T) {
-			if got := (wechat.UserInfo{AvatarURL: in}).Real().AvatarURL; got != "" {
+			if got := (wechat.UserInfo{AvatarURL: in}).WithoutPlaceholders().AvatarURL; got != "" {
 				t.Errorf("%q became %q", in, got)
 			}
 		})
@@ -55,7 +55,7 @@ func TestUserInfo_Real_nickname(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := (wechat.UserInfo{NickName: test.in}).Real().NickName; got != test.want {
+			if got := (wechat.UserInfo{NickName: test.in}).WithoutPlaceholders().NickName; got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -67,7 +67,7 @@ func TestUserInfo_Real_leaves_the_rest(t *testing.T) {
 		OpenID: "o1", UnionID: "o2", NickName: "Band", AvatarURL: realAvatar, Gender: 3, Language: "zh_CN",
 		City: "\u3164", Province: "Guang\x00dong", Country: " CN ", Watermark: wechat.Watermark{Timestamp: 7, AppID: testAppID},
 	}
-	if got := in.Real(); got != in {
+	if got := in.WithoutPlaceholders(); got != in {
 		t.Errorf("got %+v, want %+v", got, in)
 	}
 }
@@ -87,7 +87,7 @@ func TestUserInfo_Anonymous(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := test.info.Anonymous(); got != test.want {
+			if got := test.info.IsPlaceholder(); got != test.want {
 				t.Errorf("got %t", got)
 			}
 		})
@@ -101,15 +101,15 @@ func FuzzUserInfo_Real(f *testing.F) {
 	f.Add(" \x00微信用户\xff", "http://tmp/a.jpg")
 	f.Fuzz(func(t *testing.T, name, avatar string) {
 		given := wechat.UserInfo{NickName: name, AvatarURL: avatar}
-		got := given.Real()
-		if got != got.Real() {
-			t.Errorf("%+v became %+v", got, got.Real())
+		got := given.WithoutPlaceholders()
+		if got != got.WithoutPlaceholders() {
+			t.Errorf("%+v became %+v", got, got.WithoutPlaceholders())
 		}
 		if got.NickName != "" && got.NickName != name || got.AvatarURL != "" && got.AvatarURL != avatar {
 			t.Errorf("%+v became %+v", given, got)
 		}
-		if given.Anonymous() != (got.NickName == "" && got.AvatarURL == "") {
-			t.Errorf("%+v: anonymous %t", got, given.Anonymous())
+		if given.IsPlaceholder() != (got.NickName == "" && got.AvatarURL == "") {
+			t.Errorf("%+v: anonymous %t", got, given.IsPlaceholder())
 		}
 	})
 }

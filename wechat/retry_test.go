@@ -119,7 +119,7 @@ func TestTimeout_covers_the_body(t *testing.T) {
 
 func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
 	sim, _ := simulated(t, wechat.Options{})
-	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	dialFault := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 
 	t.Run("by_the_transport", func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestRetry_never_after_an_exchange_that_may_have_arrived(t *testing.T) {
 	for _, fault := range []wechattest.Fault{wechattest.Dropped, wechattest.DroppedAfter, wechattest.BadGateway, wechattest.BrokenJSON} {
 		t.Run(string(fault), func(t *testing.T) {
 			sim, client := simulated(t, wechat.Options{})
-			phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+			phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 			for range 3 { // on a fresh connection, and on reused ones
 				before := sim.Calls()
 				sim.Fail(fault)

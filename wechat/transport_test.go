@@ -41,7 +41,7 @@ func TestNewTransport_reuses_the_connections_of_a_burst(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	client := newClient(t, wechat.Options{BaseURL: server.URL})
-	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
+	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	for range 5 {
 		together.Add(burst)
 		var group sync.WaitGroup

@@ -30,25 +30,25 @@ type UserInfo struct {
 const endOfTime = 253402300800
 
 // Expect says whose data is expected.
-type Expect struct {
+type Owner struct {
 	AppID  string // compared with the watermark, always
 	OpenID string // compared with the data's openId, where it has one
 }
 
-// OpenUserInfo decrypts a user's profile and checks that it is one (a phone number's data is refused), that it was
+// DecryptUserInfo decrypts a user's profile and checks that it is one (a phone number's data is refused), that it was
 // made for the mini-program want.AppID at a time after 1970, and, where it names a user, that this is want.OpenID. An
-// empty want.AppID fits nothing. The error is ErrOpenData, whatever the fault.
-func OpenUserInfo(sessionKey, encryptedData, iv string, want Expect) (UserInfo, error) {
+// empty want.AppID fits nothing. The error is ErrDecrypt, whatever the fault.
+func DecryptUserInfo(sessionKey, encryptedData, iv string, want Owner) (UserInfo, error) {
 	plain, sound := decrypt(sessionKey, encryptedData, iv)
 	// Parsed even if the padding is unsound, for the same work in both cases.
 	info, isProfile := parseUserInfo(plain)
 	if !sound || !isProfile || !want.fits(info.OpenID, info.Watermark) {
-		return UserInfo{}, ErrOpenData
+		return UserInfo{}, ErrDecrypt
 	}
 	return info, nil
 }
 
-func (want Expect) fits(openID string, w Watermark) bool {
+func (want Owner) fits(openID string, w Watermark) bool {
 	dated := w.Timestamp > 0 && w.Timestamp < endOfTime
 	app := want.AppID != "" && subtle.ConstantTimeCompare([]byte(want.AppID), []byte(w.AppID)) == 1
 	user := openID == "" || subtle.ConstantTimeCompare([]byte(want.OpenID), []byte(openID)) == 1

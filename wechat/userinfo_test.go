@@ -16,8 +16,8 @@ func TestOpenUserInfo_opens_the_official_sample(t *testing.T) {
 		AvatarURL: "http://wx.qlogo.cn/mmopen/vi_32/aSKcBBPpibyKNicHNTMM0qJVh8Kjgiak2AHWr8MHM4WgMEm7GFhsf8OYrySdbvAMvTsw3mo8ibKicsnfN5pRjl1p8HQ/0",
 		Watermark: wechat.Watermark{Timestamp: 1477314187, AppID: "wx4f4bc4dec97d474b"},
 	}
-	got, err := wechat.OpenUserInfo(sample.SessionKey, sample.EncryptedData, sample.IV,
-		wechat.Expect{AppID: sample.AppID, OpenID: want.OpenID})
+	got, err := wechat.DecryptUserInfo(sample.SessionKey, sample.EncryptedData, sample.IV,
+		wechat.Owner{AppID: sample.AppID, OpenID: want.OpenID})
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -25,26 +25,26 @@ func TestOpenUserInfo_opens_the_official_sample(t *testing.T) {
 
 func TestOpenUserInfo_checks_whose_data_it_is(t *testing.T) {
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret}})
-	phone := sim.Phone(testAppID, wechattest.User{Name: "alice"})
-	own := wechat.Expect{AppID: testAppID, OpenID: phone.OpenID()}
+	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
+	own := wechat.Owner{AppID: testAppID, OpenID: phone.OpenID()}
 	tests := map[string]struct {
 		data wechattest.OpenData
-		want wechat.Expect
+		want wechat.Owner
 		ok   bool
 	}{
 		"own":                             {phone.GetUserInfo(), own, true},
 		"own_without_openId":              {phone.GetUserProfile(), own, true},
-		"another_app":                     {phone.GetUserInfo(), wechat.Expect{AppID: "wxother", OpenID: own.OpenID}, false},
-		"another_app_without_openId":      {phone.GetUserProfile(), wechat.Expect{AppID: "wxother", OpenID: own.OpenID}, false},
-		"no_app":                          {phone.GetUserInfo(), wechat.Expect{OpenID: own.OpenID}, false},
-		"another_user":                    {phone.GetUserInfo(), wechat.Expect{AppID: testAppID, OpenID: "oOther"}, false},
-		"no_user":                         {phone.GetUserInfo(), wechat.Expect{AppID: testAppID}, false},
-		"another_case_of_the_same_openid": {phone.GetUserInfo(), wechat.Expect{AppID: testAppID, OpenID: "O" + own.OpenID[1:]}, false},
+		"another_app":                     {phone.GetUserInfo(), wechat.Owner{AppID: "wxother", OpenID: own.OpenID}, false},
+		"another_app_without_openId":      {phone.GetUserProfile(), wechat.Owner{AppID: "wxother", OpenID: own.OpenID}, false},
+		"no_app":                          {phone.GetUserInfo(), wechat.Owner{OpenID: own.OpenID}, false},
+		"another_user":                    {phone.GetUserInfo(), wechat.Owner{AppID: testAppID, OpenID: "oOther"}, false},
+		"no_user":                         {phone.GetUserInfo(), wechat.Owner{AppID: testAppID}, false},
+		"another_case_of_the_same_openid": {phone.GetUserInfo(), wechat.Owner{AppID: testAppID, OpenID: "O" + own.OpenID[1:]}, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := wechat.OpenUserInfo(phone.SessionKey(), test.data.EncryptedData, test.data.IV, test.want)
-			if test.ok && (err != nil || got.NickName != "alice") || !test.ok && (err != wechat.ErrOpenData || got != wechat.UserInfo{}) {
+			got, err := wechat.DecryptUserInfo(phone.SessionKey(), test.data.EncryptedData, test.data.IV, test.want)
+			if test.ok && (err != nil || got.NickName != "alice") || !test.ok && (err != wechat.ErrDecrypt || got != wechat.UserInfo{}) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
@@ -77,8 +77,8 @@ func TestOpenUserInfo_opens_profiles_only(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			data, iv := wechattest.Seal(testKey, []byte(test.plain))
-			_, err := wechat.OpenUserInfo(testKey, data, iv, wechat.Expect{AppID: testAppID})
-			if test.ok && err != nil || !test.ok && err != wechat.ErrOpenData {
+			_, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID})
+			if test.ok && err != nil || !test.ok && err != wechat.ErrDecrypt {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -93,13 +93,13 @@ func TestOpenUserInfo_with_a_changed_bit_has_one_error(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := wechat.Expect{AppID: sample.AppID, OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE"}
+	want := wechat.Owner{AppID: sample.AppID, OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE"}
 	refused := 0
 	for i := range data {
 		data[i] ^= 0x10
-		if _, err := wechat.OpenUserInfo(sample.SessionKey, encode64(data), sample.IV, want); err != nil {
+		if _, err := wechat.DecryptUserInfo(sample.SessionKey, encode64(data), sample.IV, want); err != nil {
 			refused++
-			if err != wechat.ErrOpenData || err.Error() != "wechat: open data cannot be opened" {
+			if err != wechat.ErrDecrypt || err.Error() != "wechat: open data cannot be opened" {
 				t.Fatalf("byte %d: %v", i, err)
 			}
 		}
@@ -110,15 +110,15 @@ func TestOpenUserInfo_with_a_changed_bit_has_one_error(t *testing.T) {
 	}
 }
 
-func ExampleOpenUserInfo() {
+func ExampleDecryptUserInfo() {
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{"wx000000000000demo": "secret"}})
-	phone := sim.Phone("", wechattest.User{Name: "alice"})
+	phone := sim.Device("", wechattest.User{Name: "alice"})
 	data := phone.GetUserInfo()
 
-	info, err := wechat.OpenUserInfo(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Expect{
+	info, err := wechat.DecryptUserInfo(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Owner{
 		AppID:  "wx000000000000demo",
 		OpenID: phone.OpenID(),
 	})
-	fmt.Println(info.Real().NickName, err)
+	fmt.Println(info.WithoutPlaceholders().NickName, err)
 	// Output: alice <nil>
 }

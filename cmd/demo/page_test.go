@@ -42,13 +42,13 @@ func startPage(t *testing.T) *stack {
 func (s *stack) visitor(t *testing.T, id string) *visitor {
 	v := &visitor{t: t, s: s, id: id}
 	for _, appID := range []string{wechattest.DemoAppID, secondAppID} {
-		v.keep(s.wechat.Phone(appID, wechattest.User{Name: id}))
+		v.keep(s.wechat.Device(appID, wechattest.User{Name: id}))
 	}
 	return v
 }
 
 // keep remembers the secrets of a phone as they are now.
-func (v *visitor) keep(p *wechattest.Phone) {
+func (v *visitor) keep(p *wechattest.Device) {
 	v.seen = append(v.seen, p.OpenID(), p.SessionKey(), p.PhoneNumber())
 }
 
@@ -317,7 +317,7 @@ func TestPage_brings_about_what_goes_wrong(t *testing.T) {
 	}
 
 	ann.fault("newkey")
-	ann.keep(s.wechat.Phone(wechattest.DemoAppID, wechattest.User{Name: "ann"}))
+	ann.keep(s.wechat.Device(wechattest.DemoAppID, wechattest.User{Name: "ann"}))
 	if a := update(); a.Code != "undecryptable" {
 		t.Errorf("newkey: %d %s", a.Status, a.Code)
 	}

@@ -13,7 +13,7 @@ import (
 type walk struct {
 	*stack
 	out   printer
-	phone *wechattest.Phone
+	phone *wechattest.Device
 	code  string // of the latest wx.login
 	token string // of the latest login
 }
@@ -25,7 +25,7 @@ type step struct {
 }
 
 func (w *walk) run(ctx context.Context) error {
-	w.phone = w.wechat.Phone(wechattest.DemoAppID, wechattest.User{Name: "alice", Info: wechattest.Info{
+	w.phone = w.wechat.Device(wechattest.DemoAppID, wechattest.User{Name: "alice", Info: wechattest.Info{
 		NickName: "Alice 🐼", Gender: 2, Language: "zh_CN", City: "Guangzhou", Province: "Guangdong", Country: "China",
 		AvatarURL: "https://thirdwx.qlogo.cn/mmopen/vi_32/alice/132",
 	}})
@@ -124,7 +124,7 @@ func (w *walk) race(ctx context.Context) error {
 }
 
 func (w *walk) anonymous(ctx context.Context) error {
-	a, err := w.send(ctx, "wx.getUserInfo()", w.token, w.phone.GetAnonymous())
+	a, err := w.send(ctx, "wx.getUserInfo()", w.token, w.phone.GetPlaceholder())
 	if err != nil {
 		return err
 	}

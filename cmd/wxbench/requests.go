@@ -40,7 +40,7 @@ func (w *world) form(k kind, p *process, i int) url.Values {
 		return url.Values{"code": {regulars[i%len(regulars)].Login()}}
 	case newcomer:
 		w.asked++
-		return url.Values{"code": {w.weChat.sim.Phone(appID, wechattest.User{Name: fmt.Sprint("new ", w.asked)}).Login()}}
+		return url.Values{"code": {w.weChat.sim.Device(appID, wechattest.User{Name: fmt.Sprint("new ", w.asked)}).Login()}}
 	}
 	tokens := w.tokens[p]
 	form := url.Values{"token": {tokens[i%len(tokens)]}}
@@ -51,7 +51,7 @@ func (w *world) form(k kind, p *process, i int) url.Values {
 	if k == changed {
 		w.asked++
 		name := fmt.Sprint("user ", i%len(tokens)*(w.users/len(w.people)))
-		phone = w.weChat.sim.Phone(appID, wechattest.User{Name: name, Info: wechattest.Info{
+		phone = w.weChat.sim.Device(appID, wechattest.User{Name: name, Info: wechattest.Info{
 			NickName: fmt.Sprint("nickname ", w.asked), Gender: 1, Language: "zh_CN", City: "Guangzhou", Province: "Guangdong", Country: "China",
 			AvatarURL: "https://thirdwx.qlogo.cn/mmopen/vi_32/DYAIOgq83eoj0hHXhgJNOTSOFsS4uZs8x1ConecaVOB8eIl115xmJZcT4oCicvia7wMEufibKtTLqiaJeanU2Lpg3w/132",
 		}})

@@ -14,7 +14,7 @@ const sessionKey = "AAAAAAAAAAAAAAAAAAAAAA=="
 // newStore begins sessions as wxlogin does.
 func (w *world) newStore() (*session.Store, error) {
 	return session.New(session.Options{
-		Redis: w.storage.redis, Apps: []session.App{{AppID: appID, Secret: secret}}, ShareTrips: true,
+		Redis: w.storage.redis, Apps: []session.App{{AppID: appID, Secret: secret}}, AutoPipeline: true,
 	})
 }
 
@@ -39,7 +39,7 @@ func (w *world) addSessions(ctx context.Context) error {
 const loginsOfRegular = 40
 
 // regulars are the users that log in so often that they are at the cap. No two connections are at work for the same one.
-func (w *world) regulars() []*wechattest.Phone {
+func (w *world) regulars() []*wechattest.Device {
 	n := max(w.connections, w.requests/loginsOfRegular)
 	return w.people[max(0, len(w.people)-n):]
 }

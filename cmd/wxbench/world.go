@@ -29,7 +29,7 @@ type world struct {
 	dir     string
 	storage *storage
 	weChat  *weChat
-	people  []*wechattest.Phone
+	people  []*wechattest.Device
 	ours    *process
 	bare    *process // nil where it takes no part
 
@@ -131,7 +131,7 @@ func (w *world) choosePeople(users int) {
 	w.people = w.people[:0]
 	for i := range w.config.people {
 		n := i * (users / w.config.people)
-		w.people = append(w.people, w.weChat.sim.Phone(appID, wechattest.User{Name: fmt.Sprintf("user %d", n), OpenID: openIDOf(n)}))
+		w.people = append(w.people, w.weChat.sim.Device(appID, wechattest.User{Name: fmt.Sprintf("user %d", n), OpenID: openIDOf(n)}))
 	}
 }
 

@@ -83,7 +83,7 @@ type uploader struct {
 
 func (u *uploader) login(user string) (token string) {
 	u.t.Helper()
-	code := u.wechat.Phone(appID, wechattest.User{Name: user}).Login()
+	code := u.wechat.Device(appID, wechattest.User{Name: user}).Login()
 	res, err := http.PostForm(u.url+"/onLogin", url.Values{"code": {code}})
 	if err != nil {
 		u.t.Fatal(withoutURL(err))

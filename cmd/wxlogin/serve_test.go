@@ -62,7 +62,7 @@ func startWaiting(t *testing.T, extra ...string) *waiting {
 	}
 	w := &waiting{process: start(t, env), weChat: weChat, status: make(chan int, 1)}
 	public := "http://" + w.wait("serving")["public"].(string)
-	w.code = weChat.Phone(appID, wechattest.User{Name: "alice"}).Login()
+	w.code = weChat.Device(appID, wechattest.User{Name: "alice"}).Login()
 	go func() { w.status <- login(public, w.code) }()
 	<-weChat.arrived
 	return w

@@ -36,7 +36,7 @@ func TestServe_what_is_answered_outlives_the_process(t *testing.T) {
 			}
 			p := start(t, env)
 			public := "http://" + p.wait("serving")["public"].(string)
-			code := weChat.Phone(appID, wechattest.User{Name: global}).Login()
+			code := weChat.Device(appID, wechattest.User{Name: global}).Login()
 			token := p.post(public+"/onLogin", url.Values{"code": {code}})["token"].(string)
 			p.post(public+"/updateUserInfo", url.Values{"token": {token}, "nickName": {nickName}})
 			p.signal(os.Kill)

@@ -32,7 +32,7 @@ func (l *load) run(user string, keepAlive bool) {
 	transport := &http.Transport{DisableKeepAlives: !keepAlive}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	phone := l.wechat.Phone(appID, wechattest.User{Name: user})
+	phone := l.wechat.Device(appID, wechattest.User{Name: user})
 	for {
 		res, err := client.PostForm(l.url, url.Values{"code": {phone.Login()}})
 		if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {

@@ -111,7 +111,7 @@ func (c *cluster) send(req *http.Request) (body []byte, ok bool, fault error) {
 }
 
 func (c *cluster) login(name string) (token string, ok bool, fault error) {
-	code := c.sim.Phone(appID, wechattest.User{Name: name}).Login()
+	code := c.sim.Device(appID, wechattest.User{Name: name}).Login()
 	form := strings.NewReader(url.Values{"code": {code}}.Encode())
 	req, _ := http.NewRequest(http.MethodPost, c.gateway.url+"/onLogin", form)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -30,7 +30,7 @@ func startLogin(t *testing.T) login {
 // token logs somebody in.
 func (l login) token(t *testing.T, user wechattest.User) string {
 	t.Helper()
-	res, err := http.PostForm(l.Public()+"/onLogin", url.Values{"code": {l.Simulator.Phone(appID, user).Login()}})
+	res, err := http.PostForm(l.Public()+"/onLogin", url.Values{"code": {l.Simulator.Device(appID, user).Login()}})
 	if err != nil {
 		t.Fatal(err)
 	}

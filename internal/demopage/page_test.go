@@ -96,8 +96,8 @@ func TestPage_phone_speaks_for_its_owner_only(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1/phones/ann/wechat/sim/chooseavatar?user=bob&appid="+wechattest.DemoAppID, nil)
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, r)
-	bob := p.WeChat.Phone(wechattest.DemoAppID, wechattest.User{Name: "bob"}).ChooseAvatar().Data
-	ann := p.WeChat.Phone(wechattest.DemoAppID, wechattest.User{Name: "ann"}).ChooseAvatar().Data
+	bob := p.WeChat.Device(wechattest.DemoAppID, wechattest.User{Name: "bob"}).ChooseAvatar().Data
+	ann := p.WeChat.Device(wechattest.DemoAppID, wechattest.User{Name: "ann"}).ChooseAvatar().Data
 	if got := readPicture(t, w); string(got) == string(bob) || string(got) != string(ann) {
 		t.Error("the picture is not ann's")
 	}

@@ -47,10 +47,10 @@ func (ph *phone) owner() wechattest.User {
 }
 
 // everywhere is the phone's owner as WeChat knows them in every mini-program.
-func (p *Page) everywhere(ph *phone) []*wechattest.Phone {
-	people := make([]*wechattest.Phone, len(p.AppIDs))
+func (p *Page) everywhere(ph *phone) []*wechattest.Device {
+	people := make([]*wechattest.Device, len(p.AppIDs))
 	for i, appID := range p.AppIDs {
-		people[i] = p.WeChat.Phone(appID, ph.owner())
+		people[i] = p.WeChat.Device(appID, ph.owner())
 	}
 	return people
 }

@@ -57,7 +57,7 @@ func newBreaker(s breakerSettings, logger *slog.Logger, onOpen func()) *breaker 
 // busy or has failed (-1, -1000). Every other answer, about a code or about this server's configuration, shows that it works.
 func unwell(err error) bool {
 	e, ok := errors.AsType[*wechat.Error](err)
-	return ok && (e.Transport() || e.ErrCode != 0 && e.Kind == wechat.KindUnavailable)
+	return ok && (e.IsTransport() || e.ErrCode != 0 && e.Kind == wechat.KindUnavailable)
 }
 
 // saysNothing tells whether an exchange says nothing about WeChat: the client did not wait for it, it was not sent at

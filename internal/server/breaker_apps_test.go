@@ -193,7 +193,7 @@ func user(name string) wechattest.User { return wechattest.User{Name: name, Open
 // login logs somebody in to an app.
 func (a *twoApps) login(appID, name string) (status int, token string) {
 	a.t.Helper()
-	status, body := a.postForm("/onLogin", "appid", appID, "code", a.sim.Phone(appID, user(name)).Login())
+	status, body := a.postForm("/onLogin", "appid", appID, "code", a.sim.Device(appID, user(name)).Login())
 	var answer struct{ Token string }
 	if err := json.Unmarshal([]byte(body), &answer); err != nil {
 		a.t.Fatal(err)
@@ -214,7 +214,7 @@ func (a *twoApps) mustLogin(appID, name string) (token string) {
 // bindPhone presses the phone button of somebody who is logged in.
 func (a *twoApps) bindPhone(appID, name, token string) (status int) {
 	a.t.Helper()
-	code := a.sim.Phone(appID, user(name)).PhoneCode()
+	code := a.sim.Device(appID, user(name)).PhoneCode()
 	status, _ = a.postForm("/bindPhone", "token", token, "code", code)
 	return status
 }

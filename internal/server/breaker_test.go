@@ -42,7 +42,7 @@ func newGuardedApp(t *testing.T, open time.Duration) *guardedApp {
 func (a *guardedApp) login(t *testing.T, faults ...wechattest.Fault) error {
 	t.Helper()
 	a.sim.Fail(faults...)
-	_, err := a.Code2Session(t.Context(), a.sim.Phone("", wechattest.User{Name: "alice"}).Login())
+	_, err := a.Code2Session(t.Context(), a.sim.Device("", wechattest.User{Name: "alice"}).Login())
 	return err
 }
 

@@ -82,7 +82,7 @@ func (w *wire) dial() *net.TCPConn {
 
 // code is one that WeChat takes.
 func (w *wire) code() string {
-	return w.wechat.Phone(testAppID, wechattest.User{Name: "alice"}).Login()
+	return w.wechat.Device(testAppID, wechattest.User{Name: "alice"}).Login()
 }
 
 // reached is how many requests came to the handler: it logs a line each.

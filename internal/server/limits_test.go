@@ -47,7 +47,7 @@ func newSimulator(t *testing.T, c *server.Config) *wechattest.Simulator {
 // login logs Alice in, and tells the status of the answer and the token in it.
 func login(t *testing.T, s *server.Server, sim *wechattest.Simulator) (status int, token string) {
 	t.Helper()
-	code := sim.Phone("", wechattest.User{Name: "alice"}).Login()
+	code := sim.Device("", wechattest.User{Name: "alice"}).Login()
 	res, err := http.PostForm("http://"+s.PublicAddr()+"/onLogin", url.Values{"code": {code}})
 	if err != nil {
 		t.Fatal(err)

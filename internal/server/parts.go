@@ -81,7 +81,7 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 	p.sessions, err = session.New(session.Options{
 		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxTTL: c.SessionMaxTTL,
 		MaxPerUser: c.MaxSessionsPerUser, Logger: logger,
-		ShareTrips: c.Tracing == nil, // a trace wants each command for itself
+		AutoPipeline: c.Tracing == nil, // a trace wants each command for itself
 	})
 	if err != nil {
 		return err

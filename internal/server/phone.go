@@ -80,7 +80,7 @@ func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code strin
 		return wechat.PhoneNumber{}, err
 	}
 	number, refusal := app.exchange(ctx, token, openID, code)
-	if !wechat.TokenRefused(refusal) {
+	if !wechat.IsInvalidToken(refusal) {
 		return number, refusal
 	}
 	token, err = app.token(ctx, token)

@@ -23,7 +23,7 @@ type twoInstances struct {
 	servers [2]*server.Server
 	sim     *wechattest.Simulator
 	redis   *testenv.Redis
-	phone   *wechattest.Phone
+	phone   *wechattest.Device
 	token   string // of the phone's user
 }
 
@@ -35,7 +35,7 @@ func startTwo(t *testing.T) *twoInstances {
 	for i := range s.servers {
 		s.servers[i] = startWithLimits(t, c)
 	}
-	s.phone = s.sim.Phone("", wechattest.User{Name: "alice"})
+	s.phone = s.sim.Device("", wechattest.User{Name: "alice"})
 	_, s.token = login(t, s.servers[0], s.sim)
 	return s
 }

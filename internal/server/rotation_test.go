@@ -19,7 +19,7 @@ func TestPreviousSecret_keeps_sessions(t *testing.T) {
 	_, token := login(t, startWithLimits(t, c), sim)
 
 	update := func(c server.Config) int {
-		data := sim.Phone("", wechattest.User{Name: "alice"}).GetUserInfo()
+		data := sim.Device("", wechattest.User{Name: "alice"}).GetUserInfo()
 		res, err := http.PostForm("http://"+startWithLimits(t, c).PublicAddr()+"/updateUserInfo",
 			url.Values{"token": {token}, "encryptedData": {data.EncryptedData}, "iv": {data.IV}})
 		if err != nil {

@@ -37,7 +37,7 @@ func (collector) Shutdown(context.Context) error { return nil }
 type traced struct {
 	*wire
 	ended   collector
-	alice   *wechattest.Phone
+	alice   *wechattest.Device
 	secrets []string // that went through it
 }
 
@@ -46,7 +46,7 @@ func newTraced(t *testing.T, change ...func(*Config)) *traced {
 	ended := make(collector, 1000)
 	change = append(change, func(c *Config) { c.Tracing = tracing.New(ended) })
 	w := newWire(t, listenerLimits, change...)
-	alice := w.wechat.Phone(testAppID, wechattest.User{Name: "alice"})
+	alice := w.wechat.Device(testAppID, wechattest.User{Name: "alice"})
 	return &traced{wire: w, ended: ended, alice: alice, secrets: []string{testSecret}}
 }
 

@@ -9,7 +9,7 @@ import (
 // What a load test spends on the simulator itself for each login.
 func BenchmarkLoginAndExchange(b *testing.B) {
 	sim := newSimulator(wechattest.Options{})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	b.ReportAllocs()
 	for b.Loop() {
 		if got, _ := ask(b, sim, query(appA, secretA, phone.Login())); got.ErrCode != 0 {
@@ -19,7 +19,7 @@ func BenchmarkLoginAndExchange(b *testing.B) {
 }
 
 func BenchmarkGetUserInfo(b *testing.B) {
-	phone := newSimulator(wechattest.Options{}).Phone(appA, wechattest.User{Name: "alice"})
+	phone := newSimulator(wechattest.Options{}).Device(appA, wechattest.User{Name: "alice"})
 	b.ReportAllocs()
 	for b.Loop() {
 		phone.GetUserInfo()

@@ -21,7 +21,7 @@ type TempFile struct {
 
 // ChooseAvatar is the button of open-type chooseAvatar: what wx.uploadFile would send. The picture is made up, always the
 // same for the same user; the path is another one each time.
-func (p *Phone) ChooseAvatar() TempFile {
+func (p *Device) ChooseAvatar() TempFile {
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, madeUpAvatar(p.id.name), nil); err != nil {
 		panic("wechattest: a picture cannot be encoded: " + err.Error())
@@ -63,6 +63,6 @@ func (s *Simulator) controlBind(r *http.Request) (any, error) {
 	if unionID != "" && !validName(unionID) {
 		return nil, errUnion
 	}
-	phone.Bind(unionID)
+	phone.SetUnionID(unionID)
 	return statusOK, nil
 }

@@ -13,7 +13,7 @@ import (
 
 func TestChooseAvatar_gives_a_picture_in_a_file_of_the_phone(t *testing.T) {
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{"wx1": "s1"}})
-	alice, bob := sim.Phone("", wechattest.User{Name: "alice"}), sim.Phone("", wechattest.User{Name: "bob"})
+	alice, bob := sim.Device("", wechattest.User{Name: "alice"}), sim.Device("", wechattest.User{Name: "bob"})
 	first, again, other := alice.ChooseAvatar(), alice.ChooseAvatar(), bob.ChooseAvatar()
 	if !strings.HasPrefix(first.Path, "http://tmp/") || first.Path == again.Path {
 		t.Errorf("paths %s and %s", first.Path, again.Path)
@@ -28,7 +28,7 @@ func TestChooseAvatar_gives_a_picture_in_a_file_of_the_phone(t *testing.T) {
 
 func TestControl_plays_chooseAvatar_and_binds(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	alice := sim.Phone(appA, wechattest.User{Name: "alice"})
+	alice := sim.Device(appA, wechattest.User{Name: "alice"})
 	var file wechattest.TempFile
 	decode(t, sim, "/sim/chooseavatar", url.Values{"user": {"alice"}}, &file)
 	if !bytes.Equal(file.Data, alice.ChooseAvatar().Data) || !strings.HasPrefix(file.Path, "http://tmp/") {

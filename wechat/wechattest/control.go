@@ -86,13 +86,13 @@ func (s *Simulator) controlUserInfo(r *http.Request) (any, error) {
 	case "profile":
 		return phone.GetUserProfile(), nil
 	case "anonymous":
-		return phone.GetAnonymous(), nil
+		return phone.GetPlaceholder(), nil
 	}
 	return nil, errKind
 }
 
 // setNickName changes the user's nickname in all mini-programs, as in WeChat's settings.
-func (p *Phone) setNickName(name string) {
+func (p *Device) setNickName(name string) {
 	p.sim.mu.Lock()
 	defer p.sim.mu.Unlock()
 	person := p.sim.people[p.id.name]
@@ -165,7 +165,7 @@ func (s *Simulator) controlFault(r *http.Request) (any, error) {
 }
 
 // controlPhone is the phone of the user and mini-program that the request names. Unlike Phone it never panics.
-func (s *Simulator) controlPhone(r *http.Request) (*Phone, error) {
+func (s *Simulator) controlPhone(r *http.Request) (*Device, error) {
 	name, appID := r.FormValue("user"), r.FormValue("appid")
 	if !validName(name) {
 		return nil, errUser
@@ -173,7 +173,7 @@ func (s *Simulator) controlPhone(r *http.Request) (*Phone, error) {
 	if _, known := s.apps[appID]; appID != "" && !known {
 		return nil, errAppID
 	}
-	return s.Phone(appID, User{Name: name}), nil
+	return s.Device(appID, User{Name: name}), nil
 }
 
 // validName tells whether s is 1 to 64 printable characters.

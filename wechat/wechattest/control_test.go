@@ -23,8 +23,8 @@ func TestControl_plays_the_phone(t *testing.T) {
 	for kind, anonymous := range map[string]bool{"": false, "info": false, "profile": false, "anonymous": true} {
 		var data wechattest.OpenData
 		decode(t, sim, "/sim/userinfo", url.Values{"user": {"alice"}, "kind": {kind}}, &data)
-		info, err := wechat.OpenUserInfo(session.SessionKey, data.EncryptedData, data.IV, wechat.Expect{AppID: appA, OpenID: session.OpenID})
-		if err != nil || info.Anonymous() != anonymous || (info.OpenID == "") != (kind == "profile") {
+		info, err := wechat.DecryptUserInfo(session.SessionKey, data.EncryptedData, data.IV, wechat.Owner{AppID: appA, OpenID: session.OpenID})
+		if err != nil || info.IsPlaceholder() != anonymous || (info.OpenID == "") != (kind == "profile") {
 			t.Errorf("%q: got %+v, %v", kind, info, err)
 		}
 	}
@@ -80,7 +80,7 @@ func TestControl_account_tells_openid_and_key(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	phone := sim.Phone(appB, wechattest.User{Name: "alice"})
+	phone := sim.Device(appB, wechattest.User{Name: "alice"})
 	for range 2 {
 		get()
 		if account.OpenID != phone.OpenID() || account.SessionKey != phone.SessionKey() {

@@ -6,7 +6,7 @@
 //
 //	sim := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})
 //	server := httptest.NewServer(sim)
-//	phone := sim.Phone(appID, wechattest.User{Name: "alice"})
+//	phone := sim.Device(appID, wechattest.User{Name: "alice"})
 //
 //	code := phone.Login()       // wx.login
 //	...                         // the server under test exchanges it at server.URL

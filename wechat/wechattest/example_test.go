@@ -20,7 +20,7 @@ func Example() {
 		return
 	}
 
-	phone := sim.Phone(appID, wechattest.User{Name: "alice"})
+	phone := sim.Device(appID, wechattest.User{Name: "alice"})
 	code := phone.Login()
 	session, err := client.Code2Session(context.Background(), code)
 	fmt.Println(session.OpenID == phone.OpenID(), err)

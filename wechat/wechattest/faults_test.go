@@ -16,7 +16,7 @@ import (
 
 func TestFail_answers_errcodes_in_order_and_spends_nothing(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	code := sim.Phone(appA, wechattest.User{Name: "alice"}).Login()
+	code := sim.Device(appA, wechattest.User{Name: "alice"}).Login()
 	sim.Fail(wechattest.Busy, wechattest.RateLimited)
 	sim.Fail(wechattest.Blocked, wechattest.ErrCode(40164), wechattest.ErrCode(99999))
 	for _, want := range []int{-1, 45011, 40226, 40164, 99999, 0, 40163} {
@@ -41,7 +41,7 @@ func TestFail_over_the_network(t *testing.T) {
 			sim := newSimulator(wechattest.Options{})
 			server := httptest.NewServer(sim)
 			defer server.Close()
-			code := sim.Phone(appA, wechattest.User{Name: "alice"}).Login()
+			code := sim.Device(appA, wechattest.User{Name: "alice"}).Login()
 			sim.Fail(fault)
 			status := get(t, server.URL+"/sns/jscode2session?"+query(appA, secretA, code).Encode())
 			if status != test.status {
@@ -79,7 +79,7 @@ func get(t *testing.T, target string) int {
 func TestSlow_and_Latency_take_their_time(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := newSimulator(wechattest.Options{Latency: 80 * time.Millisecond})
-		code := sim.Phone(appA, wechattest.User{Name: "alice"}).Login()
+		code := sim.Device(appA, wechattest.User{Name: "alice"}).Login()
 		sim.Fail(wechattest.Slow(3 * time.Second))
 		start := time.Now()
 		got, _ := ask(t, sim, query(appA, secretA, code))
@@ -97,7 +97,7 @@ func TestSlow_and_Latency_take_their_time(t *testing.T) {
 func TestSlow_ends_when_the_caller_leaves_and_spends_nothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := newSimulator(wechattest.Options{})
-		code := sim.Phone(appA, wechattest.User{Name: "alice"}).Login()
+		code := sim.Device(appA, wechattest.User{Name: "alice"}).Login()
 		sim.Fail(wechattest.Slow(time.Hour))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -16,7 +16,7 @@ import (
 
 func TestJSCode2Session_answers_a_session(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	code := phone.Login()
 	got, body := ask(t, sim, query(appA, secretA, code))
 	if len(code) != 32 || got.OpenID != phone.OpenID() || got.SessionKey != phone.SessionKey() || got.ErrCode != 0 {
@@ -35,8 +35,8 @@ func TestJSCode2Session_answers_a_session(t *testing.T) {
 
 func TestJSCode2Session_answers_a_unionid_only_where_bound(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	a := sim.Phone(appA, wechattest.User{Name: "alice", UnionID: "oUnion"})
-	b := sim.Phone(appB, wechattest.User{Name: "alice"})
+	a := sim.Device(appA, wechattest.User{Name: "alice", UnionID: "oUnion"})
+	b := sim.Device(appB, wechattest.User{Name: "alice"})
 	inA, _ := ask(t, sim, query(appA, secretA, a.Login()))
 	inB, _ := ask(t, sim, query(appB, secretB, b.Login()))
 	if inA.UnionID == nil || inB.UnionID == nil || *inA.UnionID != "oUnion" || *inB.UnionID != "oUnion" {
@@ -45,7 +45,7 @@ func TestJSCode2Session_answers_a_unionid_only_where_bound(t *testing.T) {
 	if inA.OpenID == inB.OpenID || inA.SessionKey == inB.SessionKey {
 		t.Error("openid and session_key differ between mini-programs")
 	}
-	a.Bind("")
+	a.SetUnionID("")
 	if gone, _ := ask(t, sim, query(appA, secretA, a.Login())); gone.UnionID != nil {
 		t.Error("the unionid is still there")
 	}
@@ -53,7 +53,7 @@ func TestJSCode2Session_answers_a_unionid_only_where_bound(t *testing.T) {
 
 func TestJSCode2Session_escapes_slashes(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	for !strings.Contains(phone.SessionKey(), "/") {
 		phone.NewSessionKey()
 	}
@@ -84,7 +84,7 @@ func TestJSCode2Session_refuses(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			sim := newSimulator(wechattest.Options{Now: newClock().Now})
-			code := sim.Phone(appA, wechattest.User{Name: "alice"}).Login()
+			code := sim.Device(appA, wechattest.User{Name: "alice"}).Login()
 			q := query(appA, secretA, code)
 			test.change(q)
 			got, _ := ask(t, sim, q)
@@ -104,7 +104,7 @@ func TestJSCode2Session_refuses(t *testing.T) {
 
 func TestJSCode2Session_takes_no_parameters_but_a_GETs_query(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	q := query(appA, secretA, sim.Phone(appA, wechattest.User{Name: "alice"}).Login()).Encode()
+	q := query(appA, secretA, sim.Device(appA, wechattest.User{Name: "alice"}).Login()).Encode()
 	for name, r := range map[string]*http.Request{
 		"post_with_a_query": httptest.NewRequest(http.MethodPost, "/sns/jscode2session?"+q, nil),
 		"post_with_a_body":  httptest.NewRequest(http.MethodPost, "/sns/jscode2session", strings.NewReader(q)),
@@ -120,7 +120,7 @@ func TestJSCode2Session_takes_no_parameters_but_a_GETs_query(t *testing.T) {
 func TestCode_lives_once_and_for_5_minutes(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	tests := map[string]struct {
 		after   time.Duration
 		errCode int
@@ -148,7 +148,7 @@ func TestCode_lives_once_and_for_5_minutes(t *testing.T) {
 func TestCode_TTL_can_be_set(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now, CodeTTL: time.Second})
-	code := sim.Phone(appA, wechattest.User{Name: "alice"}).Login()
+	code := sim.Device(appA, wechattest.User{Name: "alice"}).Login()
 	c.fastForward(time.Second)
 	if got, _ := ask(t, sim, query(appA, secretA, code)); got.ErrCode != 40029 {
 		t.Errorf("errcode %d", got.ErrCode)
@@ -159,7 +159,7 @@ func TestCode_TTL_can_be_set(t *testing.T) {
 func TestCode_stays_while_many_others_expire(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	for range 1500 {
 		phone.Login()
 	}

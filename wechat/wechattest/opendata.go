@@ -32,20 +32,20 @@ type plainData struct {
 
 // GetUserInfo is wx.getUserInfo as it was until 2021, and still is for old releases: the real profile, with openId and,
 // where bound, unionId. It is encrypted under the present session_key.
-func (p *Phone) GetUserInfo() OpenData {
+func (p *Device) GetUserInfo() OpenData {
 	person, a := p.state()
 	return p.seal("getUserInfo:ok", a, person.Info, a.openID, person.UnionID)
 }
 
 // GetUserProfile is wx.getUserProfile: the profile without openId and unionId.
-func (p *Phone) GetUserProfile() OpenData {
+func (p *Device) GetUserProfile() OpenData {
 	person, a := p.state()
 	return p.seal("getUserProfile:ok", a, person.Info, "", "")
 }
 
-// GetAnonymous is wx.getUserInfo as it is since 2021: a placeholder for everybody, with openId and, where bound,
+// GetPlaceholder is wx.getUserInfo as it is since 2021: a placeholder for everybody, with openId and, where bound,
 // unionId.
-func (p *Phone) GetAnonymous() OpenData {
+func (p *Device) GetPlaceholder() OpenData {
 	person, a := p.state()
 	placeholder := Info{
 		NickName:  wechat.AnonymousNickName,
@@ -55,7 +55,7 @@ func (p *Phone) GetAnonymous() OpenData {
 	return p.seal("getUserInfo:ok", a, placeholder, a.openID, person.UnionID)
 }
 
-func (p *Phone) seal(errMsg string, a account, info Info, openID, unionID string) OpenData {
+func (p *Device) seal(errMsg string, a account, info Info, openID, unionID string) OpenData {
 	raw := string(encode(info))
 	encryptedData, iv := Seal(a.sessionKey, encode(plainData{
 		OpenID:    openID,

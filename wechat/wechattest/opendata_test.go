@@ -15,7 +15,7 @@ func TestOpenData(t *testing.T) {
 		NickName: "王小明 <&> 😀", Gender: 2, Language: "en", City: "Xi'an", Province: "Shaanxi", Country: "China",
 		AvatarURL: "https://thirdwx.qlogo.cn/mmopen/vi_32/x/132",
 	}
-	phone := sim.Phone(appA, wechattest.User{Name: "alice", UnionID: "oUnion", Info: info})
+	phone := sim.Device(appA, wechattest.User{Name: "alice", UnionID: "oUnion", Info: info})
 	real := wechat.UserInfo{
 		NickName: info.NickName, Gender: 2, Language: "en", City: "Xi'an", Province: "Shaanxi", Country: "China",
 		AvatarURL: info.AvatarURL, Watermark: wechat.Watermark{Timestamp: c.Now().Unix(), AppID: appA},
@@ -32,12 +32,12 @@ func TestOpenData(t *testing.T) {
 	}{
 		"GetUserInfo":    {phone.GetUserInfo(), named},
 		"GetUserProfile": {phone.GetUserProfile(), real},
-		"GetAnonymous":   {phone.GetAnonymous(), anonymous},
+		"GetPlaceholder":   {phone.GetPlaceholder(), anonymous},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := test.data
-			got, err := wechat.OpenUserInfo(phone.SessionKey(), d.EncryptedData, d.IV, wechat.Expect{AppID: appA, OpenID: phone.OpenID()})
+			got, err := wechat.DecryptUserInfo(phone.SessionKey(), d.EncryptedData, d.IV, wechat.Owner{AppID: appA, OpenID: phone.OpenID()})
 			if err != nil || got != test.want {
 				t.Errorf("got %+v, %v", got, err)
 			}
@@ -48,7 +48,7 @@ func TestOpenData(t *testing.T) {
 			if err := json.Unmarshal([]byte(d.RawData), &raw); err != nil || raw != d.UserInfo || raw.NickName != test.want.NickName {
 				t.Errorf("rawData %s, userInfo %+v", d.RawData, d.UserInfo)
 			}
-			if got.Anonymous() != (name == "GetAnonymous") {
+			if got.IsPlaceholder() != (name == "GetPlaceholder") {
 				t.Error("anonymous or not?")
 			}
 		})
@@ -56,15 +56,15 @@ func TestOpenData(t *testing.T) {
 }
 
 func TestOpenData_is_never_the_same_twice(t *testing.T) {
-	phone := newSimulator(wechattest.Options{}).Phone(appA, wechattest.User{Name: "alice"})
+	phone := newSimulator(wechattest.Options{}).Device(appA, wechattest.User{Name: "alice"})
 	if a, b := phone.GetUserInfo(), phone.GetUserInfo(); a.IV == b.IV || a.EncryptedData == b.EncryptedData {
 		t.Error("the iv is not fresh")
 	}
 }
 
 func TestUser_is_made_up_always_the_same_and_real(t *testing.T) {
-	one := newSimulator(wechattest.Options{}).Phone(appA, wechattest.User{Name: "alice"}).GetUserInfo().UserInfo
-	two := newSimulator(wechattest.Options{}).Phone(appB, wechattest.User{Name: "alice"}).GetUserInfo().UserInfo
+	one := newSimulator(wechattest.Options{}).Device(appA, wechattest.User{Name: "alice"}).GetUserInfo().UserInfo
+	two := newSimulator(wechattest.Options{}).Device(appB, wechattest.User{Name: "alice"}).GetUserInfo().UserInfo
 	if one != two || one.NickName != "alice" {
 		t.Errorf("%+v and %+v", one, two)
 	}
@@ -72,17 +72,17 @@ func TestUser_is_made_up_always_the_same_and_real(t *testing.T) {
 		NickName: one.NickName, Gender: one.Gender, Language: one.Language,
 		City: one.City, Province: one.Province, Country: one.Country, AvatarURL: one.AvatarURL,
 	}
-	if asSent.Real() != asSent {
+	if asSent.WithoutPlaceholders() != asSent {
 		t.Errorf("%+v is not real throughout", asSent)
 	}
 }
 
 func TestUser_changes_by_what_a_later_phone_says(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice", UnionID: "oUnion"})
-	sim.Phone(appB, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice the Second"}})
+	phone := sim.Device(appA, wechattest.User{Name: "alice", UnionID: "oUnion"})
+	sim.Device(appB, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice the Second"}})
 	d := phone.GetUserInfo()
-	info, err := wechat.OpenUserInfo(phone.SessionKey(), d.EncryptedData, d.IV, wechat.Expect{AppID: appA, OpenID: phone.OpenID()})
+	info, err := wechat.DecryptUserInfo(phone.SessionKey(), d.EncryptedData, d.IV, wechat.Owner{AppID: appA, OpenID: phone.OpenID()})
 	if err != nil || info.NickName != "Alice the Second" || info.UnionID != "oUnion" {
 		t.Errorf("got %+v, %v", info, err)
 	}

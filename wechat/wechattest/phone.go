@@ -10,7 +10,7 @@ const minSweep = 1024
 
 // Phone is a user with a mini-program open. Several phones of one user in one mini-program share the session_key, as
 // with WeChat.
-type Phone struct {
+type Device struct {
 	sim *Simulator
 	id  accountID
 }
@@ -26,7 +26,7 @@ type issuedCode struct {
 // Phone returns the phone of user u in the mini-program appID; "" means the first of the appids in alphabetical order.
 // A user of a known Name is the same person in every mini-program, and what u says beyond the name replaces what was
 // known. Phone panics without a Name, and for a mini-program that the simulator does not have.
-func (s *Simulator) Phone(appID string, u User) *Phone {
+func (s *Simulator) Device(appID string, u User) *Device {
 	if appID == "" {
 		appID = s.defaultApp
 	}
@@ -37,12 +37,12 @@ func (s *Simulator) Phone(appID string, u User) *Phone {
 		panic("wechattest: Phone: User.Name is empty")
 	}
 	s.register(appID, u)
-	return &Phone{sim: s, id: accountID{appID, u.Name}}
+	return &Device{sim: s, id: accountID{appID, u.Name}}
 }
 
 // Login is wx.login: it returns a new code, 32 characters. It replaces the user's session_key where that is older than
 // Options.MinKeyAge.
-func (p *Phone) Login() (code string) {
+func (p *Device) Login() (code string) {
 	s := p.sim
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *Simulator) expired(c *issuedCode, now time.Time) bool { return now.Sub(
 
 // NewSessionKey replaces the user's session_key at once, whatever its age: what was encrypted before cannot be opened
 // with the key of a later exchange.
-func (p *Phone) NewSessionKey() {
+func (p *Device) NewSessionKey() {
 	s := p.sim
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +88,7 @@ func (p *Phone) NewSessionKey() {
 
 // Bind sets the user's unionid in all mini-programs, as when these are bound to an Open Platform account later on; ""
 // takes it away.
-func (p *Phone) Bind(unionID string) {
+func (p *Device) SetUnionID(unionID string) {
 	s := p.sim
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,21 +98,21 @@ func (p *Phone) Bind(unionID string) {
 }
 
 // AppID returns the mini-program that the phone has open.
-func (p *Phone) AppID() string { return p.id.appID }
+func (p *Device) AppID() string { return p.id.appID }
 
 // OpenID returns the user's openid in this mini-program.
-func (p *Phone) OpenID() string {
+func (p *Device) OpenID() string {
 	_, a := p.state()
 	return a.openID
 }
 
 // SessionKey returns the user's present session_key. No phone knows it: it is here for tests that search for leaks.
-func (p *Phone) SessionKey() string {
+func (p *Device) SessionKey() string {
 	_, a := p.state()
 	return a.sessionKey
 }
 
-func (p *Phone) state() (User, account) {
+func (p *Device) state() (User, account) {
 	p.sim.mu.Lock()
 	defer p.sim.mu.Unlock()
 	return p.sim.people[p.id.name], *p.sim.accounts[p.id]

@@ -24,7 +24,7 @@ func TestLogin_replaces_the_session_key_after_its_minimum_age(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newClock()
 			sim := newSimulator(wechattest.Options{Now: c.Now, MinKeyAge: test.minKeyAge})
-			phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+			phone := sim.Device(appA, wechattest.User{Name: "alice"})
 			phone.Login()
 			before := phone.SessionKey()
 			c.fastForward(test.wait)
@@ -39,17 +39,17 @@ func TestLogin_replaces_the_session_key_after_its_minimum_age(t *testing.T) {
 // The race that every SDK knows: data made under one key meets the key of a later login.
 func TestNewSessionKey_leaves_earlier_data_behind(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	first, _ := ask(t, sim, query(appA, secretA, phone.Login()))
 	data := phone.GetUserInfo()
 	phone.NewSessionKey()
 	second, _ := ask(t, sim, query(appA, secretA, phone.Login()))
 
-	want := wechat.Expect{AppID: appA, OpenID: phone.OpenID()}
-	if _, err := wechat.OpenUserInfo(first.SessionKey, data.EncryptedData, data.IV, want); err != nil {
+	want := wechat.Owner{AppID: appA, OpenID: phone.OpenID()}
+	if _, err := wechat.DecryptUserInfo(first.SessionKey, data.EncryptedData, data.IV, want); err != nil {
 		t.Error("the earlier key does not open the earlier data")
 	}
-	if _, err := wechat.OpenUserInfo(second.SessionKey, data.EncryptedData, data.IV, want); err != wechat.ErrOpenData {
+	if _, err := wechat.DecryptUserInfo(second.SessionKey, data.EncryptedData, data.IV, want); err != wechat.ErrDecrypt {
 		t.Errorf("the later key gives %v", err)
 	}
 	if !wechat.VerifySignature(first.SessionKey, data.RawData, data.Signature) || wechat.VerifySignature(second.SessionKey, data.RawData, data.Signature) {
@@ -59,18 +59,18 @@ func TestNewSessionKey_leaves_earlier_data_behind(t *testing.T) {
 
 func TestPhone_is_a_person_in_a_mini_program(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	alice := sim.Phone(appA, wechattest.User{Name: "alice"})
-	tablet := sim.Phone("", wechattest.User{Name: "alice"}) // the first app
+	alice := sim.Device(appA, wechattest.User{Name: "alice"})
+	tablet := sim.Device("", wechattest.User{Name: "alice"}) // the first app
 	if alice.OpenID() != tablet.OpenID() || alice.SessionKey() != tablet.SessionKey() || tablet.AppID() != appA {
 		t.Error("two devices of one person are two accounts")
 	}
-	if other := newSimulator(wechattest.Options{}).Phone(appA, wechattest.User{Name: "alice"}); other.OpenID() != alice.OpenID() {
+	if other := newSimulator(wechattest.Options{}).Device(appA, wechattest.User{Name: "alice"}); other.OpenID() != alice.OpenID() {
 		t.Error("the openid is not stable")
 	}
-	if bob := sim.Phone(appA, wechattest.User{Name: "bob"}); bob.OpenID() == alice.OpenID() || bob.SessionKey() == alice.SessionKey() {
+	if bob := sim.Device(appA, wechattest.User{Name: "bob"}); bob.OpenID() == alice.OpenID() || bob.SessionKey() == alice.SessionKey() {
 		t.Error("two persons are one account")
 	}
-	if own := sim.Phone(appA, wechattest.User{Name: "carol", OpenID: "oCarol"}); own.OpenID() != "oCarol" {
+	if own := sim.Device(appA, wechattest.User{Name: "carol", OpenID: "oCarol"}); own.OpenID() != "oCarol" {
 		t.Errorf("openid %q", own.OpenID())
 	}
 }
@@ -79,8 +79,8 @@ func TestPhone_panics_where_it_cannot_be(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	for name, f := range map[string]func(){
 		"no_apps":       func() { wechattest.New(wechattest.Options{}) },
-		"an_other_app":  func() { sim.Phone("wxother", wechattest.User{Name: "alice"}) },
-		"no_name":       func() { sim.Phone(appA, wechattest.User{}) },
+		"an_other_app":  func() { sim.Device("wxother", wechattest.User{Name: "alice"}) },
+		"no_name":       func() { sim.Device(appA, wechattest.User{}) },
 		"unknown_fault": func() { sim.Fail("tired") },
 		"seal_bad_key":  func() { wechattest.Seal("AAAA", nil) },
 	} {
@@ -100,7 +100,7 @@ func TestSimulator_is_safe_for_concurrent_use(t *testing.T) {
 	var group sync.WaitGroup
 	for n := range 8 {
 		group.Go(func() {
-			phone := sim.Phone([]string{appA, appB}[n%2], wechattest.User{Name: "alice"})
+			phone := sim.Device([]string{appA, appB}[n%2], wechattest.User{Name: "alice"})
 			secret := []string{secretA, secretB}[n%2]
 			for range 50 {
 				code := phone.Login()
@@ -108,7 +108,7 @@ func TestSimulator_is_safe_for_concurrent_use(t *testing.T) {
 				ask(t, sim, query(phone.AppID(), secret, code))
 				phone.GetUserInfo()
 				phone.NewSessionKey()
-				phone.Bind("oUnion")
+				phone.SetUnionID("oUnion")
 				sim.Stats()
 			}
 		})

@@ -22,14 +22,14 @@ type phoneInfo struct {
 }
 
 // PhoneCode is the phone button: it returns a new code, 32 characters, for this user in this mini-program.
-func (p *Phone) PhoneCode() (code string) {
+func (p *Device) PhoneCode() (code string) {
 	p.sim.mu.Lock()
 	defer p.sim.mu.Unlock()
 	return p.sim.issueLocked(issuedCode{account: p.id, made: p.sim.now(), forPhone: true})
 }
 
 // GetPhoneNumber is the phone button in the old way: the number, encrypted under the present session_key.
-func (p *Phone) GetPhoneNumber() PhoneData {
+func (p *Device) GetPhoneNumber() PhoneData {
 	person, a := p.state()
 	info := p.sim.phoneInfo(person, p.id.appID)
 	if person.CountryCode == "86" {
@@ -40,7 +40,7 @@ func (p *Phone) GetPhoneNumber() PhoneData {
 }
 
 // PhoneNumber returns the user's national phone number.
-func (p *Phone) PhoneNumber() string {
+func (p *Device) PhoneNumber() string {
 	person, _ := p.state()
 	return person.PhoneNumber
 }

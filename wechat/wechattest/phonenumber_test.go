@@ -35,8 +35,8 @@ func TestPhoneCode_is_good_once_for_5_minutes_and_its_user(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now})
 	token := stableToken(t, sim, false).Token
-	alice, bob := sim.Phone(appA, wechattest.User{Name: "alice"}), sim.Phone(appA, wechattest.User{Name: "bob"})
-	inB := sim.Phone(appB, wechattest.User{Name: "alice"})
+	alice, bob := sim.Device(appA, wechattest.User{Name: "alice"}), sim.Device(appA, wechattest.User{Name: "bob"})
+	inB := sim.Device(appB, wechattest.User{Name: "alice"})
 	late := alice.PhoneCode()
 	c.fastForward(5*time.Minute - time.Second)
 	code := alice.PhoneCode()
@@ -77,8 +77,8 @@ func TestPhoneNumber_is_the_users(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now})
 	token := stableToken(t, sim, false).Token
-	madeUp := sim.Phone(appA, wechattest.User{Name: "alice"}).PhoneNumber()
-	inB := sim.Phone(appB, wechattest.User{Name: "alice"})
+	madeUp := sim.Device(appA, wechattest.User{Name: "alice"}).PhoneNumber()
+	inB := sim.Device(appB, wechattest.User{Name: "alice"})
 	if !regexp.MustCompile(`^138\d{8}$`).MatchString(madeUp) || inB.PhoneNumber() != madeUp {
 		t.Error("the number that is made up is none, or not always the same")
 	}
@@ -86,7 +86,7 @@ func TestPhoneNumber_is_the_users(t *testing.T) {
 		"+86" + madeUp: {Name: "alice"},
 		"+85251234567": {Name: "mei", CountryCode: "852", PhoneNumber: "51234567"},
 	} {
-		phone := sim.Phone(appA, user)
+		phone := sim.Device(appA, user)
 		info := phoneNumber(t, sim, token, phone.OpenID(), phone.PhoneCode()).PhoneInfo
 		if info.PhoneNumber != want || "+"+info.CountryCode+info.PurePhoneNumber != want ||
 			info.PurePhoneNumber != phone.PhoneNumber() {
@@ -96,7 +96,7 @@ func TestPhoneNumber_is_the_users(t *testing.T) {
 			t.Errorf("%s: watermark %+v", user.Name, info.Watermark)
 		}
 		data := phone.GetPhoneNumber()
-		opened, err := wechat.OpenPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Expect{AppID: appA})
+		opened, err := wechat.DecryptPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Owner{AppID: appA})
 		if err != nil || "+"+opened.CountryCode+opened.Number != want || data.ErrMsg != "getPhoneNumber:ok" {
 			t.Errorf("%s: the old way: %v", user.Name, err)
 		}
@@ -105,7 +105,7 @@ func TestPhoneNumber_is_the_users(t *testing.T) {
 
 func TestFailAPI_fails_one_API_alone(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	sim.FailAPI(wechattest.Tokens, wechattest.ErrCode(40164))
 	busy := url.Values{"kind": {"busy"}, "api": {"getuserphonenumber"}, "n": {"2"}}
 	if status, _ := post(t, sim, "/sim/fault", busy); status != http.StatusOK {
@@ -133,7 +133,7 @@ func TestFailAPI_fails_one_API_alone(t *testing.T) {
 
 func TestControl_plays_the_phone_button(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	var button struct{ Code, EncryptedData, IV string }
 	decode(t, sim, "/sim/phonecode", url.Values{"user": {"alice"}}, &button)
 	decode(t, sim, "/sim/phonenumber", url.Values{"user": {"alice"}}, &button)
@@ -141,7 +141,7 @@ func TestControl_plays_the_phone_button(t *testing.T) {
 	if got := phoneNumber(t, sim, token, phone.OpenID(), button.Code); got.PhoneInfo.PurePhoneNumber != phone.PhoneNumber() {
 		t.Errorf("the new way: errcode %d", got.ErrCode)
 	}
-	got, err := wechat.OpenPhoneNumber(phone.SessionKey(), button.EncryptedData, button.IV, wechat.Expect{AppID: appA})
+	got, err := wechat.DecryptPhoneNumber(phone.SessionKey(), button.EncryptedData, button.IV, wechat.Owner{AppID: appA})
 	if err != nil || got.Number != phone.PhoneNumber() {
 		t.Errorf("the old way: %v", err)
 	}

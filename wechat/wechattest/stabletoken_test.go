@@ -47,7 +47,7 @@ func stableToken(t testing.TB, sim http.Handler, force bool) (a tokenAnswer) {
 func TestStableToken_is_the_same_until_5_minutes_before_its_end(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	first := stableToken(t, sim, false)
 	if first.ExpiresIn != 7200 || first.Token == "" {
 		t.Fatalf("a token for %d s", first.ExpiresIn)
@@ -85,7 +85,7 @@ func TestStableToken_is_the_same_until_5_minutes_before_its_end(t *testing.T) {
 func TestStableToken_forced(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	first := stableToken(t, sim, false)
 	last := stableToken(t, sim, true)
 	if got := phoneNumber(t, sim, first.Token, phone.OpenID(), phone.PhoneCode()); last.Token == first.Token || got.ErrCode != 42001 {
@@ -139,7 +139,7 @@ func TestStableToken_refuses(t *testing.T) {
 
 func TestExpireAccessTokens_ends_them_at_once(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	phone := sim.Phone(appA, wechattest.User{Name: "alice"})
+	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	first := stableToken(t, sim, false)
 	if status, _ := post(t, sim, "/sim/expiretoken", nil); status != http.StatusOK {
 		t.Fatalf("HTTP status %d", status)
