@@ -16,7 +16,7 @@ func contractFault(e entry) string {
 	if e.answer.status == 0 {
 		return "" // no answer
 	}
-	a := contract.Answer{
+	a := contract.Response{
 		Status: e.answer.status, ContentType: e.answer.contentType, RetryAfter: e.answer.retryAfter,
 		Challenge: e.answer.challenge, RequestID: e.answer.requestID, Body: e.answer.body,
 	}
@@ -33,7 +33,7 @@ func contractFault(e entry) string {
 	return ""
 }
 
-func successFault(e entry, a contract.Answer) string {
+func successFault(e entry, a contract.Response) string {
 	if e.route == onLogin {
 		if _, err := contract.ReadLogin(a, e.requestID); err != nil {
 			return "login: " + err.Error()

@@ -31,7 +31,7 @@ func updated200(t *testing.T, user string, revision int) entry {
 // refusal is an error answer that keeps the contract.
 func refusal(t *testing.T, e entry, code string) entry {
 	t.Helper()
-	p, listed := contract.Of(code)
+	p, listed := contract.Lookup(code)
 	if !listed {
 		t.Fatalf("%s is not listed", code)
 	}

@@ -47,7 +47,7 @@ const (
 type reply struct {
 	requestID string
 	failure   string // refused, cut or timedOut; "": there is an answer
-	answer    contract.Answer
+	answer    contract.Response
 	ended     time.Time
 }
 
@@ -140,13 +140,13 @@ func (a *api) request(ctx context.Context, rng *randv2.Rand, r route, id string,
 	return req.WithContext(ctx)
 }
 
-func read(resp *http.Response, buf *bytes.Buffer) (contract.Answer, error) {
+func read(resp *http.Response, buf *bytes.Buffer) (contract.Response, error) {
 	defer resp.Body.Close()
 	buf.Reset()
 	if _, err := buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer)); err != nil {
-		return contract.Answer{}, err
+		return contract.Response{}, err
 	}
-	return contract.AnswerOf(resp, buf.Bytes()), nil
+	return contract.ResponseOf(resp, buf.Bytes()), nil
 }
 
 // failureOf tells why there is no answer.

@@ -70,7 +70,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // problem is a refusal that keeps the contract.
 func problem(r *http.Request, code string) *fakeAnswer {
-	p, _ := contract.Of(code)
+	p, _ := contract.Lookup(code)
 	return &fakeAnswer{p.Status, contract.Problem{
 		Type: "t", Title: "t", Status: p.Status, Detail: "d", Code: code, Action: p.Action, RequestID: r.Header.Get("X-Request-Id"),
 	}}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// TokenLength is how many characters a token has.
+// TokenLength is the length of a token in characters.
 const TokenLength = 43
 
 // UserInfo is a profile under WeChat's names.
@@ -19,7 +19,7 @@ type UserInfo struct {
 	Language  string `json:"language"`
 }
 
-// Login is what POST /onLogin answers.
+// Login is the response of POST /onLogin.
 type Login struct {
 	Status          int      `json:"status"`
 	Token           string   `json:"token"`
@@ -30,7 +30,7 @@ type Login struct {
 	UserInfo        UserInfo `json:"userInfo"`
 }
 
-// Update is what POST /updateUserInfo answers.
+// Update is the response of POST /updateUserInfo.
 type Update struct {
 	Status          int      `json:"status"`
 	ProfileComplete bool     `json:"profileComplete"`
@@ -39,7 +39,7 @@ type Update struct {
 	UserInfo        UserInfo `json:"userInfo"`
 }
 
-// User is what GET /userInfo answers.
+// User is the response of GET /userInfo.
 type User struct {
 	Status          int      `json:"status"`
 	ProfileComplete bool     `json:"profileComplete"`
@@ -47,7 +47,7 @@ type User struct {
 	UserInfo        UserInfo `json:"userInfo"`
 }
 
-// fields are those of the public routes' answers. That one was not there shows only in a pointer.
+// fields are the fields of all public routes' responses. They are pointers, so that a missing field is nil.
 type fields struct {
 	Status          *int           `json:"status"`
 	Token           *string        `json:"token"`
@@ -78,25 +78,25 @@ func (f *profileFields) userInfo() UserInfo {
 	return UserInfo{*f.NickName, *f.AvatarURL, *f.Gender, *f.Country, *f.Province, *f.City, *f.Language}
 }
 
-// profileOf reads what all answers with a profile have in common.
+// profileOf checks the fields that all responses with a profile share.
 func profileOf(f fields) (info UserInfo, err error) {
 	switch {
 	case f.Status == nil || f.ProfileComplete == nil || f.PhoneNumber == nil || !f.UserInfo.whole():
 		return UserInfo{}, errMissing
 	case *f.PhoneNumber != "" && !strings.Contains(*f.PhoneNumber, "*"):
-		return UserInfo{}, Breach("a phone number that is not masked")
+		return UserInfo{}, Violation("a phone number that is not masked")
 	case *f.Status != http.StatusOK:
-		return UserInfo{}, Breach("200 with another status inside")
+		return UserInfo{}, Violation("200 with another status inside")
 	}
 	info = f.UserInfo.userInfo()
 	if *f.ProfileComplete != (info.NickName != "" && info.AvatarURL != "") {
-		return UserInfo{}, Breach("a profile that is called complete and is not, or the other way round")
+		return UserInfo{}, Violation("a profile that is called complete and is not, or the other way round")
 	}
 	return info, nil
 }
 
-// ReadLogin reads the answer 200 to the login of that id. Its error is a Breach.
-func ReadLogin(a Answer, requestID string) (Login, error) {
+// ReadLogin reads the response with status 200 to the login with the given request id. Its error is a Violation.
+func ReadLogin(a Response, requestID string) (Login, error) {
 	var f fields
 	if err := success(a, requestID, &f); err != nil {
 		return Login{}, err
@@ -110,13 +110,13 @@ func ReadLogin(a Answer, requestID string) (Login, error) {
 	case f.Anonymous != nil:
 		return Login{}, errUnknownField
 	case len(*f.Token) != TokenLength || *f.ExpiresIn <= 0:
-		return Login{}, Breach("a login without a proper token")
+		return Login{}, Violation("a login without a proper token")
 	}
 	return Login{*f.Status, *f.Token, *f.ExpiresIn, *f.IsNewUser, *f.ProfileComplete, *f.PhoneNumber, info}, nil
 }
 
-// ReadUpdate reads the answer 200 to the update of that id. Its error is a Breach.
-func ReadUpdate(a Answer, requestID string) (Update, error) {
+// ReadUpdate reads the response with status 200 to the update with the given request id. Its error is a Violation.
+func ReadUpdate(a Response, requestID string) (Update, error) {
 	var f fields
 	if err := success(a, requestID, &f); err != nil {
 		return Update{}, err
@@ -133,8 +133,8 @@ func ReadUpdate(a Answer, requestID string) (Update, error) {
 	return Update{*f.Status, *f.ProfileComplete, *f.Anonymous, *f.PhoneNumber, info}, nil
 }
 
-// ReadUser reads the answer 200 to the GET /userInfo of that id. Its error is a Breach.
-func ReadUser(a Answer, requestID string) (User, error) {
+// ReadUser reads the response with status 200 to the GET /userInfo with the given request id. Its error is a Violation.
+func ReadUser(a Response, requestID string) (User, error) {
 	var f fields
 	if err := success(a, requestID, &f); err != nil {
 		return User{}, err
@@ -149,8 +149,8 @@ func ReadUser(a Answer, requestID string) (User, error) {
 	return User{*f.Status, *f.ProfileComplete, *f.PhoneNumber, info}, nil
 }
 
-// ReadLogout reads the answer 200 to the logout of that id. Its error is a Breach.
-func ReadLogout(a Answer, requestID string) error {
+// ReadLogout reads the response with status 200 to the logout with the given request id. Its error is a Violation.
+func ReadLogout(a Response, requestID string) error {
 	var f struct {
 		Status *int `json:"status"`
 	}
@@ -158,7 +158,46 @@ func ReadLogout(a Answer, requestID string) error {
 		return err
 	}
 	if f.Status == nil || *f.Status != http.StatusOK {
-		return Breach("200 with another status inside")
+		return Violation("200 with another status inside")
 	}
 	return nil
+}
+
+// Introspection is the response of POST /introspect (RFC 7662, section 2.2).
+type Introspection struct {
+	Active    bool   `json:"active"`
+	TokenType string `json:"token_type,omitempty"`
+	Subject   string `json:"sub,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	ExpiresAt int64  `json:"exp,omitempty"` // seconds of Unix time, as IssuedAt
+	IssuedAt  int64  `json:"iat,omitempty"`
+	OpenID    string `json:"openid,omitempty"`
+	UnionID   string `json:"unionid,omitempty"` // "" if none is known
+}
+
+// ReadIntrospection reads the response with status 200 to the introspection with the given request id. Its error is a Violation.
+func ReadIntrospection(a Response, requestID string) (Introspection, error) {
+	var f struct {
+		Active *bool `json:"active"` // before the field of the same name below
+		Introspection
+	}
+	if err := success(a, requestID, &f); err != nil {
+		return Introspection{}, err
+	}
+	if f.Active == nil {
+		return Introspection{}, errMissing
+	}
+	b := f.Introspection
+	switch {
+	case !*f.Active && b != Introspection{}:
+		return Introspection{}, Violation("an inactive token of which something is told")
+	case !*f.Active:
+		return b, nil
+	case b.Subject == "" || b.ClientID == "" || b.OpenID == "":
+		return Introspection{}, errMissing
+	case b.TokenType != "Bearer" || b.IssuedAt <= 0 || b.ExpiresAt <= b.IssuedAt:
+		return Introspection{}, Violation("an active token without a proper life")
+	}
+	b.Active = true
+	return b, nil
 }

@@ -1,6 +1,8 @@
-// Package contract reads a wxlogin server's answers as strictly as README's tables promise them, for programs that test a
-// running server from outside. It knows the closed list of problems and the body of each route, and imports nothing of the
-// server, so that a slip there cannot excuse itself here.
+// Package contract reads the responses of a wxlogin server as strictly as README's tables describe them, for programs that
+// test a running server from outside:
 //
-// Its errors are constant texts: what an answer held beyond the promise may be a secret.
+//	login, err := contract.ReadLogin(contract.ResponseOf(resp, body), requestID)
+//
+// It has the closed list of problems and the body of each route. It imports nothing of the server, so that a mistake there
+// cannot hide itself here. Its errors are constant texts, because an unexpected response may hold a secret.
 package contract
