@@ -1,12 +1,9 @@
 package demopage
 
 import (
-	"compress/gzip"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -22,25 +19,6 @@ func TestIsLoopback(t *testing.T) {
 		if got := isLoopback(host); got != want {
 			t.Errorf("%q: %v, want %v", host, got, want)
 		}
-	}
-}
-
-func TestMakeBundle(t *testing.T) {
-	b, err := makeBundle("mini", fstest.MapFS{
-		"app.js": {Data: []byte("App({});")}, "config.js": {Data: []byte("left out")}, "pages/a.wxml": {Data: []byte("<view a=\"b\"/>\n")},
-		"README.md": {Data: []byte("left out")},
-	}, "config.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `bundle("mini");
-define("app.js", function (require, module, exports, wx, App, Page, getApp, getCurrentPages) {
-App({});
-});
-file("pages/a.wxml", "\u003cview a=\"b\"/\u003e\n");
-`
-	if string(b) != want {
-		t.Errorf("got\n%s", b)
 	}
 }
 
@@ -124,39 +102,4 @@ func readPicture(t *testing.T, w *httptest.ResponseRecorder) []byte {
 		t.Fatal(err)
 	}
 	return file.Data
-}
-
-func TestPage_files(t *testing.T) {
-	p := newTestPage(t, http.NotFoundHandler())
-	for path, contentType := range map[string]string{
-		"/": "text/html; charset=utf-8", "/assets/page.js": "text/javascript; charset=utf-8", "/assets/page.css": "text/css; charset=utf-8",
-		"/bundle/phone.js": "text/javascript; charset=utf-8",
-	} {
-		plain, zipped := get(p, path, ""), get(p, path, "gzip, br")
-		if plain.Code != http.StatusOK || plain.Header().Get("Content-Type") != contentType {
-			t.Errorf("%s: %d, %s", path, plain.Code, plain.Header().Get("Content-Type"))
-		}
-		unzipped, err := gzip.NewReader(zipped.Body)
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		content, err := io.ReadAll(unzipped)
-		if err != nil || string(content) != plain.Body.String() {
-			t.Errorf("%s is another one when compressed (%v)", path, err)
-		}
-		if policy := plain.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") {
-			t.Errorf("%s: the policy is %q", path, policy)
-		}
-	}
-	if got := get(p, "/assets/index.html", "").Code; got != http.StatusNotFound {
-		t.Errorf("index.html has a second address: %d", got)
-	}
-}
-
-func get(p *Page, path, encoding string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil)
-	r.Header.Set("Accept-Encoding", encoding)
-	w := httptest.NewRecorder()
-	p.ServeHTTP(w, r)
-	return w
 }

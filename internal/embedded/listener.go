@@ -1,9 +1,12 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
+	"time"
 )
 
 // listener hands out connections that can be watched, and knows those that are open so that Close can end them.
@@ -66,3 +69,66 @@ func (l *listener) hangUp() {
 
 // wait returns when the handlers of all connections have ended.
 func (l *listener) wait() { l.handlers.Wait() }
+
+// maxEarly bounds what is kept of a client that sends while its statement is still running.
+const maxEarly = 64 << 10
+
+// clientConn is a client's connection that can be watched while a statement waits or runs. Nothing reads from it in
+// that time, so nobody would notice that the client has gone.
+type clientConn struct {
+	net.Conn
+
+	mu    sync.Mutex
+	early []byte        // what the watch has read, for the next Read
+	watch chan struct{} // not nil while a watch runs; closed when its goroutine has ended
+}
+
+// Read ends a running watch, then reads what came first.
+func (c *clientConn) Read(p []byte) (int, error) {
+	c.unwatch()
+	c.mu.Lock()
+	if len(c.early) > 0 {
+		defer c.mu.Unlock()
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	c.mu.Unlock()
+	return c.Conn.Read(p)
+}
+
+// watchFor calls gone once when the client hangs up before the next Read or unwatch.
+func (c *clientConn) watchFor(gone func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ended := make(chan struct{})
+	c.watch = ended
+	go func() {
+		defer close(ended)
+		buf := make([]byte, 512)
+		for len(c.early) < maxEarly {
+			n, err := c.Conn.Read(buf)
+			c.early = append(c.early, buf[:n]...)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return
+			}
+			if err != nil {
+				gone()
+				return
+			}
+		}
+	}()
+}
+
+// unwatch ends a running watch. While one runs, early belongs to its goroutine; afterwards to the caller.
+func (c *clientConn) unwatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watch == nil {
+		return
+	}
+	c.Conn.SetReadDeadline(time.Unix(1, 0)) // wakes the watch; a closed connection has woken it already
+	<-c.watch
+	c.Conn.SetReadDeadline(time.Time{})
+	c.watch = nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -12,8 +13,10 @@ import (
 	"github.com/dolthub/go-mysql-server/memory"
 	"github.com/dolthub/go-mysql-server/server"
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/dolthub/vitess/go/mysql"
 	driver "github.com/go-sql-driver/mysql"
+	"github.com/sirupsen/logrus"
 )
 
 // MySQLOptions configures StartMySQL. The zero value is usable.
@@ -143,3 +146,24 @@ func RequireLoopback(addr string) error {
 	}
 	return fmt.Errorf("embedded: address %q is not a loopback address", addr)
 }
+
+// silenceEngine turns off the standard logger of logrus, which the engine writes to. Nothing else in this program
+// uses logrus.
+var silenceEngine = sync.OnceFunc(func() {
+	logrus.SetOutput(io.Discard)
+	logrus.SetLevel(logrus.PanicLevel)
+})
+
+const lockWait = "innodb_lock_wait_timeout"
+
+// knowLockWait lets a session set how long it waits for locks, as in MySQL: the engine knows that variable as one of the
+// whole server alone. It is of no effect, for nobody waits for a row: the gate lets in one transaction at a time.
+var knowLockWait = sync.OnceFunc(func() {
+	sql.SystemVariables.AddSystemVariables([]sql.SystemVariable{&sql.MysqlSystemVariable{
+		Name:    lockWait,
+		Scope:   sql.GetMysqlScope(sql.SystemVariableScope_Both),
+		Dynamic: true,
+		Type:    types.NewSystemIntType(lockWait, 1, 1<<30, false), // of 1 to 1,073,741,824 seconds
+		Default: int64(50),
+	}})
+})

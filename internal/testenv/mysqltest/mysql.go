@@ -14,6 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"wxlogin/internal/embedded"
+	"wxlogin/store"
 )
 
 // engine is the embedded MySQL that all tests of a process share. It ends with the process.
@@ -81,4 +82,19 @@ func exec(config *mysql.Config, statement string) error {
 	defer cancel()
 	_, err = db.ExecContext(ctx, statement)
 	return err
+}
+
+// NewWithSchema is New with all tables in it, of the newest version.
+func NewWithSchema(t testing.TB) (dsn string) {
+	t.Helper()
+	dsn = New(t)
+	db, err := store.Open(dsn, store.Options{})
+	if err != nil {
+		t.Fatalf("mysqltest: %v", err)
+	}
+	defer db.Close()
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatalf("mysqltest: %v", err)
+	}
+	return dsn
 }

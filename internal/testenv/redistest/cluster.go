@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -219,4 +220,11 @@ func (c *Cluster) Kill(ctx context.Context) error {
 		errs = append(errs, s.Kill(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// RunCluster is StartCluster for the length of a test.
+func RunCluster(t testing.TB) *Cluster {
+	t.Helper()
+	need(t)
+	return ended(t, func(dir string) (*Cluster, error) { return StartCluster(t.Context(), dir) })
 }
