@@ -14,7 +14,7 @@ const lastSpansTimeout = 3 * time.Second
 
 // startTracing makes traces where the environment asks for them.
 func startTracing(ctx context.Context, version string, console io.Writer, logger *slog.Logger) (*tracing.Provider, error) {
-	tracing.RouteFaults(logger)
+	tracing.LogErrors(logger)
 	provider, err := tracing.FromEnvironment(ctx, version, console)
 	if provider != nil {
 		logger.InfoContext(ctx, "tracing")

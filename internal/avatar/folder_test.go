@@ -26,13 +26,13 @@ func newFolder(t *testing.T) (*Folder, string) {
 }
 
 // kept is a picture as Put takes it.
-var kept = Picture{Data: []byte("a picture"), Extension: ".jpg"}
+var testPicture = Picture{Data: []byte("a picture"), Extension: ".jpg"}
 
 func put(t *testing.T, store interface {
 	Put(context.Context, Picture) (string, error)
 }) (path string) {
 	t.Helper()
-	path, err := store.Put(t.Context(), kept)
+	path, err := store.Put(t.Context(), testPicture)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestFolder_Put(t *testing.T) {
 			t.Fatalf("%s, %v", contentType, err)
 		}
 		defer file.Close()
-		if data, err := io.ReadAll(file); err != nil || !bytes.Equal(data, kept.Data) {
+		if data, err := io.ReadAll(file); err != nil || !bytes.Equal(data, testPicture.Data) {
 			t.Errorf("%d bytes, %v", len(data), err)
 		}
 		wantFiles(t, dir, 1)
@@ -74,7 +74,7 @@ func TestFolder_Put(t *testing.T) {
 		var paths sync.Map
 		for range 32 {
 			wg.Go(func() {
-				path, err := f.Put(t.Context(), kept)
+				path, err := f.Put(t.Context(), testPicture)
 				if _, twice := paths.LoadOrStore(path, true); err != nil || twice {
 					t.Errorf("%s, twice: %v, %v", path, twice, err)
 				}
@@ -88,7 +88,7 @@ func TestFolder_Put(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		if path, err := f.Put(t.Context(), kept); err == nil {
+		if path, err := f.Put(t.Context(), testPicture); err == nil {
 			t.Errorf("stored at %s, in no folder", path)
 		}
 	})

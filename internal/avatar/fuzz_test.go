@@ -7,7 +7,7 @@ import (
 )
 
 // seeds are files of all kinds, small enough to be changed a million times.
-func seeds(f *testing.F) {
+func addSeeds(f *testing.F) {
 	f.Helper()
 	add := func(file []byte) {
 		if len(file) < 1<<15 {
@@ -17,23 +17,23 @@ func seeds(f *testing.F) {
 	for _, h := range hostile(f) {
 		add(h.file)
 	}
-	for _, h := range tooMuch(f) {
+	for _, h := range overBudget(f) {
 		add(h.file)
 	}
-	for _, file := range affordable(f, 600, 24) {
+	for _, file := range withinBudget(f, 600, 24) {
 		add(file)
 	}
 	add(withEXIF(asJPEG(f, photo(20, 10)), 6))
 	add(pngWithEXIF(asPNG(f, photo(20, 10)), 5))
-	add(webpWithEXIF(sample(f, "photo.webp"), 8, 60, 40))
+	add(webpWithEXIF(readSample(f, "photo.webp"), 8, 60, 40))
 	add(asGIF(f, photo(20, 10)))
 	add(photoSpec(20, 10).encode(photo(20, 10)))
 	add(webpFile(webpChunk("VP8L", vp8lGroups(12, 12, 4, true)...)))
 	add(webpFile(webpCanvas(2, 100, 80), webpFrame(40, 20, 20, 20, redWebP(20, 20))))
 }
 
-// isOwn reports whether an error is one of this package's.
-func isOwn(err error) bool {
+// isPackageError reports whether an error is one of this package's.
+func isPackageError(err error) bool {
 	for _, own := range []error{ErrPicture, ErrUnsupported, ErrTooLarge, ErrTooManyPixels, ErrTooComplex} {
 		if errors.Is(err, own) {
 			return true
@@ -44,14 +44,14 @@ func isOwn(err error) bool {
 
 // Any file is refused, or has a plan that is allowed. Nothing much is allocated for that.
 func FuzzInspect(f *testing.F) {
-	seeds(f)
+	addSeeds(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		var plan Plan
 		var err error
 		if bytes := allocated(func() { plan, err = Inspect(file) }); bytes > 1<<20 {
 			t.Errorf("Inspect allocated %d bytes", bytes)
 		}
-		if err != nil && !isOwn(err) {
+		if err != nil && !isPackageError(err) {
 			t.Error(err)
 		}
 		if err == nil && (plan.Width < 1 || plan.Height < 1 || plan.Memory < 1 || plan.Memory > MaxMemory || plan.Work < 1 || plan.Work > MaxWork) {
@@ -62,7 +62,7 @@ func FuzzInspect(f *testing.F) {
 
 // What has a plan is refused, or becomes a picture that is taken again, for no more memory than planned.
 func FuzzMake(f *testing.F) {
-	seeds(f)
+	addSeeds(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		plan, err := Inspect(file)
 		if err != nil || plan.Width*plan.Height > 1<<18 {
@@ -75,7 +75,7 @@ func FuzzMake(f *testing.F) {
 			t.Errorf("Make allocated %d bytes, more than the %d of the plan", took, plan.Memory)
 		}
 		if err != nil {
-			if !isOwn(err) {
+			if !isPackageError(err) {
 				t.Error(err)
 			}
 			return

@@ -93,8 +93,8 @@ func TestInspect_takesPhotosOfPhones(t *testing.T) {
 	}
 }
 
-// tooMuch are pictures that would take more than is allowed, and the errors.
-func tooMuch(t testing.TB) map[string]struct {
+// overBudget are pictures that would take more than is allowed, and the errors.
+func overBudget(t testing.TB) map[string]struct {
 	file []byte
 	want error
 } {
@@ -135,7 +135,7 @@ func tooMuch(t testing.TB) map[string]struct {
 }
 
 func TestInspect_refusesBeforeAnythingIsAllocated(t *testing.T) {
-	for name, h := range tooMuch(t) {
+	for name, h := range overBudget(t) {
 		t.Run(name, func(t *testing.T) {
 			var err error
 			if bytes := allocated(func() { _, err = Inspect(h.file) }); bytes > 64<<10 {
@@ -169,14 +169,14 @@ func TestInspect_unsupported(t *testing.T) {
 }
 
 // affordable are pictures of all kinds, for all that a decoder allocates beside the picture. Most have the given size.
-func affordable(t testing.TB, w, h int) map[string][]byte {
+func withinBudget(t testing.TB, w, h int) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{
 		"gif":                   asGIF(t, photo(w, h)),
 		"baseline 4:2:0":        greyJPEG(t, w, h),
 		"small":                 asJPEG(t, photo(300, 200)),
-		"webp":                  sample(t, "photo.webp"),
-		"lossless webp":         sample(t, "lossless.webp"),
+		"webp":                  readSample(t, "photo.webp"),
+		"lossless webp":         readSample(t, "lossless.webp"),
 		"webp with opacity":     webpFile(webpCanvas(16, 60, 40), alphaChunk(60, 40), chunksOf(t, "photo.webp")),
 		"animated webp":         webpFile(webpCanvas(2, 900, 700), webpFrame(10, 20, 60, 40, chunksOf(t, "photo.webp"))),
 		"400 groups":            webpFile(webpChunk("VP8L", vp8lGroups(96, 96, 400, true)...)),
@@ -217,7 +217,7 @@ func (h pngHeader) String() string {
 }
 
 func TestPlan_MemoryIsAnUpperBound(t *testing.T) {
-	files := affordable(t, 700, 560)
+	files := withinBudget(t, 700, 560)
 	if !testing.Short() {
 		files["16 megapixels, progressive"] = photoSpec(4096, 4096).encode(grey)
 	}

@@ -21,19 +21,19 @@ func (o orientation) apply(p *image.NRGBA) *image.NRGBA {
 	}
 	switch o {
 	case 2: // mirrored
-		return turned(w, h, from(func(x, y int) (int, int) { return w - 1 - x, y }))
+		return remap(w, h, from(func(x, y int) (int, int) { return w - 1 - x, y }))
 	case 3: // upside down
-		return turned(w, h, from(func(x, y int) (int, int) { return w - 1 - x, h - 1 - y }))
+		return remap(w, h, from(func(x, y int) (int, int) { return w - 1 - x, h - 1 - y }))
 	case 4: // upside down and mirrored
-		return turned(w, h, from(func(x, y int) (int, int) { return x, h - 1 - y }))
+		return remap(w, h, from(func(x, y int) (int, int) { return x, h - 1 - y }))
 	case 5: // mirrored, then a quarter turn to the left
-		return turned(h, w, from(func(x, y int) (int, int) { return y, x }))
+		return remap(h, w, from(func(x, y int) (int, int) { return y, x }))
 	case 6: // to be turned to the right by a quarter
-		return turned(h, w, from(func(x, y int) (int, int) { return y, h - 1 - x }))
+		return remap(h, w, from(func(x, y int) (int, int) { return y, h - 1 - x }))
 	case 7: // mirrored, then a quarter turn to the right
-		return turned(h, w, from(func(x, y int) (int, int) { return w - 1 - y, h - 1 - x }))
+		return remap(h, w, from(func(x, y int) (int, int) { return w - 1 - y, h - 1 - x }))
 	case 8: // to be turned to the left by a quarter
-		return turned(h, w, from(func(x, y int) (int, int) { return w - 1 - y, x }))
+		return remap(h, w, from(func(x, y int) (int, int) { return w - 1 - y, x }))
 	}
 	return p
 }

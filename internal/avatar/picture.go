@@ -35,17 +35,17 @@ func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
 	if decode == nil {
 		return Picture{}, ErrPicture
 	}
-	given, err := decode(ctx, file)
+	decoded, err := decode(ctx, file)
 	if ended := ctx.Err(); ended != nil {
 		return Picture{}, ended
 	}
 	if err != nil {
 		return Picture{}, classify(err)
 	}
-	if given.Bounds().Size() != plan.frame.Size() {
+	if decoded.Bounds().Size() != plan.frame.Size() {
 		return Picture{}, ErrPicture
 	}
-	small, err := shrink(ctx, given, plan)
+	small, err := shrink(ctx, decoded, plan)
 	if err != nil {
 		return Picture{}, err
 	}
@@ -96,13 +96,13 @@ func encode(picture *image.NRGBA) (Picture, error) {
 		err := jpeg.Encode(&b, rgba, &jpeg.Options{Quality: jpegQuality})
 		return Picture{Data: b.Bytes(), Extension: ".jpg"}, err
 	}
-	hideInvisible(picture)
+	clearTransparent(picture)
 	err := png.Encode(&b, picture)
 	return Picture{Data: b.Bytes(), Extension: ".png"}, err
 }
 
-// hideInvisible removes the colour of pixels that are fully transparent.
-func hideInvisible(picture *image.NRGBA) {
+// clearTransparent removes the colour of pixels that are fully transparent.
+func clearTransparent(picture *image.NRGBA) {
 	for i := 3; i < len(picture.Pix); i += 4 {
 		if picture.Pix[i] == 0 {
 			copy(picture.Pix[i-3:i], []byte{0, 0, 0})
@@ -111,7 +111,7 @@ func hideInvisible(picture *image.NRGBA) {
 }
 
 // turned is a picture whose pixel (x, y) is at(x, y) of another one.
-func turned(w, h int, at func(x, y int) color.NRGBA) *image.NRGBA {
+func remap(w, h int, at func(x, y int) color.NRGBA) *image.NRGBA {
 	picture := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
 		for x := range w {
@@ -133,11 +133,11 @@ func shrunkSize(w, h int) (int, int) {
 }
 
 // shrink scales the canvas of a plan down. The canvas is transparent outside of the picture's frame.
-func shrink(ctx context.Context, given image.Image, plan Plan) (*image.NRGBA, error) {
+func shrink(ctx context.Context, src image.Image, plan Plan) (*image.NRGBA, error) {
 	w, h := shrunkSize(plan.Width, plan.Height)
 	small := image.NewNRGBA(image.Rect(0, 0, w, h))
 	if w == plan.Width && h == plan.Height {
-		drawAt(small, plan.frame.Min, given)
+		drawAt(small, plan.frame.Min, src)
 		return small, nil
 	}
 	s := newScaler(small, plan.Width, plan.Height)
@@ -147,7 +147,7 @@ func shrink(ctx context.Context, given image.Image, plan Plan) (*image.NRGBA, er
 			return nil, err
 		}
 		clear(band.Pix)
-		drawAt(band, plan.frame.Min.Sub(image.Pt(0, y)), given)
+		drawAt(band, plan.frame.Min.Sub(image.Pt(0, y)), src)
 		for row := range min(band.Rect.Dy(), plan.Height-y) {
 			s.add(band.Pix[row*band.Stride:][:band.Stride])
 		}

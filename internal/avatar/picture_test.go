@@ -64,7 +64,7 @@ func asGIF(t testing.TB, p image.Image) []byte {
 	return b.Bytes()
 }
 
-func sample(t testing.TB, name string) []byte {
+func readSample(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name)
 	if err != nil {
@@ -176,7 +176,7 @@ func TestMake_takes_every_kind(t *testing.T) {
 	}
 	for _, name := range []string{"photo.webp", "lossless.webp"} {
 		t.Run(name, func(t *testing.T) {
-			p, err := inspectAndMake(sample(t, name))
+			p, err := inspectAndMake(readSample(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,8 +232,8 @@ func TestMake_turns_as_EXIF_says_and_forgets_the_rest(t *testing.T) {
 
 func TestMake_turns_other_kinds_too(t *testing.T) {
 	for name, file := range map[string][]byte{
-		"png": pngWithEXIF(asPNG(t, photo(60, 40)), 6), "webp": webpWithEXIF(sample(t, "photo.webp"), 6, 60, 40),
-		"lossless_webp": webpWithEXIF(sample(t, "lossless.webp"), 6, 60, 40),
+		"png": pngWithEXIF(asPNG(t, photo(60, 40)), 6), "webp": webpWithEXIF(readSample(t, "photo.webp"), 6, 60, 40),
+		"lossless_webp": webpWithEXIF(readSample(t, "lossless.webp"), 6, 60, 40),
 	} {
 		p, err := inspectAndMake(file)
 		if err != nil {
@@ -250,7 +250,7 @@ func TestMake_turns_other_kinds_too(t *testing.T) {
 }
 
 // claim makes a PNG say that it has another size.
-func claim(file []byte, w, h uint32) []byte {
+func withClaimedSize(file []byte, w, h uint32) []byte {
 	out := bytes.Clone(file)
 	binary.BigEndian.PutUint32(out[16:], w)
 	binary.BigEndian.PutUint32(out[20:], h)
@@ -264,7 +264,7 @@ func hostile(t testing.TB) map[string]struct {
 	want error
 } {
 	t.Helper()
-	jpg, pic, anim, webp := asJPEG(t, photo(80, 40)), asPNG(t, photo(80, 40)), asGIF(t, photo(80, 40)), sample(t, "photo.webp")
+	jpg, pic, anim, webp := asJPEG(t, photo(80, 40)), asPNG(t, photo(80, 40)), asGIF(t, photo(80, 40)), readSample(t, "photo.webp")
 	type files = map[string]struct {
 		file []byte
 		want error
@@ -272,11 +272,11 @@ func hostile(t testing.TB) map[string]struct {
 	return files{
 		"empty":             {[]byte{}, ErrPicture},
 		"text":              {[]byte("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"), ErrPicture},
-		"bomb":              {claim(pic, 60_000, 60_000), ErrTooManyPixels},
-		"bomb_of_one_line":  {claim(pic, 2_000_000_000, 1), ErrTooManyPixels},
-		"many_pixels":       {claim(pic, 8192, 8192), ErrTooManyPixels},
-		"negative_size":     {claim(pic, 4_000_000_000, 1), ErrPicture},
-		"lying_size":        {claim(pic, 81, 40), ErrPicture},
+		"bomb":              {withClaimedSize(pic, 60_000, 60_000), ErrTooManyPixels},
+		"bomb_of_one_line":  {withClaimedSize(pic, 2_000_000_000, 1), ErrTooManyPixels},
+		"many_pixels":       {withClaimedSize(pic, 8192, 8192), ErrTooManyPixels},
+		"negative_size":     {withClaimedSize(pic, 4_000_000_000, 1), ErrPicture},
+		"lying_size":        {withClaimedSize(pic, 81, 40), ErrPicture},
 		"truncated_jpeg":    {jpg[:len(jpg)/2], ErrPicture},
 		"jpeg_without_end":  {jpg[:len(jpg)-2], ErrPicture},
 		"jpeg_ends_in_scan": {append(bytes.Clone(jpg[:len(jpg)-40]), 0xff, markerEOI), ErrPicture},
@@ -304,7 +304,7 @@ func TestMake_forgetsWhatFollowsThePicture(t *testing.T) {
 	const secret = "a trailer that must not be kept"
 	for name, file := range map[string][]byte{
 		"jpeg": asJPEG(t, photo(80, 40)), "progressive": photoSpec(80, 40).encode(photo(80, 40)), "png": asPNG(t, photo(80, 40)),
-		"gif": asGIF(t, photo(80, 40)), "webp": sample(t, "photo.webp"), "lossless_webp": sample(t, "lossless.webp"),
+		"gif": asGIF(t, photo(80, 40)), "webp": readSample(t, "photo.webp"), "lossless_webp": readSample(t, "lossless.webp"),
 	} {
 		for what, tail := range map[string]string{
 			"CR LF": "\r\n", "zeros": strings.Repeat("\x00", 512), "an archive": "PK\x03\x04\x14\x00\x00\x00", "a script": "<script>",
@@ -329,7 +329,7 @@ func TestMake_forgetsWhatFollowsThePicture(t *testing.T) {
 
 func TestMake_givesUpWithItsContext(t *testing.T) {
 	for name, file := range map[string][]byte{
-		"jpeg": asJPEG(t, photo(800, 400)), "png": asPNG(t, photo(800, 400)), "gif": asGIF(t, photo(800, 400)), "webp": sample(t, "photo.webp"),
+		"jpeg": asJPEG(t, photo(800, 400)), "png": asPNG(t, photo(800, 400)), "gif": asGIF(t, photo(800, 400)), "webp": readSample(t, "photo.webp"),
 		"damaged": asJPEG(t, photo(800, 400))[:1000:1000],
 	} {
 		plan, err := Inspect(file)
@@ -348,7 +348,7 @@ func TestMake_givesUpWithItsContext(t *testing.T) {
 		})
 		for after := range 4 {
 			t.Run(fmt.Sprintf("%s after %d looks", name, after), func(t *testing.T) {
-				ctx := &endingContext{Context: t.Context(), left: after}
+				ctx := &expiringContext{Context: t.Context(), left: after}
 				if p, err := Make(ctx, file, plan); err != context.DeadlineExceeded || p.Data != nil {
 					t.Errorf("%d bytes, %v", len(p.Data), err)
 				}
@@ -357,13 +357,13 @@ func TestMake_givesUpWithItsContext(t *testing.T) {
 	}
 }
 
-// endingContext ends after it was looked at a number of times.
-type endingContext struct {
+// expiringContext ends after it was looked at a number of times.
+type expiringContext struct {
 	context.Context
 	left int
 }
 
-func (c *endingContext) Err() error {
+func (c *expiringContext) Err() error {
 	if c.left--; c.left < 0 {
 		return context.DeadlineExceeded
 	}

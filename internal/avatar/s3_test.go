@@ -51,7 +51,7 @@ func TestS3_Put(t *testing.T) {
 		}
 		defer res.Body.Close()
 		data, err := io.ReadAll(res.Body)
-		if err != nil || !bytes.Equal(data, kept.Data) || res.Header.Get("Content-Type") != "image/jpeg" {
+		if err != nil || !bytes.Equal(data, testPicture.Data) || res.Header.Get("Content-Type") != "image/jpeg" {
 			t.Errorf("%d bytes of %s, %v", len(data), res.Header.Get("Content-Type"), err)
 		}
 	})
@@ -78,7 +78,7 @@ func TestS3_Delete(t *testing.T) {
 		}
 	}
 	usage, err := Measure(t.Context(), s)
-	if err != nil || usage != (Usage{Files: 1, Bytes: int64(len(kept.Data))}) {
+	if err != nil || usage != (Usage{Files: 1, Bytes: int64(len(testPicture.Data))}) {
 		t.Errorf("%+v, %v", usage, err)
 	}
 	if res, err := http.Get(s.URL(other)); err != nil || res.StatusCode != http.StatusOK {
@@ -100,7 +100,7 @@ func TestS3_Sweep(t *testing.T) {
 	}
 	later := time.Now().Add(time.Hour)
 	swept, err := Sweep(t.Context(), s, SweepOptions{Keep: &keep, Before: later})
-	if err != nil || swept != (Swept{Files: 2, Removed: 1, RemovedBytes: int64(len(kept.Data))}) {
+	if err != nil || swept != (Swept{Files: 2, Removed: 1, RemovedBytes: int64(len(testPicture.Data))}) {
 		t.Errorf("%+v, %v", swept, err)
 	}
 	gone, _ := newS3(t, func(o *S3Options) { o.Endpoint = "http://127.0.0.1:1" })
@@ -115,9 +115,9 @@ func TestS3_faults(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, put := range map[string]func() (string, error){
-		"no_bucket":   func() (string, error) { return missing.Put(t.Context(), kept) },
-		"unreachable": func() (string, error) { return gone.Put(t.Context(), kept) },
-		"cancelled":   func() (string, error) { return missing.Put(ended, kept) },
+		"no_bucket":   func() (string, error) { return missing.Put(t.Context(), testPicture) },
+		"unreachable": func() (string, error) { return gone.Put(t.Context(), testPicture) },
+		"cancelled":   func() (string, error) { return missing.Put(ended, testPicture) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, err := put()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// writeOld writes a file that was last changed some time ago.
-func writeOld(t *testing.T, dir, name string, age time.Duration) {
+// writeAged writes a file that was last changed some time ago.
+func writeAged(t *testing.T, dir, name string, age time.Duration) {
 	t.Helper()
 	file := filepath.Join(dir, name)
 	if err := os.WriteFile(file, []byte("12345"), 0o600); err != nil {
@@ -29,10 +29,10 @@ func TestSweep(t *testing.T) {
 	folder := func(t *testing.T) (*Folder, string) {
 		f, dir := newFolder(t)
 		for _, name := range []string{ours, absolute, orphan, half, "notes.txt", ".keep"} {
-			writeOld(t, dir, name, 2*day)
+			writeAged(t, dir, name, 2*day)
 		}
-		writeOld(t, dir, fresh, day/2)
-		writeOld(t, dir, freshHalf, day/2)
+		writeAged(t, dir, fresh, day/2)
+		writeAged(t, dir, freshHalf, day/2)
 		return f, dir
 	}
 	var keep References

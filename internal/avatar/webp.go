@@ -51,13 +51,13 @@ func firstWebPPicture(file []byte) (s webpStill) {
 			s.canvas = image.Pt(1+u24(chunk[4:]), 1+u24(chunk[7:]))
 		case kind == "ANMF" && len(chunk) >= 16:
 			for kind, part := range webpChunks(chunk[16:]) {
-				s.take(kind, part)
+				s.setPicture(kind, part)
 			}
 			x, y := 2*u24(chunk), 2*u24(chunk[3:])
 			s.frame = image.Rect(x, y, x+1+u24(chunk[6:]), y+1+u24(chunk[9:]))
 			return s
 		default:
-			s.take(kind, chunk)
+			s.setPicture(kind, chunk)
 		}
 		if s.kind != "" {
 			if s.canvas == (image.Point{}) {
@@ -70,7 +70,7 @@ func firstWebPPicture(file []byte) (s webpStill) {
 	return s
 }
 
-func (s *webpStill) take(kind string, chunk []byte) {
+func (s *webpStill) setPicture(kind string, chunk []byte) {
 	switch {
 	case s.kind != "": // one is enough
 	case kind == "ALPH":

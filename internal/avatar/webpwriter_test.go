@@ -48,7 +48,7 @@ func alphaChunk(w, h int) []byte {
 // chunksOf are the chunks of a sample.
 func chunksOf(t testing.TB, name string) []byte {
 	t.Helper()
-	return sample(t, name)[12:]
+	return readSample(t, name)[12:]
 }
 
 // vp8lBits writes bits as VP8L has them: the lowest first.

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// journalLength is how many events are kept for a browser that comes later.
-const journalLength = 200
+// maxEvents is how many events are kept for a browser that comes later.
+const maxEvents = 200
 
 // event is one line of the wire log.
 type event struct {
@@ -27,7 +27,7 @@ type event struct {
 }
 
 // journal keeps the latest events of a phone in order.
-type journal struct {
+type eventLog struct {
 	now func() time.Time
 
 	mu      sync.Mutex
@@ -36,26 +36,26 @@ type journal struct {
 	changed chan struct{} // closed by the next add
 }
 
-func newJournal() *journal {
-	return &journal{now: time.Now, changed: make(chan struct{})}
+func newEventLog() *eventLog {
+	return &eventLog{now: time.Now, changed: make(chan struct{})}
 }
 
 // add numbers an event and tells those who wait.
-func (j *journal) add(e event) {
+func (j *eventLog) add(e event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lastID++
 	e.ID, e.At = j.lastID, j.now().Format("15:04:05.000")
 	j.events = append(j.events, e)
-	if len(j.events) > journalLength {
-		j.events = j.events[len(j.events)-journalLength:]
+	if len(j.events) > maxEvents {
+		j.events = j.events[len(j.events)-maxEvents:]
 	}
 	close(j.changed)
 	j.changed = make(chan struct{})
 }
 
 // since returns the kept events after the one of that number, and what is closed when there are more.
-func (j *journal) since(id int) ([]event, <-chan struct{}) {
+func (j *eventLog) since(id int) ([]event, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	first := len(j.events)

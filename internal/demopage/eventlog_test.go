@@ -6,15 +6,15 @@ import (
 )
 
 func TestJournal_keeps_the_latest(t *testing.T) {
-	j := newJournal()
-	for range journalLength + 50 {
+	j := newEventLog()
+	for range maxEvents + 50 {
 		j.add(event{Type: "note"})
 	}
 	events, _ := j.since(0)
-	if len(events) != journalLength || events[0].ID != 51 || events[len(events)-1].ID != journalLength+50 {
+	if len(events) != maxEvents || events[0].ID != 51 || events[len(events)-1].ID != maxEvents+50 {
 		t.Fatalf("%d events, from %d", len(events), events[0].ID)
 	}
-	if events, _ := j.since(journalLength + 48); len(events) != 2 {
+	if events, _ := j.since(maxEvents + 48); len(events) != 2 {
 		t.Errorf("%d events after the last but two", len(events))
 	}
 	if events, _ := j.since(1 << 30); len(events) != 0 {
@@ -25,7 +25,7 @@ func TestJournal_keeps_the_latest(t *testing.T) {
 // A reader that asks, and waits where there is nothing new, sees every event once and in order, whoever adds them.
 func TestJournal_reader_misses_nothing(t *testing.T) {
 	const writers, each = 4, 50 // together no more than are kept
-	j := newJournal()
+	j := newEventLog()
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {

@@ -7,16 +7,16 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// busyAnswers is how often WeChat says -1 then: as often as the server's client asks for one login.
-const busyAnswers = 3
+// busyResponses is how often WeChat says -1 then: as often as the server's client asks for one login.
+const busyResponses = 3
 
-// bringAbout does to a phone what goes wrong in real life, and notes it.
-func (p *Page) bringAbout(ph *phone, w http.ResponseWriter, r *http.Request) {
+// injectFault does to a phone what goes wrong in real life, and notes it.
+func (p *Page) injectFault(ph *phone, w http.ResponseWriter, r *http.Request) {
 	kind := r.PathValue("kind")
 	bring, known := map[string]func(context.Context, *phone) error{
-		"newkey":    p.replaceKey,
+		"newkey":    p.replaceSessionKey,
 		"expire":    p.endSessions,
-		"codetwice": p.loginTwice,
+		"codetwice": p.duplicateNextLogin,
 		"busy":      p.busyWeChat,
 		"secondapp": func(context.Context, *phone) error { return nil }, // the page opens it
 	}[kind]
@@ -32,9 +32,9 @@ func (p *Page) bringAbout(ph *phone, w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// replaceKey is what a wx.login anywhere else does: data under the new key cannot be opened by sessions of the old one.
-func (p *Page) replaceKey(_ context.Context, ph *phone) error {
-	for _, person := range p.everywhere(ph) {
+// replaceSessionKey is what a wx.login anywhere else does: data under the new key cannot be opened by sessions of the old one.
+func (p *Page) replaceSessionKey(_ context.Context, ph *phone) error {
+	for _, person := range p.devices(ph) {
 		person.NewSessionKey()
 	}
 	return nil
@@ -42,31 +42,31 @@ func (p *Page) replaceKey(_ context.Context, ph *phone) error {
 
 // endSessions does what time does to sessions.
 func (p *Page) endSessions(ctx context.Context, ph *phone) error {
-	sessions, err := p.storage.sessions(ctx, p.indexes(ph))
+	sessions, err := p.storage.sessionKeys(ctx, p.indexKeys(ph))
 	if err != nil || len(sessions) == 0 {
 		return err
 	}
 	return p.Redis.Del(ctx, sessions...).Err()
 }
 
-func (p *Page) loginTwice(_ context.Context, ph *phone) error {
+func (p *Page) duplicateNextLogin(_ context.Context, ph *phone) error {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
-	ph.twice = true
+	ph.duplicateLogin = true
 	return nil
 }
 
-// takeTwice tells whether this login is the one to be sent twice.
-func (ph *phone) takeTwice() bool {
+// consumeDuplicate tells whether this login is the one to be sent twice.
+func (ph *phone) consumeDuplicate() bool {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
-	twice := ph.twice
-	ph.twice = false
+	twice := ph.duplicateLogin
+	ph.duplicateLogin = false
 	return twice
 }
 
 func (p *Page) busyWeChat(context.Context, *phone) error {
-	for range busyAnswers {
+	for range busyResponses {
 		p.WeChat.Fail(wechattest.Busy)
 	}
 	return nil

@@ -47,8 +47,8 @@ func requestPairs(r *http.Request, body []byte) []pair {
 	return pairs[:min(len(pairs), maxFields)]
 }
 
-// answerPairs reads the fields of an answer.
-func answerPairs(header http.Header, body []byte) []pair {
+// responsePairs reads the fields of an answer.
+func responsePairs(header http.Header, body []byte) []pair {
 	var pairs []pair
 	if after := header.Get("Retry-After"); after != "" {
 		pairs = append(pairs, pair{"Retry-After", after})

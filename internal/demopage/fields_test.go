@@ -48,13 +48,13 @@ func TestAnswerPairs(t *testing.T) {
 		{"Retry-After", "2"}, {"status", "200"}, {"userInfo.nickName", "小明"}, {"userInfo.gender", "1"},
 		{"list.0", "true"}, {"list.1", "null"},
 	}
-	if got := answerPairs(header, []byte(body)); !slices.Equal(got, want) {
+	if got := responsePairs(header, []byte(body)); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := answerPairs(nil, []byte("<html>")); !slices.Equal(got, []pair{{bodySize, "6 bytes"}}) {
+	if got := responsePairs(nil, []byte("<html>")); !slices.Equal(got, []pair{{bodySize, "6 bytes"}}) {
 		t.Errorf("got %q", got)
 	}
-	if got := answerPairs(nil, []byte("{"+strings.Repeat(`"a":1,`, 500)+`"b":2}`)); len(got) != maxFields {
+	if got := responsePairs(nil, []byte("{"+strings.Repeat(`"a":1,`, 500)+`"b":2}`)); len(got) != maxFields {
 		t.Errorf("%d fields of a long answer", len(got))
 	}
 }

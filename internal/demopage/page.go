@@ -72,12 +72,12 @@ func New(o Options) (*Page, error) {
 
 // addPhones adds what belongs to one phone.
 func (p *Page) addPhones(routes *http.ServeMux) {
-	routes.HandleFunc("/phones/{id}/server/", p.onPhone(p.forward))
-	routes.HandleFunc("POST /phones/{id}/wechat/sim/{call}", p.onPhone(p.callWeChat))
-	routes.HandleFunc("GET /phones/{id}/events", p.onPhone(p.streamEvents))
-	routes.HandleFunc("GET /phones/{id}/state", p.onPhone(p.showState))
-	routes.HandleFunc("GET /phones/{id}/face", p.onPhone(p.showFace))
-	routes.HandleFunc("POST /phones/{id}/faults/{kind}", p.onPhone(p.bringAbout))
+	routes.HandleFunc("/phones/{id}/server/", p.withPhone(p.forward))
+	routes.HandleFunc("POST /phones/{id}/wechat/sim/{call}", p.withPhone(p.callWeChat))
+	routes.HandleFunc("GET /phones/{id}/events", p.withPhone(p.streamEvents))
+	routes.HandleFunc("GET /phones/{id}/state", p.withPhone(p.serveState))
+	routes.HandleFunc("GET /phones/{id}/face", p.withPhone(p.serveAvatar))
+	routes.HandleFunc("POST /phones/{id}/faults/{kind}", p.withPhone(p.injectFault))
 }
 
 // contentPolicy lets the page load nothing from anywhere else, and run nothing but its files.

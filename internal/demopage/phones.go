@@ -14,8 +14,8 @@ import (
 
 var phoneID = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
-// onPhone finds the phone that a path names.
-func (p *Page) onPhone(serve func(*phone, http.ResponseWriter, *http.Request)) http.HandlerFunc {
+// withPhone finds the phone that a path names.
+func (p *Page) withPhone(serve func(*phone, http.ResponseWriter, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := r.PathValue("id")
 		if !phoneID.MatchString(id) {
@@ -48,7 +48,7 @@ func (ph *phone) owner() wechattest.User {
 }
 
 // everywhere is the phone's owner as WeChat knows them in every mini-program.
-func (p *Page) everywhere(ph *phone) []*wechattest.Device {
+func (p *Page) devices(ph *phone) []*wechattest.Device {
 	people := make([]*wechattest.Device, len(p.AppIDs))
 	for i, appID := range p.AppIDs {
 		people[i] = p.WeChat.Device(appID, ph.owner())
@@ -58,16 +58,16 @@ func (p *Page) everywhere(ph *phone) []*wechattest.Device {
 
 func (p *Page) openIDs(ph *phone) []string {
 	var openIDs []string
-	for _, person := range p.everywhere(ph) {
+	for _, person := range p.devices(ph) {
 		openIDs = append(openIDs, person.OpenID())
 	}
 	return openIDs
 }
 
 // indexes are the keys of the indexes of the owner's sessions, whether they are there or not.
-func (p *Page) indexes(ph *phone) []string {
+func (p *Page) indexKeys(ph *phone) []string {
 	var indexes []string
-	for i, person := range p.everywhere(ph) {
+	for i, person := range p.devices(ph) {
 		indexes = append(indexes, indexKey(p.AppIDs[i], person.OpenID()))
 	}
 	return indexes
@@ -78,7 +78,7 @@ var phoneCalls = map[string]exchange{
 	"login":        {kind: kindWx, label: "wx.login()"},
 	"userinfo":     {kind: kindWx, label: "wx.getUserInfo()"},
 	"chooseavatar": {kind: kindWx, label: `<button open-type="chooseAvatar">`},
-	"phonecode":    {kind: kindWx, label: `<button open-type="getPhoneNumber">`, secrets: map[string]string{"code": "phone code"}},
+	"phonecode":    {kind: kindWx, label: `<button open-type="getPhoneNumber">`, secretKinds: map[string]string{"code": "phone code"}},
 	"phonenumber":  {kind: kindWx, label: `<button open-type="getPhoneNumber">`},
 }
 
@@ -94,7 +94,7 @@ func (p *Page) callWeChat(ph *phone, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "unreadable body", http.StatusBadRequest)
 		return
 	}
-	p.everywhere(ph)
+	p.devices(ph)
 	query := r.URL.Query()
 	query.Del("user")
 	shown := r.Clone(r.Context())
@@ -102,7 +102,7 @@ func (p *Page) callWeChat(ph *phone, w http.ResponseWriter, r *http.Request) {
 	asked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query.Set("user", ph.id)
 		r.URL.Path, r.URL.RawQuery = "/sim/"+r.PathValue("call"), query.Encode()
-		p.WeChat.ServeHTTP(&codeReader{ResponseWriter: w, told: func(code string) { p.Wire.own(code, ph) }}, r)
+		p.WeChat.ServeHTTP(&codeReader{ResponseWriter: w, onCode: func(code string) { p.Wire.registerCode(code, ph) }}, r)
 	})
 	p.Wire.record(call, []*phone{ph}, w, shown, body, asked)
 }
@@ -110,21 +110,21 @@ func (p *Page) callWeChat(ph *phone, w http.ResponseWriter, r *http.Request) {
 // codeReader finds the code in an answer of the simulator, which is whole in one Write.
 type codeReader struct {
 	http.ResponseWriter
-	told func(code string)
+	onCode func(code string)
 }
 
 func (c *codeReader) Write(b []byte) (int, error) {
 	var answer struct{ Code string }
 	if json.NewDecoder(bytes.NewReader(b)).Decode(&answer) == nil && answer.Code != "" {
-		c.told(answer.Code)
+		c.onCode(answer.Code)
 	}
 	return c.ResponseWriter.Write(b)
 }
 
-// showFace is the picture that the person has at WeChat.
-func (p *Page) showFace(ph *phone, w http.ResponseWriter, _ *http.Request) {
+// serveAvatar is the picture that the person has at WeChat.
+func (p *Page) serveAvatar(ph *phone, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "image/jpeg")
-	w.Write(p.everywhere(ph)[0].ChooseAvatar().Data)
+	w.Write(p.devices(ph)[0].ChooseAvatar().Data)
 }
 
 // forward sends a request of the phone on to wxlogin.
@@ -134,16 +134,16 @@ func (p *Page) forward(ph *phone, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body is over 5 MiB, or was cut off", http.StatusRequestEntityTooLarge)
 		return
 	}
-	ph.enter()
-	defer ph.leave()
+	ph.beginRequest()
+	defer ph.endRequest()
 	path := strings.TrimPrefix(r.URL.Path, "/phones/"+ph.id+"/server")
 	send := func(w http.ResponseWriter) {
 		out := r.Clone(r.Context())
 		out.URL.Path, out.URL.RawPath = path, ""
 		p.Wire.record(exchange{kind: kindHTTP, label: r.Method + " " + path}, []*phone{ph}, w, out, body, p.proxy)
 	}
-	if r.Method == http.MethodPost && path == "/onLogin" && ph.takeTwice() {
-		send(&held{header: http.Header{}}) // as by a proxy that repeats what it believes lost
+	if r.Method == http.MethodPost && path == "/onLogin" && ph.consumeDuplicate() {
+		send(&bufferedResponse{header: http.Header{}}) // as by a proxy that repeats what it believes lost
 	}
 	send(w)
 }

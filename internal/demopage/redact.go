@@ -15,7 +15,7 @@ const (
 	kindWeChat = "wechat" // wxlogin and WeChat
 )
 
-// shownRequest and shownAnswer list the fields that everybody may read. Whatever is not listed is told by name only: a
+// shownRequest and shownResponse list the fields that everybody may read. Whatever is not listed is told by name only: a
 // field that is new, or that means something else in another kind of exchange, is a secret until it is listed.
 var (
 	shownRequest = map[string]map[string]bool{
@@ -23,7 +23,7 @@ var (
 		kindHTTP:   set("appid", "nickName", "avatarUrl", "everywhere", fileSize, bodySize),
 		kindWeChat: set("appid", "grant_type", "force_refresh", bodySize),
 	}
-	shownAnswer = map[string]map[string]bool{
+	shownResponse = map[string]map[string]bool{
 		kindWx: set("errMsg", "avatarUrl", "userInfo.nickName", "userInfo.avatarUrl", "userInfo.gender", "userInfo.country",
 			"userInfo.province", "userInfo.city", "userInfo.language", bodySize),
 		kindHTTP: set("status", "expiresIn", "isNewUser", "profileComplete", "anonymous", "avatarUrl", "phoneNumber", "countryCode",
@@ -50,7 +50,7 @@ var secretKinds = map[string]string{
 }
 
 // redact makes fields of what crossed the wire. kinds overrides the names of secrets, by field.
-func (n *names) redact(pairs []pair, shown map[string]bool, kinds map[string]string) []field {
+func (n *pseudonyms) redact(pairs []pair, shown map[string]bool, kinds map[string]string) []field {
 	fields := make([]field, 0, len(pairs))
 	for _, p := range pairs {
 		if shown[p.name] || p.value == "" {
@@ -65,7 +65,7 @@ func (n *names) redact(pairs []pair, shown map[string]bool, kinds map[string]str
 			kind = k
 		}
 		fields = append(fields, field{
-			Name: p.name, Secret: n.name(kind, p.value), Length: utf8.RuneCountInString(p.value),
+			Name: p.name, Secret: n.pseudonym(kind, p.value), Length: utf8.RuneCountInString(p.value),
 		})
 	}
 	return fields
@@ -73,18 +73,18 @@ func (n *names) redact(pairs []pair, shown map[string]bool, kinds map[string]str
 
 // names gives secrets names that may be shown: "token 1", "token 2", the same one for the same value. It keeps hashes
 // only.
-type names struct {
+type pseudonyms struct {
 	mu     sync.Mutex
 	byHash map[[sha256.Size]byte]string
 	count  map[string]int // by kind
 }
 
-func newNames() *names {
-	return &names{byHash: map[[sha256.Size]byte]string{}, count: map[string]int{}}
+func newPseudonyms() *pseudonyms {
+	return &pseudonyms{byHash: map[[sha256.Size]byte]string{}, count: map[string]int{}}
 }
 
 // name is the name of a value; kind begins it where the value is new.
-func (n *names) name(kind, value string) string {
+func (n *pseudonyms) pseudonym(kind, value string) string {
 	hash := sha256.Sum256([]byte(value))
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -97,8 +97,8 @@ func (n *names) name(kind, value string) string {
 	return name
 }
 
-// ofHash is the name of a value of which only the SHA-256 is known, "" where it has none.
-func (n *names) ofHash(hash []byte) string {
+// pseudonymOfHash is the name of a value of which only the SHA-256 is known, "" where it has none.
+func (n *pseudonyms) pseudonymOfHash(hash []byte) string {
 	if len(hash) != sha256.Size {
 		return ""
 	}

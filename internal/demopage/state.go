@@ -40,9 +40,9 @@ type keyState struct {
 	ExpiresIn int    `json:"expiresIn"` // seconds
 }
 
-// showState tells what MySQL and Redis hold of the phone's owner.
-func (p *Page) showState(ph *phone, w http.ResponseWriter, r *http.Request) {
-	s, err := p.stateOf(r.Context(), ph)
+// serveState tells what MySQL and Redis hold of the phone's owner.
+func (p *Page) serveState(ph *phone, w http.ResponseWriter, r *http.Request) {
+	s, err := p.loadState(r.Context(), ph)
 	if err != nil {
 		http.Error(w, "MySQL or Redis does not answer", http.StatusServiceUnavailable)
 		return
@@ -51,9 +51,9 @@ func (p *Page) showState(ph *phone, w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(s)
 }
 
-func (p *Page) stateOf(ctx context.Context, ph *phone) (state, error) {
+func (p *Page) loadState(ctx context.Context, ph *phone) (state, error) {
 	openIDs := p.openIDs(ph)
-	hidden := hide(ph, openIDs)
+	hidden := identifierReplacer(ph, openIDs)
 	s := state{Person: personState{NickName: ph.owner().Info.NickName}, Redis: []keyState{}}
 	row, err := p.storage.User(ctx, shownColumns, openIDs...)
 	if err != nil {
@@ -70,17 +70,17 @@ func (p *Page) stateOf(ctx context.Context, ph *phone) (state, error) {
 		}
 		s.MySQL.Columns = append(s.MySQL.Columns, shown)
 	}
-	keys, err := p.keysOf(ctx, ph)
+	keys, err := p.redisKeys(ctx, ph)
 	for _, key := range keys {
-		s.Redis = append(s.Redis, keyState{Key: ph.hideHash(hidden.Replace(key.Name)), Value: key.Value, ExpiresIn: int(key.TTL.Seconds())})
+		s.Redis = append(s.Redis, keyState{Key: ph.redactTokenHash(hidden.Replace(key.Name)), Value: key.Value, ExpiresIn: int(key.TTL.Seconds())})
 	}
 	return s, err
 }
 
-// keysOf are what Redis holds of one person, and what it holds for all.
-func (p *Page) keysOf(ctx context.Context, ph *phone) ([]Key, error) {
-	indexes := p.indexes(ph)
-	sessions, err := p.storage.sessions(ctx, indexes)
+// redisKeys are what Redis holds of one person, and what it holds for all.
+func (p *Page) redisKeys(ctx context.Context, ph *phone) ([]Key, error) {
+	indexes := p.indexKeys(ph)
+	sessions, err := p.storage.sessionKeys(ctx, indexes)
 	if err != nil {
 		return nil, err
 	}
@@ -92,17 +92,17 @@ func (p *Page) keysOf(ctx context.Context, ph *phone) ([]Key, error) {
 }
 
 // hide replaces openids and the unionid by their names.
-func hide(ph *phone, openIDs []string) *strings.Replacer {
+func identifierReplacer(ph *phone, openIDs []string) *strings.Replacer {
 	unionID := ph.owner().UnionID
-	pairs := []string{unionID, "<" + ph.name("unionid", unionID) + ">"}
+	pairs := []string{unionID, "<" + ph.pseudonym("unionid", unionID) + ">"}
 	for _, openID := range openIDs {
-		pairs = append(pairs, openID, "<"+ph.name("openid", openID)+">")
+		pairs = append(pairs, openID, "<"+ph.pseudonym("openid", openID)+">")
 	}
 	return strings.NewReplacer(pairs...)
 }
 
-// hideHash replaces the hash of a token at the end of a key by the token's name.
-func (ph *phone) hideHash(key string) string {
+// redactTokenHash replaces the hash of a token at the end of a key by the token's name.
+func (ph *phone) redactTokenHash(key string) string {
 	encoded, found := strings.CutPrefix(key, sessionPrefix)
 	if !found {
 		return key
@@ -111,7 +111,7 @@ func (ph *phone) hideHash(key string) string {
 	if err != nil {
 		return key
 	}
-	if name := ph.ofHash(hash); name != "" {
+	if name := ph.pseudonymOfHash(hash); name != "" {
 		return sessionPrefix + "<SHA-256 of " + name + ">"
 	}
 	return sessionPrefix + "<SHA-256 of a token>"

@@ -16,11 +16,11 @@ import (
 )
 
 // static is a file that never changes while the demo runs, compressed once.
-type static struct {
+type staticFile struct {
 	contentType string
 	etag        string
 	plain       []byte
-	zipped      []byte
+	gzipped      []byte
 }
 
 // contentTypes are those of the page's files, whatever this machine's tables say.
@@ -28,33 +28,33 @@ var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
 }
 
-func newStatic(name string, content []byte) (static, error) {
+func newStaticFile(name string, content []byte) (staticFile, error) {
 	var zipped bytes.Buffer
 	w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
 	if err != nil {
-		return static{}, err
+		return staticFile{}, err
 	}
 	if _, err := w.Write(content); err != nil {
-		return static{}, err
+		return staticFile{}, err
 	}
 	if err := w.Close(); err != nil {
-		return static{}, err
+		return staticFile{}, err
 	}
 	sum := sha256.Sum256(content)
-	return static{
+	return staticFile{
 		contentType: contentTypes[path.Ext(name)],
 		etag:        base64.RawURLEncoding.EncodeToString(sum[:12]),
-		plain:       content, zipped: zipped.Bytes(),
+		plain:       content, gzipped: zipped.Bytes(),
 	}, nil
 }
 
 // ServeHTTP implements http.Handler. Every browser takes gzip; what does not say so gets the file as it is.
-func (s static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s staticFile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	content, etag := s.plain, s.etag
 	w.Header().Set("Content-Type", s.contentType)
 	w.Header().Add("Vary", "Accept-Encoding")
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && r.Header.Get("Range") == "" {
-		content, etag = s.zipped, etag+"-gzip"
+		content, etag = s.gzipped, etag+"-gzip"
 		w.Header().Set("Content-Encoding", "gzip")
 	}
 	w.Header().Set("ETag", `"`+etag+`"`)
@@ -71,7 +71,7 @@ func addAssets(routes *http.ServeMux, files fs.FS) error {
 		if err != nil {
 			return err
 		}
-		served, err := newStatic(file, content)
+		served, err := newStaticFile(file, content)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func addAssets(routes *http.ServeMux, files fs.FS) error {
 }
 
 // bundled are the kinds of files that a mini-program is made of.
-var bundled = []string{".js", ".json", ".wxml", ".wxss"}
+var bundledExtensions = []string{".js", ".json", ".wxml", ".wxss"}
 
 // addBundle adds a folder's bundle under /bundle/.
 func addBundle(routes *http.ServeMux, name string, files fs.FS, without ...string) error {
@@ -93,7 +93,7 @@ func addBundle(routes *http.ServeMux, name string, files fs.FS, without ...strin
 	if err != nil {
 		return err
 	}
-	served, err := newStatic(name+".js", script)
+	served, err := newStaticFile(name+".js", script)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func makeBundle(name string, files fs.FS, without ...string) ([]byte, error) {
 	var script bytes.Buffer
 	fmt.Fprintf(&script, "bundle(%s);\n", quote(name))
 	err := fs.WalkDir(files, ".", func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !slices.Contains(bundled, path.Ext(file)) || slices.Contains(without, file) {
+		if err != nil || entry.IsDir() || !slices.Contains(bundledExtensions, path.Ext(file)) || slices.Contains(without, file) {
 			return err
 		}
 		text, err := fs.ReadFile(files, file)

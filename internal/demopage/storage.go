@@ -67,7 +67,7 @@ type Key struct {
 
 // Keys returns the keys of that pattern, in order.
 func (s Storage) Keys(ctx context.Context, pattern string) ([]Key, error) {
-	names, err := s.names(ctx, pattern)
+	names, err := s.scanKeys(ctx, pattern)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (s Storage) describeAll(ctx context.Context, names []string) ([]Key, error)
 		if err != nil {
 			return nil, err
 		}
-		if key.TTL != gone {
+		if key.TTL != ttlMissing {
 			keys = append(keys, key)
 		}
 	}
@@ -91,11 +91,11 @@ func (s Storage) describeAll(ctx context.Context, names []string) ([]Key, error)
 
 // gone is what Redis says of the TTL of a key that is not there; without an end it says never.
 const (
-	never = -1 * time.Nanosecond
-	gone  = -2 * time.Nanosecond
+	ttlNone = -1 * time.Nanosecond
+	ttlMissing  = -2 * time.Nanosecond
 )
 
-func (s Storage) names(ctx context.Context, pattern string) ([]string, error) {
+func (s Storage) scanKeys(ctx context.Context, pattern string) ([]string, error) {
 	var names []string
 	scan := s.Redis.Scan(ctx, 0, pattern, 100).Iterator()
 	for scan.Next(ctx) {
@@ -109,7 +109,7 @@ func (s Storage) names(ctx context.Context, pattern string) ([]string, error) {
 func (s Storage) describe(ctx context.Context, name string) (Key, error) {
 	key := Key{Name: name}
 	var err error
-	if key.TTL, err = s.ttl(ctx, name); err != nil || key.TTL == gone {
+	if key.TTL, err = s.ttl(ctx, name); err != nil || key.TTL == ttlMissing {
 		return key, err
 	}
 	var n int64
@@ -127,7 +127,7 @@ func (s Storage) describe(ctx context.Context, name string) (Key, error) {
 func (s Storage) ttl(ctx context.Context, name string) (time.Duration, error) {
 	for range 20 {
 		ttl, err := s.Redis.TTL(ctx, name).Result()
-		if err != nil || ttl != never {
+		if err != nil || ttl != ttlNone {
 			return ttl, err
 		}
 		select {
@@ -143,7 +143,7 @@ func (s Storage) ttl(ctx context.Context, name string) (time.Duration, error) {
 func indexKey(appID, openID string) string { return indexPrefix + appID + ":" + openID }
 
 // sessions are the keys of the sessions in these indexes.
-func (s Storage) sessions(ctx context.Context, indexes []string) ([]string, error) {
+func (s Storage) sessionKeys(ctx context.Context, indexes []string) ([]string, error) {
 	var sessions []string
 	for _, index := range indexes {
 		hashes, err := s.Redis.ZRange(ctx, index, 0, -1).Result()

@@ -21,24 +21,24 @@ const (
 type Wire struct {
 	mu       sync.Mutex
 	phones   map[string]*phone
-	owners   map[[sha256.Size]byte]*phone // of codes, by hash
-	exchange int
+	codeOwners   map[[sha256.Size]byte]*phone // of codes, by hash
+	lastExchange int
 }
 
 // NewWire returns a Wire without phones.
 func NewWire() *Wire {
-	return &Wire{phones: map[string]*phone{}, owners: map[[sha256.Size]byte]*phone{}}
+	return &Wire{phones: map[string]*phone{}, codeOwners: map[[sha256.Size]byte]*phone{}}
 }
 
 // phone is what is noted of one person's phone.
 type phone struct {
-	*journal
-	*names
+	*eventLog
+	*pseudonyms
 	id string
 
 	mu       sync.Mutex
-	atServer int  // requests under way to wxlogin
-	twice    bool // the next login is sent twice
+	pendingRequests int  // requests under way to wxlogin
+	duplicateLogin    bool // the next login is sent twice
 }
 
 // phone returns the phone of that name, new where there is none; nil when there are too many.
@@ -47,59 +47,59 @@ func (w *Wire) phone(id string) *phone {
 	defer w.mu.Unlock()
 	ph := w.phones[id]
 	if ph == nil && len(w.phones) < maxPhones {
-		ph = &phone{journal: newJournal(), names: newNames(), id: id}
+		ph = &phone{eventLog: newEventLog(), pseudonyms: newPseudonyms(), id: id}
 		w.phones[id] = ph
 	}
 	return ph
 }
 
 // own remembers whose code that is.
-func (w *Wire) own(code string, ph *phone) {
+func (w *Wire) registerCode(code string, ph *phone) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.owners[sha256.Sum256([]byte(code))] = ph
+	w.codeOwners[sha256.Sum256([]byte(code))] = ph
 }
 
 // concerned are the phones for which wxlogin asks WeChat: the one whose code it sends, or else those that wait for an
 // answer of wxlogin.
-func (w *Wire) concerned(pairs []pair) []*phone {
+func (w *Wire) phonesFor(pairs []pair) []*phone {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range pairs {
-		if ph := w.owners[sha256.Sum256([]byte(p.value))]; ph != nil {
+		if ph := w.codeOwners[sha256.Sum256([]byte(p.value))]; ph != nil {
 			return []*phone{ph}
 		}
 	}
 	var waiting []*phone
 	for _, ph := range w.phones {
-		if ph.waits() {
+		if ph.hasRequests() {
 			waiting = append(waiting, ph)
 		}
 	}
 	return waiting
 }
 
-func (w *Wire) nextExchange() int {
+func (w *Wire) nextExchangeID() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.exchange++
-	return w.exchange
+	w.lastExchange++
+	return w.lastExchange
 }
 
-func (ph *phone) waits() bool {
+func (ph *phone) hasRequests() bool {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
-	return ph.atServer > 0
+	return ph.pendingRequests > 0
 }
 
 // enter and leave frame a request of the phone to wxlogin.
-func (ph *phone) enter() { ph.count(1) }
-func (ph *phone) leave() { ph.count(-1) }
+func (ph *phone) beginRequest() { ph.addRequests(1) }
+func (ph *phone) endRequest() { ph.addRequests(-1) }
 
-func (ph *phone) count(n int) {
+func (ph *phone) addRequests(n int) {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
-	ph.atServer += n
+	ph.pendingRequests += n
 }
 
 // Watch is next, and notes what passes: wxlogin's calls of WeChat.
@@ -110,30 +110,30 @@ func (w *Wire) Watch(next http.Handler) http.Handler {
 			http.Error(rw, "unreadable body", http.StatusBadRequest)
 			return
 		}
-		w.record(exchange{kind: kindWeChat, label: r.Method + " " + r.URL.Path}, w.concerned(requestPairs(r, body)), rw, r, body, next)
+		w.record(exchange{kind: kindWeChat, label: r.Method + " " + r.URL.Path}, w.phonesFor(requestPairs(r, body)), rw, r, body, next)
 	})
 }
 
 // exchange is what a request and its answer are called.
 type exchange struct {
 	kind, label string
-	secrets     map[string]string // names of secrets, by field, where they are not those of the field
+	secretKinds     map[string]string // names of secrets, by field, where they are not those of the field
 }
 
 // record notes a request, has it answered, and notes the answer before anybody gets it: the log is in the order of
 // things.
 func (w *Wire) record(x exchange, phones []*phone, rw http.ResponseWriter, r *http.Request, body []byte, next http.Handler) {
-	number, started := w.nextExchange(), time.Now()
+	number, started := w.nextExchangeID(), time.Now()
 	note := func(kind, label string, status int, pairs []pair, shown map[string]bool) {
 		for _, ph := range phones {
 			ph.add(event{
 				Type: kind, Exchange: number, Kind: x.kind, Label: label, Status: status,
-				Took: time.Since(started).Milliseconds(), Fields: ph.redact(pairs, shown, x.secrets),
+				Took: time.Since(started).Milliseconds(), Fields: ph.redact(pairs, shown, x.secretKinds),
 			})
 		}
 	}
 	note("request", x.label, 0, requestPairs(r, body), shownRequest[x.kind])
-	answer := &held{header: http.Header{}}
+	answer := &bufferedResponse{header: http.Header{}}
 	defer func() {
 		if fault := recover(); fault != nil { // the simulator closes a connection so
 			note("answer", "connection closed", 0, nil, nil)
@@ -144,8 +144,8 @@ func (w *Wire) record(x exchange, phones []*phone, rw http.ResponseWriter, r *ht
 	next.ServeHTTP(answer, r)
 	status := cmp.Or(answer.status, http.StatusOK)
 	note("answer", fmt.Sprintf("%d %s", status, http.StatusText(status)), status,
-		answerPairs(answer.header, answer.body.Bytes()), shownAnswer[x.kind])
-	answer.release(rw)
+		responsePairs(answer.header, answer.body.Bytes()), shownResponse[x.kind])
+	answer.sendTo(rw)
 }
 
 // readBody reads a request's whole body.
@@ -154,24 +154,24 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // held is an answer that is kept back until it is noted.
-type held struct {
+type bufferedResponse struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-func (h *held) Header() http.Header { return h.header }
+func (h *bufferedResponse) Header() http.Header { return h.header }
 
-func (h *held) WriteHeader(status int) {
+func (h *bufferedResponse) WriteHeader(status int) {
 	if h.status == 0 {
 		h.status = status
 	}
 }
 
-func (h *held) Write(b []byte) (int, error) { return h.body.Write(b) }
+func (h *bufferedResponse) Write(b []byte) (int, error) { return h.body.Write(b) }
 
 // release sends the answer.
-func (h *held) release(rw http.ResponseWriter) {
+func (h *bufferedResponse) sendTo(rw http.ResponseWriter) {
 	for name, values := range h.header {
 		rw.Header()[name] = values
 	}

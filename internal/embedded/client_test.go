@@ -13,14 +13,14 @@ import (
 // TestMySQL_command_line_client is what an administrator does: connect with the client of the distribution, look
 // around, query. Where none is installed, the same statements go through the Go driver.
 func TestMySQL_command_line_client(t *testing.T) {
-	m := start(t, embedded.MySQLOptions{})
-	run := clientOf(t, m)
+	m := startMySQL(t, embedded.MySQLOptions{})
+	run := newClient(t, m)
 
 	steps := []struct {
 		statement string
 		want      string // somewhere in the answer
 	}{
-		{script, ""},
+		{testScript, ""},
 		{"INSERT INTO people VALUES (2, '小明🏮')", ""},
 		{"SHOW DATABASES", "wxlogin"},
 		{"SHOW TABLES", "people"},
@@ -40,7 +40,7 @@ func TestMySQL_command_line_client(t *testing.T) {
 }
 
 // clientOf returns a function that runs a script and gives what is printed.
-func clientOf(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
+func newClient(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(m.Addr())
 	if err != nil {
@@ -64,12 +64,12 @@ func clientOf(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
 		}
 	}
 	t.Log("neither mariadb nor mysql is installed: the Go driver stands in for them")
-	return driverClient(t, m)
+	return newDriverClient(t, m)
 }
 
 // driverClient does what the command-line client does, and prints the columns of a row parted by tabs.
-func driverClient(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
-	db := open(t, m, multiStatements)
+func newDriverClient(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
+	db := openDB(t, m, multiStatements)
 	return func(t *testing.T, script string) string {
 		t.Helper()
 		rows, err := db.QueryContext(t.Context(), script)

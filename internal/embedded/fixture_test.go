@@ -14,7 +14,7 @@ import (
 )
 
 // start runs a server for the length of a test.
-func start(t testing.TB, o embedded.MySQLOptions) *embedded.MySQL {
+func startMySQL(t testing.TB, o embedded.MySQLOptions) *embedded.MySQL {
 	t.Helper()
 	m, err := embedded.StartMySQL(o)
 	if err != nil {
@@ -29,7 +29,7 @@ func start(t testing.TB, o embedded.MySQLOptions) *embedded.MySQL {
 }
 
 // open makes a pool for m. change may alter how it connects.
-func open(t testing.TB, m *embedded.MySQL, change func(*mysql.Config)) *sql.DB {
+func openDB(t testing.TB, m *embedded.MySQL, change func(*mysql.Config)) *sql.DB {
 	t.Helper()
 	config, err := mysql.ParseDSN(m.DSN())
 	if err != nil {
@@ -52,7 +52,7 @@ func open(t testing.TB, m *embedded.MySQL, change func(*mysql.Config)) *sql.DB {
 func multiStatements(c *mysql.Config) { c.MultiStatements = true }
 
 // conn takes one connection out of the pool.
-func conn(t testing.TB, db *sql.DB) *sql.Conn {
+func takeConn(t testing.TB, db *sql.DB) *sql.Conn {
 	t.Helper()
 	c, err := db.Conn(t.Context())
 	if err != nil {
@@ -80,7 +80,7 @@ type queryer interface {
 }
 
 // number answers a query for one number.
-func number(t testing.TB, db queryer, query string, args ...any) (n int) {
+func queryInt(t testing.TB, db queryer, query string, args ...any) (n int) {
 	t.Helper()
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -89,7 +89,7 @@ func number(t testing.TB, db queryer, query string, args ...any) (n int) {
 }
 
 // counter makes the table that most tests count in, with n = 0.
-func counter(t testing.TB, db execer) {
+func createCounter(t testing.TB, db execer) {
 	t.Helper()
 	exec(t, db, "CREATE TABLE counter (id INT PRIMARY KEY, n INT NOT NULL)", "INSERT INTO counter VALUES (1, 0)")
 }
@@ -100,9 +100,9 @@ const (
 )
 
 // severable is a dialler whose last connection can be cut, as when a client's machine dies.
-type severable struct{ last net.Conn }
+type connTracker struct{ last net.Conn }
 
-func (s *severable) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (s *connTracker) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, network, addr)
 	s.last = c
@@ -120,7 +120,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 // within fails when do takes longer than the limit: something waits for a gate that nobody opens.
-func within(t testing.TB, limit time.Duration, do func() error) error {
+func withTimeout(t testing.TB, limit time.Duration, do func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- do() }()

@@ -15,7 +15,7 @@ type listener struct {
 	handlers sync.WaitGroup // one for each connection from Accept to forget
 
 	mu     sync.Mutex
-	open   map[*clientConn]struct{}
+	conns   map[*clientConn]struct{}
 	closed bool
 }
 
@@ -27,7 +27,7 @@ func listen(addr string) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded: %w", err)
 	}
-	return &listener{Listener: l, open: make(map[*clientConn]struct{})}, nil
+	return &listener{Listener: l, conns: make(map[*clientConn]struct{})}, nil
 }
 
 // Accept waits for the next client.
@@ -40,7 +40,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.handlers.Add(1)
-	l.open[conn] = struct{}{}
+	l.conns[conn] = struct{}{}
 	if l.closed {
 		raw.Close() // its handler is still to run: it meets a closed connection and ends
 	}
@@ -48,21 +48,21 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // forget is told that the handler of a connection has ended.
-func (l *listener) forget(conn net.Conn) {
+func (l *listener) handlerDone(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c, ok := conn.(*clientConn); ok {
-		delete(l.open, c)
+		delete(l.conns, c)
 	}
 	l.handlers.Done()
 }
 
-// hangUp closes every open connection and every later one.
-func (l *listener) hangUp() {
+// closeConns closes every open connection and every later one.
+func (l *listener) closeConns() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	for conn := range l.open {
+	for conn := range l.conns {
 		conn.Close()
 	}
 }
@@ -70,8 +70,8 @@ func (l *listener) hangUp() {
 // wait returns when the handlers of all connections have ended.
 func (l *listener) wait() { l.handlers.Wait() }
 
-// maxEarly bounds what is kept of a client that sends while its statement is still running.
-const maxEarly = 64 << 10
+// maxBuffered bounds what is kept of a client that sends while its statement is still running.
+const maxBuffered = 64 << 10
 
 // clientConn is a client's connection that can be watched while a statement waits or runs. Nothing reads from it in
 // that time, so nobody would notice that the client has gone.
@@ -79,36 +79,36 @@ type clientConn struct {
 	net.Conn
 
 	mu    sync.Mutex
-	early []byte        // what the watch has read, for the next Read
-	watch chan struct{} // not nil while a watch runs; closed when its goroutine has ended
+	buffered []byte        // what the watch has read, for the next Read
+	watchDone chan struct{} // not nil while a watch runs; closed when its goroutine has ended
 }
 
 // Read ends a running watch, then reads what came first.
 func (c *clientConn) Read(p []byte) (int, error) {
-	c.unwatch()
+	c.stopWatch()
 	c.mu.Lock()
-	if len(c.early) > 0 {
+	if len(c.buffered) > 0 {
 		defer c.mu.Unlock()
-		n := copy(p, c.early)
-		c.early = c.early[n:]
+		n := copy(p, c.buffered)
+		c.buffered = c.buffered[n:]
 		return n, nil
 	}
 	c.mu.Unlock()
 	return c.Conn.Read(p)
 }
 
-// watchFor calls gone once when the client hangs up before the next Read or unwatch.
-func (c *clientConn) watchFor(gone func()) {
+// watch calls gone once when the client hangs up before the next Read or unwatch.
+func (c *clientConn) watch(gone func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ended := make(chan struct{})
-	c.watch = ended
+	c.watchDone = ended
 	go func() {
 		defer close(ended)
 		buf := make([]byte, 512)
-		for len(c.early) < maxEarly {
+		for len(c.buffered) < maxBuffered {
 			n, err := c.Conn.Read(buf)
-			c.early = append(c.early, buf[:n]...)
+			c.buffered = append(c.buffered, buf[:n]...)
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return
 			}
@@ -121,14 +121,14 @@ func (c *clientConn) watchFor(gone func()) {
 }
 
 // unwatch ends a running watch. While one runs, early belongs to its goroutine; afterwards to the caller.
-func (c *clientConn) unwatch() {
+func (c *clientConn) stopWatch() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.watch == nil {
+	if c.watchDone == nil {
 		return
 	}
 	c.Conn.SetReadDeadline(time.Unix(1, 0)) // wakes the watch; a closed connection has woken it already
-	<-c.watch
+	<-c.watchDone
 	c.Conn.SetReadDeadline(time.Time{})
-	c.watch = nil
+	c.watchDone = nil
 }

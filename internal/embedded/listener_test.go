@@ -32,7 +32,7 @@ func TestClientConn_watch_keeps_what_comes_early(t *testing.T) {
 	server, client := pair(t)
 	early := strings.Repeat("early ", 500)
 	for range 3 {
-		server.watchFor(func() { t.Error("the client has not gone") })
+		server.watch(func() { t.Error("the client has not gone") })
 		if _, err := io.WriteString(client, early+"late"); err != nil {
 			t.Fatal(err)
 		}
@@ -46,11 +46,11 @@ func TestClientConn_watch_keeps_what_comes_early(t *testing.T) {
 func TestClientConn_watch_tells_that_the_client_has_gone(t *testing.T) {
 	server, client := pair(t)
 	gone := make(chan struct{})
-	server.watchFor(func() { close(gone) })
+	server.watch(func() { close(gone) })
 	io.WriteString(client, "bye")
 	client.Close()
 	<-gone
-	server.unwatch()
+	server.stopWatch()
 	if got, err := io.ReadAll(server); string(got) != "bye" || err != nil {
 		t.Errorf("read %q, %v; want what it said before", got, err)
 	}

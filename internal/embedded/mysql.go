@@ -50,58 +50,58 @@ func (o *MySQLOptions) setDefaults() {
 type MySQL struct {
 	database string
 	listener *listener
-	gate     *gate
+	serializer     *serializer
 	server   *server.Server
 	engine   *sqle.Engine
-	accepted chan struct{} // closed when the accept loop has ended
+	acceptDone chan struct{} // closed when the accept loop has ended
 	close    func() error
 }
 
 // starting serialises the start of engines, which set up variables that all engines of a process share.
-var starting sync.Mutex
+var startMu sync.Mutex
 
 // StartMySQL starts a server and returns when it accepts connections. It fails when o.Addr is not a loopback
 // address or cannot be listened on. The caller must Close it.
 func StartMySQL(o MySQLOptions) (*MySQL, error) {
 	o.setDefaults()
-	starting.Lock()
-	defer starting.Unlock()
-	silenceEngine()
-	knowLockWait()
+	startMu.Lock()
+	defer startMu.Unlock()
+	disableLogrus()
+	registerLockWaitTimeout()
 
 	l, err := listen(o.Addr)
 	if err != nil {
 		return nil, err
 	}
-	m := &MySQL{database: o.Database, listener: l, accepted: make(chan struct{})}
-	if err := m.build(o); err != nil {
+	m := &MySQL{database: o.Database, listener: l, acceptDone: make(chan struct{})}
+	if err := m.wire(o); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("embedded: start MySQL: %w", err)
 	}
 	m.close = sync.OnceValue(m.shutdown)
 	go func() {
-		defer close(m.accepted)
+		defer close(m.acceptDone)
 		m.server.Listener.Accept()
 	}()
 	return m, nil
 }
 
 // build puts the engine together: storage, the gate in front of it, and the protocol in front of the gate.
-func (m *MySQL) build(o MySQLOptions) error {
+func (m *MySQL) wire(o MySQLOptions) error {
 	database := memory.NewDatabase(o.Database)
 	database.EnablePrimaryKeyIndexes()
 	provider := memory.NewDBProvider(database)
 	provider.WithOption(memory.NativeIndexProvider(true))
 	m.engine = sqle.NewDefault(provider)
 
-	g := newGate(o.TransactionIdle, m.listener)
-	m.gate = g
+	g := newSerializer(o.TransactionIdle, m.listener)
+	m.serializer = g
 	config := server.Config{Protocol: "tcp", Address: o.Addr, Listener: m.listener}
 	wrap := func(h mysql.Handler) (mysql.Handler, error) {
 		g.Handler = h
 		return g, nil
 	}
-	sessions := g.rememberSessions(memory.NewSessionBuilder(provider))
+	sessions := g.captureSessions(memory.NewSessionBuilder(provider))
 	s, err := server.NewServerWithHandler(config, m.engine, sql.NewContext, sessions, nil, wrap)
 	m.server = s
 	return err
@@ -123,10 +123,10 @@ func (m *MySQL) DSN() string {
 func (m *MySQL) Close() error { return m.close() }
 
 func (m *MySQL) shutdown() error {
-	close(m.gate.shut) // before a transaction is rolled back and the gate is free for whoever waits
+	close(m.serializer.closing) // before a transaction is rolled back and the gate is free for whoever waits
 	err := m.server.Close()
-	m.listener.hangUp()
-	<-m.accepted
+	m.listener.closeConns()
+	<-m.acceptDone
 	m.listener.wait()
 	if e := m.engine.Close(); !errors.Is(e, context.Canceled) { // that is how its background threads report their end
 		err = errors.Join(err, e)
@@ -147,23 +147,23 @@ func RequireLoopback(addr string) error {
 	return fmt.Errorf("embedded: address %q is not a loopback address", addr)
 }
 
-// silenceEngine turns off the standard logger of logrus, which the engine writes to. Nothing else in this program
+// disableLogrus turns off the standard logger of logrus, which the engine writes to. Nothing else in this program
 // uses logrus.
-var silenceEngine = sync.OnceFunc(func() {
+var disableLogrus = sync.OnceFunc(func() {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(logrus.PanicLevel)
 })
 
-const lockWait = "innodb_lock_wait_timeout"
+const lockWaitTimeout = "innodb_lock_wait_timeout"
 
-// knowLockWait lets a session set how long it waits for locks, as in MySQL: the engine knows that variable as one of the
+// registerLockWaitTimeout lets a session set how long it waits for locks, as in MySQL: the engine knows that variable as one of the
 // whole server alone. It is of no effect, for nobody waits for a row: the gate lets in one transaction at a time.
-var knowLockWait = sync.OnceFunc(func() {
+var registerLockWaitTimeout = sync.OnceFunc(func() {
 	sql.SystemVariables.AddSystemVariables([]sql.SystemVariable{&sql.MysqlSystemVariable{
-		Name:    lockWait,
+		Name:    lockWaitTimeout,
 		Scope:   sql.GetMysqlScope(sql.SystemVariableScope_Both),
 		Dynamic: true,
-		Type:    types.NewSystemIntType(lockWait, 1, 1<<30, false), // of 1 to 1,073,741,824 seconds
+		Type:    types.NewSystemIntType(lockWaitTimeout, 1, 1<<30, false), // of 1 to 1,073,741,824 seconds
 		Default: int64(50),
 	}})
 })

@@ -15,7 +15,7 @@ import (
 )
 
 func TestStartMySQL_addresses(t *testing.T) {
-	taken := start(t, embedded.MySQLOptions{})
+	taken := startMySQL(t, embedded.MySQLOptions{})
 	tests := map[string]struct {
 		addr string
 		ok   bool
@@ -49,18 +49,18 @@ func TestMySQL_Close(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := open(t, m, nil)
-	counter(t, db)
-	holder, waiter := conn(t, db), conn(t, db)
+	db := openDB(t, m, nil)
+	createCounter(t, db)
+	holder, waiter := takeConn(t, db), takeConn(t, db)
 	exec(t, holder, "BEGIN", increment)
 	waited := make(chan error, 1)
-	go func() { waited <- second(waiter.ExecContext(t.Context(), increment)) }()
+	go func() { waited <- errorOf(waiter.ExecContext(t.Context(), increment)) }()
 	eventually(t, "two connections", func() bool {
-		return number(t, holder, "SELECT COUNT(*) FROM information_schema.processlist") == 2
+		return queryInt(t, holder, "SELECT COUNT(*) FROM information_schema.processlist") == 2
 	})
 
 	for range 2 {
-		if err := within(t, 20*time.Second, m.Close); err != nil {
+		if err := withTimeout(t, 20*time.Second, m.Close); err != nil {
 			t.Fatalf("Close: %v", err)
 		}
 	}
@@ -70,32 +70,32 @@ func TestMySQL_Close(t *testing.T) {
 	if err := db.PingContext(t.Context()); err == nil {
 		t.Error("it still answers")
 	}
-	again := start(t, embedded.MySQLOptions{Addr: m.Addr()}) // the port is free again
-	if err := open(t, again, nil).PingContext(t.Context()); err != nil {
+	again := startMySQL(t, embedded.MySQLOptions{Addr: m.Addr()}) // the port is free again
+	if err := openDB(t, again, nil).PingContext(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestMySQL_servers_are_apart(t *testing.T) {
-	a := start(t, embedded.MySQLOptions{Database: "one", TransactionIdle: time.Minute})
-	b := start(t, embedded.MySQLOptions{Database: "two", TransactionIdle: time.Minute})
-	holder := conn(t, open(t, a, nil))
-	counter(t, holder)
+	a := startMySQL(t, embedded.MySQLOptions{Database: "one", TransactionIdle: time.Minute})
+	b := startMySQL(t, embedded.MySQLOptions{Database: "two", TransactionIdle: time.Minute})
+	holder := takeConn(t, openDB(t, a, nil))
+	createCounter(t, holder)
 	exec(t, holder, "BEGIN", increment)
-	counter(t, open(t, b, nil)) // neither its name nor the gate of the other is in the way
+	createCounter(t, openDB(t, b, nil)) // neither its name nor the gate of the other is in the way
 	if !strings.HasSuffix(a.DSN(), "/one") || !strings.HasSuffix(b.DSN(), "/two") {
 		t.Errorf("DSNs %s and %s", a.DSN(), b.DSN())
 	}
 }
 
 func TestMySQL_charset(t *testing.T) {
-	m := start(t, embedded.MySQLOptions{})
+	m := startMySQL(t, embedded.MySQLOptions{})
 	for name, connect := range map[string]func(*mysql.Config){
 		"default": nil,
 		"named":   func(c *mysql.Config) { _ = c.Apply(mysql.Charset("utf8mb4", "utf8mb4_unicode_ci")) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			db := open(t, m, connect)
+			db := openDB(t, m, connect)
 			var charsets [3]string
 			err := db.QueryRow("SELECT @@character_set_client, @@character_set_connection, @@character_set_results").
 				Scan(&charsets[0], &charsets[1], &charsets[2])
@@ -115,7 +115,7 @@ var protocols = map[string]func(*mysql.Config){
 func TestMySQL_values_survive(t *testing.T) {
 	for name, connect := range protocols {
 		t.Run(name, func(t *testing.T) {
-			db := open(t, start(t, embedded.MySQLOptions{}), connect)
+			db := openDB(t, startMySQL(t, embedded.MySQLOptions{}), connect)
 			exec(t, db, `CREATE TABLE v (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(255) NOT NULL,
 				at DATETIME(3) NOT NULL, none DATETIME(3) NULL, n TINYINT UNSIGNED NOT NULL DEFAULT 1)
 				DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci COMMENT='values'`)
@@ -143,14 +143,14 @@ func TestMySQL_values_survive(t *testing.T) {
 func TestMySQL_ascii_bin_is_case_sensitive(t *testing.T) {
 	for name, connect := range protocols {
 		t.Run(name, func(t *testing.T) {
-			db := open(t, start(t, embedded.MySQLOptions{}), connect)
+			db := openDB(t, startMySQL(t, embedded.MySQLOptions{}), connect)
 			exec(t, db, `CREATE TABLE i (id INT AUTO_INCREMENT PRIMARY KEY,
 				openid VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, UNIQUE KEY by_openid (openid))`)
 			for _, openID := range []string{"oAbC", "oabc"} {
 				if _, err := db.Exec("INSERT INTO i (openid) VALUES (?)", openID); err != nil {
 					t.Fatal(err)
 				}
-				if n := number(t, db, "SELECT COUNT(*) FROM i WHERE openid = ?", openID); n != 1 {
+				if n := queryInt(t, db, "SELECT COUNT(*) FROM i WHERE openid = ?", openID); n != 1 {
 					t.Errorf("%d rows for %s, want 1", n, openID)
 				}
 			}
@@ -158,14 +158,14 @@ func TestMySQL_ascii_bin_is_case_sensitive(t *testing.T) {
 			if _, err := db.Exec("INSERT INTO i (openid) VALUES (?)", "oAbC"); !errors.As(err, &refused) || refused.Number != 1062 {
 				t.Errorf("got %v, want a duplicate key", err)
 			}
-			if n := number(t, db, "SELECT COUNT(*) FROM i WHERE openid = ?", "OABC"); n != 0 {
+			if n := queryInt(t, db, "SELECT COUNT(*) FROM i WHERE openid = ?", "OABC"); n != 0 {
 				t.Error("found in a spelling that nobody stored")
 			}
 		})
 	}
 }
 
-const script = `
+const testScript = `
 -- A comment; with a semicolon and a quote '
 CREATE TABLE IF NOT EXISTS people (
   id INT PRIMARY KEY COMMENT 'a; semicolon', -- and more
@@ -181,9 +181,9 @@ CREATE OR REPLACE VIEW more_names AS SELECT p.name FROM people p;
 `
 
 func TestMySQL_scripts(t *testing.T) {
-	m := start(t, embedded.MySQLOptions{})
-	db := open(t, m, multiStatements)
-	exec(t, db, script, script) // twice in a row
+	m := startMySQL(t, embedded.MySQLOptions{})
+	db := openDB(t, m, multiStatements)
+	exec(t, db, testScript, testScript) // twice in a row
 	for _, view := range []string{"names", "more_names"} {
 		var name string
 		if err := db.QueryRow("SELECT name FROM " + view).Scan(&name); err != nil || name != "a;b" {
@@ -213,22 +213,22 @@ func TestMySQL_scripts(t *testing.T) {
 	})
 
 	t.Run("nothing_runs_after_a_failure", func(t *testing.T) {
-		c := conn(t, db)
+		c := takeConn(t, db)
 		exec(t, c, "CREATE TABLE s (id INT PRIMARY KEY)")
 		_, err := c.ExecContext(t.Context(), "INSERT INTO s VALUES (1); INSERT INTO s VALUES (1); INSERT INTO s VALUES (2);")
 		var refused *mysql.MySQLError
 		if !errors.As(err, &refused) || refused.Number != 1062 {
 			t.Errorf("got %v, want a duplicate key", err)
 		}
-		if n := number(t, c, "SELECT COUNT(*) FROM s"); n != 1 { // on the same connection: it is still in step
+		if n := queryInt(t, c, "SELECT COUNT(*) FROM s"); n != 1 { // on the same connection: it is still in step
 			t.Errorf("%d rows, want 1", n)
 		}
 	})
 
 	t.Run("a_transaction_may_span_it", func(t *testing.T) {
-		counter(t, db)
-		exec(t, conn(t, db), "BEGIN; "+increment+"; ROLLBACK; BEGIN; "+increment+"; COMMIT")
-		if n := number(t, db, count); n != 1 {
+		createCounter(t, db)
+		exec(t, takeConn(t, db), "BEGIN; "+increment+"; ROLLBACK; BEGIN; "+increment+"; COMMIT")
+		if n := queryInt(t, db, count); n != 1 {
 			t.Errorf("counted to %d, want 1", n)
 		}
 	})
@@ -237,7 +237,7 @@ func TestMySQL_scripts(t *testing.T) {
 func TestMySQL_many_rows(t *testing.T) {
 	for name, connect := range protocols {
 		t.Run(name, func(t *testing.T) {
-			db := open(t, start(t, embedded.MySQLOptions{}), connect)
+			db := openDB(t, startMySQL(t, embedded.MySQLOptions{}), connect)
 			exec(t, db, "CREATE TABLE r (id INT PRIMARY KEY, name VARCHAR(100) NOT NULL)")
 			var values []string
 			for i := range 1000 {
@@ -267,11 +267,11 @@ func TestMySQL_many_rows(t *testing.T) {
 func BenchmarkMySQL(b *testing.B) {
 	for name, connect := range protocols {
 		b.Run(name, func(b *testing.B) {
-			m := start(b, embedded.MySQLOptions{})
-			db := open(b, m, connect)
-			counter(b, db)
+			m := startMySQL(b, embedded.MySQLOptions{})
+			db := openDB(b, m, connect)
+			createCounter(b, db)
 			for b.Loop() {
-				if n := number(b, db, "SELECT n FROM counter WHERE id = ?", 1); n != 0 {
+				if n := queryInt(b, db, "SELECT n FROM counter WHERE id = ?", 1); n != 0 {
 					b.Fatal(n)
 				}
 			}

@@ -17,164 +17,164 @@ import (
 // The engine's storage has no isolation. A transaction copies the tables that it touches into its session and its
 // commit puts those copies in place of the tables, whatever others have committed since. With at most one
 // transaction open at any time there are no others, and the copies are always the newest.
-type gate struct {
+type serializer struct {
 	mysql.Handler // the engine's; set before the first connection
 
-	turn     chan struct{} // holds an element while somebody is inside; waiting senders are served in order
-	shut     chan struct{} // closed when nobody may enter any more
-	idle     time.Duration
+	slot     chan struct{} // holds an element while somebody is inside; waiting senders are served in order
+	closing     chan struct{} // closed when nobody may enter any more
+	idleTimeout     time.Duration
 	listener *listener
 }
 
-func newGate(idle time.Duration, l *listener) *gate {
-	return &gate{turn: make(chan struct{}, 1), shut: make(chan struct{}), idle: idle, listener: l}
+func newSerializer(idle time.Duration, l *listener) *serializer {
+	return &serializer{slot: make(chan struct{}, 1), closing: make(chan struct{}), idleTimeout: idle, listener: l}
 }
 
 // visitor is what the gate knows of a connection. It belongs to the goroutine that runs the connection's commands.
-type visitor struct {
+type connState struct {
 	conn    *mysql.Conn
 	session sql.Session // nil until the first command that needs one
-	inside  bool        // keeps the gate between its statements: a transaction is open
-	limit   *time.Timer // runs between the statements of a transaction
-	busy    atomic.Bool // a statement is under way, perhaps in the goroutine of a cursor
+	holdsSlot  bool        // keeps the gate between its statements: a transaction is open
+	idleTimer   *time.Timer // runs between the statements of a transaction
+	running    atomic.Bool // a statement is under way, perhaps in the goroutine of a cursor
 }
 
-func visitorOf(c *mysql.Conn) *visitor { return c.ClientData.(*visitor) }
+func stateOf(c *mysql.Conn) *connState { return c.ClientData.(*connState) }
 
-// rememberSessions lets the gate see the sessions that the engine makes.
-func (g *gate) rememberSessions(build server.SessionBuilder) server.SessionBuilder {
+// captureSessions lets the gate see the sessions that the engine makes.
+func (g *serializer) captureSessions(build server.SessionBuilder) server.SessionBuilder {
 	return func(ctx context.Context, c *mysql.Conn, addr string) (sql.Session, error) {
 		session, err := build(ctx, c, addr)
-		visitorOf(c).session = session
+		stateOf(c).session = session
 		return session, err
 	}
 }
 
 var (
-	errGone = mysql.NewSQLError(mysql.ERQueryInterrupted, mysql.SSUnknownSQLState,
+	errClientGone = mysql.NewSQLError(mysql.ERQueryInterrupted, mysql.SSUnknownSQLState,
 		"the client hung up while its statement waited")
-	errShut = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown, "the server is being stopped")
-	errIdle = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown,
+	errShutdown = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown, "the server is being stopped")
+	errIdleTransaction = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown,
 		"the transaction was idle for too long and is rolled back")
-	errBusy = mysql.NewSQLError(mysql.CRCommandsOutOfSync, mysql.SSUnknownComError,
+	errOutOfSync = mysql.NewSQLError(mysql.CRCommandsOutOfSync, mysql.SSUnknownComError,
 		"commands out of sync: an earlier statement has not been read to its end")
 )
 
 // pass runs do inside the gate. The context of do ends when the client hangs up.
-func (g *gate) pass(ctx context.Context, c *mysql.Conn, do func(context.Context) error) error {
-	v := visitorOf(c)
-	if !v.busy.CompareAndSwap(false, true) {
-		return errBusy
+func (g *serializer) run(ctx context.Context, c *mysql.Conn, do func(context.Context) error) error {
+	v := stateOf(c)
+	if !v.running.CompareAndSwap(false, true) {
+		return errOutOfSync
 	}
-	defer v.busy.Store(false)
+	defer v.running.Store(false)
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if conn, ok := c.Conn.(*clientConn); ok {
-		conn.watchFor(cancel)
-		defer conn.unwatch()
+		conn.watch(cancel)
+		defer conn.stopWatch()
 	}
-	if err := g.enter(ctx, v); err != nil {
+	if err := g.acquire(ctx, v); err != nil {
 		return err
 	}
-	defer g.leave(v)
+	defer g.releaseUnlessOpen(v)
 	return do(ctx)
 }
 
 // enter waits until v is inside, or until its client has gone.
-func (g *gate) enter(ctx context.Context, v *visitor) error {
-	if v.inside {
-		if !v.limit.Stop() {
-			return errIdle // the connection is closed already; nothing may be committed on it any more
+func (g *serializer) acquire(ctx context.Context, v *connState) error {
+	if v.holdsSlot {
+		if !v.idleTimer.Stop() {
+			return errIdleTransaction // the connection is closed already; nothing may be committed on it any more
 		}
 		return nil
 	}
 	select {
-	case g.turn <- struct{}{}:
-	case <-g.shut:
-		return errShut
+	case g.slot <- struct{}{}:
+	case <-g.closing:
+		return errShutdown
 	case <-ctx.Done():
-		return errGone
+		return errClientGone
 	}
 	select {
-	case <-g.shut: // in the same moment as the turn
-		<-g.turn
-		return errShut
+	case <-g.closing: // in the same moment as the turn
+		<-g.slot
+		return errShutdown
 	default:
-		v.inside = true
+		v.holdsSlot = true
 		return nil
 	}
 }
 
 // leave opens the gate for the next one, unless the statement has left a transaction open.
-func (g *gate) leave(v *visitor) {
-	if settle(v.session) {
-		v.limit = time.AfterFunc(g.idle, v.conn.Close)
+func (g *serializer) releaseUnlessOpen(v *connState) {
+	if finishStatement(v.session) {
+		v.idleTimer = time.AfterFunc(g.idleTimeout, v.conn.Close)
 		return
 	}
 	g.release(v)
 }
 
-func (g *gate) release(v *visitor) {
-	v.inside = false
-	<-g.turn
+func (g *serializer) release(v *connState) {
+	v.holdsSlot = false
+	<-g.slot
 }
 
 // abandon rolls back what v has open and lets the next one in.
-func (g *gate) abandon(v *visitor) {
-	if !v.inside {
+func (g *serializer) abort(v *connState) {
+	if !v.holdsSlot {
 		return
 	}
-	v.limit.Stop()
-	rollBack(v.session)
+	v.idleTimer.Stop()
+	rollback(v.session)
 	g.release(v)
 }
 
 // spool closes the connection of a client that does not take its rows: it is inside while it reads.
-func (g *gate) spool(c *mysql.Conn, send mysql.ResultSpoolFn) mysql.ResultSpoolFn {
+func (g *serializer) withSendTimeout(c *mysql.Conn, send mysql.ResultSpoolFn) mysql.ResultSpoolFn {
 	return func(result *sqltypes.Result, more bool) error {
-		limit := time.AfterFunc(g.idle, c.Close)
+		limit := time.AfterFunc(g.idleTimeout, c.Close)
 		defer limit.Stop()
 		return send(result, more)
 	}
 }
 
 // NewConnection implements mysql.Handler.
-func (g *gate) NewConnection(c *mysql.Conn) {
-	c.ClientData = &visitor{conn: c}
+func (g *serializer) NewConnection(c *mysql.Conn) {
+	c.ClientData = &connState{conn: c}
 	g.Handler.NewConnection(c)
 }
 
 // ConnectionClosed implements mysql.Handler: a transaction that is still open is rolled back.
-func (g *gate) ConnectionClosed(c *mysql.Conn) {
-	defer g.listener.forget(c.Conn)
-	g.abandon(visitorOf(c))
+func (g *serializer) ConnectionClosed(c *mysql.Conn) {
+	defer g.listener.handlerDone(c.Conn)
+	g.abort(stateOf(c))
 	g.Handler.ConnectionClosed(c)
 }
 
 // ComResetConnection implements mysql.Handler: a transaction that is still open is rolled back.
-func (g *gate) ComResetConnection(c *mysql.Conn) error {
-	g.abandon(visitorOf(c))
+func (g *serializer) ComResetConnection(c *mysql.Conn) error {
+	g.abort(stateOf(c))
 	return g.Handler.ComResetConnection(c)
 }
 
 // ComQuery implements mysql.Handler.
-func (g *gate) ComQuery(ctx context.Context, c *mysql.Conn, query string, send mysql.ResultSpoolFn) error {
-	return g.pass(ctx, c, func(ctx context.Context) error {
-		return g.Handler.ComQuery(ctx, c, query, g.spool(c, send))
+func (g *serializer) ComQuery(ctx context.Context, c *mysql.Conn, query string, send mysql.ResultSpoolFn) error {
+	return g.run(ctx, c, func(ctx context.Context) error {
+		return g.Handler.ComQuery(ctx, c, query, g.withSendTimeout(c, send))
 	})
 }
 
 // ComMultiQuery implements mysql.Handler: it runs the first statement of a script and returns the others. After a
 // statement that failed there are no others, as in MySQL; the engine would go on.
-func (g *gate) ComMultiQuery(ctx context.Context, c *mysql.Conn, script string, send mysql.ResultSpoolFn) (string, error) {
+func (g *serializer) ComMultiQuery(ctx context.Context, c *mysql.Conn, script string, send mysql.ResultSpoolFn) (string, error) {
 	options, err := g.ParserOptionsForConnection(c)
 	if err != nil {
 		return "", err
 	}
 	first, others := splitScript(ctx, script, options)
-	spool := g.spool(c, func(result *sqltypes.Result, _ bool) error { return send(result, others != "") })
-	err = g.pass(ctx, c, func(ctx context.Context) error {
+	spool := g.withSendTimeout(c, func(result *sqltypes.Result, _ bool) error { return send(result, others != "") })
+	err = g.run(ctx, c, func(ctx context.Context) error {
 		return g.Handler.ComQuery(ctx, c, first, spool)
 	})
 	if err != nil {
@@ -184,9 +184,9 @@ func (g *gate) ComMultiQuery(ctx context.Context, c *mysql.Conn, script string, 
 }
 
 // ComPrepare implements mysql.Handler.
-func (g *gate) ComPrepare(ctx context.Context, c *mysql.Conn, query string, prepare *mysql.PrepareData) ([]*querypb.Field, error) {
+func (g *serializer) ComPrepare(ctx context.Context, c *mysql.Conn, query string, prepare *mysql.PrepareData) ([]*querypb.Field, error) {
 	var fields []*querypb.Field
-	err := g.pass(ctx, c, func(ctx context.Context) (err error) {
+	err := g.run(ctx, c, func(ctx context.Context) (err error) {
 		fields, err = g.Handler.ComPrepare(ctx, c, query, prepare)
 		return err
 	})
@@ -194,9 +194,9 @@ func (g *gate) ComPrepare(ctx context.Context, c *mysql.Conn, query string, prep
 }
 
 // ComStmtExecute implements mysql.Handler.
-func (g *gate) ComStmtExecute(ctx context.Context, c *mysql.Conn, prepare *mysql.PrepareData, send func(*sqltypes.Result) error) error {
-	spool := g.spool(c, func(result *sqltypes.Result, _ bool) error { return send(result) })
-	return g.pass(ctx, c, func(ctx context.Context) error {
+func (g *serializer) ComStmtExecute(ctx context.Context, c *mysql.Conn, prepare *mysql.PrepareData, send func(*sqltypes.Result) error) error {
+	spool := g.withSendTimeout(c, func(result *sqltypes.Result, _ bool) error { return send(result) })
+	return g.run(ctx, c, func(ctx context.Context) error {
 		return g.Handler.ComStmtExecute(ctx, c, prepare, func(result *sqltypes.Result) error {
 			return spool(result, false)
 		})

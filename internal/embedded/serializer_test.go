@@ -40,7 +40,7 @@ func TestGate_loses_nothing(t *testing.T) {
 		return err
 	}
 	withoutAutocommit := func(ctx context.Context, db *sql.DB) error {
-		return errors.Join(alone(ctx, db), second(db.ExecContext(ctx, "COMMIT")))
+		return errors.Join(alone(ctx, db), errorOf(db.ExecContext(ctx, "COMMIT")))
 	}
 	text := func(c *mysql.Config) { c.InterpolateParams = true }
 	prepared := func(c *mysql.Config) { c.InterpolateParams = false }
@@ -57,24 +57,24 @@ func TestGate_loses_nothing(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-			counter(t, open(t, m, nil))
-			db := open(t, m, test.connect)
+			m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+			createCounter(t, openDB(t, m, nil))
+			db := openDB(t, m, test.connect)
 			began := time.Now()
-			countTogether(t, func() error { return test.increment(t.Context(), db) })
+			incrementConcurrently(t, func() error { return test.increment(t.Context(), db) })
 			t.Logf("%d connections, %d increments in %v", clients, clients*rounds, time.Since(began).Round(time.Millisecond))
-			if n := number(t, db, count); n != clients*rounds {
+			if n := queryInt(t, db, count); n != clients*rounds {
 				t.Errorf("counted to %d, want %d", n, clients*rounds)
 			}
 		})
 	}
 
 	t.Run("autocommit_off", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-		counter(t, open(t, m, nil))
+		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		createCounter(t, openDB(t, m, nil))
 		var wg sync.WaitGroup
 		for range 8 {
-			db := open(t, m, off)
+			db := openDB(t, m, off)
 			db.SetMaxOpenConns(1)
 			wg.Go(func() {
 				for range rounds {
@@ -87,16 +87,16 @@ func TestGate_loses_nothing(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := number(t, open(t, m, nil), count); n != 8*rounds {
+		if n := queryInt(t, openDB(t, m, nil), count); n != 8*rounds {
 			t.Errorf("counted to %d, want %d", n, 8*rounds)
 		}
 	})
 }
 
-func second(_ sql.Result, err error) error { return err }
+func errorOf(_ sql.Result, err error) error { return err }
 
 // countTogether runs increment in 64 goroutines, 20 times in each.
-func countTogether(t *testing.T, increment func() error) {
+func incrementConcurrently(t *testing.T, increment func() error) {
 	var wg sync.WaitGroup
 	for range clients {
 		wg.Go(func() {
@@ -126,16 +126,16 @@ func TestGate_transactions(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-			db := open(t, m, nil)
-			counter(t, db)
-			c := conn(t, db)
+			m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+			db := openDB(t, m, nil)
+			createCounter(t, db)
+			c := takeConn(t, db)
 			exec(t, c, test.do...)
-			other := open(t, m, nil) // nothing is left that keeps others out
-			if n := number(t, other, count); n != test.want {
+			other := openDB(t, m, nil) // nothing is left that keeps others out
+			if n := queryInt(t, other, count); n != test.want {
 				t.Errorf("the others see %d, want %d", n, test.want)
 			}
-			if n := number(t, c, count); n != test.want {
+			if n := queryInt(t, c, count); n != test.want {
 				t.Errorf("it sees %d itself, want %d", n, test.want)
 			}
 		})
@@ -143,12 +143,12 @@ func TestGate_transactions(t *testing.T) {
 }
 
 // refusedInTransaction is a connection in a transaction that has inserted row 3 and then failed to insert rows 2 and 1.
-func refusedInTransaction(t *testing.T) (*embedded.MySQL, *sql.Conn) {
+func failedInTransaction(t *testing.T) (*embedded.MySQL, *sql.Conn) {
 	t.Helper()
-	m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-	db := open(t, m, nil)
-	counter(t, db)
-	c := conn(t, db)
+	m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+	db := openDB(t, m, nil)
+	createCounter(t, db)
+	c := takeConn(t, db)
 	exec(t, c, "BEGIN", "INSERT INTO counter VALUES (3, 7)")
 	var refused *mysql.MySQLError
 	_, err := c.ExecContext(t.Context(), "INSERT INTO counter VALUES (2, 7), (1, 7)") // the second row is there already
@@ -160,20 +160,20 @@ func refusedInTransaction(t *testing.T) (*embedded.MySQL, *sql.Conn) {
 
 func TestGate_failed_statement(t *testing.T) {
 	t.Run("in_a_transaction_then_rollback_leaves_nothing", func(t *testing.T) {
-		m, c := refusedInTransaction(t)
+		m, c := failedInTransaction(t)
 		exec(t, c, "ROLLBACK")
-		if n := number(t, open(t, m, nil), "SELECT COUNT(*) FROM counter"); n != 1 {
+		if n := queryInt(t, openDB(t, m, nil), "SELECT COUNT(*) FROM counter"); n != 1 {
 			t.Errorf("%d rows, want 1", n)
 		}
 	})
 
 	t.Run("in_a_transaction_is_undone_alone", func(t *testing.T) {
-		m, c := refusedInTransaction(t)
+		m, c := failedInTransaction(t)
 		exec(t, c, "COMMIT")
-		if n := number(t, open(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id IN (1, 3)"); n != 2 {
+		if n := queryInt(t, openDB(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id IN (1, 3)"); n != 2 {
 			t.Errorf("%d of 2 rows", n)
 		}
-		if n := number(t, open(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id = 2"); n != 0 {
+		if n := queryInt(t, openDB(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id = 2"); n != 0 {
 			t.Error("the first row of the failed statement has stayed")
 		}
 	})
@@ -186,19 +186,19 @@ func TestGate_failed_statement(t *testing.T) {
 		"syntax":         "SELECT FROM FROM counter",
 	} {
 		t.Run(name+"_does_not_freeze_the_connection", func(t *testing.T) {
-			m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-			db := open(t, m, nil)
-			counter(t, db)
-			c := conn(t, db)
+			m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+			db := openDB(t, m, nil)
+			createCounter(t, db)
+			c := takeConn(t, db)
 			if _, err := c.ExecContext(t.Context(), statement); err == nil {
 				t.Fatal("no error")
 			}
-			exec(t, open(t, m, nil), increment)
-			if n := number(t, c, count); n != 1 {
+			exec(t, openDB(t, m, nil), increment)
+			if n := queryInt(t, c, count); n != 1 {
 				t.Errorf("it sees %d, want 1", n)
 			}
 			exec(t, c, increment)
-			if n := number(t, open(t, m, nil), count); n != 2 {
+			if n := queryInt(t, openDB(t, m, nil), count); n != 2 {
 				t.Errorf("the others see %d, want 2", n)
 			}
 		})
@@ -208,73 +208,73 @@ func TestGate_failed_statement(t *testing.T) {
 // A client that goes away, or is gone without a word, must not keep the others out.
 func TestGate_lost_clients(t *testing.T) {
 	t.Run("dies_in_a_transaction", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-		other := open(t, m, nil)
-		counter(t, other)
-		var wire severable
-		c := conn(t, open(t, m, func(c *mysql.Config) { c.DialFunc = wire.dial }))
+		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		other := openDB(t, m, nil)
+		createCounter(t, other)
+		var wire connTracker
+		c := takeConn(t, openDB(t, m, func(c *mysql.Config) { c.DialFunc = wire.dial }))
 		exec(t, c, "BEGIN", increment)
 		wire.last.Close()
-		if err := within(t, 20*time.Second, func() error { return second(other.Exec(increment)) }); err != nil {
+		if err := withTimeout(t, 20*time.Second, func() error { return errorOf(other.Exec(increment)) }); err != nil {
 			t.Fatal(err)
 		}
-		if n := number(t, other, count); n != 1 {
+		if n := queryInt(t, other, count); n != 1 {
 			t.Errorf("counted to %d, want 1: the dead client's increment is undone", n)
 		}
 	})
 
 	t.Run("leaves_in_a_transaction", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-		other := open(t, m, nil)
-		counter(t, other)
-		leaver := open(t, m, nil)
-		c := conn(t, leaver)
+		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		other := openDB(t, m, nil)
+		createCounter(t, other)
+		leaver := openDB(t, m, nil)
+		c := takeConn(t, leaver)
 		exec(t, c, "BEGIN", increment)
 		c.Close()
 		leaver.Close() // says goodbye (COM_QUIT), not a word of the transaction
-		if err := within(t, 20*time.Second, func() error { return second(other.Exec(increment)) }); err != nil {
+		if err := withTimeout(t, 20*time.Second, func() error { return errorOf(other.Exec(increment)) }); err != nil {
 			t.Fatal(err)
 		}
-		if n := number(t, other, count); n != 1 {
+		if n := queryInt(t, other, count); n != 1 {
 			t.Errorf("counted to %d, want 1", n)
 		}
 	})
 
 	t.Run("idles_in_a_transaction", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: 500 * time.Millisecond})
-		other := open(t, m, nil)
-		counter(t, other)
-		idler := conn(t, open(t, m, nil))
+		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: 500 * time.Millisecond})
+		other := openDB(t, m, nil)
+		createCounter(t, other)
+		idler := takeConn(t, openDB(t, m, nil))
 		exec(t, idler, "BEGIN", increment)
-		if err := within(t, 20*time.Second, func() error { return second(other.Exec(increment)) }); err != nil {
+		if err := withTimeout(t, 20*time.Second, func() error { return errorOf(other.Exec(increment)) }); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := idler.ExecContext(t.Context(), "COMMIT"); err == nil {
 			t.Error("it could still commit")
 		}
-		if n := number(t, other, count); n != 1 {
+		if n := queryInt(t, other, count); n != 1 {
 			t.Errorf("counted to %d, want 1", n)
 		}
 	})
 
 	t.Run("idles_outside_a_transaction", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: 500 * time.Millisecond})
-		db := open(t, m, nil)
-		counter(t, db)
-		idler := conn(t, open(t, m, nil))
+		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: 500 * time.Millisecond})
+		db := openDB(t, m, nil)
+		createCounter(t, db)
+		idler := takeConn(t, openDB(t, m, nil))
 		exec(t, idler, "BEGIN", increment, "COMMIT")
-		busy := conn(t, db) // idles in a transaction itself, until it is thrown out: by then idler would be, too
+		busy := takeConn(t, db) // idles in a transaction itself, until it is thrown out: by then idler would be, too
 		exec(t, busy, "BEGIN")
-		exec(t, open(t, m, nil), increment)
+		exec(t, openDB(t, m, nil), increment)
 		exec(t, idler, increment)
 	})
 
 	t.Run("gives_up_waiting", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
-		db := open(t, m, nil)
-		counter(t, db)
-		holder := conn(t, db)
-		waiter := conn(t, open(t, m, nil))
+		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
+		db := openDB(t, m, nil)
+		createCounter(t, db)
+		holder := takeConn(t, db)
+		waiter := takeConn(t, openDB(t, m, nil))
 		exec(t, holder, "BEGIN", increment)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
@@ -282,42 +282,42 @@ func TestGate_lost_clients(t *testing.T) {
 			t.Fatalf("got %v, want the deadline", err)
 		}
 		eventually(t, "the server notices", func() bool {
-			return number(t, holder, "SELECT COUNT(*) FROM information_schema.processlist") == 1
+			return queryInt(t, holder, "SELECT COUNT(*) FROM information_schema.processlist") == 1
 		})
 		exec(t, holder, "COMMIT")
-		if n := number(t, holder, count); n != 1 {
+		if n := queryInt(t, holder, count); n != 1 {
 			t.Errorf("counted to %d, want 1: the waiter's statement never ran", n)
 		}
 	})
 
 	t.Run("hangs_up_on_a_long_statement", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{})
-		db := open(t, m, nil)
-		counter(t, db)
+		m := startMySQL(t, embedded.MySQLOptions{})
+		db := openDB(t, m, nil)
+		createCounter(t, db)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		if _, err := db.ExecContext(ctx, "SELECT SLEEP(600)"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("got %v, want the deadline", err)
 		}
-		if err := within(t, 20*time.Second, func() error { return second(db.Exec(increment)) }); err != nil {
+		if err := withTimeout(t, 20*time.Second, func() error { return errorOf(db.Exec(increment)) }); err != nil {
 			t.Fatal(err)
 		}
 	})
 
 	t.Run("does_not_read_its_rows", func(t *testing.T) {
-		m := start(t, embedded.MySQLOptions{TransactionIdle: time.Second})
-		db := open(t, m, nil)
-		counter(t, db)
+		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Second})
+		db := openDB(t, m, nil)
+		createCounter(t, db)
 		exec(t, db, "CREATE TABLE wide (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT NOT NULL)")
 		for range 40 {
 			exec(t, db, "INSERT INTO wide (text) VALUES (REPEAT('x', 1000000))")
 		}
-		rows, err := conn(t, open(t, m, nil)).QueryContext(t.Context(), "SELECT text FROM wide")
+		rows, err := takeConn(t, openDB(t, m, nil)).QueryContext(t.Context(), "SELECT text FROM wide")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer rows.Close()
-		if err := within(t, 20*time.Second, func() error { return second(db.Exec(increment)) }); err != nil {
+		if err := withTimeout(t, 20*time.Second, func() error { return errorOf(db.Exec(increment)) }); err != nil {
 			t.Fatal(err)
 		}
 	})

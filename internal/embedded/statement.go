@@ -15,41 +15,41 @@ import (
 // own little transaction open, with copies of the tables that the session's next statement would read, and commit,
 // although they are old by then. And a statement that commits implicitly (CREATE TABLE) inside BEGIN leaves
 // autocommit off.
-func settle(session sql.Session) bool {
+func finishStatement(session sql.Session) bool {
 	if session == nil {
 		return false
 	}
-	open := session.GetTransaction() != nil
-	begun := session.GetIgnoreAutoCommit()
+	inTransaction := session.GetTransaction() != nil
+	explicit := session.GetIgnoreAutoCommit()
 	switch {
-	case !open && begun:
+	case !inTransaction && explicit:
 		session.SetIgnoreAutoCommit(false)
-	case open && !begun && autocommit(session):
-		rollBack(session)
-		open = false
+	case inTransaction && !explicit && isAutocommit(session):
+		rollback(session)
+		inTransaction = false
 	}
-	return open
+	return inTransaction
 }
 
-func autocommit(session sql.Session) bool {
-	on, err := plan.IsSessionAutocommit(contextOf(session))
+func isAutocommit(session sql.Session) bool {
+	on, err := plan.IsSessionAutocommit(sessionContext(session))
 	return err != nil || on
 }
 
-// rollBack drops what the session's transaction has changed: those copies are all there is of it.
-func rollBack(session sql.Session) {
+// rollback drops what the session's transaction has changed: those copies are all there is of it.
+func rollback(session sql.Session) {
 	if session == nil {
 		return
 	}
 	if s, ok := session.(sql.TransactionSession); ok {
 		// The in-memory session has nothing to do here that could fail.
-		_ = s.Rollback(contextOf(session), session.GetTransaction())
+		_ = s.Rollback(sessionContext(session), session.GetTransaction())
 	}
 	session.SetIgnoreAutoCommit(false)
 	session.SetTransaction(nil)
 }
 
-func contextOf(session sql.Session) *sql.Context {
+func sessionContext(session sql.Session) *sql.Context {
 	return sql.NewContext(context.Background(), sql.WithSession(session))
 }
 
@@ -59,17 +59,17 @@ func contextOf(session sql.Session) *sql.Context {
 //
 // The engine can do this on its own, except that it fails at a CREATE VIEW that is not the last statement, and
 // takes a comment at the end of a script for one more statement.
-func splitScript(ctx context.Context, script string, options sqlparser.ParserOptions) (first, others string) {
+func splitScript(ctx context.Context, script string, options sqlparser.ParserOptions) (first, rest string) {
 	_, end, err := sqlparser.ParseOneWithOptions(ctx, script, options)
 	if err != nil || end <= 0 || end >= len(script) {
 		return script, ""
 	}
-	return script[:end], skipEmpty(ctx, script[end:], options)
+	return script[:end], trimEmpty(ctx, script[end:], options)
 }
 
-// skipEmpty removes empty statements and comments from the beginning of a script that holds nothing else up to its
+// trimEmpty removes empty statements and comments from the beginning of a script that holds nothing else up to its
 // end, or up to the next statement.
-func skipEmpty(ctx context.Context, script string, options sqlparser.ParserOptions) string {
+func trimEmpty(ctx context.Context, script string, options sqlparser.ParserOptions) string {
 	for script != "" {
 		_, end, err := sqlparser.ParseOneWithOptions(ctx, script, options)
 		if !errors.Is(err, sqlparser.ErrEmpty) {

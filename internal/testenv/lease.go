@@ -14,11 +14,11 @@ import (
 
 const (
 	lastDB     = 15               // a server has 16 logical databases unless told otherwise
-	leaseTime  = 30 * time.Second // a lease that is not renewed (the run crashed) ends after this
-	renewEvery = leaseTime / 3
-	retryEvery = 20 * time.Millisecond
-	giveUp     = 2 * time.Minute // how long to wait for another test to end
-	usedTime   = 24 * time.Hour  // how long what a crashed run left behind counts as ours
+	leaseTTL  = 30 * time.Second // a lease that is not renewed (the run crashed) ends after this
+	renewInterval = leaseTTL / 3
+	retryInterval = 20 * time.Millisecond
+	waitLimit     = 2 * time.Minute // how long to wait for another test to end
+	usedTTL   = 24 * time.Hour  // how long what a crashed run left behind counts as ours
 )
 
 // leasePrefix begins the keys of leases.
@@ -32,7 +32,7 @@ func usedKey(n int) string { return fmt.Sprintf("%sused:%d", leasePrefix, n) }
 
 var (
 	errBusy    = errors.New("in use by another test")
-	errForeign = errors.New("holds keys that no test has written; it is left alone")
+	errForeignKeys = errors.New("holds keys that no test has written; it is left alone")
 )
 
 // Both do nothing when the lock is no longer this token's.
@@ -56,51 +56,51 @@ func leaseRedis(t testing.TB, url string) *Redis {
 	t.Helper()
 	o, err := redis.ParseURL(url)
 	if err != nil {
-		t.Fatal(unreadable)
+		t.Fatal(unreadableURL)
 	}
-	l, err := takeAny(o)
+	l, err := waitForDatabase(o)
 	if err != nil {
 		t.Fatalf("testenv: TEST_REDIS_URL: %v", err)
 	}
-	stop := l.keep()
+	stop := l.keepAlive()
 	t.Cleanup(func() {
 		stop()
-		if err := l.end(); err != nil {
+		if err := l.release(); err != nil {
 			t.Errorf("testenv: end of the lease of Redis database %d: %v", l.n, err)
 		}
 	})
 	return &Redis{Client: l.data, URL: withDB(url, l.n)}
 }
 
-const unreadable = "testenv: TEST_REDIS_URL cannot be read (it is not shown, as it may hold a password)"
+const unreadableURL = "testenv: TEST_REDIS_URL cannot be read (it is not shown, as it may hold a password)"
 
-// takeAny waits until one of the databases that o allows is free: the one that the URL names, or any but 0.
-func takeAny(o *redis.Options) (*lease, error) {
+// waitForDatabase waits until one of the databases that o allows is free: the one that the URL names, or any but 0.
+func waitForDatabase(o *redis.Options) (*lease, error) {
 	first, last := 1, lastDB
 	if o.DB != 0 {
 		first, last = o.DB, o.DB
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), giveUp)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	for {
-		l, err := takeFrom(ctx, o, first, last)
+		l, err := acquireAny(ctx, o, first, last)
 		if !errors.Is(err, errBusy) {
 			return l, err
 		}
 		select {
-		case <-time.After(retryEvery):
+		case <-time.After(retryInterval):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("no free logical database within %v: %w", giveUp, err)
+			return nil, fmt.Errorf("no free logical database within %v: %w", waitLimit, err)
 		}
 	}
 }
 
-// takeFrom tries every database once. Its error says of each why not.
-func takeFrom(ctx context.Context, o *redis.Options, first, last int) (*lease, error) {
+// acquireAny tries every database once. Its error says of each why not.
+func acquireAny(ctx context.Context, o *redis.Options, first, last int) (*lease, error) {
 	var refusals []error
 	for n := first; n <= last; n++ {
 		l := newLease(o, n)
-		err := l.take(ctx)
+		err := l.acquire(ctx)
 		if err == nil {
 			return l, nil
 		}
@@ -117,22 +117,22 @@ func newLease(o *redis.Options, n int) *lease {
 }
 
 // take locks the database and empties it of what an earlier run of tests has left. errBusy: somebody has it;
-// errForeign: what is in it was not written by tests.
-func (l *lease) take(ctx context.Context) error {
-	err := l.locks.SetArgs(ctx, lockKey(l.n), l.token, redis.SetArgs{Mode: "NX", TTL: leaseTime}).Err()
+// errForeignKeys: what is in it was not written by tests.
+func (l *lease) acquire(ctx context.Context) error {
+	err := l.locks.SetArgs(ctx, lockKey(l.n), l.token, redis.SetArgs{Mode: "NX", TTL: leaseTTL}).Err()
 	if errors.Is(err, redis.Nil) {
 		return errBusy
 	}
 	if err != nil {
 		return err
 	}
-	if err := l.clear(ctx); err != nil {
+	if err := l.removeLeftovers(ctx); err != nil {
 		return errors.Join(err, l.unlock(ctx))
 	}
 	return nil
 }
 
-func (l *lease) clear(ctx context.Context) error {
+func (l *lease) removeLeftovers(ctx context.Context) error {
 	keys, err := allKeys(ctx, l.data)
 	if err != nil {
 		return err
@@ -142,21 +142,21 @@ func (l *lease) clear(ctx context.Context) error {
 		return err
 	}
 	if len(keys) > 0 && ours == 0 {
-		return errForeign
+		return errForeignKeys
 	}
-	if err := empty(ctx, l.data); err != nil {
+	if err := deleteAll(ctx, l.data); err != nil {
 		return err
 	}
-	return l.locks.Set(ctx, usedKey(l.n), l.token, usedTime).Err()
+	return l.locks.Set(ctx, usedKey(l.n), l.token, usedTTL).Err()
 }
 
 // keep renews the lock until stop is called.
-func (l *lease) keep() (stop func()) {
+func (l *lease) keepAlive() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(renewEvery)
+		tick := time.NewTicker(renewInterval)
 		defer tick.Stop()
 		for {
 			select {
@@ -172,14 +172,14 @@ func (l *lease) keep() (stop func()) {
 
 // renew reports whether the lock is still ours.
 func (l *lease) renew(ctx context.Context) (bool, error) {
-	n, err := renewLock.Run(ctx, l.locks, []string{lockKey(l.n)}, l.token, leaseTime.Milliseconds()).Int()
+	n, err := renewLock.Run(ctx, l.locks, []string{lockKey(l.n)}, l.token, leaseTTL.Milliseconds()).Int()
 	return n == 1, err
 }
 
 // end empties the database and gives it back. A database whose lock has been lost is not touched.
-func (l *lease) end() error {
+func (l *lease) release() error {
 	defer l.close()
-	ctx, cancel := context.WithTimeout(context.Background(), leaseTime/2)
+	ctx, cancel := context.WithTimeout(context.Background(), leaseTTL/2)
 	defer cancel()
 	held, err := l.renew(ctx)
 	if err != nil {
@@ -188,7 +188,7 @@ func (l *lease) end() error {
 	if !held {
 		return errors.New("its lock was lost during the test; it is left as it is")
 	}
-	if err := empty(ctx, l.data); err != nil {
+	if err := deleteAll(ctx, l.data); err != nil {
 		return err
 	}
 	return errors.Join(l.locks.Del(ctx, usedKey(l.n)).Err(), l.unlock(ctx))

@@ -13,15 +13,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// clusterMode tells whether TEST_REDIS_URL leads to a Cluster.
-func clusterMode() bool { return os.Getenv("TEST_REDIS_MODE") == "cluster" }
+// isCluster tells whether TEST_REDIS_URL leads to a Cluster.
+func isCluster() bool { return os.Getenv("TEST_REDIS_MODE") == "cluster" }
 
 // clusterDB is the number of a Cluster's one database.
 const clusterDB = 0
 
 // held is the lease of this process on the Cluster, which its tests share when they hold it at the same time: a fixture
 // within a fixture.
-var held struct {
+var clusterLease struct {
 	sync.Mutex
 	lease *lease
 	stop  func()
@@ -33,14 +33,14 @@ func leaseCluster(t testing.TB, url string) *Redis {
 	t.Helper()
 	o, err := redis.ParseClusterURL(url)
 	if err != nil {
-		t.Fatal(unreadable)
+		t.Fatal(unreadableURL)
 	}
 	o.DisableRoutingPolicies = true // as the server's client
-	if err := hold(o); err != nil {
+	if err := acquireCluster(o); err != nil {
 		t.Fatalf("testenv: TEST_REDIS_URL: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := letGo(); err != nil {
+		if err := releaseCluster(); err != nil {
 			t.Errorf("testenv: end of the lease of the Redis Cluster: %v", err)
 		}
 	})
@@ -50,40 +50,40 @@ func leaseCluster(t testing.TB, url string) *Redis {
 }
 
 // hold takes the lease for this process, unless it has it.
-func hold(o *redis.ClusterOptions) error {
-	held.Lock()
-	defer held.Unlock()
-	if held.tests == 0 {
+func acquireCluster(o *redis.ClusterOptions) error {
+	clusterLease.Lock()
+	defer clusterLease.Unlock()
+	if clusterLease.tests == 0 {
 		l, err := waitForCluster(o)
 		if err != nil {
 			return err
 		}
-		held.lease, held.stop = l, l.keep()
+		clusterLease.lease, clusterLease.stop = l, l.keepAlive()
 	}
-	held.tests++
+	clusterLease.tests++
 	return nil
 }
 
-// letGo gives the Cluster back with the last test that holds it.
-func letGo() error {
-	held.Lock()
-	defer held.Unlock()
-	held.tests--
-	if held.tests > 0 {
+// releaseCluster gives the Cluster back with the last test that holds it.
+func releaseCluster() error {
+	clusterLease.Lock()
+	defer clusterLease.Unlock()
+	clusterLease.tests--
+	if clusterLease.tests > 0 {
 		return nil
 	}
-	held.stop()
-	return held.lease.end()
+	clusterLease.stop()
+	return clusterLease.lease.release()
 }
 
 // waitForCluster waits until no other process has the Cluster.
 func waitForCluster(o *redis.ClusterOptions) (*lease, error) {
 	client := redis.NewClusterClient(o)
 	l := &lease{locks: client, data: client, n: clusterDB, token: rand.Text()}
-	ctx, cancel := context.WithTimeout(context.Background(), giveUp)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	for {
-		err := l.take(ctx)
+		err := l.acquire(ctx)
 		if err == nil {
 			return l, nil
 		}
@@ -92,10 +92,10 @@ func waitForCluster(o *redis.ClusterOptions) (*lease, error) {
 			return nil, err
 		}
 		select {
-		case <-time.After(retryEvery):
+		case <-time.After(retryInterval):
 		case <-ctx.Done():
 			l.close()
-			return nil, fmt.Errorf("the Cluster is not free within %v: %w", giveUp, err)
+			return nil, fmt.Errorf("the Cluster is not free within %v: %w", waitLimit, err)
 		}
 	}
 }

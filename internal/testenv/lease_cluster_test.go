@@ -11,7 +11,7 @@ import (
 )
 
 // ownCluster plays the Cluster that others use too.
-func ownCluster(t *testing.T) *redis.ClusterClient {
+func sharedCluster(t *testing.T) *redis.ClusterClient {
 	t.Helper()
 	cluster := redistest.RunCluster(t)
 	t.Setenv("TEST_REDIS_MODE", "cluster")
@@ -36,7 +36,7 @@ func fill(t *testing.T, client redis.UniversalClient, value string) {
 	}
 }
 
-func size(t *testing.T, client *redis.ClusterClient) int64 {
+func dbSize(t *testing.T, client *redis.ClusterClient) int64 {
 	t.Helper()
 	n, err := client.DBSize(t.Context()).Result()
 	if err != nil {
@@ -46,11 +46,11 @@ func size(t *testing.T, client *redis.ClusterClient) int64 {
 }
 
 func TestLease_of_a_Cluster(t *testing.T) {
-	server := ownCluster(t)
+	server := sharedCluster(t)
 	const lock, used = "wxlogin:test:db:0", "wxlogin:test:used:0"
 
 	t.Run("empty_at_its_end_and_unseen", func(t *testing.T) {
-		i, r := lease(t)
+		i, r := leaseRedis(t)
 		fill(t, r.Client, "ours")
 		if d := r.Dump(t); len(d) != 6 {
 			t.Errorf("the keys are %q", d)
@@ -60,25 +60,25 @@ func TestLease_of_a_Cluster(t *testing.T) {
 				t.Errorf("%s would stay for ever if the run were killed", key)
 			}
 		}
-		i.end()
-		if n := size(t, server); n != 0 || len(i.failures) != 0 {
+		i.finish()
+		if n := dbSize(t, server); n != 0 || len(i.failures) != 0 {
 			t.Errorf("%d keys are left, failures %q", n, i.failures)
 		}
 	})
 
 	t.Run("a_second_time_is_the_same", func(t *testing.T) {
-		outer, first := lease(t)
+		outer, first := leaseRedis(t)
 		fill(t, first.Client, "ours")
-		inner, second := lease(t)
+		inner, second := leaseRedis(t)
 		if d := second.Dump(t); len(d) != 6 {
 			t.Errorf("the second sees %q", d)
 		}
-		inner.end()
+		inner.finish()
 		if d := first.Dump(t); len(d) != 6 {
 			t.Errorf("the first has left %q", d)
 		}
-		outer.end()
-		if n := size(t, server); n != 0 {
+		outer.finish()
+		if n := dbSize(t, server); n != 0 {
 			t.Errorf("%d keys are left", n)
 		}
 	})
@@ -86,20 +86,20 @@ func TestLease_of_a_Cluster(t *testing.T) {
 	t.Run("left_by_a_killed_test", func(t *testing.T) {
 		fill(t, server, "old")
 		server.Set(t.Context(), used, "x", 0)
-		i, r := lease(t)
+		i, r := leaseRedis(t)
 		if d := r.Dump(t); len(d) != 0 {
 			t.Errorf("it is not empty: %q", d)
 		}
-		i.end()
+		i.finish()
 	})
 
 	t.Run("foreign_keys_stay", func(t *testing.T) {
 		fill(t, server, "theirs")
-		i, r := lease(t)
+		i, r := leaseRedis(t)
 		if r != nil || !slices.ContainsFunc(i.failures, func(f string) bool { return strings.Contains(f, "left alone") }) {
 			t.Errorf("it was given, failures %q", i.failures)
 		}
-		if n := size(t, server); n != 6 {
+		if n := dbSize(t, server); n != 6 {
 			t.Errorf("%d keys are left, want theirs alone", n)
 		}
 		for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
@@ -108,12 +108,12 @@ func TestLease_of_a_Cluster(t *testing.T) {
 	})
 
 	t.Run("lost_lock_leaves_the_Cluster_alone", func(t *testing.T) {
-		i, r := lease(t)
+		i, r := leaseRedis(t)
 		server.Set(t.Context(), lock, "another process's", 0)
 		fill(t, r.Client, "theirs")
-		i.end()
-		if len(i.failures) != 1 || !strings.Contains(i.failures[0], "lock was lost") || size(t, server) != 8 {
-			t.Errorf("failures %q, %d keys", i.failures, size(t, server))
+		i.finish()
+		if len(i.failures) != 1 || !strings.Contains(i.failures[0], "lock was lost") || dbSize(t, server) != 8 {
+			t.Errorf("failures %q, %d keys", i.failures, dbSize(t, server))
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // shared plays the Redis server that others use too.
-func shared(t *testing.T, urlEnd string) *miniredis.Miniredis {
+func sharedServer(t *testing.T, urlEnd string) *miniredis.Miniredis {
 	t.Helper()
 	server := miniredis.RunT(t)
 	t.Setenv("TEST_REDIS_MODE", "")
@@ -20,16 +20,16 @@ func shared(t *testing.T, urlEnd string) *miniredis.Miniredis {
 }
 
 // lease gives an inner test its database.
-func lease(t *testing.T) (*inner, *testenv.Redis) {
+func leaseRedis(t *testing.T) (*fakeT, *testenv.Redis) {
 	t.Helper()
-	i := &inner{TB: t}
+	i := &fakeT{TB: t}
 	var r *testenv.Redis
 	i.run(func() { r = testenv.NewRedis(i) })
-	t.Cleanup(i.end)
+	t.Cleanup(i.finish)
 	return i, r
 }
 
-func database(r *testenv.Redis) string {
+func dbPath(r *testenv.Redis) string {
 	if r == nil {
 		return "none"
 	}
@@ -65,11 +65,11 @@ func TestLease(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			server := shared(t, test.url)
+			server := sharedServer(t, test.url)
 			server.Set("of others", "in database 0")
 			test.prepare(server)
-			i, r := lease(t)
-			if got := database(r); got != test.want {
+			i, r := leaseRedis(t)
+			if got := dbPath(r); got != test.want {
 				t.Fatalf("database %s, want %s; %q", got, test.want, i.failures)
 			}
 			if r == nil && !strings.Contains(i.failures[0], "left alone") {
@@ -80,7 +80,7 @@ func TestLease(t *testing.T) {
 					t.Errorf("it is not empty: %q", d)
 				}
 				r.Client.Set(t.Context(), "ours", 1, 0)
-				i.end()
+				i.finish()
 			}
 			if got, _ := server.DB(1).Get("theirs"); got != test.left {
 				t.Errorf("of theirs there is %q, want %q", got, test.left)
@@ -96,11 +96,11 @@ func TestLease(t *testing.T) {
 }
 
 func TestLease_is_given_back(t *testing.T) {
-	server := shared(t, "/")
-	first, a := lease(t)
-	second, b := lease(t)
-	if database(a) != "/1" || database(b) != "/2" {
-		t.Fatalf("databases %s and %s, want 1 and 2", database(a), database(b))
+	server := sharedServer(t, "/")
+	first, a := leaseRedis(t)
+	second, b := leaseRedis(t)
+	if dbPath(a) != "/1" || dbPath(b) != "/2" {
+		t.Fatalf("databases %s and %s, want 1 and 2", dbPath(a), dbPath(b))
 	}
 	for _, n := range []string{"wxlogin:test:db:1", "wxlogin:test:db:2"} {
 		if server.TTL(n) <= 0 {
@@ -108,26 +108,26 @@ func TestLease_is_given_back(t *testing.T) {
 		}
 	}
 	a.Client.Set(t.Context(), "ours", 1, 0)
-	first.end()
-	second.end()
+	first.finish()
+	second.finish()
 	if keys := server.Keys(); len(keys) != 0 {
 		t.Errorf("left in database 0: %q", keys)
 	}
 	if keys := server.DB(1).Keys(); len(keys) != 0 {
 		t.Errorf("left in database 1: %q", keys)
 	}
-	if _, c := lease(t); database(c) != "/1" {
-		t.Errorf("database %s, want the first again", database(c))
+	if _, c := leaseRedis(t); dbPath(c) != "/1" {
+		t.Errorf("database %s, want the first again", dbPath(c))
 	}
 }
 
 func TestLease_waits_for_another_test(t *testing.T) {
-	server := shared(t, "/1")
-	first, _ := lease(t)
+	server := sharedServer(t, "/1")
+	first, _ := leaseRedis(t)
 	before := server.CommandCount()
 	got := make(chan string)
-	i := &inner{TB: t}
-	go i.run(func() { got <- database(testenv.NewRedis(i)) })
+	i := &fakeT{TB: t}
+	go i.run(func() { got <- dbPath(testenv.NewRedis(i)) })
 	for server.CommandCount() < before+10 { // it asks again and again
 		select {
 		case n := <-got:
@@ -136,19 +136,19 @@ func TestLease_waits_for_another_test(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	first.end()
+	first.finish()
 	if n := <-got; n != "/1" {
 		t.Errorf("it got %s", n)
 	}
-	i.end()
+	i.finish()
 }
 
 func TestLease_lost_lock_leaves_the_database_alone(t *testing.T) {
-	server := shared(t, "/")
-	i, _ := lease(t)
+	server := sharedServer(t, "/")
+	i, _ := leaseRedis(t)
 	server.Set("wxlogin:test:db:1", "another test's")
 	server.DB(1).Set("theirs", "1")
-	i.end()
+	i.finish()
 	if got, _ := server.DB(1).Get("theirs"); got != "1" {
 		t.Error("it was emptied")
 	}
@@ -164,7 +164,7 @@ func TestLease_unreadable_url_is_not_shown(t *testing.T) {
 	t.Setenv("TEST_REDIS_URL", "http://:hidden@127.0.0.1")
 	for _, mode := range []string{"", "cluster"} {
 		t.Setenv("TEST_REDIS_MODE", mode)
-		i, _ := lease(t)
+		i, _ := leaseRedis(t)
 		if len(i.failures) != 1 || strings.Contains(i.failures[0], "hidden") {
 			t.Errorf("mode %q: failures: %q", mode, i.failures)
 		}

@@ -31,7 +31,7 @@ type Redis struct {
 func NewRedis(t testing.TB) *Redis {
 	t.Helper()
 	switch url := os.Getenv("TEST_REDIS_URL"); {
-	case url != "" && clusterMode():
+	case url != "" && isCluster():
 		return leaseCluster(t, url)
 	case url != "":
 		return leaseRedis(t, url)
@@ -51,7 +51,7 @@ func (r *Redis) NewClient(t testing.TB) redis.UniversalClient {
 	user, password, _ := strings.Cut(os.Getenv("TEST_REDIS_USER"), ":")
 	client, err := r.connect(user, password)
 	if err != nil {
-		t.Fatal(unreadable)
+		t.Fatal(unreadableURL)
 	}
 	t.Cleanup(func() { client.Close() })
 	return client
@@ -119,7 +119,7 @@ func (r *Redis) Dump(t testing.TB) map[string]string {
 	t.Helper()
 	dump := make(map[string]string)
 	for _, key := range r.keys(t) {
-		value, err := r.text(t.Context(), key)
+		value, err := r.valueText(t.Context(), key)
 		if err != nil {
 			t.Fatalf("testenv: dump Redis: %v", err)
 		}
@@ -137,7 +137,7 @@ func (r *Redis) keys(t testing.TB) []string {
 	return keys
 }
 
-func (r *Redis) text(ctx context.Context, key string) (string, error) {
+func (r *Redis) valueText(ctx context.Context, key string) (string, error) {
 	kind, err := r.Client.Type(ctx, key).Result()
 	if err != nil {
 		return "", err
@@ -186,7 +186,7 @@ func allKeys(ctx context.Context, client redis.UniversalClient) ([]string, error
 	var mu sync.Mutex
 	var all []string
 	err := onEachNode(ctx, client, func(ctx context.Context, node *redis.Client) error {
-		keys, err := scan(ctx, node)
+		keys, err := scanKeys(ctx, node)
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, keys...)
@@ -197,7 +197,7 @@ func allKeys(ctx context.Context, client redis.UniversalClient) ([]string, error
 }
 
 // scan lists one node's keys without those of leases.
-func scan(ctx context.Context, node *redis.Client) ([]string, error) {
+func scanKeys(ctx context.Context, node *redis.Client) ([]string, error) {
 	var keys []string
 	found := node.Scan(ctx, 0, "", 1000).Iterator()
 	for found.Next(ctx) {
@@ -209,12 +209,12 @@ func scan(ctx context.Context, node *redis.Client) ([]string, error) {
 }
 
 // empty deletes all that allKeys lists. A logical database of its own, where no lease stands, goes in one command.
-func empty(ctx context.Context, client redis.UniversalClient) error {
+func deleteAll(ctx context.Context, client redis.UniversalClient) error {
 	return onEachNode(ctx, client, func(ctx context.Context, node *redis.Client) error {
 		if node.Options().DB != 0 {
 			return node.FlushDBAsync(ctx).Err()
 		}
-		keys, err := scan(ctx, node)
+		keys, err := scanKeys(ctx, node)
 		if err != nil || len(keys) == 0 {
 			return err
 		}

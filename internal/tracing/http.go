@@ -11,10 +11,10 @@ import (
 )
 
 // probes are asked all the time, and never by somebody who waits for more than the answer.
-var probes = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
+var probePaths = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
 
 // methods are those of HTTP (RFC 9110, section 9; RFC 5789).
-var methods = map[string]bool{
+var knownMethods = map[string]bool{
 	http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true,
 	http.MethodDelete: true, http.MethodOptions: true, http.MethodConnect: true, http.MethodTrace: true,
 }
@@ -29,7 +29,7 @@ func (p *Provider) Handler(next http.Handler, trusted func(*http.Request) bool) 
 		return next
 	}
 	traced := otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, revealed(r))
+		next.ServeHTTP(w, restoreTarget(r))
 	}), "request",
 		otelhttp.WithTracerProvider(p.sdk),
 		otelhttp.WithMeterProvider(noop.NewMeterProvider()), // there is /metrics
@@ -38,16 +38,16 @@ func (p *Provider) Handler(next http.Handler, trusted func(*http.Request) bool) 
 		otelhttp.WithSpanNameFormatter(func(operation string, _ *http.Request) string { return operation }),
 	)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if probes[r.URL.Path] {
+		if probePaths[r.URL.Path] {
 			next.ServeHTTP(w, r)
 			return
 		}
-		traced.ServeHTTP(w, hidden(r))
+		traced.ServeHTTP(w, stripTarget(r))
 	})
 }
 
-// realTarget is the key of a request's method and URL in its context.
-type realTarget struct{}
+// targetKey is the key of a request's method and URL in its context.
+type targetKey struct{}
 
 type target struct {
 	method, uri string
@@ -55,18 +55,18 @@ type target struct {
 }
 
 // hidden takes the method, if it is a made-up one, and the path and query out of a request's sight.
-func hidden(r *http.Request) *http.Request {
-	shown := r.WithContext(context.WithValue(r.Context(), realTarget{}, target{r.Method, r.RequestURI, r.URL}))
+func stripTarget(r *http.Request) *http.Request {
+	shown := r.WithContext(context.WithValue(r.Context(), targetKey{}, target{r.Method, r.RequestURI, r.URL}))
 	shown.URL, shown.RequestURI = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}, ""
-	if !methods[r.Method] {
+	if !knownMethods[r.Method] {
 		shown.Method = "_OTHER"
 	}
 	return shown
 }
 
 // revealed is hidden undone.
-func revealed(r *http.Request) *http.Request {
-	was := r.Context().Value(realTarget{}).(target)
+func restoreTarget(r *http.Request) *http.Request {
+	was := r.Context().Value(targetKey{}).(target)
 	real := r.WithContext(r.Context()) // the instrumentation looks at its own request again
 	real.Method, real.RequestURI, real.URL = was.method, was.uri, was.url
 	return real
@@ -79,7 +79,7 @@ func (p *Provider) Transport(base http.RoundTripper) http.RoundTripper {
 	if p == nil {
 		return base
 	}
-	return hiding{otelhttp.NewTransport(revealing{base},
+	return queryStripper{otelhttp.NewTransport(queryRestorer{base},
 		otelhttp.WithTracerProvider(p.sdk),
 		otelhttp.WithMeterProvider(noop.NewMeterProvider()),
 		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
@@ -87,25 +87,25 @@ func (p *Provider) Transport(base http.RoundTripper) http.RoundTripper {
 	)}
 }
 
-// realURL is the key of a request's URL in its context.
-type realURL struct{}
+// urlKey is the key of a request's URL in its context.
+type urlKey struct{}
 
 // hiding takes the query out of a request's sight.
-type hiding struct{ next http.RoundTripper }
+type queryStripper struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (h hiding) RoundTrip(r *http.Request) (*http.Response, error) {
-	shown := r.WithContext(context.WithValue(r.Context(), realURL{}, r.URL))
+func (h queryStripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	shown := r.WithContext(context.WithValue(r.Context(), urlKey{}, r.URL))
 	shown.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path}
 	return h.next.RoundTrip(shown)
 }
 
 // revealing is hiding undone.
-type revealing struct{ next http.RoundTripper }
+type queryRestorer struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (v revealing) RoundTrip(r *http.Request) (*http.Response, error) {
+func (v queryRestorer) RoundTrip(r *http.Request) (*http.Response, error) {
 	real := r.WithContext(r.Context()) // a RoundTripper must not change the request that it was given
-	real.URL = r.Context().Value(realURL{}).(*url.URL)
+	real.URL = r.Context().Value(urlKey{}).(*url.URL)
 	return v.next.RoundTrip(real)
 }

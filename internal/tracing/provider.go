@@ -90,26 +90,26 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	return p.sdk.Shutdown(ctx)
 }
 
-// faultPause is how long nothing more is said after a fault: a collector that is away fails with every batch.
-const faultPause = time.Minute
+// errorLogInterval is how long nothing more is said after a fault: a collector that is away fails with every batch.
+const errorLogInterval = time.Minute
 
-// RouteFaults sends what OpenTelemetry has to complain about to a logger, once a minute at most. It is a global of that
+// LogErrors sends what OpenTelemetry has to complain about to a logger, once a minute at most. It is a global of that
 // library: a command calls this once.
-func RouteFaults(logger *slog.Logger) {
+func LogErrors(logger *slog.Logger) {
 	otel.SetLogger(logr.Discard()) // it tells the same, and more
-	otel.SetErrorHandler(&faults{logger: logger, now: time.Now})
+	otel.SetErrorHandler(&errorHandler{logger: logger, now: time.Now})
 }
 
-type faults struct {
+type errorHandler struct {
 	logger *slog.Logger
 	now    func() time.Time
-	quiet  atomic.Int64 // until when, in nanoseconds of Unix time
+	mutedUntil  atomic.Int64 // until when, in nanoseconds of Unix time
 }
 
 // Handle implements otel.ErrorHandler.
-func (f *faults) Handle(err error) {
-	now, quiet := f.now(), f.quiet.Load()
-	if now.UnixNano() < quiet || !f.quiet.CompareAndSwap(quiet, now.Add(faultPause).UnixNano()) {
+func (f *errorHandler) Handle(err error) {
+	now, quiet := f.now(), f.mutedUntil.Load()
+	if now.UnixNano() < quiet || !f.mutedUntil.CompareAndSwap(quiet, now.Add(errorLogInterval).UnixNano()) {
 		return
 	}
 	f.logger.Warn("traces are lost", "cause", err)

@@ -13,11 +13,11 @@ import (
 func TestFaults_are_told_once_a_minute(t *testing.T) {
 	var log testenv.Log
 	clock := testenv.NewClock()
-	f := &faults{logger: slog.New(slog.NewJSONHandler(&log, nil)), now: clock.Now}
+	f := &errorHandler{logger: slog.New(slog.NewJSONHandler(&log, nil)), now: clock.Now}
 	for range 3 {
 		f.Handle(errors.New("refused"))
 		f.Handle(errors.New("refused"))
-		clock.Advance(faultPause)
+		clock.Advance(errorLogInterval)
 	}
 	if n := strings.Count(log.String(), "traces are lost"); n != 3 {
 		t.Errorf("told %d times, want 3:\n%s", n, log.String())

@@ -17,7 +17,7 @@ import (
 )
 
 // clear leaves none of the variables that a developer's machine may have set.
-func clear(t *testing.T) {
+func clearEnv(t *testing.T) {
 	for _, name := range []string{"OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL",
 		"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER"} {
 		t.Setenv(name, "")
@@ -25,14 +25,14 @@ func clear(t *testing.T) {
 }
 
 func setenv(t *testing.T, variables ...string) {
-	clear(t)
+	clearEnv(t)
 	for _, v := range variables {
 		name, value, _ := strings.Cut(v, "=")
 		t.Setenv(name, value)
 	}
 }
 
-func fromEnvironment(t *testing.T, console io.Writer) *tracing.Provider {
+func newProvider(t *testing.T, console io.Writer) *tracing.Provider {
 	t.Helper()
 	p, err := tracing.FromEnvironment(t.Context(), "v1.2.3", console)
 	if err != nil {
@@ -42,7 +42,7 @@ func fromEnvironment(t *testing.T, console io.Writer) *tracing.Provider {
 }
 
 // request lets one request through a Provider's handler.
-func request(p *tracing.Provider) {
+func sendRequest(p *tracing.Provider) {
 	anybody := func(*http.Request) bool { return true }
 	h := p.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), anybody)
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/onLogin", nil))
@@ -54,7 +54,7 @@ func TestFromEnvironment_is_off_unless_asked_for(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"},
 	} {
 		setenv(t, variables...)
-		p := fromEnvironment(t, io.Discard)
+		p := newProvider(t, io.Discard)
 		if p != nil {
 			t.Errorf("%q: traces are made", variables)
 		}
@@ -96,8 +96,8 @@ func TestFromEnvironment_refuses_what_it_does_not_speak(t *testing.T) {
 func TestFromEnvironment_console(t *testing.T) {
 	setenv(t, "OTEL_TRACES_EXPORTER=console")
 	var console bytes.Buffer
-	p := fromEnvironment(t, &console)
-	request(p)
+	p := newProvider(t, &console)
+	sendRequest(p)
 	if err := p.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +122,8 @@ func TestFromEnvironment_otlp(t *testing.T) {
 	}))
 	defer server.Close()
 	setenv(t, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_SERVICE_NAME=logins")
-	p := fromEnvironment(t, io.Discard)
-	request(p)
+	p := newProvider(t, io.Discard)
+	sendRequest(p)
 	if err := p.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}

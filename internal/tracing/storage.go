@@ -54,13 +54,13 @@ func (p *Provider) Redis(client redis.UniversalClient) error {
 		redisotel.WithDBStatement(false),
 		redisotel.WithCallerEnabled(false),
 		redisotel.WithDialFilter(true),
-		redisotel.WithCommandFilter(runsByItself),
-		redisotel.WithCommandsFilter(func(cmds []redis.Cmder) bool { return !slices.ContainsFunc(cmds, asked) }),
+		redisotel.WithCommandFilter(isBackground),
+		redisotel.WithCommandsFilter(func(cmds []redis.Cmder) bool { return !slices.ContainsFunc(cmds, inRequest) }),
 	)
 }
 
-// runsByItself tells commands of checks, of metrics and of a connection's beginning, which belong to no request.
-func runsByItself(cmd redis.Cmder) bool {
+// isBackground tells commands of checks, of metrics and of a connection's beginning, which belong to no request.
+func isBackground(cmd redis.Cmder) bool {
 	switch cmd.Name() {
 	case "ping", "dbsize", "hello", "auth", "select", "client", "readonly":
 		return true
@@ -78,4 +78,4 @@ func isReadyKey(arg any) bool {
 }
 
 // asked tells the others.
-func asked(cmd redis.Cmder) bool { return !runsByItself(cmd) }
+func inRequest(cmd redis.Cmder) bool { return !isBackground(cmd) }

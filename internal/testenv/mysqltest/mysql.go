@@ -32,7 +32,7 @@ var engine = sync.OnceValues(func() (*embedded.MySQL, error) {
 // Pools on it must be closed before the test ends: by a t.Cleanup after this call, or by defer.
 func New(t testing.TB) (dsn string) {
 	t.Helper()
-	server, err := serverOf(os.Getenv("TEST_MYSQL_DSN"))
+	server, err := serverConfig(os.Getenv("TEST_MYSQL_DSN"))
 	if err != nil {
 		t.Fatalf("mysqltest: %v", err)
 	}
@@ -52,9 +52,9 @@ func New(t testing.TB) (dsn string) {
 	return database.FormatDSN()
 }
 
-// serverOf tells how to reach the server, without a database: the one that a DSN names, or, where that is empty, the
+// serverConfig tells how to reach the server, without a database: the one that a DSN names, or, where that is empty, the
 // embedded one.
-func serverOf(dsn string) (*mysql.Config, error) {
+func serverConfig(dsn string) (*mysql.Config, error) {
 	if dsn == "" {
 		e, err := engine()
 		if err != nil {

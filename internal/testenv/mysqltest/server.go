@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	startLimit = time.Minute
-	askEvery   = 20 * time.Millisecond
+	startTimeout = time.Minute
+	pollInterval   = 20 * time.Millisecond
 )
 
 // Server is a MariaDB or a MySQL that a test has for itself, so that it may change the whole server.
@@ -102,15 +102,15 @@ func (s *Server) start(t testing.TB, args []string) {
 	if s.Root, err = sql.Open("mysql", s.DSN("root", "", "")); err != nil {
 		t.Fatalf("mysqltest: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
-	tick := time.NewTicker(askEvery)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for s.Root.PingContext(ctx) != nil {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("mysqltest: %s does not answer within %v", s.command, startLimit)
+			t.Fatalf("mysqltest: %s does not answer within %v", s.command, startTimeout)
 		}
 	}
 }

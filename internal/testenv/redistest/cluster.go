@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	masters   = 3
-	nodes     = 2 * masters // a replica each
-	nodeLimit = 2 * time.Second
+	masterCount   = 3
+	nodeCount     = 2 * masterCount // a replica each
+	nodeTimeout = 2 * time.Second
 
-	formLimit = 60 * time.Second
+	formTimeout = 60 * time.Second
 )
 
-// clusterSettings are those of every node. A node that does not answer for nodeLimit is failing; its replica takes over, and
+// clusterSettings are those of every node. A node that does not answer for nodeTimeout is failing; its replica takes over, and
 // the others serve their slots meanwhile.
 func clusterSettings(int) []string {
 	return []string{
 		"cluster-enabled yes",
-		fmt.Sprintf("cluster-node-timeout %d", nodeLimit.Milliseconds()),
+		fmt.Sprintf("cluster-node-timeout %d", nodeTimeout.Milliseconds()),
 		"cluster-require-full-coverage no",
 		"repl-diskless-sync-delay 0",
 	}
@@ -40,7 +40,7 @@ type Cluster struct{ Servers []*Server }
 // StartCluster starts a Cluster with its files below dir, and waits until it is whole. Its nodes know the user User.
 func StartCluster(ctx context.Context, dir string) (*Cluster, error) {
 	c := &Cluster{}
-	for n := range nodes {
+	for n := range nodeCount {
 		s, err := StartServer(ctx, nodeDir(dir, n), clusterSettings)
 		if err != nil {
 			return nil, errors.Join(err, c.Kill(ctx))
@@ -56,8 +56,8 @@ func StartCluster(ctx context.Context, dir string) (*Cluster, error) {
 // FindCluster is the Cluster that was started in a folder.
 func FindCluster(dir string) (*Cluster, error) {
 	c := &Cluster{}
-	for n := range nodes {
-		s, err := find(nodeDir(dir, n))
+	for n := range nodeCount {
+		s, err := findServer(nodeDir(dir, n))
 		if err != nil {
 			return nil, err
 		}
@@ -78,11 +78,11 @@ func (c *Cluster) form(ctx context.Context) error {
 	if out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("redis-cli: %w\n%s", err, out)
 	}
-	return within(ctx, formLimit, func(ctx context.Context) error { return onEach(ctx, c.Servers, whole) })
+	return poll(ctx, formTimeout, func(ctx context.Context) error { return onEach(ctx, c.Servers, checkCluster) })
 }
 
 // whole fails until a node sees all slots served, each by a master and its replica, and follows its master if it has one.
-func whole(ctx context.Context, node *redis.Client) error {
+func checkCluster(ctx context.Context, node *redis.Client) error {
 	info, err := node.ClusterInfo(ctx).Result()
 	if err != nil {
 		return err
@@ -95,18 +95,18 @@ func whole(ctx context.Context, node *redis.Client) error {
 		return err
 	}
 	for _, s := range slots {
-		if len(s.Nodes) != nodes/masters {
+		if len(s.Nodes) != nodeCount/masterCount {
 			return fmt.Errorf("%d nodes have the slots from %d", len(s.Nodes), s.Start)
 		}
 	}
-	if len(slots) != masters {
+	if len(slots) != masterCount {
 		return fmt.Errorf("%d nodes have slots", len(slots))
 	}
-	return following(ctx, node)
+	return checkReplication(ctx, node)
 }
 
 // following fails for a replica that has not caught up with its master.
-func following(ctx context.Context, node *redis.Client) error {
+func checkReplication(ctx context.Context, node *redis.Client) error {
 	info, err := node.Info(ctx, "replication").Result()
 	if err == nil && strings.Contains(info, "role:slave") && !strings.Contains(info, "master_link_status:up") {
 		return errors.New("a replica does not follow its master yet")
@@ -138,7 +138,7 @@ func (c *Cluster) URL() string {
 // Masters are the nodes that have slots, in the order of these, as the first living node sees it.
 func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
 	var servers []*Server
-	return servers, c.ask(ctx, func(node *redis.Client) error {
+	return servers, c.onLivingNode(ctx, func(node *redis.Client) error {
 		slots, err := slotsOf(ctx, node)
 		if err != nil {
 			return err
@@ -160,7 +160,7 @@ func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
 // MasterOf is the node that has a key's slot.
 func (c *Cluster) MasterOf(ctx context.Context, key string) (*Server, error) {
 	var s *Server
-	return s, c.ask(ctx, func(node *redis.Client) error {
+	return s, c.onLivingNode(ctx, func(node *redis.Client) error {
 		slot, err := node.ClusterKeySlot(ctx, key).Result()
 		if err != nil {
 			return err
@@ -177,7 +177,7 @@ func (c *Cluster) MasterOf(ctx context.Context, key string) (*Server, error) {
 
 // WaitForSuccessor waits until a master that was killed has no slots any more.
 func (c *Cluster) WaitForSuccessor(ctx context.Context, killed *Server) error {
-	return within(ctx, formLimit, func(ctx context.Context) error {
+	return poll(ctx, formTimeout, func(ctx context.Context) error {
 		present, err := c.Masters(ctx)
 		if err == nil && slices.Contains(present, killed) {
 			err = errors.New("no replica has taken over")
@@ -193,7 +193,7 @@ func slotsOf(ctx context.Context, node *redis.Client) ([]redis.ClusterSlot, erro
 }
 
 // ask asks the first node that lives.
-func (c *Cluster) ask(ctx context.Context, do func(node *redis.Client) error) error {
+func (c *Cluster) onLivingNode(ctx context.Context, do func(node *redis.Client) error) error {
 	for _, s := range c.Servers {
 		if s.dial() != nil {
 			continue // it was killed
@@ -225,6 +225,6 @@ func (c *Cluster) Kill(ctx context.Context) error {
 // RunCluster is StartCluster for the length of a test.
 func RunCluster(t testing.TB) *Cluster {
 	t.Helper()
-	need(t)
-	return ended(t, func(dir string) (*Cluster, error) { return StartCluster(t.Context(), dir) })
+	skipUnlessInstalled(t)
+	return startForTest(t, func(dir string) (*Cluster, error) { return StartCluster(t.Context(), dir) })
 }

@@ -23,9 +23,9 @@ func (c *Cluster) Move(ctx context.Context, key string, to *Server, between func
 	defer source.Close()
 	target := redis.NewClient(&redis.Options{Addr: to.Addr})
 	defer target.Close()
-	m := move{source: source, target: target, to: to}
-	for _, step := range []func(context.Context, string) error{m.begin, m.keys, func(ctx context.Context, _ string) error {
-		return m.end(ctx, c)
+	m := slotMove{source: source, target: target, to: to}
+	for _, step := range []func(context.Context, string) error{m.begin, m.moveKeys, func(ctx context.Context, _ string) error {
+		return m.finish(ctx, c)
 	}} {
 		if err := step(ctx, key); err != nil {
 			return err
@@ -35,7 +35,7 @@ func (c *Cluster) Move(ctx context.Context, key string, to *Server, between func
 	return nil
 }
 
-type move struct {
+type slotMove struct {
 	source, target *redis.Client
 	to             *Server
 	slot           int64
@@ -43,7 +43,7 @@ type move struct {
 }
 
 // begin makes both nodes ready. The source sends on for what it has no longer (ASK).
-func (m *move) begin(ctx context.Context, key string) (err error) {
+func (m *slotMove) begin(ctx context.Context, key string) (err error) {
 	if m.slot, err = m.source.ClusterKeySlot(ctx, key).Result(); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (m *move) begin(ctx context.Context, key string) (err error) {
 }
 
 // keys moves the keys one by one.
-func (m *move) keys(ctx context.Context, _ string) error {
+func (m *slotMove) moveKeys(ctx context.Context, _ string) error {
 	keys, err := m.source.ClusterGetKeysInSlot(ctx, int(m.slot), 1000).Result()
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (m *move) keys(ctx context.Context, _ string) error {
 }
 
 // end tells all masters, the new one first.
-func (m *move) end(ctx context.Context, c *Cluster) error {
+func (m *slotMove) finish(ctx context.Context, c *Cluster) error {
 	masters, err := c.Masters(ctx)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ const (
 	// MasterName is what the Sentinels call the master that they watch.
 	MasterName = "wxlogin-test"
 
-	sentinels = 3
+	sentinelCount = 3
 )
 
 // Sentinels are three Sentinels and what they watch: a master and its replica.
@@ -50,13 +50,13 @@ func (s *Sentinels) start(ctx context.Context, dir string) (err error) {
 	}
 	replica := redis.NewClient(&redis.Options{Addr: s.Replica.Addr})
 	defer replica.Close()
-	err = within(ctx, formLimit, func(ctx context.Context) error { return following(ctx, replica) })
-	for n := 0; n < sentinels && err == nil; n++ {
+	err = poll(ctx, formTimeout, func(ctx context.Context) error { return checkReplication(ctx, replica) })
+	for n := 0; n < sentinelCount && err == nil; n++ {
 		var sentinel *Server
 		sentinel, err = start(ctx, filepath.Join(dir, fmt.Sprint("sentinel", n+1)), func(int) []string {
 			return []string{
 				"sentinel monitor " + MasterName + " " + host + " " + port + " 2",
-				fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, nodeLimit.Milliseconds()),
+				fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, nodeTimeout.Milliseconds()),
 				"sentinel failover-timeout " + MasterName + " 10000",
 			}
 		}, "--sentinel")
@@ -67,7 +67,7 @@ func (s *Sentinels) start(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(within(ctx, formLimit, s.acquainted), s.addUsers(ctx))
+	return errors.Join(poll(ctx, formTimeout, s.checkSentinels), s.addUsers(ctx))
 }
 
 // addUsers makes User on both servers and SentinelUser on the Sentinels.
@@ -78,7 +78,7 @@ func (s *Sentinels) addUsers(ctx context.Context) error {
 }
 
 // acquainted fails until all Sentinels know each other and the replica.
-func (s *Sentinels) acquainted(ctx context.Context) error {
+func (s *Sentinels) checkSentinels(ctx context.Context) error {
 	for _, sentinel := range s.Sentinels {
 		client := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr})
 		defer client.Close()
@@ -90,7 +90,7 @@ func (s *Sentinels) acquainted(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(others) != sentinels-1 || len(replicas) != 1 || strings.Contains(replicas[0]["flags"], "down") {
+		if len(others) != sentinelCount-1 || len(replicas) != 1 || strings.Contains(replicas[0]["flags"], "down") {
 			return fmt.Errorf("a Sentinel knows %d others and %d replicas", len(others), len(replicas))
 		}
 	}
@@ -120,8 +120,8 @@ func (s *Sentinels) Kill(ctx context.Context) error {
 // RunSentinels is StartSentinels for the length of a test.
 func RunSentinels(t testing.TB) *Sentinels {
 	t.Helper()
-	need(t)
-	return ended(t, func(dir string) (*Sentinels, error) { return StartSentinels(t.Context(), dir) })
+	skipUnlessInstalled(t)
+	return startForTest(t, func(dir string) (*Sentinels, error) { return StartSentinels(t.Context(), dir) })
 }
 
 var (
@@ -133,12 +133,12 @@ var (
 func WaitForReplica(ctx context.Context, master *Server) error {
 	client := redis.NewClient(&redis.Options{Addr: master.Addr})
 	defer client.Close()
-	wanted, err := offset(ctx, client, masterOffset)
+	wanted, err := replicationOffset(ctx, client, masterOffset)
 	if err != nil {
 		return err
 	}
-	return within(ctx, formLimit, func(ctx context.Context) error {
-		has, err := offset(ctx, client, replicaOffset)
+	return poll(ctx, formTimeout, func(ctx context.Context) error {
+		has, err := replicationOffset(ctx, client, replicaOffset)
 		if err == nil && has < wanted {
 			err = fmt.Errorf("the replica of %s is %d bytes behind", master.Addr, wanted-has)
 		}
@@ -146,14 +146,14 @@ func WaitForReplica(ctx context.Context, master *Server) error {
 	})
 }
 
-func offset(ctx context.Context, client *redis.Client, of *regexp.Regexp) (int, error) {
+func replicationOffset(ctx context.Context, client *redis.Client, pattern *regexp.Regexp) (int, error) {
 	info, err := client.Info(ctx, "replication").Result()
 	if err != nil {
 		return 0, err
 	}
-	found := of.FindStringSubmatch(info)
+	found := pattern.FindStringSubmatch(info)
 	if found == nil {
-		return 0, fmt.Errorf("INFO replication has no line like %s", of)
+		return 0, fmt.Errorf("INFO replication has no line like %s", pattern)
 	}
 	return strconv.Atoi(found[1])
 }

@@ -22,9 +22,9 @@ type Server struct {
 }
 
 const (
-	startLimit = 10 * time.Second
-	askEvery   = 20 * time.Millisecond
-	attempts   = 5 // another process may take the port that was just free
+	startTimeout = 10 * time.Second
+	pollInterval   = 20 * time.Millisecond
+	maxAttempts   = 5 // another process may take the port that was just free
 )
 
 // Installed tells whether this machine has what the package starts.
@@ -47,7 +47,7 @@ func StartServer(ctx context.Context, dir string, settings func(port int) []stri
 
 func start(ctx context.Context, dir string, settings func(port int) []string, args ...string) (*Server, error) {
 	var err error
-	for range attempts {
+	for range maxAttempts {
 		var s *Server
 		if s, err = startOnce(ctx, dir, settings, args); err == nil {
 			return s, nil
@@ -79,7 +79,7 @@ func startOnce(ctx context.Context, dir string, settings func(port int) []string
 	if err != nil {
 		return nil, fmt.Errorf("redis-server: %w\n%s", err, out)
 	}
-	err = within(ctx, startLimit, func(context.Context) error {
+	err = poll(ctx, startTimeout, func(context.Context) error {
 		if _, err := s.pid(); err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func startOnce(ctx context.Context, dir string, settings func(port int) []string
 }
 
 // find is the server that was started in a folder.
-func find(dir string) (*Server, error) {
+func findServer(dir string) (*Server, error) {
 	addr, err := os.ReadFile(filepath.Join(dir, "redis.addr"))
 	return &Server{Addr: string(addr), dir: dir}, err
 }
@@ -132,7 +132,7 @@ func (s *Server) Kill(ctx context.Context) error {
 	if err := os.Remove(s.file("pid")); err != nil {
 		return err
 	}
-	return within(context.WithoutCancel(ctx), startLimit, func(context.Context) error {
+	return poll(context.WithoutCancel(ctx), startTimeout, func(context.Context) error {
 		if s.dial() == nil {
 			return fmt.Errorf("%s still answers", s.Addr)
 		}
@@ -154,13 +154,13 @@ func (s *Server) Hang(ctx context.Context) error {
 func freePort() int {
 	for {
 		port := 10000 + rand.IntN(10000)
-		if free(port) && free(port+10000) {
+		if isFree(port) && isFree(port+10000) {
 			return port
 		}
 	}
 }
 
-func free(port int) bool {
+func isFree(port int) bool {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return false
@@ -169,10 +169,10 @@ func free(port int) bool {
 }
 
 // within tries until something succeeds, and returns its last error where it does not in time.
-func within(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
+func poll(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tick := time.NewTicker(askEvery)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
 		err := try(ctx)
@@ -190,11 +190,11 @@ func within(ctx context.Context, limit time.Duration, try func(context.Context) 
 // RunServer is StartServer for the length of a test.
 func RunServer(t testing.TB, settings func(port int) []string) *Server {
 	t.Helper()
-	need(t)
-	return ended(t, func(dir string) (*Server, error) { return StartServer(t.Context(), dir+"/redis", settings) })
+	skipUnlessInstalled(t)
+	return startForTest(t, func(dir string) (*Server, error) { return StartServer(t.Context(), dir+"/redis", settings) })
 }
 
-func need(t testing.TB) {
+func skipUnlessInstalled(t testing.TB) {
 	t.Helper()
 	if !Installed() {
 		t.Skip("redis-server and redis-cli are not installed here; this needs real servers")
@@ -202,7 +202,7 @@ func need(t testing.TB) {
 }
 
 // ended starts something and kills it at the end of the test, before its files go.
-func ended[S interface{ Kill(context.Context) error }](t testing.TB, start func(dir string) (S, error)) S {
+func startForTest[S interface{ Kill(context.Context) error }](t testing.TB, start func(dir string) (S, error)) S {
 	t.Helper()
 	s, err := start(t.TempDir())
 	if err != nil {
