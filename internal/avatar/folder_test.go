@@ -114,7 +114,7 @@ func TestFolder_Delete(t *testing.T) {
 	}
 }
 
-func TestFolder_Open_serves_pictures_alone(t *testing.T) {
+func TestFolder_Open(t *testing.T) {
 	f, dir := newFolder(t)
 	name := newName(".jpg")
 	for _, other := range []string{"x.txt", "." + name + ".half", name + ".bak"} {

@@ -70,7 +70,7 @@ func spec(change func(*jpegSpec)) []byte {
 	return s.encode(grey)
 }
 
-func TestInspect_takesPhotosOfPhones(t *testing.T) {
+func TestInspect_PhonePhotos(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"progressive, 16 megapixels":        spec(func(*jpegSpec) {}),
 		"progressive, 12 megapixels, 4:2:2": spec(func(s *jpegSpec) { s.width, s.height, s.sampling = 4032, 3024, []byte{0x21, 0x11, 0x11} }),
@@ -134,7 +134,7 @@ func overBudget(t testing.TB) map[string]struct {
 	}
 }
 
-func TestInspect_refusesBeforeAnythingIsAllocated(t *testing.T) {
+func TestInspect_OverBudget(t *testing.T) {
 	for name, h := range overBudget(t) {
 		t.Run(name, func(t *testing.T) {
 			var err error
@@ -148,7 +148,7 @@ func TestInspect_refusesBeforeAnythingIsAllocated(t *testing.T) {
 	}
 }
 
-func TestInspect_unsupported(t *testing.T) {
+func TestInspect_Unsupported(t *testing.T) {
 	frame := func(marker, precision byte, height int, sampling byte) []byte {
 		return []byte{0xff, 0xd8, 0xff, marker, 0, 11, precision, byte(height >> 8), byte(height), 0, 8, 1, 1, sampling, 0, 0xff, 0xd9}
 	}
@@ -216,7 +216,7 @@ func (h pngHeader) String() string {
 		map[bool]string{true: " interlaced"}[h.interlaced] + map[bool]string{true: " transparent"}[h.transparent]
 }
 
-func TestPlan_MemoryIsAnUpperBound(t *testing.T) {
+func TestPlan_Memory(t *testing.T) {
 	files := withinBudget(t, 700, 560)
 	if !testing.Short() {
 		files["16 megapixels, progressive"] = photoSpec(4096, 4096).encode(grey)
@@ -244,7 +244,7 @@ func TestPlan_MemoryIsAnUpperBound(t *testing.T) {
 }
 
 // A scan that image/jpeg finds must not be missed, wherever it hides.
-func TestInspect_countsEveryScan(t *testing.T) {
+func TestInspect_CountsScans(t *testing.T) {
 	s := photoSpec(64, 64)
 	s.scans = s.scans[:1]
 	file := s.encode(grey)

@@ -9,7 +9,7 @@ import (
 )
 
 // Whatever stands in front, the first picture counts, at its place.
-func TestMake_firstPictureOfAnimations(t *testing.T) {
+func TestMake_Animations(t *testing.T) {
 	first := image.NewPaletted(image.Rect(40, 20, 60, 40), color.Palette{color.NRGBA{R: 255, A: 255}})
 	second := image.NewPaletted(image.Rect(0, 0, 100, 80), color.Palette{color.NRGBA{B: 255, A: 255}})
 	var anim bytes.Buffer
@@ -99,7 +99,7 @@ func scaledGIF(t *testing.T, n int) []byte {
 }
 
 // Kinds that are rarer than what phones write show the same picture.
-func TestMake_rareKinds(t *testing.T) {
+func TestMake_RareKinds(t *testing.T) {
 	small := photo(64, 48)
 	grey := image.NewGray(small.Rect)
 	deep := image.NewNRGBA64(small.Rect)

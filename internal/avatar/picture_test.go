@@ -159,7 +159,7 @@ func corners(p image.Image) string {
 	return strings.Join([]string{cornerAt(p, false, false), cornerAt(p, true, false), cornerAt(p, true, true), cornerAt(p, false, true)}, " ")
 }
 
-func TestMake_takes_every_kind(t *testing.T) {
+func TestMake(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"jpeg": asJPEG(t, photo(800, 600)), "png": asPNG(t, photo(800, 600)), "gif": asGIF(t, photo(800, 600)),
 	} {
@@ -196,7 +196,7 @@ func TestMake_takes_every_kind(t *testing.T) {
 			t.Errorf("the invisible pixel has red %d, opacity %d", r, a)
 		}
 	})
-	t.Run("very_long", func(t *testing.T) {
+	t.Run("very long", func(t *testing.T) {
 		p, err := inspectAndMake(asPNG(t, photo(8000, 2)))
 		if err != nil {
 			t.Fatal(err)
@@ -207,46 +207,48 @@ func TestMake_takes_every_kind(t *testing.T) {
 	})
 }
 
-func TestMake_turns_as_EXIF_says_and_forgets_the_rest(t *testing.T) {
-	for o, want := range map[orientation]string{
-		0: "red green blue white", 1: "red green blue white", 2: "green red white blue", 3: "blue white red green",
-		4: "white blue green red", 5: "red white blue green", 6: "white red green blue", 7: "blue green red white",
-		8: "green blue white red", 9: "red green blue white",
-	} {
-		p, err := inspectAndMake(withEXIF(asJPEG(t, photo(80, 40)), o))
-		if err != nil {
-			t.Fatalf("orientation %d: %v", o, err)
+func TestMake_Orientation(t *testing.T) {
+	t.Run("turns JPEG by EXIF and drops metadata", func(t *testing.T) {
+		for o, want := range map[orientation]string{
+			0: "red green blue white", 1: "red green blue white", 2: "green red white blue", 3: "blue white red green",
+			4: "white blue green red", 5: "red white blue green", 6: "white red green blue", 7: "blue green red white",
+			8: "green blue white red", 9: "red green blue white",
+		} {
+			p, err := inspectAndMake(withEXIF(asJPEG(t, photo(80, 40)), o))
+			if err != nil {
+				t.Fatalf("orientation %d: %v", o, err)
+			}
+			made := decode(t, p)
+			if corners(made) != want {
+				t.Errorf("orientation %d gives %s, want %s", o, corners(made), want)
+			}
+			if onSide := o >= 5 && o <= 8; (made.Bounds().Dy() == 80) != onSide {
+				t.Errorf("orientation %d gives %v", o, made.Bounds())
+			}
+			if bytes.Contains(p.Data, []byte("GPS")) || bytes.Contains(p.Data, []byte("Exif")) {
+				t.Errorf("orientation %d: metadata is left", o)
+			}
 		}
-		made := decode(t, p)
-		if corners(made) != want {
-			t.Errorf("orientation %d gives %s, want %s", o, corners(made), want)
-		}
-		if onSide := o >= 5 && o <= 8; (made.Bounds().Dy() == 80) != onSide {
-			t.Errorf("orientation %d gives %v", o, made.Bounds())
-		}
-		if bytes.Contains(p.Data, []byte("GPS")) || bytes.Contains(p.Data, []byte("Exif")) {
-			t.Errorf("orientation %d: metadata is left", o)
-		}
-	}
-}
+	})
 
-func TestMake_turns_other_kinds_too(t *testing.T) {
-	for name, file := range map[string][]byte{
-		"png": pngWithEXIF(asPNG(t, photo(60, 40)), 6), "webp": webpWithEXIF(readSample(t, "photo.webp"), 6, 60, 40),
-		"lossless_webp": webpWithEXIF(readSample(t, "lossless.webp"), 6, 60, 40),
-	} {
-		p, err := inspectAndMake(file)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
+	t.Run("turns PNG and WebP by EXIF", func(t *testing.T) {
+		for name, file := range map[string][]byte{
+			"png": pngWithEXIF(asPNG(t, photo(60, 40)), 6), "webp": webpWithEXIF(readSample(t, "photo.webp"), 6, 60, 40),
+			"lossless webp": webpWithEXIF(readSample(t, "lossless.webp"), 6, 60, 40),
+		} {
+			p, err := inspectAndMake(file)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if made := decode(t, p); made.Bounds().Dx() != 40 || made.Bounds().Dy() != 60 {
+				t.Errorf("%s is %v", name, made.Bounds())
+			}
+			if bytes.Contains(p.Data, []byte("GPS")) {
+				t.Errorf("%s: metadata is left", name)
+			}
 		}
-		if made := decode(t, p); made.Bounds().Dx() != 40 || made.Bounds().Dy() != 60 {
-			t.Errorf("%s is %v", name, made.Bounds())
-		}
-		if bytes.Contains(p.Data, []byte("GPS")) {
-			t.Errorf("%s: metadata is left", name)
-		}
-	}
+	})
 }
 
 // claim makes a PNG say that it has another size.
@@ -270,27 +272,27 @@ func hostile(t testing.TB) map[string]struct {
 		want error
 	}
 	return files{
-		"empty":             {[]byte{}, ErrPicture},
-		"text":              {[]byte("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"), ErrPicture},
-		"bomb":              {withClaimedSize(pic, 60_000, 60_000), ErrTooManyPixels},
-		"bomb_of_one_line":  {withClaimedSize(pic, 2_000_000_000, 1), ErrTooManyPixels},
-		"many_pixels":       {withClaimedSize(pic, 8192, 8192), ErrTooManyPixels},
-		"negative_size":     {withClaimedSize(pic, 4_000_000_000, 1), ErrPicture},
-		"lying_size":        {withClaimedSize(pic, 81, 40), ErrPicture},
-		"truncated_jpeg":    {jpg[:len(jpg)/2], ErrPicture},
-		"jpeg_without_end":  {jpg[:len(jpg)-2], ErrPicture},
-		"jpeg_ends_in_scan": {append(bytes.Clone(jpg[:len(jpg)-40]), 0xff, markerEOI), ErrPicture},
-		"truncated_png":     {pic[:len(pic)-20], ErrPicture},
-		"truncated_gif":     {anim[:len(anim)-30], ErrPicture},
-		"truncated_webp":    {webp[:len(webp)-8], ErrPicture},
-		"bmp":               {append([]byte("BM"), make([]byte, 100)...), ErrPicture},
-		"jpeg_called_png":   {append([]byte("\x89PNG\r\n\x1a\n"), jpg...), ErrPicture},
-		"larger_than_4_MiB": {append(bytes.Clone(jpg), make([]byte, MaxBytes)...), ErrTooLarge},
-		"damaged_png":       {append(append(bytes.Clone(pic[:50]), 0xff), pic[51:]...), ErrPicture},
+		"empty":                     {[]byte{}, ErrPicture},
+		"text":                      {[]byte("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"), ErrPicture},
+		"bomb":                      {withClaimedSize(pic, 60_000, 60_000), ErrTooManyPixels},
+		"bomb of one line":          {withClaimedSize(pic, 2_000_000_000, 1), ErrTooManyPixels},
+		"many pixels":               {withClaimedSize(pic, 8192, 8192), ErrTooManyPixels},
+		"negative size":             {withClaimedSize(pic, 4_000_000_000, 1), ErrPicture},
+		"wrong size":                {withClaimedSize(pic, 81, 40), ErrPicture},
+		"truncated jpeg":            {jpg[:len(jpg)/2], ErrPicture},
+		"jpeg without end":          {jpg[:len(jpg)-2], ErrPicture},
+		"jpeg that ends in a scan":  {append(bytes.Clone(jpg[:len(jpg)-40]), 0xff, markerEOI), ErrPicture},
+		"truncated png":             {pic[:len(pic)-20], ErrPicture},
+		"truncated gif":             {anim[:len(anim)-30], ErrPicture},
+		"truncated webp":            {webp[:len(webp)-8], ErrPicture},
+		"bmp":                       {append([]byte("BM"), make([]byte, 100)...), ErrPicture},
+		"jpeg with a png signature": {append([]byte("\x89PNG\r\n\x1a\n"), jpg...), ErrPicture},
+		"larger than 4 MiB":         {append(bytes.Clone(jpg), make([]byte, MaxBytes)...), ErrTooLarge},
+		"damaged png":               {append(append(bytes.Clone(pic[:50]), 0xff), pic[51:]...), ErrPicture},
 	}
 }
 
-func TestMake_refuses_what_is_no_picture(t *testing.T) {
+func TestMake_InvalidFiles(t *testing.T) {
 	for name, h := range hostile(t) {
 		t.Run(name, func(t *testing.T) {
 			if p, err := inspectAndMake(h.file); !errors.Is(err, h.want) || p.Data != nil {
@@ -300,11 +302,11 @@ func TestMake_refuses_what_is_no_picture(t *testing.T) {
 	}
 }
 
-func TestMake_forgetsWhatFollowsThePicture(t *testing.T) {
+func TestMake_DropsTrailer(t *testing.T) {
 	const secret = "a trailer that must not be kept"
 	for name, file := range map[string][]byte{
 		"jpeg": asJPEG(t, photo(80, 40)), "progressive": photoSpec(80, 40).encode(photo(80, 40)), "png": asPNG(t, photo(80, 40)),
-		"gif": asGIF(t, photo(80, 40)), "webp": readSample(t, "photo.webp"), "lossless_webp": readSample(t, "lossless.webp"),
+		"gif": asGIF(t, photo(80, 40)), "webp": readSample(t, "photo.webp"), "lossless webp": readSample(t, "lossless.webp"),
 	} {
 		for what, tail := range map[string]string{
 			"CR LF": "\r\n", "zeros": strings.Repeat("\x00", 512), "an archive": "PK\x03\x04\x14\x00\x00\x00", "a script": "<script>",
@@ -327,7 +329,7 @@ func TestMake_forgetsWhatFollowsThePicture(t *testing.T) {
 	}
 }
 
-func TestMake_givesUpWithItsContext(t *testing.T) {
+func TestMake_ContextEnds(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"jpeg": asJPEG(t, photo(800, 400)), "png": asPNG(t, photo(800, 400)), "gif": asGIF(t, photo(800, 400)), "webp": readSample(t, "photo.webp"),
 		"damaged": asJPEG(t, photo(800, 400))[:1000:1000],

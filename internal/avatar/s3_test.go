@@ -109,13 +109,13 @@ func TestS3_Sweep(t *testing.T) {
 	}
 }
 
-func TestS3_faults(t *testing.T) {
+func TestS3_Errors(t *testing.T) {
 	missing, _ := newS3(t, func(o *S3Options) { o.Bucket = "nowhere" })
 	gone, _ := newS3(t, func(o *S3Options) { o.Endpoint = "http://127.0.0.1:1" })
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, put := range map[string]func() (string, error){
-		"no_bucket":   func() (string, error) { return missing.Put(t.Context(), testPicture) },
+		"no bucket":   func() (string, error) { return missing.Put(t.Context(), testPicture) },
 		"unreachable": func() (string, error) { return gone.Put(t.Context(), testPicture) },
 		"cancelled":   func() (string, error) { return missing.Put(ended, testPicture) },
 	} {

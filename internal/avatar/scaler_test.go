@@ -32,26 +32,52 @@ func scene(w, h int) *image.NRGBA {
 	return p
 }
 
-// What is shrunk looks like what the usual filter makes of it, which takes far more memory.
-func TestShrink_looksLikeCatmullRom(t *testing.T) {
-	for _, size := range []image.Point{{513, 400}, {700, 900}, {1500, 1000}, {2047, 600}, {600, 7}, {5000, 300}} {
-		t.Run(size.String(), func(t *testing.T) {
-			given := scene(size.X, size.Y)
-			plan, err := newPlan(size.X, size.Y)
-			if err != nil {
-				t.Fatal(err)
+func TestShrink(t *testing.T) {
+	// What is shrunk looks like what the usual filter makes of it, which takes far more memory.
+	t.Run("matches a Catmull-Rom filter", func(t *testing.T) {
+		for _, size := range []image.Point{{513, 400}, {700, 900}, {1500, 1000}, {2047, 600}, {600, 7}, {5000, 300}} {
+			t.Run(size.String(), func(t *testing.T) {
+				given := scene(size.X, size.Y)
+				plan, err := newPlan(size.X, size.Y)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := shrink(context.Background(), given, plan)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := image.NewNRGBA(got.Rect)
+				draw.CatmullRom.Scale(want, want.Rect, given, given.Rect, draw.Src, nil)
+				if mean, most := difference(got, want); mean > 1.5 || most > 40 {
+					t.Errorf("%v: the samples differ by %.2f in the middle and by %d at most", got.Rect, mean, most)
+				}
+			})
+		}
+	})
+
+	t.Run("keeps flat colours", func(t *testing.T) {
+		for _, c := range []color.NRGBA{{A: 255}, {R: 255, G: 255, B: 255, A: 255}, {R: 200, G: 100, B: 50, A: 255}, {R: 255, A: 128}, {}} {
+			for _, size := range []image.Point{{512, 512}, {513, 511}, {700, 501}, {16384, 2}, {2, 9000}} {
+				given := image.NewNRGBA(image.Rectangle{Max: size})
+				for i := 0; i < len(given.Pix); i += 4 {
+					copy(given.Pix[i:], []byte{c.R, c.G, c.B, c.A})
+				}
+				plan, err := newPlan(size.X, size.Y)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := shrink(context.Background(), given, plan)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := 0; i < len(got.Pix); i += 4 {
+					if p := (color.NRGBA{R: got.Pix[i], G: got.Pix[i+1], B: got.Pix[i+2], A: got.Pix[i+3]}); p != c {
+						t.Fatalf("%v became %v, in a picture of %v", c, p, size)
+					}
+				}
 			}
-			got, err := shrink(context.Background(), given, plan)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := image.NewNRGBA(got.Rect)
-			draw.CatmullRom.Scale(want, want.Rect, given, given.Rect, draw.Src, nil)
-			if mean, most := difference(got, want); mean > 1.5 || most > 40 {
-				t.Errorf("%v: the samples differ by %.2f in the middle and by %d at most", got.Rect, mean, most)
-			}
-		})
-	}
+		}
+	})
 }
 
 // difference returns how far the samples of two pictures differ, multiplied by their opacity.
@@ -66,28 +92,4 @@ func difference(a, b *image.NRGBA) (mean float64, most int) {
 		}
 	}
 	return mean / float64(4*a.Rect.Dx()*a.Rect.Dy()), most
-}
-
-func TestShrink_keepsFlatColours(t *testing.T) {
-	for _, c := range []color.NRGBA{{A: 255}, {R: 255, G: 255, B: 255, A: 255}, {R: 200, G: 100, B: 50, A: 255}, {R: 255, A: 128}, {}} {
-		for _, size := range []image.Point{{512, 512}, {513, 511}, {700, 501}, {16384, 2}, {2, 9000}} {
-			given := image.NewNRGBA(image.Rectangle{Max: size})
-			for i := 0; i < len(given.Pix); i += 4 {
-				copy(given.Pix[i:], []byte{c.R, c.G, c.B, c.A})
-			}
-			plan, err := newPlan(size.X, size.Y)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := shrink(context.Background(), given, plan)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := 0; i < len(got.Pix); i += 4 {
-				if p := (color.NRGBA{R: got.Pix[i], G: got.Pix[i+1], B: got.Pix[i+2], A: got.Pix[i+3]}); p != c {
-					t.Fatalf("%v became %v, in a picture of %v", c, p, size)
-				}
-			}
-		}
-	}
 }

@@ -19,7 +19,7 @@ func TestRequestPairs(t *testing.T) {
 		"json":      {"/onLogin", "application/json", `{"code":"c","n":12345678901234567890}`, []pair{{"code", "c"}, {"n", "12345678901234567890"}}},
 		"query":     {"/sns/jscode2session?js_code=c&secret=s", "", "", []pair{{"js_code", "c"}, {"secret", "s"}}},
 		"multipart": {"/uploadAvatar", "multipart/form-data; boundary=x", boundary, []pair{{"token", "T"}, {fileSize, "4 bytes"}}},
-		"cut_off":   {"/uploadAvatar", "multipart/form-data; boundary=x", boundary[:20], nil},
+		"cut off":   {"/uploadAvatar", "multipart/form-data; boundary=x", boundary[:20], nil},
 		"malformed": {"/onLogin", "application/x-www-form-urlencoded", "code=%zz&a=b", []pair{{"a", "b"}}},
 		"binary":    {"/onLogin", "", "\xff\xfe", []pair{{bodySize, "2 bytes"}}},
 	} {
@@ -33,7 +33,7 @@ func TestRequestPairs(t *testing.T) {
 	}
 }
 
-func TestRequestPairs_token_of_the_header(t *testing.T) {
+func TestRequestPairs_AuthorizationHeader(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/userInfo", nil)
 	r.Header.Set("Authorization", "Bearer T")
 	if got := requestPairs(r, nil); !slices.Equal(got, []pair{{"token", "T"}}) {
@@ -41,7 +41,7 @@ func TestRequestPairs_token_of_the_header(t *testing.T) {
 	}
 }
 
-func TestAnswerPairs(t *testing.T) {
+func TestResponsePairs(t *testing.T) {
 	header := http.Header{"Retry-After": {"2"}}
 	body := `{"status":200,"userInfo":{"nickName":"小明","gender":1},"list":[true,null,{}],"none":{}}`
 	want := []pair{

@@ -41,18 +41,18 @@ func newTestPage(t *testing.T, server http.Handler) *Page {
 	return p
 }
 
-func TestPage_refuses(t *testing.T) {
+func TestPage_RejectedRequests(t *testing.T) {
 	p := newTestPage(t, http.NotFoundHandler())
 	for name, tt := range map[string]struct {
 		method, target, origin string
 		status                 int
 	}{
-		"another_host":      {http.MethodGet, "http://evil.example/", "", http.StatusMisdirectedRequest},
-		"another_origin":    {http.MethodPost, "http://127.0.0.1/phones/a/faults/busy", "https://evil.example", http.StatusForbidden},
-		"a_phone_unnamed":   {http.MethodGet, "http://127.0.0.1/phones/A_B/events", "", http.StatusNotFound},
-		"an_unknown_fault":  {http.MethodPost, "http://127.0.0.1/phones/a/faults/fire", "", http.StatusNotFound},
-		"a_secret_control":  {http.MethodPost, "http://127.0.0.1/phones/a/wechat/sim/account", "", http.StatusNotFound},
-		"a_foreign_control": {http.MethodPost, "http://127.0.0.1/phones/a/wechat/sim/fault", "", http.StatusNotFound},
+		"another host":                    {http.MethodGet, "http://evil.example/", "", http.StatusMisdirectedRequest},
+		"another origin":                  {http.MethodPost, "http://127.0.0.1/phones/a/faults/busy", "https://evil.example", http.StatusForbidden},
+		"invalid phone id":                {http.MethodGet, "http://127.0.0.1/phones/A_B/events", "", http.StatusNotFound},
+		"unknown fault":                   {http.MethodPost, "http://127.0.0.1/phones/a/faults/fire", "", http.StatusNotFound},
+		"control with secrets":            {http.MethodPost, "http://127.0.0.1/phones/a/wechat/sim/account", "", http.StatusNotFound},
+		"control that phones may not use": {http.MethodPost, "http://127.0.0.1/phones/a/wechat/sim/fault", "", http.StatusNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(tt.method, tt.target, nil)
@@ -69,7 +69,7 @@ func TestPage_refuses(t *testing.T) {
 }
 
 // Whoever a request names: the phone is its owner's.
-func TestPage_phone_speaks_for_its_owner_only(t *testing.T) {
+func TestPage_CallWeChat(t *testing.T) {
 	p := newTestPage(t, http.NotFoundHandler())
 	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1/phones/ann/wechat/sim/chooseavatar?user=bob&appid="+wechattest.DemoAppID, nil)
 	w := httptest.NewRecorder()
@@ -81,7 +81,7 @@ func TestPage_phone_speaks_for_its_owner_only(t *testing.T) {
 	}
 }
 
-func TestPage_says_when_the_server_is_gone(t *testing.T) {
+func TestPage_ServerUnreachable(t *testing.T) {
 	p := newTestPage(t, http.NotFoundHandler())
 	p.Server.Host = "127.0.0.1:1"
 	w := httptest.NewRecorder()

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestNames_number_values(t *testing.T) {
+func TestPseudonyms(t *testing.T) {
 	n := newPseudonyms()
 	for _, tt := range []struct{ kind, value, want string }{
 		{"token", "a", "token 1"}, {"token", "b", "token 2"}, {"code", "c", "code 1"}, {"token", "a", "token 1"},
@@ -28,7 +28,7 @@ func TestNames_number_values(t *testing.T) {
 	}
 }
 
-func TestRedact_shows_only_what_is_listed(t *testing.T) {
+func TestPseudonyms_Redact(t *testing.T) {
 	const secret = "do-not-show-this"
 	n := newPseudonyms()
 	for _, kind := range []string{kindWx, kindHTTP, kindWeChat} {

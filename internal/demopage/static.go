@@ -20,7 +20,7 @@ type staticFile struct {
 	contentType string
 	etag        string
 	plain       []byte
-	gzipped      []byte
+	gzipped     []byte
 }
 
 // contentTypes are those of the page's files, whatever this machine's tables say.

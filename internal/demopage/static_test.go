@@ -29,7 +29,7 @@ file("pages/a.wxml", "\u003cview a=\"b\"/\u003e\n");
 	}
 }
 
-func TestPage_files(t *testing.T) {
+func TestPage_Files(t *testing.T) {
 	p := newTestPage(t, http.NotFoundHandler())
 	for path, contentType := range map[string]string{
 		"/": "text/html; charset=utf-8", "/assets/page.js": "text/javascript; charset=utf-8", "/assets/page.css": "text/css; charset=utf-8",

@@ -91,8 +91,8 @@ func (s Storage) describeAll(ctx context.Context, names []string) ([]Key, error)
 
 // gone is what Redis says of the TTL of a key that is not there; without an end it says never.
 const (
-	ttlNone = -1 * time.Nanosecond
-	ttlMissing  = -2 * time.Nanosecond
+	ttlNone    = -1 * time.Nanosecond
+	ttlMissing = -2 * time.Nanosecond
 )
 
 func (s Storage) scanKeys(ctx context.Context, pattern string) ([]string, error) {

@@ -20,30 +20,32 @@ func newStorage(t *testing.T) Storage {
 	return Storage{Redis: client}
 }
 
-// A key may be seen in the moment between its value and its end.
-func TestStorage_Keys_gives_a_new_key_a_moment(t *testing.T) {
-	name := indexKey("wx0", "o0")
-	storage := newStorage(t)
-	if err := storage.Redis.ZAdd(t.Context(), name, redis.Z{Member: "hash"}).Err(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- storage.Redis.PExpire(t.Context(), name, time.Hour).Err() }()
-	keys, err := storage.Keys(t.Context(), "*")
-	if err != nil || len(keys) != 1 || keys[0].Name != name || keys[0].TTL <= 0 || keys[0].TTL > time.Hour {
-		t.Errorf("%v, %v", keys, err)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-}
+func TestStorage_Keys(t *testing.T) {
+	// A key may be seen in the moment between its value and its end.
+	t.Run("waits for the TTL of a new key", func(t *testing.T) {
+		name := indexKey("wx0", "o0")
+		storage := newStorage(t)
+		if err := storage.Redis.ZAdd(t.Context(), name, redis.Z{Member: "hash"}).Err(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- storage.Redis.PExpire(t.Context(), name, time.Hour).Err() }()
+		keys, err := storage.Keys(t.Context(), "*")
+		if err != nil || len(keys) != 1 || keys[0].Name != name || keys[0].TTL <= 0 || keys[0].TTL > time.Hour {
+			t.Errorf("%v, %v", keys, err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 
-func TestStorage_Keys_complains_of_a_key_that_never_expires(t *testing.T) {
-	storage := newStorage(t)
-	if err := storage.Redis.Set(t.Context(), sessionPrefix+"hash", "sealed", 0).Err(); err != nil {
-		t.Fatal(err)
-	}
-	if keys, err := storage.Keys(t.Context(), "*"); err == nil {
-		t.Errorf("no error, but %v", keys)
-	}
+	t.Run("fails for a key that never expires", func(t *testing.T) {
+		storage := newStorage(t)
+		if err := storage.Redis.Set(t.Context(), sessionPrefix+"hash", "sealed", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if keys, err := storage.Keys(t.Context(), "*"); err == nil {
+			t.Errorf("no error, but %v", keys)
+		}
+	})
 }

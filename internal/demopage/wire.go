@@ -19,8 +19,8 @@ const (
 
 // Wire notes what crosses the wire, for each phone. The zero value is not usable: NewWire makes one.
 type Wire struct {
-	mu       sync.Mutex
-	phones   map[string]*phone
+	mu           sync.Mutex
+	phones       map[string]*phone
 	codeOwners   map[[sha256.Size]byte]*phone // of codes, by hash
 	lastExchange int
 }
@@ -36,9 +36,9 @@ type phone struct {
 	*pseudonyms
 	id string
 
-	mu       sync.Mutex
+	mu              sync.Mutex
 	pendingRequests int  // requests under way to wxlogin
-	duplicateLogin    bool // the next login is sent twice
+	duplicateLogin  bool // the next login is sent twice
 }
 
 // phone returns the phone of that name, new where there is none; nil when there are too many.
@@ -94,7 +94,7 @@ func (ph *phone) hasRequests() bool {
 
 // enter and leave frame a request of the phone to wxlogin.
 func (ph *phone) beginRequest() { ph.addRequests(1) }
-func (ph *phone) endRequest() { ph.addRequests(-1) }
+func (ph *phone) endRequest()   { ph.addRequests(-1) }
 
 func (ph *phone) addRequests(n int) {
 	ph.mu.Lock()
@@ -117,7 +117,7 @@ func (w *Wire) Watch(next http.Handler) http.Handler {
 // exchange is what a request and its answer are called.
 type exchange struct {
 	kind, label string
-	secretKinds     map[string]string // names of secrets, by field, where they are not those of the field
+	secretKinds map[string]string // names of secrets, by field, where they are not those of the field
 }
 
 // record notes a request, has it answered, and notes the answer before anybody gets it: the log is in the order of

@@ -10,15 +10,15 @@ import (
 	"wxlogin/internal/embedded"
 )
 
-// TestMySQL_command_line_client is what an administrator does: connect with the client of the distribution, look
-// around, query. Where none is installed, the same statements go through the Go driver.
-func TestMySQL_command_line_client(t *testing.T) {
+// An administrator connects with the distribution's client, looks around and queries. If no client is installed, the
+// same statements run through the Go driver.
+func TestMySQL_CommandLineClient(t *testing.T) {
 	m := startMySQL(t, embedded.MySQLOptions{})
 	run := newClient(t, m)
 
 	steps := []struct {
 		statement string
-		want      string // somewhere in the answer
+		want      string // a substring of the output
 	}{
 		{testScript, ""},
 		{"INSERT INTO people VALUES (2, '小明🏮')", ""},
@@ -39,7 +39,7 @@ func TestMySQL_command_line_client(t *testing.T) {
 	}
 }
 
-// clientOf returns a function that runs a script and gives what is printed.
+// newClient returns a function that runs a script and returns its output.
 func newClient(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(m.Addr())
@@ -63,11 +63,11 @@ func newClient(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string 
 			return string(out)
 		}
 	}
-	t.Log("neither mariadb nor mysql is installed: the Go driver stands in for them")
+	t.Log("neither mariadb nor mysql is installed: using the Go driver instead")
 	return newDriverClient(t, m)
 }
 
-// driverClient does what the command-line client does, and prints the columns of a row parted by tabs.
+// newDriverClient imitates the command-line client: it prints the columns of a row separated by tabs.
 func newDriverClient(t *testing.T, m *embedded.MySQL) func(*testing.T, string) string {
 	db := openDB(t, m, multiStatements)
 	return func(t *testing.T, script string) string {

@@ -1,58 +1,59 @@
-// Package embedded runs MySQL and Redis inside the process, for the demo and for tests: nothing to install, nothing
-// on disk, gone at the end. The server does not link it.
+// Package embedded runs MySQL and Redis inside the process, for the demo and for tests. There is nothing to install,
+// nothing is written to disk, and all data is gone when the process ends. The server does not link this package.
 //
-//	StartMySQL   go-mysql-server with its in-memory storage, on a loopback port, behind the gate
-//	StartRedis   miniredis on a loopback port, with keys that expire as time passes
+//	StartMySQL   go-mysql-server with in-memory storage, on a loopback port, behind the serializer
+//	StartRedis   miniredis on a loopback port, with keys that expire in real time
 //
-// Both speak the real protocols: the ordinary mysql, mariadb and redis-cli clients can connect. Neither asks for a
-// password (MySQL takes any user, root by custom), so both refuse to listen on anything but loopback.
+// Both speak the real protocols, so the ordinary mysql, mariadb and redis-cli clients can connect. Neither asks for a
+// password (MySQL takes any user, root by convention), so both refuse to listen on anything but loopback.
 //
-// # The gate
+// # The serializer
 //
-// The in-memory storage has no isolation: of two connections that write at once, one loses what it wrote. So one
-// connection is let in at a time:
+// The in-memory storage has no isolation: if two connections write at once, one of the writes is lost. The serializer
+// therefore admits one connection at a time:
 //
-//	statement outside a transaction    inside from its start to its end
-//	BEGIN … COMMIT or ROLLBACK         inside all the time; with autocommit = 0, from the first statement
-//	anything else                      waits, in the order of arrival
+//	statement outside a transaction    admitted from its start to its end
+//	BEGIN … COMMIT or ROLLBACK         admitted throughout; with autocommit = 0, from the first statement
+//	anything else                      waits, in order of arrival
 //
-// Whoever is inside and sends nothing for MySQLOptions.TransactionIdle, or does not read its rows for so long, loses
-// its connection, and its transaction is rolled back. Whoever hangs up while waiting is not waited for; whoever
-// hangs up during a statement cancels it. Isolation is therefore perfect and concurrency nil: good for a look and
-// for tests of correctness, useless for measuring load.
+// If the admitted client sends nothing for MySQLOptions.TransactionIdle, or does not read its rows for that long, its
+// connection is closed and its transaction rolled back. If a client hangs up while it waits, its statement is dropped;
+// if it hangs up during a statement, the statement is cancelled. Isolation is therefore perfect and concurrency nil,
+// which suits a demo and tests of correctness, but not load tests.
 //
-// Two habits of a real server do harm here. A program that holds a transaction and queries over a second connection
-// waits for itself, until the transaction is thrown out as idle. And a connection with autocommit = 0 that is left
-// alone after any statement, SELECT included, is thrown out as well.
+// Two patterns that a real server supports are a problem here. A program that holds a transaction and queries over a
+// second connection waits for itself, until the transaction times out as idle. And a connection with autocommit = 0
+// that goes idle after any statement, SELECT included, times out as well.
 //
-// The gate also repairs what the engine gets wrong around it: a statement that fails outside a transaction does not
-// leave the connection with old copies of the tables; CREATE TABLE inside BEGIN does not leave autocommit off; a
+// The serializer also corrects some behaviour of the engine: a statement that fails outside a transaction does not
+// leave the connection with outdated copies of the tables; CREATE TABLE inside BEGIN does not leave autocommit off; a
 // script of several statements stops at the first that fails, may hold CREATE VIEW anywhere, and may end with
 // comments.
 //
 // # What this MySQL cannot do
 //
 //   - Savepoints: SAVEPOINT is an error. With GORM, set DisableNestedTransaction.
-//   - Foreign keys: not to be relied on. Simple ones are kept, others are refused.
-//   - Locks: FOR UPDATE does nothing, as nobody else is there; deadlocks and lock time-outs do not occur. GET_LOCK
-//     held by one connection makes another wait inside the gate, and so keeps its owner out.
-//   - KILL and SHOW PROCESSLIST wait for the gate like everything else.
+//   - Foreign keys: not to be relied on. Simple ones are enforced, others are refused.
+//   - Locks: FOR UPDATE does nothing, as there is no second transaction; deadlocks and lock time-outs do not occur. If
+//     one connection holds a GET_LOCK and another asks for it, the second waits inside the serializer, which keeps
+//     the first one out.
+//   - KILL and SHOW PROCESSLIST wait for the serializer like any other statement.
 //   - Error numbers: only some are MySQL's (1062 duplicate key, 1146 no such table, 1049 no such database). Most
-//     others are 1105: faulty syntax (MySQL: 1064), no such column (1054), text too long for its column (1406).
-//     The SQLSTATE is always HY000, and the texts are its own.
-//   - An ascii column takes text that is not ASCII.
-//   - Comparisons do not ignore blanks at the end, whatever the collation says.
-//   - UTC_TIMESTAMP(3) answers microseconds; write times from the program.
-//   - EXPLAIN answers values that the Go driver cannot read in the text protocol.
+//     others are 1105: syntax error (MySQL: 1064), no such column (1054), text too long for its column (1406).
+//     The SQLSTATE is always HY000, and the messages are its own.
+//   - An ascii column accepts text that is not ASCII.
+//   - Comparisons do not ignore trailing blanks, whatever the collation.
+//   - UTC_TIMESTAMP(3) returns microseconds; write times from the program.
+//   - EXPLAIN returns values that the Go driver cannot read in the text protocol.
 //   - Accounts and grants, replication, events, everything on disk. Compression and TLS are not offered.
 //
-// It calls itself MySQL 8.0. Its clock is the process's, its time zone the machine's, unless SET time_zone says
-// otherwise.
+// It reports version MySQL 8.0. It uses the process's clock, and the machine's time zone unless SET time_zone
+// overrides it.
 //
 // # What this Redis cannot do
 //
-// It is one node: no cluster, no persistence, no memory limit. FastForward shortens what keys have left but does not
-// move the clock that TIME and EXPIREAT see.
+// It is one node: no cluster, no persistence, no memory limit. FastForward shortens the keys' remaining time but does
+// not move the clock that TIME and EXPIREAT see.
 //
 // # Side effects
 //

@@ -13,7 +13,7 @@ import (
 	"wxlogin/internal/embedded"
 )
 
-// start runs a server for the length of a test.
+// startMySQL runs a server until the end of the test.
 func startMySQL(t testing.TB, o embedded.MySQLOptions) *embedded.MySQL {
 	t.Helper()
 	m, err := embedded.StartMySQL(o)
@@ -28,7 +28,7 @@ func startMySQL(t testing.TB, o embedded.MySQLOptions) *embedded.MySQL {
 	return m
 }
 
-// open makes a pool for m. change may alter how it connects.
+// openDB opens a pool on m. change, if not nil, adjusts the configuration.
 func openDB(t testing.TB, m *embedded.MySQL, change func(*mysql.Config)) *sql.DB {
 	t.Helper()
 	config, err := mysql.ParseDSN(m.DSN())
@@ -51,7 +51,7 @@ func openDB(t testing.TB, m *embedded.MySQL, change func(*mysql.Config)) *sql.DB
 
 func multiStatements(c *mysql.Config) { c.MultiStatements = true }
 
-// conn takes one connection out of the pool.
+// takeConn takes one connection out of the pool.
 func takeConn(t testing.TB, db *sql.DB) *sql.Conn {
 	t.Helper()
 	c, err := db.Conn(t.Context())
@@ -79,7 +79,7 @@ type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// number answers a query for one number.
+// queryInt runs a query that returns one number.
 func queryInt(t testing.TB, db queryer, query string, args ...any) (n int) {
 	t.Helper()
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
@@ -88,7 +88,7 @@ func queryInt(t testing.TB, db queryer, query string, args ...any) (n int) {
 	return n
 }
 
-// counter makes the table that most tests count in, with n = 0.
+// createCounter creates the table that most tests count in, with n = 0.
 func createCounter(t testing.TB, db execer) {
 	t.Helper()
 	exec(t, db, "CREATE TABLE counter (id INT PRIMARY KEY, n INT NOT NULL)", "INSERT INTO counter VALUES (1, 0)")
@@ -99,27 +99,28 @@ const (
 	count     = "SELECT n FROM counter WHERE id = 1"
 )
 
-// severable is a dialler whose last connection can be cut, as when a client's machine dies.
+// connTracker dials and keeps the last connection, so that a test can cut it as if the client's machine had died.
 type connTracker struct{ last net.Conn }
 
-func (s *connTracker) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (c *connTracker) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	var d net.Dialer
-	c, err := d.DialContext(ctx, network, addr)
-	s.last = c
-	return c, err
+	conn, err := d.DialContext(ctx, network, addr)
+	c.last = conn
+	return conn, err
 }
 
-// eventually waits until ok says so.
+// eventually polls until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: still not so", what)
+			t.Fatalf("%s: not within 20 seconds", what)
 		}
 	}
 }
 
-// within fails when do takes longer than the limit: something waits for a gate that nobody opens.
+// withTimeout calls do and returns its error, or another one if it takes longer than the limit: then a statement is
+// stuck in the serializer.
 func withTimeout(t testing.TB, limit time.Duration, do func() error) error {
 	t.Helper()
 	done := make(chan error, 1)

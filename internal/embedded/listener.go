@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// listener hands out connections that can be watched, and knows those that are open so that Close can end them.
+// listener accepts connections whose client can be watched, and tracks the open ones so that Close can end them.
 type listener struct {
 	net.Listener
-	handlers sync.WaitGroup // one for each connection from Accept to forget
+	handlers sync.WaitGroup // one for each connection from Accept to handlerDone
 
 	mu     sync.Mutex
-	conns   map[*clientConn]struct{}
+	conns  map[*clientConn]struct{}
 	closed bool
 }
 
@@ -42,12 +42,12 @@ func (l *listener) Accept() (net.Conn, error) {
 	l.handlers.Add(1)
 	l.conns[conn] = struct{}{}
 	if l.closed {
-		raw.Close() // its handler is still to run: it meets a closed connection and ends
+		raw.Close() // its handler still runs, and ends at the first read
 	}
 	return conn, nil
 }
 
-// forget is told that the handler of a connection has ended.
+// handlerDone must be called when the handler of a connection has ended.
 func (l *listener) handlerDone(conn net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,7 +57,7 @@ func (l *listener) handlerDone(conn net.Conn) {
 	l.handlers.Done()
 }
 
-// closeConns closes every open connection and every later one.
+// closeConns closes every open connection and every one accepted later.
 func (l *listener) closeConns() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,20 +70,20 @@ func (l *listener) closeConns() {
 // wait returns when the handlers of all connections have ended.
 func (l *listener) wait() { l.handlers.Wait() }
 
-// maxBuffered bounds what is kept of a client that sends while its statement is still running.
+// maxBuffered bounds what is buffered, in bytes, if a client sends data while its statement is still running.
 const maxBuffered = 64 << 10
 
-// clientConn is a client's connection that can be watched while a statement waits or runs. Nothing reads from it in
-// that time, so nobody would notice that the client has gone.
+// clientConn is a client's connection that can be watched while a statement waits or runs. The handler does not read
+// during that time, so it would not notice that the client has hung up.
 type clientConn struct {
 	net.Conn
 
-	mu    sync.Mutex
-	buffered []byte        // what the watch has read, for the next Read
-	watchDone chan struct{} // not nil while a watch runs; closed when its goroutine has ended
+	mu        sync.Mutex
+	buffered  []byte        // read by the watch, for the next Read
+	watchDone chan struct{} // not nil while a watch is running; closed when its goroutine has ended
 }
 
-// Read ends a running watch, then reads what came first.
+// Read stops a running watch and returns what the watch has read first.
 func (c *clientConn) Read(p []byte) (int, error) {
 	c.stopWatch()
 	c.mu.Lock()
@@ -97,8 +97,8 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// watch calls gone once when the client hangs up before the next Read or unwatch.
-func (c *clientConn) watch(gone func()) {
+// watch calls onClose once if the client hangs up before the next Read or stopWatch.
+func (c *clientConn) watch(onClose func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ended := make(chan struct{})
@@ -113,21 +113,21 @@ func (c *clientConn) watch(gone func()) {
 				return
 			}
 			if err != nil {
-				gone()
+				onClose()
 				return
 			}
 		}
 	}()
 }
 
-// unwatch ends a running watch. While one runs, early belongs to its goroutine; afterwards to the caller.
+// stopWatch stops a running watch. While it runs, buffered belongs to its goroutine; afterwards to the caller.
 func (c *clientConn) stopWatch() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.watchDone == nil {
 		return
 	}
-	c.Conn.SetReadDeadline(time.Unix(1, 0)) // wakes the watch; a closed connection has woken it already
+	c.Conn.SetReadDeadline(time.Unix(1, 0)) // wakes the watch; if the connection is closed, it has ended already
 	<-c.watchDone
 	c.Conn.SetReadDeadline(time.Time{})
 	c.watchDone = nil

@@ -28,30 +28,32 @@ func pair(t *testing.T) (*clientConn, net.Conn) {
 	return accepted.(*clientConn), client
 }
 
-func TestClientConn_watch_keeps_what_comes_early(t *testing.T) {
-	server, client := pair(t)
-	early := strings.Repeat("early ", 500)
-	for range 3 {
-		server.watch(func() { t.Error("the client has not gone") })
-		if _, err := io.WriteString(client, early+"late"); err != nil {
-			t.Fatal(err)
+func TestClientConn_Watch(t *testing.T) {
+	t.Run("keeps data that arrives early", func(t *testing.T) {
+		server, client := pair(t)
+		early := strings.Repeat("early ", 500)
+		for range 3 {
+			server.watch(func() { t.Error("onClose called, but the client has not hung up") })
+			if _, err := io.WriteString(client, early+"late"); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, len(early)+4)
+			if _, err := io.ReadFull(server, got); err != nil || string(got) != early+"late" {
+				t.Fatalf("read %q, %v", got, err)
+			}
 		}
-		got := make([]byte, len(early)+4)
-		if _, err := io.ReadFull(server, got); err != nil || string(got) != early+"late" {
-			t.Fatalf("read %q, %v", got, err)
-		}
-	}
-}
+	})
 
-func TestClientConn_watch_tells_that_the_client_has_gone(t *testing.T) {
-	server, client := pair(t)
-	gone := make(chan struct{})
-	server.watch(func() { close(gone) })
-	io.WriteString(client, "bye")
-	client.Close()
-	<-gone
-	server.stopWatch()
-	if got, err := io.ReadAll(server); string(got) != "bye" || err != nil {
-		t.Errorf("read %q, %v; want what it said before", got, err)
-	}
+	t.Run("reports that the client has hung up", func(t *testing.T) {
+		server, client := pair(t)
+		closed := make(chan struct{})
+		server.watch(func() { close(closed) })
+		io.WriteString(client, "bye")
+		client.Close()
+		<-closed
+		server.stopWatch()
+		if got, err := io.ReadAll(server); string(got) != "bye" || err != nil {
+			t.Errorf("read %q, %v; want what the client sent before", got, err)
+		}
+	})
 }

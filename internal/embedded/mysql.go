@@ -21,16 +21,16 @@ import (
 
 // MySQLOptions configures StartMySQL. The zero value is usable.
 type MySQLOptions struct {
-	// Addr is the host:port to listen on. The host must be a loopback address, for the engine asks nobody for a
-	// password. Port 0 takes a free one. Default "127.0.0.1:0".
+	// Addr is the host:port to listen on. The host must be a loopback address, because the engine does not ask for
+	// a password. Port 0 takes a free one. Default "127.0.0.1:0".
 	Addr string
 
-	// Database is created, empty, at the start. Default "wxlogin".
+	// Database is the name of the database to create, empty. Default "wxlogin".
 	Database string
 
 	// TransactionIdle is how long a client may keep a transaction open without sending anything, and how long it
-	// may leave a result unread. After that its connection is closed and its transaction rolled back, because
-	// everybody else is waiting for it. Default 5 seconds.
+	// may leave a result unread. After that its connection is closed and its transaction rolled back, because all
+	// other clients are waiting for it. Default 5 seconds.
 	TransactionIdle time.Duration
 }
 
@@ -46,22 +46,22 @@ func (o *MySQLOptions) setDefaults() {
 	}
 }
 
-// MySQL is a running embedded MySQL server. Its data lives in memory and ends with it.
+// MySQL is a running embedded MySQL server. Its data lives in memory and is gone when it is closed.
 type MySQL struct {
-	database string
-	listener *listener
-	serializer     *serializer
-	server   *server.Server
-	engine   *sqle.Engine
+	database   string
+	listener   *listener
+	serializer *serializer
+	server     *server.Server
+	engine     *sqle.Engine
 	acceptDone chan struct{} // closed when the accept loop has ended
-	close    func() error
+	close      func() error
 }
 
-// starting serialises the start of engines, which set up variables that all engines of a process share.
+// startMu serializes the start of engines: they register variables that all engines of a process share.
 var startMu sync.Mutex
 
-// StartMySQL starts a server and returns when it accepts connections. It fails when o.Addr is not a loopback
-// address or cannot be listened on. The caller must Close it.
+// StartMySQL starts a server and returns when it accepts connections. It fails if o.Addr is not a loopback address or
+// cannot be listened on. The caller must Close it.
 func StartMySQL(o MySQLOptions) (*MySQL, error) {
 	o.setDefaults()
 	startMu.Lock()
@@ -86,7 +86,7 @@ func StartMySQL(o MySQLOptions) (*MySQL, error) {
 	return m, nil
 }
 
-// build puts the engine together: storage, the gate in front of it, and the protocol in front of the gate.
+// wire connects the engine, the serializer in front of it, and the protocol in front of the serializer.
 func (m *MySQL) wire(o MySQLOptions) error {
 	database := memory.NewDatabase(o.Database)
 	database.EnablePrimaryKeyIndexes()
@@ -94,14 +94,13 @@ func (m *MySQL) wire(o MySQLOptions) error {
 	provider.WithOption(memory.NativeIndexProvider(true))
 	m.engine = sqle.NewDefault(provider)
 
-	g := newSerializer(o.TransactionIdle, m.listener)
-	m.serializer = g
+	m.serializer = newSerializer(o.TransactionIdle, m.listener)
 	config := server.Config{Protocol: "tcp", Address: o.Addr, Listener: m.listener}
 	wrap := func(h mysql.Handler) (mysql.Handler, error) {
-		g.Handler = h
-		return g, nil
+		m.serializer.Handler = h
+		return m.serializer, nil
 	}
-	sessions := g.captureSessions(memory.NewSessionBuilder(provider))
+	sessions := m.serializer.captureSessions(memory.NewSessionBuilder(provider))
 	s, err := server.NewServerWithHandler(config, m.engine, sql.NewContext, sessions, nil, wrap)
 	m.server = s
 	return err
@@ -110,31 +109,31 @@ func (m *MySQL) wire(o MySQLOptions) error {
 // Addr returns the host:port the server listens on.
 func (m *MySQL) Addr() string { return m.listener.Addr().String() }
 
-// DSN returns the address in the form that github.com/go-sql-driver/mysql reads: user root, no password, the
-// database of the options.
+// DSN returns the address in the form that github.com/go-sql-driver/mysql reads: user root, no password, and
+// MySQLOptions.Database.
 func (m *MySQL) DSN() string {
 	c := driver.NewConfig()
 	c.User, c.Net, c.Addr, c.DBName = "root", "tcp", m.Addr(), m.database
 	return c.FormatDSN()
 }
 
-// Close stops listening, closes every connection (open transactions are rolled back), waits until their work has
-// ended and frees the engine. Calling it again returns the first answer.
+// Close stops listening, closes all connections (open transactions are rolled back), waits for their handlers to end
+// and frees the engine. Later calls return the first result.
 func (m *MySQL) Close() error { return m.close() }
 
 func (m *MySQL) shutdown() error {
-	close(m.serializer.closing) // before a transaction is rolled back and the gate is free for whoever waits
+	close(m.serializer.closing) // first: a rollback frees the slot, and waiting statements must not run
 	err := m.server.Close()
 	m.listener.closeConns()
 	<-m.acceptDone
 	m.listener.wait()
-	if e := m.engine.Close(); !errors.Is(e, context.Canceled) { // that is how its background threads report their end
+	if e := m.engine.Close(); !errors.Is(e, context.Canceled) { // its background threads end with this error
 		err = errors.Join(err, e)
 	}
 	return err
 }
 
-// RequireLoopback refuses a host:port that other machines could reach.
+// RequireLoopback returns an error if other machines could reach the host:port.
 func RequireLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -147,8 +146,8 @@ func RequireLoopback(addr string) error {
 	return fmt.Errorf("embedded: address %q is not a loopback address", addr)
 }
 
-// disableLogrus turns off the standard logger of logrus, which the engine writes to. Nothing else in this program
-// uses logrus.
+// disableLogrus turns off the standard logger of logrus, which the engine writes to. The rest of the program does not
+// use logrus.
 var disableLogrus = sync.OnceFunc(func() {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(logrus.PanicLevel)
@@ -156,14 +155,14 @@ var disableLogrus = sync.OnceFunc(func() {
 
 const lockWaitTimeout = "innodb_lock_wait_timeout"
 
-// registerLockWaitTimeout lets a session set how long it waits for locks, as in MySQL: the engine knows that variable as one of the
-// whole server alone. It is of no effect, for nobody waits for a row: the gate lets in one transaction at a time.
+// registerLockWaitTimeout makes innodb_lock_wait_timeout a session variable, as in MySQL: the engine knows it as a global
+// variable only. It has no effect, because the serializer admits one transaction at a time.
 var registerLockWaitTimeout = sync.OnceFunc(func() {
 	sql.SystemVariables.AddSystemVariables([]sql.SystemVariable{&sql.MysqlSystemVariable{
 		Name:    lockWaitTimeout,
 		Scope:   sql.GetMysqlScope(sql.SystemVariableScope_Both),
 		Dynamic: true,
-		Type:    types.NewSystemIntType(lockWaitTimeout, 1, 1<<30, false), // of 1 to 1,073,741,824 seconds
+		Type:    types.NewSystemIntType(lockWaitTimeout, 1, 1<<30, false), // 1 to 1,073,741,824 seconds
 		Default: int64(50),
 	}})
 })

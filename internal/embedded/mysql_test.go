@@ -14,22 +14,22 @@ import (
 	"wxlogin/internal/embedded"
 )
 
-func TestStartMySQL_addresses(t *testing.T) {
+func TestStartMySQL_Addresses(t *testing.T) {
 	taken := startMySQL(t, embedded.MySQLOptions{})
 	tests := map[string]struct {
 		addr string
 		ok   bool
 	}{
-		"default":          {"", true},
-		"loopback":         {"127.0.0.1:0", true},
-		"other_loopback":   {"127.0.0.2:0", true},
-		"localhost":        {"localhost:0", true},
-		"every_interface":  {"0.0.0.0:0", false},
-		"nothing_but_port": {":0", false},
-		"elsewhere":        {"192.0.2.1:0", false},
-		"a_name":           {"db.example:0", false},
-		"no_port":          {"127.0.0.1", false},
-		"taken":            {taken.Addr(), false},
+		"default":        {"", true},
+		"loopback":       {"127.0.0.1:0", true},
+		"other loopback": {"127.0.0.2:0", true},
+		"localhost":      {"localhost:0", true},
+		"all interfaces": {"0.0.0.0:0", false},
+		"port only":      {":0", false},
+		"not loopback":   {"192.0.2.1:0", false},
+		"host name":      {"db.example:0", false},
+		"no port":        {"127.0.0.1", false},
+		"in use":         {taken.Addr(), false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -65,10 +65,10 @@ func TestMySQL_Close(t *testing.T) {
 		}
 	}
 	if <-waited == nil {
-		t.Error("a statement ran after the end")
+		t.Error("a waiting statement ran during Close")
 	}
 	if err := db.PingContext(t.Context()); err == nil {
-		t.Error("it still answers")
+		t.Error("the server still accepts connections")
 	}
 	again := startMySQL(t, embedded.MySQLOptions{Addr: m.Addr()}) // the port is free again
 	if err := openDB(t, again, nil).PingContext(t.Context()); err != nil {
@@ -76,19 +76,19 @@ func TestMySQL_Close(t *testing.T) {
 	}
 }
 
-func TestMySQL_servers_are_apart(t *testing.T) {
+func TestMySQL_SeparateServers(t *testing.T) {
 	a := startMySQL(t, embedded.MySQLOptions{Database: "one", TransactionIdle: time.Minute})
 	b := startMySQL(t, embedded.MySQLOptions{Database: "two", TransactionIdle: time.Minute})
 	holder := takeConn(t, openDB(t, a, nil))
 	createCounter(t, holder)
 	exec(t, holder, "BEGIN", increment)
-	createCounter(t, openDB(t, b, nil)) // neither its name nor the gate of the other is in the way
+	createCounter(t, openDB(t, b, nil)) // the other server's table and open transaction do not interfere
 	if !strings.HasSuffix(a.DSN(), "/one") || !strings.HasSuffix(b.DSN(), "/two") {
 		t.Errorf("DSNs %s and %s", a.DSN(), b.DSN())
 	}
 }
 
-func TestMySQL_charset(t *testing.T) {
+func TestMySQL_Charset(t *testing.T) {
 	m := startMySQL(t, embedded.MySQLOptions{})
 	for name, connect := range map[string]func(*mysql.Config){
 		"default": nil,
@@ -106,13 +106,13 @@ func TestMySQL_charset(t *testing.T) {
 	}
 }
 
-// protocols are the two ways in which the Go driver sends values.
+// protocols are the Go driver's two ways of sending values.
 var protocols = map[string]func(*mysql.Config){
 	"text":     func(c *mysql.Config) { c.InterpolateParams, c.ParseTime = true, true },
 	"prepared": func(c *mysql.Config) { c.InterpolateParams, c.ParseTime = false, true },
 }
 
-func TestMySQL_values_survive(t *testing.T) {
+func TestMySQL_Values(t *testing.T) {
 	for name, connect := range protocols {
 		t.Run(name, func(t *testing.T) {
 			db := openDB(t, startMySQL(t, embedded.MySQLOptions{}), connect)
@@ -140,7 +140,7 @@ func TestMySQL_values_survive(t *testing.T) {
 	}
 }
 
-func TestMySQL_ascii_bin_is_case_sensitive(t *testing.T) {
+func TestMySQL_CaseSensitiveASCII(t *testing.T) {
 	for name, connect := range protocols {
 		t.Run(name, func(t *testing.T) {
 			db := openDB(t, startMySQL(t, embedded.MySQLOptions{}), connect)
@@ -159,7 +159,7 @@ func TestMySQL_ascii_bin_is_case_sensitive(t *testing.T) {
 				t.Errorf("got %v, want a duplicate key", err)
 			}
 			if n := queryInt(t, db, "SELECT COUNT(*) FROM i WHERE openid = ?", "OABC"); n != 0 {
-				t.Error("found in a spelling that nobody stored")
+				t.Error("found by a spelling that was never stored")
 			}
 		})
 	}
@@ -180,7 +180,7 @@ CREATE OR REPLACE VIEW more_names AS SELECT p.name FROM people p;
 # the end;
 `
 
-func TestMySQL_scripts(t *testing.T) {
+func TestMySQL_Scripts(t *testing.T) {
 	m := startMySQL(t, embedded.MySQLOptions{})
 	db := openDB(t, m, multiStatements)
 	exec(t, db, testScript, testScript) // twice in a row
@@ -191,7 +191,7 @@ func TestMySQL_scripts(t *testing.T) {
 		}
 	}
 
-	t.Run("every_result_arrives", func(t *testing.T) {
+	t.Run("returns every result", func(t *testing.T) {
 		rows, err := db.Query("SELECT 1; SELECT 2; SELECT 3; -- end")
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +212,7 @@ func TestMySQL_scripts(t *testing.T) {
 		}
 	})
 
-	t.Run("nothing_runs_after_a_failure", func(t *testing.T) {
+	t.Run("stops at the first failure", func(t *testing.T) {
 		c := takeConn(t, db)
 		exec(t, c, "CREATE TABLE s (id INT PRIMARY KEY)")
 		_, err := c.ExecContext(t.Context(), "INSERT INTO s VALUES (1); INSERT INTO s VALUES (1); INSERT INTO s VALUES (2);")
@@ -220,12 +220,12 @@ func TestMySQL_scripts(t *testing.T) {
 		if !errors.As(err, &refused) || refused.Number != 1062 {
 			t.Errorf("got %v, want a duplicate key", err)
 		}
-		if n := queryInt(t, c, "SELECT COUNT(*) FROM s"); n != 1 { // on the same connection: it is still in step
+		if n := queryInt(t, c, "SELECT COUNT(*) FROM s"); n != 1 { // on the same connection: it is still in sync
 			t.Errorf("%d rows, want 1", n)
 		}
 	})
 
-	t.Run("a_transaction_may_span_it", func(t *testing.T) {
+	t.Run("may hold transactions", func(t *testing.T) {
 		createCounter(t, db)
 		exec(t, takeConn(t, db), "BEGIN; "+increment+"; ROLLBACK; BEGIN; "+increment+"; COMMIT")
 		if n := queryInt(t, db, count); n != 1 {
@@ -234,7 +234,7 @@ func TestMySQL_scripts(t *testing.T) {
 	})
 }
 
-func TestMySQL_many_rows(t *testing.T) {
+func TestMySQL_ManyRows(t *testing.T) {
 	for name, connect := range protocols {
 		t.Run(name, func(t *testing.T) {
 			db := openDB(t, startMySQL(t, embedded.MySQLOptions{}), connect)

@@ -15,7 +15,8 @@ type RedisOptions struct {
 	Addr string
 }
 
-// Redis is a running embedded Redis server. Its data lives in memory and ends with it. Keys expire as time passes.
+// Redis is a running embedded Redis server. Its data lives in memory and is gone when it is closed. Keys expire in
+// real time.
 type Redis struct {
 	server *miniredis.Miniredis
 	addr   string
@@ -31,7 +32,7 @@ func StartRedis(o RedisOptions) (*Redis, error) {
 		return nil, err
 	}
 	server := miniredis.NewMiniRedis()
-	server.ClockTTL(true) // left alone, no key would ever expire: miniredis is made for tests that move time
+	server.ClockTTL(true) // otherwise keys expire only by FastForward
 	if err := server.StartAddr(o.Addr); err != nil {
 		return nil, fmt.Errorf("embedded: start Redis: %w", err)
 	}
@@ -41,14 +42,14 @@ func StartRedis(o RedisOptions) (*Redis, error) {
 // Addr returns the host:port the server listens on.
 func (r *Redis) Addr() string { return r.addr }
 
-// URL returns the address as redis:// URL of the logical database 0.
+// URL returns the address as a redis:// URL of logical database 0.
 func (r *Redis) URL() string { return "redis://" + r.Addr() + "/0" }
 
-// FastForward takes d off the time that every key has left, and removes those whose time is over. The server's
-// clock (TIME, EXPIREAT) stays where it is.
+// FastForward subtracts d from the remaining time of every key and deletes the expired ones. The server's clock (TIME,
+// EXPIREAT) does not move.
 func (r *Redis) FastForward(d time.Duration) { r.server.FastForward(d) }
 
-// Close stops the server and closes its connections. Calling it again does nothing.
+// Close stops the server and closes its connections. It never fails, and later calls are no-ops.
 func (r *Redis) Close() error {
 	r.close()
 	return nil

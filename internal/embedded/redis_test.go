@@ -26,15 +26,15 @@ func startRedis(t *testing.T) (*embedded.Redis, *redis.Client) {
 	return r, client
 }
 
-func TestRedis_keys_expire_as_time_passes(t *testing.T) {
+func TestRedis_Expiry(t *testing.T) {
 	_, client := startRedis(t)
 	if err := client.Set(t.Context(), "soon", 1, 30*time.Millisecond).Err(); err != nil {
 		t.Fatal(err)
 	}
 	client.Set(t.Context(), "later", 1, time.Hour)
-	eventually(t, "the key has expired", func() bool { return client.Exists(t.Context(), "soon").Val() == 0 })
+	eventually(t, "the key expires", func() bool { return client.Exists(t.Context(), "soon").Val() == 0 })
 	if left := client.PTTL(t.Context(), "later").Val(); left <= time.Hour-time.Minute || left >= time.Hour {
-		t.Errorf("the other has %v left", left)
+		t.Errorf("the other key has %v left", left)
 	}
 }
 
@@ -52,13 +52,13 @@ func TestRedis_FastForward(t *testing.T) {
 	}
 }
 
-func TestRedis_start_and_end(t *testing.T) {
+func TestRedis_StartAndClose(t *testing.T) {
 	r, _ := startRedis(t)
 	if _, err := embedded.StartRedis(embedded.RedisOptions{Addr: r.Addr()}); err == nil {
-		t.Error("two servers on one address")
+		t.Error("a second server starts on the same address")
 	}
 	if _, err := embedded.StartRedis(embedded.RedisOptions{Addr: "0.0.0.0:0"}); err == nil {
-		t.Error("it listens for other machines")
+		t.Error("it listens on a public address")
 	}
 	for range 2 {
 		if err := r.Close(); err != nil {
@@ -67,6 +67,6 @@ func TestRedis_start_and_end(t *testing.T) {
 	}
 	if c, err := net.Dial("tcp", r.Addr()); err == nil {
 		c.Close()
-		t.Error("it still listens")
+		t.Error("it still listens after Close")
 	}
 }

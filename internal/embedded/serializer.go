@@ -12,37 +12,39 @@ import (
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 )
 
-// gate lets one client at a time into the engine: for one statement, or for one transaction.
+// serializer is a mysql.Handler that admits one client at a time to the engine: for one statement, or for one
+// transaction.
 //
-// The engine's storage has no isolation. A transaction copies the tables that it touches into its session and its
-// commit puts those copies in place of the tables, whatever others have committed since. With at most one
-// transaction open at any time there are no others, and the copies are always the newest.
+// The engine's storage has no isolation. A transaction copies the tables that it touches into its session, and its
+// commit replaces the tables by those copies, even if another transaction has committed since. With at most one open
+// transaction there is no other, and the copies are always current.
 type serializer struct {
 	mysql.Handler // the engine's; set before the first connection
 
-	slot     chan struct{} // holds an element while somebody is inside; waiting senders are served in order
-	closing     chan struct{} // closed when nobody may enter any more
-	idleTimeout     time.Duration
-	listener *listener
+	slot        chan struct{} // a semaphore of one; blocked senders are served in order
+	closing     chan struct{} // closed at shutdown: no more statements are admitted
+	idleTimeout time.Duration
+	listener    *listener
 }
 
 func newSerializer(idle time.Duration, l *listener) *serializer {
 	return &serializer{slot: make(chan struct{}, 1), closing: make(chan struct{}), idleTimeout: idle, listener: l}
 }
 
-// visitor is what the gate knows of a connection. It belongs to the goroutine that runs the connection's commands.
+// connState is the serializer's state of a connection. It is used only by the goroutine that runs the connection's
+// commands, except for running.
 type connState struct {
-	conn    *mysql.Conn
-	session sql.Session // nil until the first command that needs one
-	holdsSlot  bool        // keeps the gate between its statements: a transaction is open
-	idleTimer   *time.Timer // runs between the statements of a transaction
-	running    atomic.Bool // a statement is under way, perhaps in the goroutine of a cursor
+	conn      *mysql.Conn
+	session   sql.Session // nil until the first command that needs one
+	holdsSlot bool        // between statements too: a transaction is open
+	idleTimer *time.Timer // set between the statements of a transaction
+	running   atomic.Bool // a statement is in flight, perhaps in the goroutine of a cursor
 }
 
 func stateOf(c *mysql.Conn) *connState { return c.ClientData.(*connState) }
 
-// captureSessions lets the gate see the sessions that the engine makes.
-func (g *serializer) captureSessions(build server.SessionBuilder) server.SessionBuilder {
+// captureSessions wraps build so that the serializer sees each connection's session.
+func (s *serializer) captureSessions(build server.SessionBuilder) server.SessionBuilder {
 	return func(ctx context.Context, c *mysql.Conn, addr string) (sql.Session, error) {
 		session, err := build(ctx, c, addr)
 		stateOf(c).session = session
@@ -52,21 +54,21 @@ func (g *serializer) captureSessions(build server.SessionBuilder) server.Session
 
 var (
 	errClientGone = mysql.NewSQLError(mysql.ERQueryInterrupted, mysql.SSUnknownSQLState,
-		"the client hung up while its statement waited")
-	errShutdown = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown, "the server is being stopped")
+		"the client hung up while its statement was waiting")
+	errShutdown        = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown, "the server is shutting down")
 	errIdleTransaction = mysql.NewSQLError(mysql.ERServerShutdown, mysql.SSServerShutdown,
-		"the transaction was idle for too long and is rolled back")
+		"the transaction was idle for too long and was rolled back")
 	errOutOfSync = mysql.NewSQLError(mysql.CRCommandsOutOfSync, mysql.SSUnknownComError,
-		"commands out of sync: an earlier statement has not been read to its end")
+		"commands out of sync: the result of an earlier statement has not been read completely")
 )
 
-// pass runs do inside the gate. The context of do ends when the client hangs up.
-func (g *serializer) run(ctx context.Context, c *mysql.Conn, do func(context.Context) error) error {
-	v := stateOf(c)
-	if !v.running.CompareAndSwap(false, true) {
+// run waits for the slot and calls do. The context of do is cancelled if the client hangs up.
+func (s *serializer) run(ctx context.Context, c *mysql.Conn, do func(context.Context) error) error {
+	state := stateOf(c)
+	if !state.running.CompareAndSwap(false, true) {
 		return errOutOfSync
 	}
-	defer v.running.Store(false)
+	defer state.running.Store(false)
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -74,130 +76,131 @@ func (g *serializer) run(ctx context.Context, c *mysql.Conn, do func(context.Con
 		conn.watch(cancel)
 		defer conn.stopWatch()
 	}
-	if err := g.acquire(ctx, v); err != nil {
+	if err := s.acquire(ctx, state); err != nil {
 		return err
 	}
-	defer g.releaseUnlessOpen(v)
+	defer s.releaseUnlessOpen(state)
 	return do(ctx)
 }
 
-// enter waits until v is inside, or until its client has gone.
-func (g *serializer) acquire(ctx context.Context, v *connState) error {
-	if v.holdsSlot {
-		if !v.idleTimer.Stop() {
-			return errIdleTransaction // the connection is closed already; nothing may be committed on it any more
+// acquire waits for the slot, unless the connection holds it already. It fails if the server shuts down or ctx ends.
+func (s *serializer) acquire(ctx context.Context, state *connState) error {
+	if state.holdsSlot {
+		if !state.idleTimer.Stop() {
+			return errIdleTransaction // the connection is being closed; nothing may be committed on it any more
 		}
 		return nil
 	}
 	select {
-	case g.slot <- struct{}{}:
-	case <-g.closing:
+	case s.slot <- struct{}{}:
+	case <-s.closing:
 		return errShutdown
 	case <-ctx.Done():
 		return errClientGone
 	}
 	select {
-	case <-g.closing: // in the same moment as the turn
-		<-g.slot
+	case <-s.closing: // select chose at random between the slot and the shutdown
+		<-s.slot
 		return errShutdown
 	default:
-		v.holdsSlot = true
+		state.holdsSlot = true
 		return nil
 	}
 }
 
-// leave opens the gate for the next one, unless the statement has left a transaction open.
-func (g *serializer) releaseUnlessOpen(v *connState) {
-	if finishStatement(v.session) {
-		v.idleTimer = time.AfterFunc(g.idleTimeout, v.conn.Close)
+// releaseUnlessOpen releases the slot, unless the statement has left a transaction open.
+func (s *serializer) releaseUnlessOpen(state *connState) {
+	if finishStatement(state.session) {
+		state.idleTimer = time.AfterFunc(s.idleTimeout, state.conn.Close)
 		return
 	}
-	g.release(v)
+	s.release(state)
 }
 
-func (g *serializer) release(v *connState) {
-	v.holdsSlot = false
-	<-g.slot
+func (s *serializer) release(state *connState) {
+	state.holdsSlot = false
+	<-s.slot
 }
 
-// abandon rolls back what v has open and lets the next one in.
-func (g *serializer) abort(v *connState) {
-	if !v.holdsSlot {
+// abort rolls back the connection's open transaction, if any, and releases the slot.
+func (s *serializer) abort(state *connState) {
+	if !state.holdsSlot {
 		return
 	}
-	v.idleTimer.Stop()
-	rollback(v.session)
-	g.release(v)
+	state.idleTimer.Stop()
+	rollback(state.session)
+	s.release(state)
 }
 
-// spool closes the connection of a client that does not take its rows: it is inside while it reads.
-func (g *serializer) withSendTimeout(c *mysql.Conn, send mysql.ResultSpoolFn) mysql.ResultSpoolFn {
+// withSendTimeout wraps send so that the connection is closed if the client does not read its rows in time: it holds
+// the slot while it reads.
+func (s *serializer) withSendTimeout(c *mysql.Conn, send mysql.ResultSpoolFn) mysql.ResultSpoolFn {
 	return func(result *sqltypes.Result, more bool) error {
-		limit := time.AfterFunc(g.idleTimeout, c.Close)
+		limit := time.AfterFunc(s.idleTimeout, c.Close)
 		defer limit.Stop()
 		return send(result, more)
 	}
 }
 
 // NewConnection implements mysql.Handler.
-func (g *serializer) NewConnection(c *mysql.Conn) {
+func (s *serializer) NewConnection(c *mysql.Conn) {
 	c.ClientData = &connState{conn: c}
-	g.Handler.NewConnection(c)
+	s.Handler.NewConnection(c)
 }
 
-// ConnectionClosed implements mysql.Handler: a transaction that is still open is rolled back.
-func (g *serializer) ConnectionClosed(c *mysql.Conn) {
-	defer g.listener.handlerDone(c.Conn)
-	g.abort(stateOf(c))
-	g.Handler.ConnectionClosed(c)
+// ConnectionClosed implements mysql.Handler. It rolls back an open transaction.
+func (s *serializer) ConnectionClosed(c *mysql.Conn) {
+	defer s.listener.handlerDone(c.Conn)
+	s.abort(stateOf(c))
+	s.Handler.ConnectionClosed(c)
 }
 
-// ComResetConnection implements mysql.Handler: a transaction that is still open is rolled back.
-func (g *serializer) ComResetConnection(c *mysql.Conn) error {
-	g.abort(stateOf(c))
-	return g.Handler.ComResetConnection(c)
+// ComResetConnection implements mysql.Handler. It rolls back an open transaction.
+func (s *serializer) ComResetConnection(c *mysql.Conn) error {
+	s.abort(stateOf(c))
+	return s.Handler.ComResetConnection(c)
 }
 
 // ComQuery implements mysql.Handler.
-func (g *serializer) ComQuery(ctx context.Context, c *mysql.Conn, query string, send mysql.ResultSpoolFn) error {
-	return g.run(ctx, c, func(ctx context.Context) error {
-		return g.Handler.ComQuery(ctx, c, query, g.withSendTimeout(c, send))
+func (s *serializer) ComQuery(ctx context.Context, c *mysql.Conn, query string, send mysql.ResultSpoolFn) error {
+	return s.run(ctx, c, func(ctx context.Context) error {
+		return s.Handler.ComQuery(ctx, c, query, s.withSendTimeout(c, send))
 	})
 }
 
-// ComMultiQuery implements mysql.Handler: it runs the first statement of a script and returns the others. After a
-// statement that failed there are no others, as in MySQL; the engine would go on.
-func (g *serializer) ComMultiQuery(ctx context.Context, c *mysql.Conn, script string, send mysql.ResultSpoolFn) (string, error) {
-	options, err := g.ParserOptionsForConnection(c)
+// ComMultiQuery implements mysql.Handler. It runs the first statement of a script and returns the rest. If the
+// statement fails there is no rest, as in MySQL; the engine would go on.
+func (s *serializer) ComMultiQuery(ctx context.Context, c *mysql.Conn, script string, send mysql.ResultSpoolFn) (string, error) {
+	options, err := s.ParserOptionsForConnection(c)
 	if err != nil {
 		return "", err
 	}
-	first, others := splitScript(ctx, script, options)
-	spool := g.withSendTimeout(c, func(result *sqltypes.Result, _ bool) error { return send(result, others != "") })
-	err = g.run(ctx, c, func(ctx context.Context) error {
-		return g.Handler.ComQuery(ctx, c, first, spool)
+	first, rest := splitScript(ctx, script, options)
+	spool := s.withSendTimeout(c, func(result *sqltypes.Result, _ bool) error { return send(result, rest != "") })
+	err = s.run(ctx, c, func(ctx context.Context) error {
+		return s.Handler.ComQuery(ctx, c, first, spool)
 	})
 	if err != nil {
 		return "", err
 	}
-	return others, nil
+	return rest, nil
 }
 
 // ComPrepare implements mysql.Handler.
-func (g *serializer) ComPrepare(ctx context.Context, c *mysql.Conn, query string, prepare *mysql.PrepareData) ([]*querypb.Field, error) {
+func (s *serializer) ComPrepare(ctx context.Context, c *mysql.Conn, query string, prepare *mysql.PrepareData) ([]*querypb.Field, error) {
 	var fields []*querypb.Field
-	err := g.run(ctx, c, func(ctx context.Context) (err error) {
-		fields, err = g.Handler.ComPrepare(ctx, c, query, prepare)
+	err := s.run(ctx, c, func(ctx context.Context) (err error) {
+		fields, err = s.Handler.ComPrepare(ctx, c, query, prepare)
 		return err
 	})
 	return fields, err
 }
 
 // ComStmtExecute implements mysql.Handler.
-func (g *serializer) ComStmtExecute(ctx context.Context, c *mysql.Conn, prepare *mysql.PrepareData, send func(*sqltypes.Result) error) error {
-	spool := g.withSendTimeout(c, func(result *sqltypes.Result, _ bool) error { return send(result) })
-	return g.run(ctx, c, func(ctx context.Context) error {
-		return g.Handler.ComStmtExecute(ctx, c, prepare, func(result *sqltypes.Result) error {
+func (s *serializer) ComStmtExecute(ctx context.Context, c *mysql.Conn, prepare *mysql.PrepareData, send func(*sqltypes.Result) error) error {
+	spool := s.withSendTimeout(c, func(result *sqltypes.Result, _ bool) error { return send(result) })
+	return s.run(ctx, c, func(ctx context.Context) error {
+		return s.Handler.ComStmtExecute(ctx, c, prepare, func(result *sqltypes.Result) error {
 			return spool(result, false)
 		})
 	})

@@ -19,7 +19,7 @@ const (
 )
 
 // TestGate_loses_nothing lets 64 connections count at once, in every way a client can.
-func TestGate_loses_nothing(t *testing.T) {
+func TestSerializer_ConcurrentWrites(t *testing.T) {
 	inTransaction := func(ctx context.Context, db *sql.DB) error {
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
@@ -50,10 +50,10 @@ func TestGate_loses_nothing(t *testing.T) {
 		connect   func(*mysql.Config)
 		increment func(context.Context, *sql.DB) error
 	}{
-		"text_alone":           {text, alone},
-		"text_in_transaction":  {text, inTransaction},
-		"prepared_alone":       {prepared, alone},
-		"prepared_transaction": {prepared, inTransaction},
+		"text, single statement":     {text, alone},
+		"text, transaction":          {text, inTransaction},
+		"prepared, single statement": {prepared, alone},
+		"prepared, transaction":      {prepared, inTransaction},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestGate_loses_nothing(t *testing.T) {
 		})
 	}
 
-	t.Run("autocommit_off", func(t *testing.T) {
+	t.Run("autocommit off", func(t *testing.T) {
 		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
 		createCounter(t, openDB(t, m, nil))
 		var wg sync.WaitGroup
@@ -83,7 +83,7 @@ func TestGate_loses_nothing(t *testing.T) {
 						return
 					}
 				}
-				db.Close() // an open transaction, even an empty one, keeps the others out
+				db.Close() // an open transaction, even an empty one, blocks the others
 			})
 		}
 		wg.Wait()
@@ -95,7 +95,7 @@ func TestGate_loses_nothing(t *testing.T) {
 
 func errorOf(_ sql.Result, err error) error { return err }
 
-// countTogether runs increment in 64 goroutines, 20 times in each.
+// incrementConcurrently calls increment 20 times in each of 64 goroutines.
 func incrementConcurrently(t *testing.T, increment func() error) {
 	var wg sync.WaitGroup
 	for range clients {
@@ -111,18 +111,18 @@ func incrementConcurrently(t *testing.T, increment func() error) {
 	wg.Wait()
 }
 
-func TestGate_transactions(t *testing.T) {
+func TestSerializer_Transactions(t *testing.T) {
 	tests := map[string]struct {
 		do   []string
 		want int
 	}{
-		"commit_keeps":                    {[]string{"BEGIN", increment, increment, "COMMIT"}, 2},
-		"rollback_undoes":                 {[]string{"BEGIN", increment, "ROLLBACK"}, 0},
-		"start_transaction":               {[]string{"START TRANSACTION", increment, "ROLLBACK"}, 0},
-		"begin_commits_what_was_open":     {[]string{"BEGIN", increment, "BEGIN", increment, "ROLLBACK"}, 1},
-		"autocommit_off":                  {[]string{"SET autocommit = 0", increment, "ROLLBACK", increment, "COMMIT", increment, "ROLLBACK", "SET autocommit = 1"}, 1},
-		"create_table_commits":            {[]string{"BEGIN", increment, "CREATE TABLE t (id INT PRIMARY KEY)", "ROLLBACK"}, 1},
-		"autocommit_is_back_after_create": {[]string{"BEGIN", "CREATE TABLE t (id INT PRIMARY KEY)", increment, "ROLLBACK"}, 1},
+		"commit":                             {[]string{"BEGIN", increment, increment, "COMMIT"}, 2},
+		"rollback":                           {[]string{"BEGIN", increment, "ROLLBACK"}, 0},
+		"START TRANSACTION":                  {[]string{"START TRANSACTION", increment, "ROLLBACK"}, 0},
+		"BEGIN commits the open transaction": {[]string{"BEGIN", increment, "BEGIN", increment, "ROLLBACK"}, 1},
+		"autocommit off":                     {[]string{"SET autocommit = 0", increment, "ROLLBACK", increment, "COMMIT", increment, "ROLLBACK", "SET autocommit = 1"}, 1},
+		"CREATE TABLE commits":               {[]string{"BEGIN", increment, "CREATE TABLE t (id INT PRIMARY KEY)", "ROLLBACK"}, 1},
+		"CREATE TABLE restores autocommit":   {[]string{"BEGIN", "CREATE TABLE t (id INT PRIMARY KEY)", increment, "ROLLBACK"}, 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -131,18 +131,18 @@ func TestGate_transactions(t *testing.T) {
 			createCounter(t, db)
 			c := takeConn(t, db)
 			exec(t, c, test.do...)
-			other := openDB(t, m, nil) // nothing is left that keeps others out
+			other := openDB(t, m, nil) // fails if the slot is not released
 			if n := queryInt(t, other, count); n != test.want {
-				t.Errorf("the others see %d, want %d", n, test.want)
+				t.Errorf("another connection sees %d, want %d", n, test.want)
 			}
 			if n := queryInt(t, c, count); n != test.want {
-				t.Errorf("it sees %d itself, want %d", n, test.want)
+				t.Errorf("the same connection sees %d, want %d", n, test.want)
 			}
 		})
 	}
 }
 
-// refusedInTransaction is a connection in a transaction that has inserted row 3 and then failed to insert rows 2 and 1.
+// failedInTransaction returns a connection in a transaction that has inserted row 3 and then failed to insert rows 2 and 1.
 func failedInTransaction(t *testing.T) (*embedded.MySQL, *sql.Conn) {
 	t.Helper()
 	m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
@@ -151,15 +151,15 @@ func failedInTransaction(t *testing.T) (*embedded.MySQL, *sql.Conn) {
 	c := takeConn(t, db)
 	exec(t, c, "BEGIN", "INSERT INTO counter VALUES (3, 7)")
 	var refused *mysql.MySQLError
-	_, err := c.ExecContext(t.Context(), "INSERT INTO counter VALUES (2, 7), (1, 7)") // the second row is there already
+	_, err := c.ExecContext(t.Context(), "INSERT INTO counter VALUES (2, 7), (1, 7)") // row 1 exists already
 	if !errors.As(err, &refused) || refused.Number != 1062 {
 		t.Fatalf("got %v, want a duplicate key", err)
 	}
 	return m, c
 }
 
-func TestGate_failed_statement(t *testing.T) {
-	t.Run("in_a_transaction_then_rollback_leaves_nothing", func(t *testing.T) {
+func TestSerializer_FailedStatement(t *testing.T) {
+	t.Run("can be rolled back with its transaction", func(t *testing.T) {
 		m, c := failedInTransaction(t)
 		exec(t, c, "ROLLBACK")
 		if n := queryInt(t, openDB(t, m, nil), "SELECT COUNT(*) FROM counter"); n != 1 {
@@ -167,25 +167,25 @@ func TestGate_failed_statement(t *testing.T) {
 		}
 	})
 
-	t.Run("in_a_transaction_is_undone_alone", func(t *testing.T) {
+	t.Run("is undone without its transaction", func(t *testing.T) {
 		m, c := failedInTransaction(t)
 		exec(t, c, "COMMIT")
 		if n := queryInt(t, openDB(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id IN (1, 3)"); n != 2 {
 			t.Errorf("%d of 2 rows", n)
 		}
 		if n := queryInt(t, openDB(t, m, nil), "SELECT COUNT(*) FROM counter WHERE id = 2"); n != 0 {
-			t.Error("the first row of the failed statement has stayed")
+			t.Error("the first row of the failed statement is stored")
 		}
 	})
 
-	// The engine would go on with the tables as they were when the statement failed.
+	// Without finishStatement, the connection would keep the tables as they were when the statement failed.
 	for name, statement := range map[string]string{
-		"duplicate_key":  "INSERT INTO counter VALUES (1, 7)",
-		"unknown_column": "UPDATE counter SET m = n + 1",
-		"unknown_table":  "SELECT * FROM counter, nowhere",
+		"duplicate key":  "INSERT INTO counter VALUES (1, 7)",
+		"unknown column": "UPDATE counter SET m = n + 1",
+		"unknown table":  "SELECT * FROM counter, nowhere",
 		"syntax":         "SELECT FROM FROM counter",
 	} {
-		t.Run(name+"_does_not_freeze_the_connection", func(t *testing.T) {
+		t.Run(name+" does not leave outdated tables", func(t *testing.T) {
 			m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
 			db := openDB(t, m, nil)
 			createCounter(t, db)
@@ -195,19 +195,19 @@ func TestGate_failed_statement(t *testing.T) {
 			}
 			exec(t, openDB(t, m, nil), increment)
 			if n := queryInt(t, c, count); n != 1 {
-				t.Errorf("it sees %d, want 1", n)
+				t.Errorf("the same connection sees %d, want 1", n)
 			}
 			exec(t, c, increment)
 			if n := queryInt(t, openDB(t, m, nil), count); n != 2 {
-				t.Errorf("the others see %d, want 2", n)
+				t.Errorf("another connection sees %d, want 2", n)
 			}
 		})
 	}
 }
 
-// A client that goes away, or is gone without a word, must not keep the others out.
-func TestGate_lost_clients(t *testing.T) {
-	t.Run("dies_in_a_transaction", func(t *testing.T) {
+// A client that disconnects or dies must not block the others.
+func TestSerializer_LostClients(t *testing.T) {
+	t.Run("dies in a transaction", func(t *testing.T) {
 		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
 		other := openDB(t, m, nil)
 		createCounter(t, other)
@@ -219,11 +219,11 @@ func TestGate_lost_clients(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := queryInt(t, other, count); n != 1 {
-			t.Errorf("counted to %d, want 1: the dead client's increment is undone", n)
+			t.Errorf("counted to %d, want 1: the dead client's increment is rolled back", n)
 		}
 	})
 
-	t.Run("leaves_in_a_transaction", func(t *testing.T) {
+	t.Run("disconnects in a transaction", func(t *testing.T) {
 		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
 		other := openDB(t, m, nil)
 		createCounter(t, other)
@@ -231,7 +231,7 @@ func TestGate_lost_clients(t *testing.T) {
 		c := takeConn(t, leaver)
 		exec(t, c, "BEGIN", increment)
 		c.Close()
-		leaver.Close() // says goodbye (COM_QUIT), not a word of the transaction
+		leaver.Close() // sends COM_QUIT without ending the transaction
 		if err := withTimeout(t, 20*time.Second, func() error { return errorOf(other.Exec(increment)) }); err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestGate_lost_clients(t *testing.T) {
 		}
 	})
 
-	t.Run("idles_in_a_transaction", func(t *testing.T) {
+	t.Run("is idle in a transaction", func(t *testing.T) {
 		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: 500 * time.Millisecond})
 		other := openDB(t, m, nil)
 		createCounter(t, other)
@@ -250,26 +250,26 @@ func TestGate_lost_clients(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := idler.ExecContext(t.Context(), "COMMIT"); err == nil {
-			t.Error("it could still commit")
+			t.Error("the idle client could still commit")
 		}
 		if n := queryInt(t, other, count); n != 1 {
 			t.Errorf("counted to %d, want 1", n)
 		}
 	})
 
-	t.Run("idles_outside_a_transaction", func(t *testing.T) {
+	t.Run("is idle outside a transaction", func(t *testing.T) {
 		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: 500 * time.Millisecond})
 		db := openDB(t, m, nil)
 		createCounter(t, db)
 		idler := takeConn(t, openDB(t, m, nil))
 		exec(t, idler, "BEGIN", increment, "COMMIT")
-		busy := takeConn(t, db) // idles in a transaction itself, until it is thrown out: by then idler would be, too
+		busy := takeConn(t, db) // idles until its transaction times out; by then idler would have timed out too
 		exec(t, busy, "BEGIN")
 		exec(t, openDB(t, m, nil), increment)
 		exec(t, idler, increment)
 	})
 
-	t.Run("gives_up_waiting", func(t *testing.T) {
+	t.Run("stops waiting", func(t *testing.T) {
 		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})
 		db := openDB(t, m, nil)
 		createCounter(t, db)
@@ -281,7 +281,7 @@ func TestGate_lost_clients(t *testing.T) {
 		if _, err := waiter.ExecContext(ctx, increment); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("got %v, want the deadline", err)
 		}
-		eventually(t, "the server notices", func() bool {
+		eventually(t, "the server notices that the waiter has hung up", func() bool {
 			return queryInt(t, holder, "SELECT COUNT(*) FROM information_schema.processlist") == 1
 		})
 		exec(t, holder, "COMMIT")
@@ -290,7 +290,7 @@ func TestGate_lost_clients(t *testing.T) {
 		}
 	})
 
-	t.Run("hangs_up_on_a_long_statement", func(t *testing.T) {
+	t.Run("hangs up during a long statement", func(t *testing.T) {
 		m := startMySQL(t, embedded.MySQLOptions{})
 		db := openDB(t, m, nil)
 		createCounter(t, db)
@@ -304,7 +304,7 @@ func TestGate_lost_clients(t *testing.T) {
 		}
 	})
 
-	t.Run("does_not_read_its_rows", func(t *testing.T) {
+	t.Run("does not read its rows", func(t *testing.T) {
 		m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Second})
 		db := openDB(t, m, nil)
 		createCounter(t, db)

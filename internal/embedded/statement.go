@@ -9,12 +9,11 @@ import (
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
-// settle brings a session into order after a statement and reports whether a transaction is open in it.
+// finishStatement cleans up a session after a statement and reports whether a transaction is still open.
 //
-// The engine leaves two things behind that MySQL does not. A statement that failed outside a transaction leaves its
-// own little transaction open, with copies of the tables that the session's next statement would read, and commit,
-// although they are old by then. And a statement that commits implicitly (CREATE TABLE) inside BEGIN leaves
-// autocommit off.
+// The engine leaves two things behind that MySQL does not. If a statement fails outside a transaction, its implicit
+// transaction stays open, with copies of the tables that the session's next statement would read, and commit, although
+// they are outdated by then. And if a statement inside BEGIN commits implicitly (CREATE TABLE), autocommit stays off.
 func finishStatement(session sql.Session) bool {
 	if session == nil {
 		return false
@@ -36,13 +35,13 @@ func isAutocommit(session sql.Session) bool {
 	return err != nil || on
 }
 
-// rollback drops what the session's transaction has changed: those copies are all there is of it.
+// rollback drops the changes of the session's transaction: they exist only in the session's copies of the tables.
 func rollback(session sql.Session) {
 	if session == nil {
 		return
 	}
 	if s, ok := session.(sql.TransactionSession); ok {
-		// The in-memory session has nothing to do here that could fail.
+		// The in-memory session does nothing here that could fail.
 		_ = s.Rollback(sessionContext(session), session.GetTransaction())
 	}
 	session.SetIgnoreAutoCommit(false)
@@ -53,12 +52,11 @@ func sessionContext(session sql.Session) *sql.Context {
 	return sql.NewContext(context.Background(), sql.WithSession(session))
 }
 
-// splitScript parts the first statement of a script from the others. others is empty when nothing but blanks and
-// comments follow. A script that cannot be parsed is a first statement as a whole: the engine then says what is
-// wrong with it.
+// splitScript splits off the first statement of a script. rest is empty if only blanks and comments follow. If the
+// script cannot be parsed, all of it is returned as the first statement, so that the engine reports the error.
 //
-// The engine can do this on its own, except that it fails at a CREATE VIEW that is not the last statement, and
-// takes a comment at the end of a script for one more statement.
+// The engine can split scripts too, but it fails at a CREATE VIEW that is not the last statement, and takes a comment
+// at the end of a script for another statement.
 func splitScript(ctx context.Context, script string, options sqlparser.ParserOptions) (first, rest string) {
 	_, end, err := sqlparser.ParseOneWithOptions(ctx, script, options)
 	if err != nil || end <= 0 || end >= len(script) {
@@ -67,8 +65,7 @@ func splitScript(ctx context.Context, script string, options sqlparser.ParserOpt
 	return script[:end], trimEmpty(ctx, script[end:], options)
 }
 
-// trimEmpty removes empty statements and comments from the beginning of a script that holds nothing else up to its
-// end, or up to the next statement.
+// trimEmpty removes empty statements and comments from the beginning of a script.
 func trimEmpty(ctx context.Context, script string, options sqlparser.ParserOptions) string {
 	for script != "" {
 		_, end, err := sqlparser.ParseOneWithOptions(ctx, script, options)

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	lastDB     = 15               // a server has 16 logical databases unless told otherwise
-	leaseTTL  = 30 * time.Second // a lease that is not renewed (the run crashed) ends after this
+	lastDB        = 15               // a server has 16 logical databases unless told otherwise
+	leaseTTL      = 30 * time.Second // a lease that is not renewed (the run crashed) ends after this
 	renewInterval = leaseTTL / 3
 	retryInterval = 20 * time.Millisecond
 	waitLimit     = 2 * time.Minute // how long to wait for another test to end
-	usedTTL   = 24 * time.Hour  // how long what a crashed run left behind counts as ours
+	usedTTL       = 24 * time.Hour  // how long what a crashed run left behind counts as ours
 )
 
 // leasePrefix begins the keys of leases.
@@ -31,7 +31,7 @@ func lockKey(n int) string { return fmt.Sprintf("%sdb:%d", leasePrefix, n) }
 func usedKey(n int) string { return fmt.Sprintf("%sused:%d", leasePrefix, n) }
 
 var (
-	errBusy    = errors.New("in use by another test")
+	errBusy        = errors.New("in use by another test")
 	errForeignKeys = errors.New("holds keys that no test has written; it is left alone")
 )
 

@@ -45,11 +45,11 @@ func dbSize(t *testing.T, client *redis.ClusterClient) int64 {
 	return n
 }
 
-func TestLease_of_a_Cluster(t *testing.T) {
+func TestClusterLease(t *testing.T) {
 	server := sharedCluster(t)
 	const lock, used = "wxlogin:test:db:0", "wxlogin:test:used:0"
 
-	t.Run("empty_at_its_end_and_unseen", func(t *testing.T) {
+	t.Run("empties the Cluster and hides its keys", func(t *testing.T) {
 		i, r := leaseRedis(t)
 		fill(t, r.Client, "ours")
 		if d := r.Dump(t); len(d) != 6 {
@@ -66,7 +66,7 @@ func TestLease_of_a_Cluster(t *testing.T) {
 		}
 	})
 
-	t.Run("a_second_time_is_the_same", func(t *testing.T) {
+	t.Run("is shared within a process", func(t *testing.T) {
 		outer, first := leaseRedis(t)
 		fill(t, first.Client, "ours")
 		inner, second := leaseRedis(t)
@@ -83,7 +83,7 @@ func TestLease_of_a_Cluster(t *testing.T) {
 		}
 	})
 
-	t.Run("left_by_a_killed_test", func(t *testing.T) {
+	t.Run("removes keys of a killed test", func(t *testing.T) {
 		fill(t, server, "old")
 		server.Set(t.Context(), used, "x", 0)
 		i, r := leaseRedis(t)
@@ -93,7 +93,7 @@ func TestLease_of_a_Cluster(t *testing.T) {
 		i.finish()
 	})
 
-	t.Run("foreign_keys_stay", func(t *testing.T) {
+	t.Run("keeps foreign keys", func(t *testing.T) {
 		fill(t, server, "theirs")
 		i, r := leaseRedis(t)
 		if r != nil || !slices.ContainsFunc(i.failures, func(f string) bool { return strings.Contains(f, "left alone") }) {
@@ -107,7 +107,7 @@ func TestLease_of_a_Cluster(t *testing.T) {
 		}
 	})
 
-	t.Run("lost_lock_leaves_the_Cluster_alone", func(t *testing.T) {
+	t.Run("does not empty the Cluster after losing its lock", func(t *testing.T) {
 		i, r := leaseRedis(t)
 		server.Set(t.Context(), lock, "another process's", 0)
 		fill(t, r.Client, "theirs")

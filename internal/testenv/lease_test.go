@@ -43,21 +43,21 @@ func TestLease(t *testing.T) {
 		want    string // "none": refused
 		left    string // what must still be in database 1, key "theirs"
 	}{
-		"first_free":          {"/", func(*miniredis.Miniredis) {}, "/1", ""},
-		"zero_stands_for_any": {"/0", func(*miniredis.Miniredis) {}, "/1", ""},
-		"named":               {"/7", func(*miniredis.Miniredis) {}, "/7", ""},
-		"options_are_kept":    {"/7?max_retries=2", func(*miniredis.Miniredis) {}, "/7?max_retries=2", ""},
-		"foreign_keys_stay":   {"/", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "/2", "1"},
-		"named_with_foreign":  {"/1", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "none", "1"},
-		"locked_by_another_test": {"/", func(s *miniredis.Miniredis) {
+		"first free database":                  {"/", func(*miniredis.Miniredis) {}, "/1", ""},
+		"database 0 means any":                 {"/0", func(*miniredis.Miniredis) {}, "/1", ""},
+		"database in the URL":                  {"/7", func(*miniredis.Miniredis) {}, "/7", ""},
+		"keeps options of the URL":             {"/7?max_retries=2", func(*miniredis.Miniredis) {}, "/7?max_retries=2", ""},
+		"keeps foreign keys":                   {"/", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "/2", "1"},
+		"database in the URL has foreign keys": {"/1", func(s *miniredis.Miniredis) { s.DB(1).Set("theirs", "1") }, "none", "1"},
+		"locked by another test": {"/", func(s *miniredis.Miniredis) {
 			s.Set("wxlogin:test:db:1", "x")
 			s.DB(1).Set("theirs", "1")
 		}, "/2", "1"},
-		"left_by_a_killed_test": {"/1", func(s *miniredis.Miniredis) {
+		"removes keys of a killed test": {"/1", func(s *miniredis.Miniredis) {
 			s.Set("wxlogin:test:used:1", "x")
 			s.DB(1).Set("theirs", "1")
 		}, "/1", ""},
-		"foreign_everywhere": {"/", func(s *miniredis.Miniredis) {
+		"foreign keys in every database": {"/", func(s *miniredis.Miniredis) {
 			for n := 1; n <= 15; n++ {
 				s.DB(n).Set("theirs", "1")
 			}
@@ -95,7 +95,7 @@ func TestLease(t *testing.T) {
 	}
 }
 
-func TestLease_is_given_back(t *testing.T) {
+func TestLease_Released(t *testing.T) {
 	server := sharedServer(t, "/")
 	first, a := leaseRedis(t)
 	second, b := leaseRedis(t)
@@ -121,7 +121,7 @@ func TestLease_is_given_back(t *testing.T) {
 	}
 }
 
-func TestLease_waits_for_another_test(t *testing.T) {
+func TestLease_Wait(t *testing.T) {
 	server := sharedServer(t, "/1")
 	first, _ := leaseRedis(t)
 	before := server.CommandCount()
@@ -143,7 +143,7 @@ func TestLease_waits_for_another_test(t *testing.T) {
 	i.finish()
 }
 
-func TestLease_lost_lock_leaves_the_database_alone(t *testing.T) {
+func TestLease_LostLock(t *testing.T) {
 	server := sharedServer(t, "/")
 	i, _ := leaseRedis(t)
 	server.Set("wxlogin:test:db:1", "another test's")
@@ -160,7 +160,7 @@ func TestLease_lost_lock_leaves_the_database_alone(t *testing.T) {
 	}
 }
 
-func TestLease_unreadable_url_is_not_shown(t *testing.T) {
+func TestLease_UnreadableURL(t *testing.T) {
 	t.Setenv("TEST_REDIS_URL", "http://:hidden@127.0.0.1")
 	for _, mode := range []string{"", "cluster"} {
 		t.Setenv("TEST_REDIS_MODE", mode)

@@ -57,7 +57,7 @@ func TestRedis_FastForward(t *testing.T) {
 	}
 }
 
-func TestRedis_databases_are_apart(t *testing.T) {
+func TestNewRedis_SeparateDatabases(t *testing.T) {
 	if os.Getenv("TEST_REDIS_MODE") == "cluster" {
 		t.Skip("a Cluster has one database")
 	}

@@ -101,9 +101,9 @@ func LogErrors(logger *slog.Logger) {
 }
 
 type errorHandler struct {
-	logger *slog.Logger
-	now    func() time.Time
-	mutedUntil  atomic.Int64 // until when, in nanoseconds of Unix time
+	logger     *slog.Logger
+	now        func() time.Time
+	mutedUntil atomic.Int64 // until when, in nanoseconds of Unix time
 }
 
 // Handle implements otel.ErrorHandler.

@@ -10,7 +10,7 @@ import (
 )
 
 // A collector that is away fails with every batch, and must not fill the log.
-func TestFaults_are_told_once_a_minute(t *testing.T) {
+func TestErrorHandler(t *testing.T) {
 	var log testenv.Log
 	clock := testenv.NewClock()
 	f := &errorHandler{logger: slog.New(slog.NewJSONHandler(&log, nil)), now: clock.Now}

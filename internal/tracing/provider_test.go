@@ -48,7 +48,7 @@ func sendRequest(p *tracing.Provider) {
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/onLogin", nil))
 }
 
-func TestFromEnvironment_is_off_unless_asked_for(t *testing.T) {
+func TestFromEnvironment_Off(t *testing.T) {
 	for _, variables := range [][]string{
 		nil, {"OTEL_TRACES_EXPORTER=none"}, {"OTEL_TRACES_EXPORTER=otlp", "OTEL_SDK_DISABLED=true"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"},
@@ -65,7 +65,7 @@ func TestFromEnvironment_is_off_unless_asked_for(t *testing.T) {
 }
 
 // What is off is not in the way: everything comes back as it was given.
-func TestProvider_that_is_off_puts_nothing_in_between(t *testing.T) {
+func TestProvider_Off(t *testing.T) {
 	var off *tracing.Provider
 	transport := http.DefaultTransport
 	if off.Transport(transport) != transport {
@@ -80,7 +80,7 @@ func TestProvider_that_is_off_puts_nothing_in_between(t *testing.T) {
 	}
 }
 
-func TestFromEnvironment_refuses_what_it_does_not_speak(t *testing.T) {
+func TestFromEnvironment_Unsupported(t *testing.T) {
 	for _, variable := range []string{
 		"OTEL_TRACES_EXPORTER=jaeger", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json",
 	} {
@@ -93,7 +93,7 @@ func TestFromEnvironment_refuses_what_it_does_not_speak(t *testing.T) {
 	}
 }
 
-func TestFromEnvironment_console(t *testing.T) {
+func TestFromEnvironment_Console(t *testing.T) {
 	setenv(t, "OTEL_TRACES_EXPORTER=console")
 	var console bytes.Buffer
 	p := newProvider(t, &console)
@@ -109,7 +109,7 @@ func TestFromEnvironment_console(t *testing.T) {
 }
 
 // A collector gets what the specification promises it, under the name that the operator chose.
-func TestFromEnvironment_otlp(t *testing.T) {
+func TestFromEnvironment_OTLP(t *testing.T) {
 	var got collector.ExportTraceServiceRequest
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -136,7 +136,7 @@ func TestFromEnvironment_otlp(t *testing.T) {
 }
 
 // Nothing of a trace goes to WeChat, and the request arrives as it was made.
-func TestTransport_sends_the_request_as_it_is(t *testing.T) {
+func TestTransport(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	var query string
 	var sent http.Header

@@ -20,7 +20,7 @@ func open(t *testing.T, dsn string) *sql.DB {
 	return db
 }
 
-func TestNew_databases_are_fresh_and_apart(t *testing.T) {
+func TestNew_SeparateDatabases(t *testing.T) {
 	for _, name := range []string{"one", "two", "three"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +41,7 @@ func TestNew_databases_are_fresh_and_apart(t *testing.T) {
 	}
 }
 
-func TestNew_database_ends_with_its_test(t *testing.T) {
+func TestNew_DroppedAfterTest(t *testing.T) {
 	lasting := open(t, mysqltest.New(t))
 	var name string
 	exists := func() (n int) {
@@ -70,7 +70,7 @@ func TestNew_database_ends_with_its_test(t *testing.T) {
 	}
 }
 
-func TestNewWithSchema_has_the_tables(t *testing.T) {
+func TestNewWithSchema(t *testing.T) {
 	var users int
 	err := open(t, mysqltest.NewWithSchema(t)).QueryRow("SELECT COUNT(*) FROM users").Scan(&users)
 	if err != nil || users != 0 {

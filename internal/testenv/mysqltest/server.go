@@ -18,7 +18,7 @@ import (
 
 const (
 	startTimeout = time.Minute
-	pollInterval   = 20 * time.Millisecond
+	pollInterval = 20 * time.Millisecond
 )
 
 // Server is a MariaDB or a MySQL that a test has for itself, so that it may change the whole server.

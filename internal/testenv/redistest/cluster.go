@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	masterCount   = 3
-	nodeCount     = 2 * masterCount // a replica each
+	masterCount = 3
+	nodeCount   = 2 * masterCount // a replica each
 	nodeTimeout = 2 * time.Second
 
 	formTimeout = 60 * time.Second

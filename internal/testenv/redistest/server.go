@@ -23,8 +23,8 @@ type Server struct {
 
 const (
 	startTimeout = 10 * time.Second
-	pollInterval   = 20 * time.Millisecond
-	maxAttempts   = 5 // another process may take the port that was just free
+	pollInterval = 20 * time.Millisecond
+	maxAttempts  = 5 // another process may take the port that was just free
 )
 
 // Installed tells whether this machine has what the package starts.
