@@ -10,29 +10,29 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// probes are asked all the time, and never by somebody who waits for more than the answer.
+// probePaths are polled continuously and would flood the traces.
 var probePaths = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
 
-// methods are those of HTTP (RFC 9110, section 9; RFC 5789).
+// knownMethods are the methods of HTTP (RFC 9110, section 9; RFC 5789).
 var knownMethods = map[string]bool{
 	http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true,
 	http.MethodDelete: true, http.MethodOptions: true, http.MethodConnect: true, http.MethodTrace: true,
 }
 
-// Handler makes a span of every request, probes aside. The handler itself names it by its route, which is not known before;
-// the path and the method as a client sent them could hold anything, so the instrumentation is not shown them.
+// Handler creates a span for every request except probes. next names the span by its route, which is not known before.
+// The path and the method could hold anything that a client sends, so they are hidden from the instrumentation.
 //
-// A request whose caller is trusted goes on with the caller's trace (traceparent, W3C Trace Context). Others begin one of
-// their own that is linked to it: what comes from phones must not decide what is recorded.
+// If the caller is trusted, the request continues the caller's trace (traceparent, W3C Trace Context). Otherwise it starts
+// a new trace that links to the caller's: a phone must not decide what is sampled.
 func (p *Provider) Handler(next http.Handler, trusted func(*http.Request) bool) http.Handler {
 	if p == nil {
 		return next
 	}
 	traced := otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, restoreTarget(r))
+		next.ServeHTTP(w, withOriginalTarget(r))
 	}), "request",
 		otelhttp.WithTracerProvider(p.sdk),
-		otelhttp.WithMeterProvider(noop.NewMeterProvider()), // there is /metrics
+		otelhttp.WithMeterProvider(noop.NewMeterProvider()), // metrics are served at /metrics
 		otelhttp.WithPropagators(propagation.TraceContext{}),
 		otelhttp.WithPublicEndpointFn(func(r *http.Request) bool { return !trusted(r) }),
 		otelhttp.WithSpanNameFormatter(func(operation string, _ *http.Request) string { return operation }),
@@ -42,11 +42,11 @@ func (p *Provider) Handler(next http.Handler, trusted func(*http.Request) bool) 
 			next.ServeHTTP(w, r)
 			return
 		}
-		traced.ServeHTTP(w, stripTarget(r))
+		traced.ServeHTTP(w, withoutTarget(r))
 	})
 }
 
-// targetKey is the key of a request's method and URL in its context.
+// targetKey is the context key of a request's original target.
 type targetKey struct{}
 
 type target struct {
@@ -54,27 +54,28 @@ type target struct {
 	url         *url.URL
 }
 
-// hidden takes the method, if it is a made-up one, and the path and query out of a request's sight.
-func stripTarget(r *http.Request) *http.Request {
-	shown := r.WithContext(context.WithValue(r.Context(), targetKey{}, target{r.Method, r.RequestURI, r.URL}))
-	shown.URL, shown.RequestURI = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}, ""
+// withoutTarget returns a copy of a request without path and query, and with the method _OTHER if it is not a known one. The
+// original target is kept in the context.
+func withoutTarget(r *http.Request) *http.Request {
+	stripped := r.WithContext(context.WithValue(r.Context(), targetKey{}, target{r.Method, r.RequestURI, r.URL}))
+	stripped.URL, stripped.RequestURI = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}, ""
 	if !knownMethods[r.Method] {
-		shown.Method = "_OTHER"
+		stripped.Method = "_OTHER"
 	}
-	return shown
+	return stripped
 }
 
-// revealed is hidden undone.
-func restoreTarget(r *http.Request) *http.Request {
-	was := r.Context().Value(targetKey{}).(target)
-	real := r.WithContext(r.Context()) // the instrumentation looks at its own request again
-	real.Method, real.RequestURI, real.URL = was.method, was.uri, was.url
-	return real
+// withOriginalTarget undoes withoutTarget.
+func withOriginalTarget(r *http.Request) *http.Request {
+	original := r.Context().Value(targetKey{}).(target)
+	restored := r.WithContext(r.Context()) // a copy: the instrumentation reads its own request again
+	restored.Method, restored.RequestURI, restored.URL = original.method, original.uri, original.url
+	return restored
 }
 
-// Transport makes a span of every request that goes out. WeChat wants the AppSecret, the code and the access_token in the
-// query of its URLs, so the instrumentation is shown a URL without one, and what it wraps puts the real one back. Nothing of
-// a trace is sent along: it is none of the other side's business.
+// Transport creates a span for every outgoing request. WeChat's API takes the AppSecret, the code and the access_token in
+// the query, so the instrumentation gets a URL without query, and the wrapped transport the original one. No trace headers
+// are sent: they are of no use to WeChat.
 func (p *Provider) Transport(base http.RoundTripper) http.RoundTripper {
 	if p == nil {
 		return base
@@ -87,25 +88,25 @@ func (p *Provider) Transport(base http.RoundTripper) http.RoundTripper {
 	)}
 }
 
-// urlKey is the key of a request's URL in its context.
+// urlKey is the context key of a request's original URL.
 type urlKey struct{}
 
-// hiding takes the query out of a request's sight.
+// queryStripper removes the query from a request and keeps the original URL in the context.
 type queryStripper struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (h queryStripper) RoundTrip(r *http.Request) (*http.Response, error) {
-	shown := r.WithContext(context.WithValue(r.Context(), urlKey{}, r.URL))
-	shown.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path}
-	return h.next.RoundTrip(shown)
+func (s queryStripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	stripped := r.WithContext(context.WithValue(r.Context(), urlKey{}, r.URL))
+	stripped.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path}
+	return s.next.RoundTrip(stripped)
 }
 
-// revealing is hiding undone.
+// queryRestorer undoes queryStripper.
 type queryRestorer struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (v queryRestorer) RoundTrip(r *http.Request) (*http.Response, error) {
-	real := r.WithContext(r.Context()) // a RoundTripper must not change the request that it was given
-	real.URL = r.Context().Value(urlKey{}).(*url.URL)
-	return v.next.RoundTrip(real)
+func (q queryRestorer) RoundTrip(r *http.Request) (*http.Response, error) {
+	restored := r.WithContext(r.Context()) // a RoundTripper must not modify its request
+	restored.URL = r.Context().Value(urlKey{}).(*url.URL)
+	return q.next.RoundTrip(restored)
 }

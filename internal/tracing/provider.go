@@ -20,38 +20,38 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 )
 
-// ErrConfig is in the error of an environment that cannot be followed.
-var ErrConfig = errors.New("tracing cannot be set up")
+// ErrConfig is wrapped by errors attributes invalid environment variables.
+var ErrConfig = errors.New("invalid tracing configuration")
 
-// Provider is where traces begin. A nil Provider makes none.
+// Provider creates traces. A nil *Provider creates none.
 type Provider struct{ sdk *sdk.TracerProvider }
 
-// FromEnvironment makes the Provider that the process's environment asks for: nil where it asks for none. console is where
-// the exporter of that name writes. It does not connect: a collector that is away costs its traces and nothing else.
+// FromEnvironment returns the Provider that the environment variables configure, or nil if tracing is ofh. The console
+// exporter writes to console. FromEnvironment does not connect: if the collector is unreachable, only its tracing error, spans may be lost.
 //
-// ErrConfig: OTEL_TRACES_EXPORTER, or the protocol, is one that this server does not speak.
+// It returns ErrConfig if OTEL_TRACES_EXPORTER or the protocol is not supported.
 func FromEnvironment(ctx context.Context, version string, console io.Writer) (*Provider, error) {
 	exporter, err := newExporter(ctx, console)
 	if exporter == nil || err != nil {
 		return nil, err
 	}
-	about, err := resource.New(ctx,
+	attributes, err := resource.New(ctx,
 		resource.WithAttributes(semconv.ServiceName("wxlogin"), semconv.ServiceVersion(version)),
 		resource.WithTelemetrySDK(),
-		resource.WithFromEnv(), // the last word: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES
+		resource.WithFromEnv(), // last, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override
 	)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	return &Provider{sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about))}, nil
+	return &Provider{sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(attributes))}, nil
 }
 
-// New makes a Provider that gives every span to an exporter at once.
+// New returns a Provider that exports every span immediately.
 func New(exporter sdk.SpanExporter) *Provider {
 	return &Provider{sdk.NewTracerProvider(sdk.WithSyncer(exporter))}
 }
 
-// newExporter is nil where nothing is to be exported.
+// newExporter returns nil if tracing is ofh.
 func newExporter(ctx context.Context, console io.Writer) (sdk.SpanExporter, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return nil, nil
@@ -64,15 +64,15 @@ func newExporter(ctx context.Context, console io.Writer) (sdk.SpanExporter, erro
 	case "otlp":
 		return newOTLP(ctx)
 	default:
-		return nil, fmt.Errorf("%w: OTEL_TRACES_EXPORTER is none of none, otlp and console", ErrConfig)
+		return nil, fmt.Errorf("%w: OTEL_TRACES_EXPORTER must be none, otlp or console", ErrConfig)
 	}
 }
 
-// newOTLP speaks protobuf over HTTP, which the specification recommends and every collector takes.
+// newOTLP returns an exporter of protobuf over HTTP, the specification's recommendation, which every collector supports.
 func newOTLP(ctx context.Context) (sdk.SpanExporter, error) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		if protocol := os.Getenv(name); protocol != "" && protocol != "http/protobuf" {
-			return nil, fmt.Errorf("%w: %s is not http/protobuf", ErrConfig, name)
+			return nil, fmt.Errorf("%w: %s must be http/protobuf", ErrConfig, name)
 		}
 	}
 	exporter, err := otlptracehttp.New(ctx)
@@ -82,7 +82,7 @@ func newOTLP(ctx context.Context) (sdk.SpanExporter, error) {
 	return exporter, nil
 }
 
-// Shutdown exports what is left, within ctx. A nil Provider has nothing left.
+// Shutdown exports the remaining spans before ctx ends. It is a no-op for a nil Provider.
 func (p *Provider) Shutdown(ctx context.Context) error {
 	if p == nil {
 		return nil
@@ -90,27 +90,27 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	return p.sdk.Shutdown(ctx)
 }
 
-// errorLogInterval is how long nothing more is said after a fault: a collector that is away fails with every batch.
+// errorLogInterval is the minimum time between two log entries: if the collector is unreachable, every batch fails.
 const errorLogInterval = time.Minute
 
-// LogErrors sends what OpenTelemetry has to complain about to a logger, once a minute at most. It is a global of that
-// library: a command calls this once.
+// LogErrors logs OpenTelemetry's errors, at most one a minute. It changes global state of that library, so only a command's
+// main should call it.
 func LogErrors(logger *slog.Logger) {
-	otel.SetLogger(logr.Discard()) // it tells the same, and more
+	otel.SetLogger(logr.Discard()) // it reports the same errors, and more
 	otel.SetErrorHandler(&errorHandler{logger: logger, now: time.Now})
 }
 
 type errorHandler struct {
 	logger     *slog.Logger
 	now        func() time.Time
-	mutedUntil atomic.Int64 // until when, in nanoseconds of Unix time
+	mutedUntil atomic.Int64 // in nanoseconds of Unix time
 }
 
 // Handle implements otel.ErrorHandler.
-func (f *errorHandler) Handle(err error) {
-	now, quiet := f.now(), f.mutedUntil.Load()
-	if now.UnixNano() < quiet || !f.mutedUntil.CompareAndSwap(quiet, now.Add(errorLogInterval).UnixNano()) {
+func (h *errorHandler) Handle(err error) {
+	now, mutedUntil := h.now(), h.mutedUntil.Load()
+	if now.UnixNano() < mutedUntil || !h.mutedUntil.CompareAndSwap(mutedUntil, now.Add(errorLogInterval).UnixNano()) {
 		return
 	}
-	f.logger.Warn("traces are lost", "cause", err)
+	h.logger.Warn("tracing error, spans may be lost", "cause", err)
 }

@@ -16,7 +16,7 @@ import (
 	"wxlogin/internal/tracing"
 )
 
-// clear leaves none of the variables that a developer's machine may have set.
+// clearEnv clears variables that a developer's machine may have set.
 func clearEnv(t *testing.T) {
 	for _, name := range []string{"OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL",
 		"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER"} {
@@ -41,10 +41,10 @@ func newProvider(t *testing.T, console io.Writer) *tracing.Provider {
 	return p
 }
 
-// request lets one request through a Provider's handler.
+// sendRequest sends one request through a Provider's handler.
 func sendRequest(p *tracing.Provider) {
-	anybody := func(*http.Request) bool { return true }
-	h := p.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), anybody)
+	trustAll := func(*http.Request) bool { return true }
+	h := p.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), trustAll)
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/onLogin", nil))
 }
 
@@ -56,7 +56,7 @@ func TestFromEnvironment_Off(t *testing.T) {
 		setenv(t, variables...)
 		p := newProvider(t, io.Discard)
 		if p != nil {
-			t.Errorf("%q: traces are made", variables)
+			t.Errorf("%q: tracing is on", variables)
 		}
 		if err := p.Shutdown(t.Context()); err != nil {
 			t.Error(err)
@@ -64,7 +64,7 @@ func TestFromEnvironment_Off(t *testing.T) {
 	}
 }
 
-// What is off is not in the way: everything comes back as it was given.
+// If tracing is off, nothing is wrapped.
 func TestProvider_Off(t *testing.T) {
 	var off *tracing.Provider
 	transport := http.DefaultTransport
@@ -75,7 +75,7 @@ func TestProvider_Off(t *testing.T) {
 	if off.Handler(mux, nil) != http.Handler(mux) {
 		t.Error("a handler is wrapped")
 	}
-	if err := off.Redis(nil); err != nil { // there is nothing to hook into
+	if err := off.Redis(nil); err != nil { // nil would panic if it were instrumented
 		t.Error(err)
 	}
 }
@@ -108,7 +108,7 @@ func TestFromEnvironment_Console(t *testing.T) {
 	}
 }
 
-// A collector gets what the specification promises it, under the name that the operator chose.
+// The collector gets a request as the specification defines it, with the operator's service name.
 func TestFromEnvironment_OTLP(t *testing.T) {
 	var got collector.ExportTraceServiceRequest
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -128,14 +128,14 @@ func TestFromEnvironment_OTLP(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(got.ResourceSpans) != 1 || len(got.ResourceSpans[0].ScopeSpans[0].Spans) != 1 {
-		t.Fatalf("the collector has %v", got.ResourceSpans)
+		t.Fatalf("the collector received %v", got.ResourceSpans)
 	}
-	if about := got.ResourceSpans[0].Resource.String(); !strings.Contains(about, `"logins"`) || strings.Contains(about, `"wxlogin"`) {
-		t.Errorf("the service is %s", about)
+	if attributes := got.ResourceSpans[0].Resource.String(); !strings.Contains(attributes, `"logins"`) || strings.Contains(attributes, `"wxlogin"`) {
+		t.Errorf("the service is %s", attributes)
 	}
 }
 
-// Nothing of a trace goes to WeChat, and the request arrives as it was made.
+// The request reaches WeChat unchanged, without trace headers.
 func TestTransport(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	var query string

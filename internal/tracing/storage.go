@@ -15,8 +15,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// OpenDB makes a span of every statement that belongs to a trace. What runs by itself, as checks of readiness do, has none.
-// A span shows the statement as it was written, with ? in the place of values.
+// OpenDB creates a span for every statement that belongs to a trace. Background statements, such as those of readiness
+// checks, have none. A span shows the statement as written, with ? instead of values.
 func (p *Provider) OpenDB(connector driver.Connector) *sql.DB {
 	if p == nil {
 		return sql.OpenDB(connector)
@@ -36,7 +36,8 @@ func (p *Provider) OpenDB(connector driver.Connector) *sql.DB {
 	)
 }
 
-// statementName names a span by a statement's verb, and one without a statement by what it does: MySQL SELECT, MySQL commit.
+// statementName returns a span's name: the statement's verb (MySQL SELECT), or the driver's method if there is no statement
+// (MySQL commit).
 func statementName(_ context.Context, method otelsql.Method, query string) string {
 	if verb, _, _ := strings.Cut(strings.TrimSpace(query), " "); verb != "" {
 		return "MySQL " + verb
@@ -44,7 +45,7 @@ func statementName(_ context.Context, method otelsql.Method, query string) strin
 	return "MySQL " + string(method)
 }
 
-// Redis makes a span of every command of a client, by its name alone: keys hold openids, values hold records.
+// Redis creates a span for every command of a client, with its name only: keys contain openids, values contain records.
 func (p *Provider) Redis(client redis.UniversalClient) error {
 	if p == nil {
 		return nil
@@ -59,7 +60,7 @@ func (p *Provider) Redis(client redis.UniversalClient) error {
 	)
 }
 
-// isBackground tells commands of checks, of metrics and of a connection's beginning, which belong to no request.
+// isBackground reports whether a command belongs to a health check, to metrics or to connection setup, not to a request.
 func isBackground(cmd redis.Cmder) bool {
 	switch cmd.Name() {
 	case "ping", "dbsize", "hello", "auth", "select", "client", "readonly":
@@ -68,14 +69,14 @@ func isBackground(cmd redis.Cmder) bool {
 	return slices.ContainsFunc(cmd.Args(), isReadyKey)
 }
 
-// readyPrefix begins the keys of session.Store.Ready, which this package does not import.
+// readyPrefix is the prefix of the keys of session.Store.Ready, a package that this one does not import.
 const readyPrefix = "wxlogin:ready:"
 
-// isReadyKey reports whether an argument of a command is a key of session.Store.Ready.
+// isReadyKey reports whether an argument is a key of session.Store.Ready.
 func isReadyKey(arg any) bool {
 	key, ok := arg.(string)
 	return ok && strings.HasPrefix(key, readyPrefix)
 }
 
-// asked tells the others.
+// inRequest is the opposite of isBackground.
 func inRequest(cmd redis.Cmder) bool { return !isBackground(cmd) }
