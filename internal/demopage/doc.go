@@ -1,11 +1,12 @@
-// Package demopage is the demo's web page: a phone that runs the example mini-program in the browser, and beside it
-// what crosses the wire, the user's row in MySQL and what Redis holds.
+// Package demopage is the demo's web page: a phone that runs the example mini-program in the browser, and next to it
+// the traffic between phone, server and WeChat, the user's row in MySQL and the contents of Redis.
 //
 //	browser ── /phones/{id}/server/ ──> wxlogin ── Wire.Watch ──> the WeChat simulator
 //	        ── /phones/{id}/wechat/ ─────────────────────────────^
 //	        <── /phones/{id}/events: both, as they happen
 //
-// It is for the demo alone: anybody who reaches it can be anybody. It answers on loopback names only, so that no other
-// website can have a browser read it. What is secret in earnest (codes, tokens, keys, phone numbers) does not leave it in
-// events: it is told by name and number, the same name for the same value.
+// It is for the demo only: there is no authentication, so any client can act as any user. It serves loopback host names
+// only, so that other websites cannot read it through a browser (DNS rebinding). Values that would be secret in
+// production (codes, tokens, keys, phone numbers) do not appear in events: these contain pseudonyms instead, such as
+// "token 2", and the same value always has the same pseudonym.
 package demopage

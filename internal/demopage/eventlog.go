@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// maxEvents is how many events are kept for a browser that comes later.
+// maxEvents is how many events of a phone are kept for browsers that connect later.
 const maxEvents = 200
 
-// event is one line of the wire log.
+// event is a line of the page's traffic log.
 type event struct {
 	ID       int     `json:"id"`
 	At       string  `json:"at"`
@@ -21,51 +21,51 @@ type event struct {
 	Kind     string  `json:"kind,omitempty"` // wx, http or wechat
 	Label    string  `json:"label,omitempty"`
 	Status   int     `json:"status,omitempty"`
-	Took     int64   `json:"took,omitempty"` // milliseconds
+	Took     int64   `json:"took,omitempty"` // since the request, in milliseconds
 	Fields   []field `json:"fields,omitempty"`
 	Note     string  `json:"note,omitempty"`
 }
 
-// journal keeps the latest events of a phone in order.
+// eventLog keeps the latest events of a phone in order.
 type eventLog struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	events  []event
 	lastID  int
-	changed chan struct{} // closed by the next add
+	changed chan struct{} // closed and replaced by add
 }
 
 func newEventLog() *eventLog {
 	return &eventLog{now: time.Now, changed: make(chan struct{})}
 }
 
-// add numbers an event and tells those who wait.
-func (j *eventLog) add(e event) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.lastID++
-	e.ID, e.At = j.lastID, j.now().Format("15:04:05.000")
-	j.events = append(j.events, e)
-	if len(j.events) > maxEvents {
-		j.events = j.events[len(j.events)-maxEvents:]
+// add numbers an event, appends it and wakes waiting readers.
+func (l *eventLog) add(e event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lastID++
+	e.ID, e.At = l.lastID, l.now().Format("15:04:05.000")
+	l.events = append(l.events, e)
+	if len(l.events) > maxEvents {
+		l.events = l.events[len(l.events)-maxEvents:]
 	}
-	close(j.changed)
-	j.changed = make(chan struct{})
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
-// since returns the kept events after the one of that number, and what is closed when there are more.
-func (j *eventLog) since(id int) ([]event, <-chan struct{}) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	first := len(j.events)
-	for first > 0 && j.events[first-1].ID > id {
+// since returns the kept events with larger numbers, and a channel that is closed when there are more.
+func (l *eventLog) since(id int) ([]event, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := len(l.events)
+	for first > 0 && l.events[first-1].ID > id {
 		first--
 	}
-	return append([]event(nil), j.events[first:]...), j.changed
+	return append([]event(nil), l.events[first:]...), l.changed
 }
 
-// streamEvents sends the phone's events as they come, after those that the browser has missed.
+// streamEvents sends the phone's events as server-sent events, beginning after the browser's Last-Event-ID.
 func (p *Page) streamEvents(ph *phone, w http.ResponseWriter, r *http.Request) {
 	last, err := strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	if err != nil {

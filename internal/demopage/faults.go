@@ -7,40 +7,41 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// busyResponses is how often WeChat says -1 then: as often as the server's client asks for one login.
+// busyResponses is the number of -1 (busy) responses: one for each attempt that wxlogin's client makes for one login.
 const busyResponses = 3
 
-// injectFault does to a phone what goes wrong in real life, and notes it.
+// injectFault causes one of the failures of real life for a phone, and logs it.
 func (p *Page) injectFault(ph *phone, w http.ResponseWriter, r *http.Request) {
 	kind := r.PathValue("kind")
-	bring, known := map[string]func(context.Context, *phone) error{
+	inject, known := map[string]func(context.Context, *phone) error{
 		"newkey":    p.replaceSessionKey,
 		"expire":    p.endSessions,
 		"codetwice": p.duplicateNextLogin,
 		"busy":      p.busyWeChat,
-		"secondapp": func(context.Context, *phone) error { return nil }, // the page opens it
+		"secondapp": func(context.Context, *phone) error { return nil }, // the page itself opens the second mini-program
 	}[kind]
 	if !known {
 		http.NotFound(w, r)
 		return
 	}
-	if err := bring(r.Context(), ph); err != nil {
-		http.Error(w, "the fault could not be brought about", http.StatusInternalServerError)
+	if err := inject(r.Context(), ph); err != nil {
+		http.Error(w, "cannot inject the fault", http.StatusInternalServerError)
 		return
 	}
 	ph.add(event{Type: "note", Note: kind})
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// replaceSessionKey is what a wx.login anywhere else does: data under the new key cannot be opened by sessions of the old one.
+// replaceSessionKey does what a wx.login on another device does: data that is encrypted with the new key cannot be
+// decrypted by sessions that hold the old one.
 func (p *Page) replaceSessionKey(_ context.Context, ph *phone) error {
-	for _, person := range p.devices(ph) {
-		person.NewSessionKey()
+	for _, device := range p.devices(ph) {
+		device.NewSessionKey()
 	}
 	return nil
 }
 
-// endSessions does what time does to sessions.
+// endSessions deletes the owner's sessions, as if they had expired.
 func (p *Page) endSessions(ctx context.Context, ph *phone) error {
 	sessions, err := p.storage.sessionKeys(ctx, p.indexKeys(ph))
 	if err != nil || len(sessions) == 0 {
@@ -56,13 +57,13 @@ func (p *Page) duplicateNextLogin(_ context.Context, ph *phone) error {
 	return nil
 }
 
-// consumeDuplicate tells whether this login is the one to be sent twice.
+// consumeDuplicate reports whether this login is to be sent twice, and resets the flag.
 func (ph *phone) consumeDuplicate() bool {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
-	twice := ph.duplicateLogin
+	duplicate := ph.duplicateLogin
 	ph.duplicateLogin = false
-	return twice
+	return duplicate
 }
 
 func (p *Page) busyWeChat(context.Context, *phone) error {

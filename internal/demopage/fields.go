@@ -14,7 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// field is a name with a value that everybody may see, or with the name of a secret.
+// field is a field of a message as the page shows it: with its value, or if that is secret, with its pseudonym and
+// length.
 type field struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
@@ -22,12 +23,13 @@ type field struct {
 	Length int    `json:"length,omitempty"` // of the secret, in characters
 }
 
-// pair is a field as it crosses the wire.
+// pair is a field as it was sent.
 type pair struct{ name, value string }
 
-const maxFields = 64 // of one message
+// maxFields is the maximum number of fields of one message.
+const maxFields = 64
 
-// requestPairs reads the fields of a request: its token, query and body.
+// requestPairs returns the fields of a request: its token, query and body.
 func requestPairs(r *http.Request, body []byte) []pair {
 	var pairs []pair
 	if token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); found {
@@ -47,7 +49,7 @@ func requestPairs(r *http.Request, body []byte) []pair {
 	return pairs[:min(len(pairs), maxFields)]
 }
 
-// responsePairs reads the fields of an answer.
+// responsePairs returns the fields of a response.
 func responsePairs(header http.Header, body []byte) []pair {
 	var pairs []pair
 	if after := header.Get("Retry-After"); after != "" {
@@ -57,7 +59,7 @@ func responsePairs(header http.Header, body []byte) []pair {
 	return pairs[:min(len(pairs), maxFields)]
 }
 
-// formPairs keeps the order in which fields were sent, as url.ParseQuery does not.
+// formPairs decodes form fields in the order in which they were sent, which url.ParseQuery does not keep.
 func formPairs(encoded string) []pair {
 	var pairs []pair
 	for part := range strings.SplitSeq(encoded, "&") {
@@ -79,7 +81,7 @@ func multipartPairs(body []byte, boundary string) []pair {
 		if err != nil {
 			break
 		}
-		content, _ := io.ReadAll(part) // what is cut off is the server's to refuse
+		content, _ := io.ReadAll(part) // if it is cut off, the server rejects it
 		if part.FileName() != "" {
 			pairs = append(pairs, pair{fileSize, fmt.Sprintf("%d bytes", len(content))})
 			continue
@@ -89,13 +91,13 @@ func multipartPairs(body []byte, boundary string) []pair {
 	return pairs
 }
 
-// fileSize and bodySize are the names under which something is told by its size.
+// fileSize and bodySize are the field names of values that are shown by their size only.
 const (
 	fileSize = "(file)"
 	bodySize = "(body)"
 )
 
-// bodyPairs flattens a JSON body; of any other only the size is told.
+// bodyPairs flattens a JSON body. Of any other body it returns only the size.
 func bodyPairs(body []byte) []pair {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
@@ -109,7 +111,8 @@ func bodyPairs(body []byte) []pair {
 	return pairs
 }
 
-// flatten reads one JSON value into pairs, in its own order: a field of an object has a name such as userInfo.nickName.
+// flatten appends the fields of a JSON value in their original order. Nested fields have names such as
+// userInfo.nickName.
 func flatten(decoder *json.Decoder, name string, pairs *[]pair) error {
 	token, err := decoder.Token()
 	if err != nil {
@@ -127,7 +130,7 @@ func flatten(decoder *json.Decoder, name string, pairs *[]pair) error {
 			if err != nil {
 				return err
 			}
-			inner = key.(string) // the decoder takes nothing else for a key
+			inner = key.(string) // the decoder accepts only strings as keys
 		}
 		if name != "" {
 			inner = name + "." + inner
@@ -140,7 +143,7 @@ func flatten(decoder *json.Decoder, name string, pairs *[]pair) error {
 	return err
 }
 
-// scalar writes a JSON value that is neither an object nor an array.
+// scalar formats a JSON value that is neither an object nor an array.
 func scalar(token json.Token) string {
 	if token == nil {
 		return "null"

@@ -19,17 +19,17 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// Options are what the page shows. All are required.
+// Options configures a Page. All fields are required.
 type Options struct {
-	Wire   *Wire                 // stands between wxlogin and WeChat
-	WeChat *wechattest.Simulator // plays WeChat
+	Wire   *Wire                 // records the traffic between wxlogin and WeChat
+	WeChat *wechattest.Simulator // the simulated WeChat
 	Server *url.URL              // wxlogin's public listener
 	MySQL  *sql.DB
 	Redis  *redis.Client
 
-	AppIDs      []string // the mini-programs that are on the phone
+	AppIDs      []string // the mini-programs on the phone
 	MiniProgram fs.FS    // their code: app.json and the rest
-	Phone       fs.FS    // the runtime that runs it in a browser
+	Phone       fs.FS    // the runtime for mini-programs in a browser
 }
 
 // Page serves the demo's page.
@@ -40,14 +40,14 @@ type Page struct {
 	handler http.Handler
 }
 
-// New returns a Page. It fails where the mini-program or the runtime cannot be read.
+// New returns a Page. It fails if the mini-program or the runtime cannot be read.
 func New(o Options) (*Page, error) {
 	p := &Page{
 		Options: o, storage: Storage{MySQL: o.MySQL, Redis: o.Redis},
 		proxy: &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(o.Server) },
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-				http.Error(w, "wxlogin does not answer", http.StatusBadGateway)
+				http.Error(w, "wxlogin is unreachable", http.StatusBadGateway)
 			},
 		},
 	}
@@ -58,7 +58,7 @@ func New(o Options) (*Page, error) {
 	}
 	err = errors.Join(
 		addAssets(routes, files),
-		addBundle(routes, "miniprogram", o.MiniProgram, "config.js"), // the page has its own: the server is behind it
+		addBundle(routes, "miniprogram", o.MiniProgram, "config.js"), // the page brings its own, which sends requests through the page
 		addBundle(routes, "phone", o.Phone, "folder.js"),
 	)
 	if err != nil {
@@ -70,7 +70,7 @@ func New(o Options) (*Page, error) {
 	return p, nil
 }
 
-// addPhones adds what belongs to one phone.
+// addPhones adds the routes of a single phone.
 func (p *Page) addPhones(routes *http.ServeMux) {
 	routes.HandleFunc("/phones/{id}/server/", p.withPhone(p.forward))
 	routes.HandleFunc("POST /phones/{id}/wechat/sim/{call}", p.withPhone(p.callWeChat))
@@ -80,14 +80,14 @@ func (p *Page) addPhones(routes *http.ServeMux) {
 	routes.HandleFunc("POST /phones/{id}/faults/{kind}", p.withPhone(p.injectFault))
 }
 
-// contentPolicy lets the page load nothing from anywhere else, and run nothing but its files.
+// contentPolicy allows scripts, styles and requests of the page's own origin only.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // ServeHTTP implements http.Handler.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isLoopback(r.Host) {
-		http.Error(w, "the demo answers to names of this machine only", http.StatusMisdirectedRequest)
+		http.Error(w, "the demo serves loopback host names only", http.StatusMisdirectedRequest)
 		return
 	}
 	w.Header().Set("Content-Security-Policy", contentPolicy)
@@ -97,7 +97,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.handler.ServeHTTP(w, r)
 }
 
-// isLoopback tells whether a Host header names this machine. A website whose name was made to lead here is refused so.
+// isLoopback reports whether a Host header names this machine. This rejects websites whose name resolves to 127.0.0.1.
 func isLoopback(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {

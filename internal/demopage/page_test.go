@@ -22,7 +22,7 @@ func TestIsLoopback(t *testing.T) {
 	}
 }
 
-// newTestPage is a page without databases: enough for what does not ask them.
+// newTestPage returns a Page without databases, for tests that need none.
 func newTestPage(t *testing.T, server http.Handler) *Page {
 	t.Helper()
 	upstream := httptest.NewServer(server)
@@ -68,7 +68,7 @@ func TestPage_RejectedRequests(t *testing.T) {
 	}
 }
 
-// Whoever a request names: the phone is its owner's.
+// Even if a request names another user, it acts for the phone's owner.
 func TestPage_CallWeChat(t *testing.T) {
 	p := newTestPage(t, http.NotFoundHandler())
 	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1/phones/ann/wechat/sim/chooseavatar?user=bob&appid="+wechattest.DemoAppID, nil)
@@ -77,7 +77,7 @@ func TestPage_CallWeChat(t *testing.T) {
 	bob := p.WeChat.Device(wechattest.DemoAppID, wechattest.User{Name: "bob"}).ChooseAvatar().Data
 	ann := p.WeChat.Device(wechattest.DemoAppID, wechattest.User{Name: "ann"}).ChooseAvatar().Data
 	if got := readPicture(t, w); string(got) == string(bob) || string(got) != string(ann) {
-		t.Error("the picture is not ann's")
+		t.Error("the picture is not Ann's")
 	}
 }
 

@@ -14,17 +14,17 @@ import (
 
 var phoneID = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
-// withPhone finds the phone that a path names.
+// withPhone calls serve with the phone of the path.
 func (p *Page) withPhone(serve func(*phone, http.ResponseWriter, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := r.PathValue("id")
 		if !phoneID.MatchString(id) {
-			http.Error(w, "a phone's id has 1 to 32 of a-z, 0-9 and -", http.StatusNotFound)
+			http.Error(w, "phone id must be 1 to 32 of a-z, 0-9 and -", http.StatusNotFound)
 			return
 		}
 		ph := p.Wire.phone(id)
 		if ph == nil {
-			http.Error(w, "there are too many phones; restart the demo", http.StatusServiceUnavailable)
+			http.Error(w, "too many phones; restart the demo", http.StatusServiceUnavailable)
 			return
 		}
 		serve(ph, w, r)
@@ -33,7 +33,7 @@ func (p *Page) withPhone(serve func(*phone, http.ResponseWriter, *http.Request))
 
 var nickNames = [...]string{"小明 🐼", "阿丽 🌸", "大山 ⛰️", "小雨 ☔", "Lucy 🎈", "老王 🍵"}
 
-// owner is the person whose phone it is, the same in all mini-programs.
+// owner returns the person who owns the phone. Their unionid and profile are the same in all mini-programs.
 func (ph *phone) owner() wechattest.User {
 	sum := sha256.Sum256([]byte("person\x00" + ph.id))
 	return wechattest.User{
@@ -47,33 +47,33 @@ func (ph *phone) owner() wechattest.User {
 	}
 }
 
-// everywhere is the phone's owner as WeChat knows them in every mini-program.
+// devices returns the owner's simulated device in each mini-program.
 func (p *Page) devices(ph *phone) []*wechattest.Device {
-	people := make([]*wechattest.Device, len(p.AppIDs))
+	devices := make([]*wechattest.Device, len(p.AppIDs))
 	for i, appID := range p.AppIDs {
-		people[i] = p.WeChat.Device(appID, ph.owner())
+		devices[i] = p.WeChat.Device(appID, ph.owner())
 	}
-	return people
+	return devices
 }
 
 func (p *Page) openIDs(ph *phone) []string {
 	var openIDs []string
-	for _, person := range p.devices(ph) {
-		openIDs = append(openIDs, person.OpenID())
+	for _, device := range p.devices(ph) {
+		openIDs = append(openIDs, device.OpenID())
 	}
 	return openIDs
 }
 
-// indexes are the keys of the indexes of the owner's sessions, whether they are there or not.
+// indexKeys returns the Redis keys of the owner's session indexes, which may not exist.
 func (p *Page) indexKeys(ph *phone) []string {
-	var indexes []string
-	for i, person := range p.devices(ph) {
-		indexes = append(indexes, indexKey(p.AppIDs[i], person.OpenID()))
+	var keys []string
+	for i, device := range p.devices(ph) {
+		keys = append(keys, indexKey(p.AppIDs[i], device.OpenID()))
 	}
-	return indexes
+	return keys
 }
 
-// phoneCalls are the simulator's controls that a phone may use, as the mini-program knows them.
+// phoneCalls are the simulator's endpoints that a phone may call, labelled as in a mini-program.
 var phoneCalls = map[string]exchange{
 	"login":        {kind: kindWx, label: "wx.login()"},
 	"userinfo":     {kind: kindWx, label: "wx.getUserInfo()"},
@@ -82,7 +82,8 @@ var phoneCalls = map[string]exchange{
 	"phonenumber":  {kind: kindWx, label: `<button open-type="getPhoneNumber">`},
 }
 
-// callWeChat is a call of the phone to its WeChat app. Whatever user it names, it is the phone's own.
+// callWeChat is a call of the phone to its WeChat app. It acts for the phone's owner, even if the query names another
+// user.
 func (p *Page) callWeChat(ph *phone, w http.ResponseWriter, r *http.Request) {
 	call, known := phoneCalls[r.PathValue("call")]
 	if !known {
@@ -99,39 +100,39 @@ func (p *Page) callWeChat(ph *phone, w http.ResponseWriter, r *http.Request) {
 	query.Del("user")
 	shown := r.Clone(r.Context())
 	shown.URL.RawQuery = query.Encode()
-	asked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	simulator := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query.Set("user", ph.id)
 		r.URL.Path, r.URL.RawQuery = "/sim/"+r.PathValue("call"), query.Encode()
 		p.WeChat.ServeHTTP(&codeReader{ResponseWriter: w, onCode: func(code string) { p.Wire.registerCode(code, ph) }}, r)
 	})
-	p.Wire.record(call, []*phone{ph}, w, shown, body, asked)
+	p.Wire.record(call, []*phone{ph}, w, shown, body, simulator)
 }
 
-// codeReader finds the code in an answer of the simulator, which is whole in one Write.
+// codeReader calls onCode with the code in a response of the simulator, which writes the body in one Write.
 type codeReader struct {
 	http.ResponseWriter
 	onCode func(code string)
 }
 
 func (c *codeReader) Write(b []byte) (int, error) {
-	var answer struct{ Code string }
-	if json.NewDecoder(bytes.NewReader(b)).Decode(&answer) == nil && answer.Code != "" {
-		c.onCode(answer.Code)
+	var response struct{ Code string }
+	if json.NewDecoder(bytes.NewReader(b)).Decode(&response) == nil && response.Code != "" {
+		c.onCode(response.Code)
 	}
 	return c.ResponseWriter.Write(b)
 }
 
-// serveAvatar is the picture that the person has at WeChat.
+// serveAvatar serves the owner's WeChat avatar.
 func (p *Page) serveAvatar(ph *phone, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "image/jpeg")
 	w.Write(p.devices(ph)[0].ChooseAvatar().Data)
 }
 
-// forward sends a request of the phone on to wxlogin.
+// forward sends a request of the phone to wxlogin.
 func (p *Page) forward(ph *phone, w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(w, r)
 	if err != nil {
-		http.Error(w, "the body is over 5 MiB, or was cut off", http.StatusRequestEntityTooLarge)
+		http.Error(w, "the body is larger than 5 MiB, or was cut off", http.StatusRequestEntityTooLarge)
 		return
 	}
 	ph.beginRequest()
@@ -143,7 +144,7 @@ func (p *Page) forward(ph *phone, w http.ResponseWriter, r *http.Request) {
 		p.Wire.record(exchange{kind: kindHTTP, label: r.Method + " " + path}, []*phone{ph}, w, out, body, p.proxy)
 	}
 	if r.Method == http.MethodPost && path == "/onLogin" && ph.consumeDuplicate() {
-		send(&bufferedResponse{header: http.Header{}}) // as by a proxy that repeats what it believes lost
+		send(&bufferedResponse{header: http.Header{}}) // discard the response: a proxy that retries does the same
 	}
 	send(w)
 }

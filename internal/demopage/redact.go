@@ -8,15 +8,15 @@ import (
 	"unicode/utf8"
 )
 
-// The kinds of exchanges.
+// Kinds of exchanges.
 const (
 	kindWx     = "wx"     // the phone and its WeChat app
 	kindHTTP   = "http"   // the phone and wxlogin
 	kindWeChat = "wechat" // wxlogin and WeChat
 )
 
-// shownRequest and shownResponse list the fields that everybody may read. Whatever is not listed is told by name only: a
-// field that is new, or that means something else in another kind of exchange, is a secret until it is listed.
+// shownRequest and shownResponse list the fields whose values the page shows, by kind of exchange. Any other field is
+// secret, so a field that is new, or means something else in another kind of exchange, is hidden until it is listed.
 var (
 	shownRequest = map[string]map[string]bool{
 		kindWx:     set("appid", "kind", fileSize, bodySize),
@@ -43,36 +43,36 @@ func set(names ...string) map[string]bool {
 	return s
 }
 
-// secretKinds are the names of secrets whose fields are called otherwise.
+// secretKinds maps field names to kinds of pseudonyms, if they differ.
 var secretKinds = map[string]string{
 	"js_code": "code", "secret": "AppSecret", "data": "picture",
 	"phone_info.phoneNumber": "phone number", "phone_info.purePhoneNumber": "phone number",
 }
 
-// redact makes fields of what crossed the wire. kinds overrides the names of secrets, by field.
-func (n *pseudonyms) redact(pairs []pair, shown map[string]bool, kinds map[string]string) []field {
+// redact returns the fields to show. kinds overrides secretKinds.
+func (p *pseudonyms) redact(pairs []pair, shown map[string]bool, kinds map[string]string) []field {
 	fields := make([]field, 0, len(pairs))
-	for _, p := range pairs {
-		if shown[p.name] || p.value == "" {
-			fields = append(fields, field{Name: strings.ToValidUTF8(p.name, "?"), Value: strings.ToValidUTF8(p.value, "?")})
+	for _, sent := range pairs {
+		if shown[sent.name] || sent.value == "" {
+			fields = append(fields, field{Name: strings.ToValidUTF8(sent.name, "?"), Value: strings.ToValidUTF8(sent.value, "?")})
 			continue
 		}
-		kind := p.name
+		kind := sent.name
 		if k, ok := secretKinds[kind]; ok {
 			kind = k
 		}
-		if k, ok := kinds[p.name]; ok {
+		if k, ok := kinds[sent.name]; ok {
 			kind = k
 		}
 		fields = append(fields, field{
-			Name: p.name, Secret: n.pseudonym(kind, p.value), Length: utf8.RuneCountInString(p.value),
+			Name: sent.name, Secret: p.pseudonym(kind, sent.value), Length: utf8.RuneCountInString(sent.value),
 		})
 	}
 	return fields
 }
 
-// names gives secrets names that may be shown: "token 1", "token 2", the same one for the same value. It keeps hashes
-// only.
+// pseudonyms replaces secrets by names that may be shown: "token 1", "token 2". The same value always has the same
+// name. It stores only hashes of the secrets.
 type pseudonyms struct {
 	mu     sync.Mutex
 	byHash map[[sha256.Size]byte]string
@@ -83,26 +83,26 @@ func newPseudonyms() *pseudonyms {
 	return &pseudonyms{byHash: map[[sha256.Size]byte]string{}, count: map[string]int{}}
 }
 
-// name is the name of a value; kind begins it where the value is new.
-func (n *pseudonyms) pseudonym(kind, value string) string {
+// pseudonym returns the name of a value. A new value gets the next name of its kind.
+func (p *pseudonyms) pseudonym(kind, value string) string {
 	hash := sha256.Sum256([]byte(value))
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if known, ok := n.byHash[hash]; ok {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known, ok := p.byHash[hash]; ok {
 		return known
 	}
-	n.count[kind]++
-	name := fmt.Sprintf("%s %d", kind, n.count[kind])
-	n.byHash[hash] = name
+	p.count[kind]++
+	name := fmt.Sprintf("%s %d", kind, p.count[kind])
+	p.byHash[hash] = name
 	return name
 }
 
-// pseudonymOfHash is the name of a value of which only the SHA-256 is known, "" where it has none.
-func (n *pseudonyms) pseudonymOfHash(hash []byte) string {
+// pseudonymOfHash returns the name of the value with this SHA-256, or "".
+func (p *pseudonyms) pseudonymOfHash(hash []byte) string {
 	if len(hash) != sha256.Size {
 		return ""
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.byHash[[sha256.Size]byte(hash)]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byHash[[sha256.Size]byte(hash)]
 }

@@ -15,6 +15,7 @@ var shownColumns = []string{
 	"phone_bound", "created_at", "profile_updated_at", "last_login_at",
 }
 
+// state is what MySQL and Redis hold of one person.
 type state struct {
 	Person personState `json:"person"`
 	MySQL  *mysqlState `json:"mysql"` // null: no user yet
@@ -40,11 +41,11 @@ type keyState struct {
 	ExpiresIn int    `json:"expiresIn"` // seconds
 }
 
-// serveState tells what MySQL and Redis hold of the phone's owner.
+// serveState serves the phone owner's row in MySQL and keys in Redis.
 func (p *Page) serveState(ph *phone, w http.ResponseWriter, r *http.Request) {
 	s, err := p.loadState(r.Context(), ph)
 	if err != nil {
-		http.Error(w, "MySQL or Redis does not answer", http.StatusServiceUnavailable)
+		http.Error(w, "MySQL or Redis is unreachable", http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -53,7 +54,7 @@ func (p *Page) serveState(ph *phone, w http.ResponseWriter, r *http.Request) {
 
 func (p *Page) loadState(ctx context.Context, ph *phone) (state, error) {
 	openIDs := p.openIDs(ph)
-	hidden := identifierReplacer(ph, openIDs)
+	replacer := identifierReplacer(ph, openIDs)
 	s := state{Person: personState{NickName: ph.owner().Info.NickName}, Redis: []keyState{}}
 	row, err := p.storage.User(ctx, shownColumns, openIDs...)
 	if err != nil {
@@ -65,19 +66,19 @@ func (p *Page) loadState(ctx context.Context, ph *phone) (state, error) {
 	for _, column := range row {
 		shown := columnState{Name: column.Name}
 		if column.Value.Valid {
-			text := hidden.Replace(column.Value.String)
+			text := replacer.Replace(column.Value.String)
 			shown.Value = &text
 		}
 		s.MySQL.Columns = append(s.MySQL.Columns, shown)
 	}
 	keys, err := p.redisKeys(ctx, ph)
 	for _, key := range keys {
-		s.Redis = append(s.Redis, keyState{Key: ph.redactTokenHash(hidden.Replace(key.Name)), Value: key.Value, ExpiresIn: int(key.TTL.Seconds())})
+		s.Redis = append(s.Redis, keyState{Key: ph.redactTokenHash(replacer.Replace(key.Name)), Value: key.Value, ExpiresIn: int(key.TTL.Seconds())})
 	}
 	return s, err
 }
 
-// redisKeys are what Redis holds of one person, and what it holds for all.
+// redisKeys returns the owner's keys in Redis, and those that all users share.
 func (p *Page) redisKeys(ctx context.Context, ph *phone) ([]Key, error) {
 	indexes := p.indexKeys(ph)
 	sessions, err := p.storage.sessionKeys(ctx, indexes)
@@ -91,7 +92,7 @@ func (p *Page) redisKeys(ctx context.Context, ph *phone) ([]Key, error) {
 	return p.storage.describeAll(ctx, names)
 }
 
-// hide replaces openids and the unionid by their names.
+// identifierReplacer returns a replacer of openids and the unionid by their pseudonyms.
 func identifierReplacer(ph *phone, openIDs []string) *strings.Replacer {
 	unionID := ph.owner().UnionID
 	pairs := []string{unionID, "<" + ph.pseudonym("unionid", unionID) + ">"}
@@ -101,7 +102,7 @@ func identifierReplacer(ph *phone, openIDs []string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// redactTokenHash replaces the hash of a token at the end of a key by the token's name.
+// redactTokenHash replaces the token hash at the end of a session key by the token's pseudonym.
 func (ph *phone) redactTokenHash(key string) string {
 	encoded, found := strings.CutPrefix(key, sessionPrefix)
 	if !found {

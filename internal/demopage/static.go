@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// static is a file that never changes while the demo runs, compressed once.
+// staticFile is a file that does not change while the demo runs. It is compressed once.
 type staticFile struct {
 	contentType string
 	etag        string
@@ -23,7 +23,7 @@ type staticFile struct {
 	gzipped     []byte
 }
 
-// contentTypes are those of the page's files, whatever this machine's tables say.
+// contentTypes of the page's files, independent of the system's MIME tables.
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
 }
@@ -48,7 +48,7 @@ func newStaticFile(name string, content []byte) (staticFile, error) {
 	}, nil
 }
 
-// ServeHTTP implements http.Handler. Every browser takes gzip; what does not say so gets the file as it is.
+// ServeHTTP implements http.Handler. It serves gzip if the client accepts it, as every browser does.
 func (s staticFile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	content, etag := s.plain, s.etag
 	w.Header().Set("Content-Type", s.contentType)
@@ -84,10 +84,10 @@ func addAssets(routes *http.ServeMux, files fs.FS) error {
 	})
 }
 
-// bundled are the kinds of files that a mini-program is made of.
+// bundledExtensions are the extensions of a mini-program's files.
 var bundledExtensions = []string{".js", ".json", ".wxml", ".wxss"}
 
-// addBundle adds a folder's bundle under /bundle/.
+// addBundle adds a route that serves a folder as /bundle/NAME.js.
 func addBundle(routes *http.ServeMux, name string, files fs.FS, without ...string) error {
 	script, err := makeBundle(name, files, without...)
 	if err != nil {
@@ -101,8 +101,8 @@ func addBundle(routes *http.ServeMux, name string, files fs.FS, without ...strin
 	return nil
 }
 
-// makeBundle makes a script that hands a folder to the page's loader: every script in a function, as WeChat wraps those of
-// a mini-program, and the other files as texts. Those in without are left out.
+// makeBundle returns a script that passes a folder's files to the page's loader: each script wrapped in a function, as
+// WeChat wraps a mini-program's, and the other files as strings. Files listed in without are left out.
 func makeBundle(name string, files fs.FS, without ...string) ([]byte, error) {
 	var script bytes.Buffer
 	fmt.Fprintf(&script, "bundle(%s);\n", quote(name))
@@ -124,11 +124,11 @@ func makeBundle(name string, files fs.FS, without ...string) ([]byte, error) {
 	return script.Bytes(), err
 }
 
-// quote writes a string literal: JSON's is JavaScript's too.
+// quote returns a string literal. A JSON string is valid JavaScript.
 func quote(s string) string {
 	literal, err := json.Marshal(s)
 	if err != nil {
-		panic("demopage: a string cannot be encoded: " + err.Error())
+		panic("demopage: cannot encode a string: " + err.Error())
 	}
 	return string(literal)
 }

@@ -45,14 +45,14 @@ func TestPage_Files(t *testing.T) {
 		}
 		content, err := io.ReadAll(unzipped)
 		if err != nil || string(content) != plain.Body.String() {
-			t.Errorf("%s is another one when compressed (%v)", path, err)
+			t.Errorf("%s: the compressed content differs (%v)", path, err)
 		}
 		if policy := plain.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") {
 			t.Errorf("%s: the policy is %q", path, policy)
 		}
 	}
 	if got := get(p, "/assets/index.html", "").Code; got != http.StatusNotFound {
-		t.Errorf("index.html has a second address: %d", got)
+		t.Errorf("index.html is served at a second path: %d", got)
 	}
 }
 

@@ -20,20 +20,20 @@ const (
 	accessTokenPrefix = session.KeyPrefix + "access_token:"
 )
 
-// Storage looks into wxlogin's databases, as their administrators do.
+// Storage reads wxlogin's databases directly, as an administrator would.
 type Storage struct {
 	MySQL *sql.DB
 	Redis *redis.Client
 }
 
-// Column is one column of a row; a Value that is not Valid is NULL.
+// Column is one column of a row. If Value is not Valid, it is NULL.
 type Column struct {
 	Name  string
 	Value sql.NullString
 }
 
-// User returns the row of user_profiles that belongs to one of these openids; without any, the first of all. It has no
-// columns where there is no such user.
+// User returns the row of user_profiles that belongs to one of the openids, or the first row if there are no openids.
+// It returns nil if there is no such user.
 func (s Storage) User(ctx context.Context, columns []string, openIDs ...string) ([]Column, error) {
 	query, args := "SELECT "+strings.Join(columns, ", ")+" FROM user_profiles", []any{}
 	if len(openIDs) > 0 {
@@ -58,14 +58,14 @@ func (s Storage) User(ctx context.Context, columns []string, openIDs ...string) 
 	return row, rows.Scan(targets...)
 }
 
-// Key is what can be seen of a key in Redis.
+// Key describes a key in Redis.
 type Key struct {
 	Name  string
 	Value string
 	TTL   time.Duration
 }
 
-// Keys returns the keys of that pattern, in order.
+// Keys returns the keys that match a pattern, sorted by name.
 func (s Storage) Keys(ctx context.Context, pattern string) ([]Key, error) {
 	names, err := s.scanKeys(ctx, pattern)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s Storage) Keys(ctx context.Context, pattern string) ([]Key, error) {
 	return s.describeAll(ctx, names)
 }
 
-// describeAll leaves out keys that are not there.
+// describeAll describes the keys that exist.
 func (s Storage) describeAll(ctx context.Context, names []string) ([]Key, error) {
 	keys := make([]Key, 0, len(names))
 	for _, name := range names {
@@ -89,7 +89,7 @@ func (s Storage) describeAll(ctx context.Context, names []string) ([]Key, error)
 	return keys, nil
 }
 
-// gone is what Redis says of the TTL of a key that is not there; without an end it says never.
+// ttlNone and ttlMissing are go-redis's results of TTL for a key without TTL and for a key that does not exist.
 const (
 	ttlNone    = -1 * time.Nanosecond
 	ttlMissing = -2 * time.Nanosecond
@@ -102,10 +102,10 @@ func (s Storage) scanKeys(ctx context.Context, pattern string) ([]string, error)
 		names = append(names, scan.Val())
 	}
 	slices.Sort(names)
-	return slices.Compact(names), scan.Err() // a key may be told twice
+	return slices.Compact(names), scan.Err() // SCAN may return a key twice
 }
 
-// describe tells what a key holds: the sealed record's length, or the number of sessions in the index.
+// describe returns a key's TTL and contents: the length of a sealed record, or the number of sessions in an index.
 func (s Storage) describe(ctx context.Context, name string) (Key, error) {
 	key := Key{Name: name}
 	var err error
@@ -123,7 +123,7 @@ func (s Storage) describe(ctx context.Context, name string) (Key, error) {
 	return key, err
 }
 
-// ttl gives a key that was just written a moment: its end may be set by a command of its own.
+// ttl returns the TTL of a key. It retries if there is none, because a new key may get its TTL by a second command.
 func (s Storage) ttl(ctx context.Context, name string) (time.Duration, error) {
 	for range 20 {
 		ttl, err := s.Redis.TTL(ctx, name).Result()
@@ -136,13 +136,13 @@ func (s Storage) ttl(ctx context.Context, name string) (time.Duration, error) {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	return 0, fmt.Errorf("key %s never expires", name)
+	return 0, fmt.Errorf("key %s has no TTL", name)
 }
 
-// indexKey is the key of the index of one user's sessions.
+// indexKey returns the key of the index of one user's sessions.
 func indexKey(appID, openID string) string { return indexPrefix + appID + ":" + openID }
 
-// sessions are the keys of the sessions in these indexes.
+// sessionKeys returns the keys of the sessions in these indexes.
 func (s Storage) sessionKeys(ctx context.Context, indexes []string) ([]string, error) {
 	var sessions []string
 	for _, index := range indexes {

@@ -21,20 +21,20 @@ func newStorage(t *testing.T) Storage {
 }
 
 func TestStorage_Keys(t *testing.T) {
-	// A key may be seen in the moment between its value and its end.
+	// A key may be read between the commands that set its value and its TTL.
 	t.Run("waits for the TTL of a new key", func(t *testing.T) {
 		name := indexKey("wx0", "o0")
 		storage := newStorage(t)
 		if err := storage.Redis.ZAdd(t.Context(), name, redis.Z{Member: "hash"}).Err(); err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- storage.Redis.PExpire(t.Context(), name, time.Hour).Err() }()
+		expireErr := make(chan error, 1)
+		go func() { expireErr <- storage.Redis.PExpire(t.Context(), name, time.Hour).Err() }()
 		keys, err := storage.Keys(t.Context(), "*")
 		if err != nil || len(keys) != 1 || keys[0].Name != name || keys[0].TTL <= 0 || keys[0].TTL > time.Hour {
 			t.Errorf("%v, %v", keys, err)
 		}
-		if err := <-ended; err != nil {
+		if err := <-expireErr; err != nil {
 			t.Error(err)
 		}
 	})

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	maxBody   = 5 << 20 // of a request: a picture of 4 MiB and what surrounds it
+	maxBody   = 5 << 20 // bytes of a request: a picture of 4 MiB and its multipart frame
 	maxPhones = 1000
 )
 
-// Wire notes what crosses the wire, for each phone. The zero value is not usable: NewWire makes one.
+// Wire records the traffic of each phone. Use NewWire to create one.
 type Wire struct {
 	mu           sync.Mutex
 	phones       map[string]*phone
@@ -30,18 +30,18 @@ func NewWire() *Wire {
 	return &Wire{phones: map[string]*phone{}, codeOwners: map[[sha256.Size]byte]*phone{}}
 }
 
-// phone is what is noted of one person's phone.
+// phone is one person's phone and its recorded traffic.
 type phone struct {
 	*eventLog
 	*pseudonyms
 	id string
 
 	mu              sync.Mutex
-	pendingRequests int  // requests under way to wxlogin
-	duplicateLogin  bool // the next login is sent twice
+	pendingRequests int  // in flight to wxlogin
+	duplicateLogin  bool // send the next login twice
 }
 
-// phone returns the phone of that name, new where there is none; nil when there are too many.
+// phone returns the phone with this id, which it creates if necessary. It returns nil if there are too many.
 func (w *Wire) phone(id string) *phone {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -53,15 +53,15 @@ func (w *Wire) phone(id string) *phone {
 	return ph
 }
 
-// own remembers whose code that is.
+// registerCode stores which phone a code belongs to.
 func (w *Wire) registerCode(code string, ph *phone) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.codeOwners[sha256.Sum256([]byte(code))] = ph
 }
 
-// concerned are the phones for which wxlogin asks WeChat: the one whose code it sends, or else those that wait for an
-// answer of wxlogin.
+// phonesFor returns the phones that a call from wxlogin to WeChat belongs to: the phone whose code it contains, or else
+// every phone with a request in flight.
 func (w *Wire) phonesFor(pairs []pair) []*phone {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,13 +70,13 @@ func (w *Wire) phonesFor(pairs []pair) []*phone {
 			return []*phone{ph}
 		}
 	}
-	var waiting []*phone
+	var pending []*phone
 	for _, ph := range w.phones {
 		if ph.hasRequests() {
-			waiting = append(waiting, ph)
+			pending = append(pending, ph)
 		}
 	}
-	return waiting
+	return pending
 }
 
 func (w *Wire) nextExchangeID() int {
@@ -92,7 +92,7 @@ func (ph *phone) hasRequests() bool {
 	return ph.pendingRequests > 0
 }
 
-// enter and leave frame a request of the phone to wxlogin.
+// beginRequest and endRequest count requests in flight from the phone to wxlogin.
 func (ph *phone) beginRequest() { ph.addRequests(1) }
 func (ph *phone) endRequest()   { ph.addRequests(-1) }
 
@@ -102,7 +102,7 @@ func (ph *phone) addRequests(n int) {
 	ph.pendingRequests += n
 }
 
-// Watch is next, and notes what passes: wxlogin's calls of WeChat.
+// Watch returns a handler that records wxlogin's calls of WeChat, which next serves.
 func (w *Wire) Watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := readBody(rw, r)
@@ -114,14 +114,13 @@ func (w *Wire) Watch(next http.Handler) http.Handler {
 	})
 }
 
-// exchange is what a request and its answer are called.
+// exchange describes a request and its response.
 type exchange struct {
 	kind, label string
-	secretKinds map[string]string // names of secrets, by field, where they are not those of the field
+	secretKinds map[string]string // overrides of secretKinds, by field name
 }
 
-// record notes a request, has it answered, and notes the answer before anybody gets it: the log is in the order of
-// things.
+// record logs a request, serves it, and logs the response before it is sent, so that the log is in causal order.
 func (w *Wire) record(x exchange, phones []*phone, rw http.ResponseWriter, r *http.Request, body []byte, next http.Handler) {
 	number, started := w.nextExchangeID(), time.Now()
 	note := func(kind, label string, status int, pairs []pair, shown map[string]bool) {
@@ -133,49 +132,49 @@ func (w *Wire) record(x exchange, phones []*phone, rw http.ResponseWriter, r *ht
 		}
 	}
 	note("request", x.label, 0, requestPairs(r, body), shownRequest[x.kind])
-	answer := &bufferedResponse{header: http.Header{}}
+	response := &bufferedResponse{header: http.Header{}}
 	defer func() {
-		if fault := recover(); fault != nil { // the simulator closes a connection so
+		if v := recover(); v != nil { // the simulator closes a connection by a panic
 			note("answer", "connection closed", 0, nil, nil)
-			panic(fault)
+			panic(v)
 		}
 	}()
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	next.ServeHTTP(answer, r)
-	status := cmp.Or(answer.status, http.StatusOK)
+	next.ServeHTTP(response, r)
+	status := cmp.Or(response.status, http.StatusOK)
 	note("answer", fmt.Sprintf("%d %s", status, http.StatusText(status)), status,
-		responsePairs(answer.header, answer.body.Bytes()), shownResponse[x.kind])
-	answer.sendTo(rw)
+		responsePairs(response.header, response.body.Bytes()), shownResponse[x.kind])
+	response.sendTo(rw)
 }
 
-// readBody reads a request's whole body.
+// readBody reads a request's body, up to maxBody.
 func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(rw, r.Body, maxBody))
 }
 
-// held is an answer that is kept back until it is noted.
+// bufferedResponse is an http.ResponseWriter that keeps the response in memory until it has been logged.
 type bufferedResponse struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-func (h *bufferedResponse) Header() http.Header { return h.header }
+func (b *bufferedResponse) Header() http.Header { return b.header }
 
-func (h *bufferedResponse) WriteHeader(status int) {
-	if h.status == 0 {
-		h.status = status
+func (b *bufferedResponse) WriteHeader(status int) {
+	if b.status == 0 {
+		b.status = status
 	}
 }
 
-func (h *bufferedResponse) Write(b []byte) (int, error) { return h.body.Write(b) }
+func (b *bufferedResponse) Write(p []byte) (int, error) { return b.body.Write(p) }
 
-// release sends the answer.
-func (h *bufferedResponse) sendTo(rw http.ResponseWriter) {
-	for name, values := range h.header {
+// sendTo sends the response to rw.
+func (b *bufferedResponse) sendTo(rw http.ResponseWriter) {
+	for name, values := range b.header {
 		rw.Header()[name] = values
 	}
-	rw.Header().Set("Content-Length", strconv.Itoa(h.body.Len()))
-	rw.WriteHeader(cmp.Or(h.status, http.StatusOK))
-	rw.Write(h.body.Bytes())
+	rw.Header().Set("Content-Length", strconv.Itoa(b.body.Len()))
+	rw.WriteHeader(cmp.Or(b.status, http.StatusOK))
+	rw.Write(b.body.Bytes())
 }

@@ -155,8 +155,8 @@ var disableLogrus = sync.OnceFunc(func() {
 
 const lockWaitTimeout = "innodb_lock_wait_timeout"
 
-// registerLockWaitTimeout makes innodb_lock_wait_timeout a session variable, as in MySQL: the engine knows it as a global
-// variable only. It has no effect, because the serializer admits one transaction at a time.
+// registerLockWaitTimeout makes innodb_lock_wait_timeout a session variable, as in MySQL: the engine knows it as a
+// global variable only. It has no effect, because the serializer admits one transaction at a time.
 var registerLockWaitTimeout = sync.OnceFunc(func() {
 	sql.SystemVariables.AddSystemVariables([]sql.SystemVariable{&sql.MysqlSystemVariable{
 		Name:    lockWaitTimeout,

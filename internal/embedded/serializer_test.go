@@ -142,7 +142,8 @@ func TestSerializer_Transactions(t *testing.T) {
 	}
 }
 
-// failedInTransaction returns a connection in a transaction that has inserted row 3 and then failed to insert rows 2 and 1.
+// failedInTransaction returns a connection in a transaction that has inserted row 3 and then failed to insert rows 2
+// and 1.
 func failedInTransaction(t *testing.T) (*embedded.MySQL, *sql.Conn) {
 	t.Helper()
 	m := startMySQL(t, embedded.MySQLOptions{TransactionIdle: time.Minute})

@@ -22,8 +22,8 @@ var knownMethods = map[string]bool{
 // Handler creates a span for every request except probes. next names the span by its route, which is not known before.
 // The path and the method could hold anything that a client sends, so they are hidden from the instrumentation.
 //
-// If the caller is trusted, the request continues the caller's trace (traceparent, W3C Trace Context). Otherwise it starts
-// a new trace that links to the caller's: a phone must not decide what is sampled.
+// If the caller is trusted, the request continues the caller's trace (traceparent, W3C Trace Context). Otherwise it
+// starts a new trace that links to the caller's: a phone must not decide what is sampled.
 func (p *Provider) Handler(next http.Handler, trusted func(*http.Request) bool) http.Handler {
 	if p == nil {
 		return next
@@ -54,8 +54,8 @@ type target struct {
 	url         *url.URL
 }
 
-// withoutTarget returns a copy of a request without path and query, and with the method _OTHER if it is not a known one. The
-// original target is kept in the context.
+// withoutTarget returns a copy of a request without path and query, and with the method _OTHER if it is not a known
+// one. The original target is kept in the context.
 func withoutTarget(r *http.Request) *http.Request {
 	stripped := r.WithContext(context.WithValue(r.Context(), targetKey{}, target{r.Method, r.RequestURI, r.URL}))
 	stripped.URL, stripped.RequestURI = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}, ""
@@ -73,9 +73,9 @@ func withOriginalTarget(r *http.Request) *http.Request {
 	return restored
 }
 
-// Transport creates a span for every outgoing request. WeChat's API takes the AppSecret, the code and the access_token in
-// the query, so the instrumentation gets a URL without query, and the wrapped transport the original one. No trace headers
-// are sent: they are of no use to WeChat.
+// Transport creates a span for every outgoing request. WeChat's API takes the AppSecret, the code and the access_token
+// in the query, so the instrumentation gets a URL without query, and the wrapped transport the original one. No trace
+// headers are sent: they are of no use to WeChat.
 func (p *Provider) Transport(base http.RoundTripper) http.RoundTripper {
 	if p == nil {
 		return base

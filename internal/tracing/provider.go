@@ -27,7 +27,8 @@ var ErrConfig = errors.New("invalid tracing configuration")
 type Provider struct{ sdk *sdk.TracerProvider }
 
 // FromEnvironment returns the Provider that the environment variables configure, or nil if tracing is ofh. The console
-// exporter writes to console. FromEnvironment does not connect: if the collector is unreachable, only its tracing error, spans may be lost.
+// exporter writes to console. FromEnvironment does not connect: if the collector is unreachable, only its tracing
+// error, spans may be lost.
 //
 // It returns ErrConfig if OTEL_TRACES_EXPORTER or the protocol is not supported.
 func FromEnvironment(ctx context.Context, version string, console io.Writer) (*Provider, error) {
@@ -68,7 +69,8 @@ func newExporter(ctx context.Context, console io.Writer) (sdk.SpanExporter, erro
 	}
 }
 
-// newOTLP returns an exporter of protobuf over HTTP, the specification's recommendation, which every collector supports.
+// newOTLP returns an exporter of protobuf over HTTP, the specification's recommendation, which every collector
+// supports.
 func newOTLP(ctx context.Context) (sdk.SpanExporter, error) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		if protocol := os.Getenv(name); protocol != "" && protocol != "http/protobuf" {
@@ -93,8 +95,8 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 // errorLogInterval is the minimum time between two log entries: if the collector is unreachable, every batch fails.
 const errorLogInterval = time.Minute
 
-// LogErrors logs OpenTelemetry's errors, at most one a minute. It changes global state of that library, so only a command's
-// main should call it.
+// LogErrors logs OpenTelemetry's errors, at most one a minute. It changes global state of that library, so only a
+// command's main should call it.
 func LogErrors(logger *slog.Logger) {
 	otel.SetLogger(logr.Discard()) // it reports the same errors, and more
 	otel.SetErrorHandler(&errorHandler{logger: logger, now: time.Now})

@@ -36,8 +36,8 @@ func (p *Provider) OpenDB(connector driver.Connector) *sql.DB {
 	)
 }
 
-// statementName returns a span's name: the statement's verb (MySQL SELECT), or the driver's method if there is no statement
-// (MySQL commit).
+// statementName returns a span's name: the statement's verb (MySQL SELECT), or the driver's method if there is no
+// statement (MySQL commit).
 func statementName(_ context.Context, method otelsql.Method, query string) string {
 	if verb, _, _ := strings.Cut(strings.TrimSpace(query), " "); verb != "" {
 		return "MySQL " + verb
@@ -60,7 +60,8 @@ func (p *Provider) Redis(client redis.UniversalClient) error {
 	)
 }
 
-// isBackground reports whether a command belongs to a health check, to metrics or to connection setup, not to a request.
+// isBackground reports whether a command belongs to a health check, to metrics or to connection setup, not to a
+// request.
 func isBackground(cmd redis.Cmder) bool {
 	switch cmd.Name() {
 	case "ping", "dbsize", "hello", "auth", "select", "client", "readonly":
