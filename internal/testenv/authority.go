@@ -17,12 +17,12 @@ import (
 
 // Authority is a private CA.
 type Authority struct {
-	File string // its certificate, in PEM
+	File string // path of its certificate, in PEM
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes a CA with a key of its own. Its files are there until the test ends.
+// NewAuthority creates a CA. Its files exist until the test ends.
 func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
 	a := &Authority{cert: &x509.Certificate{
@@ -38,7 +38,7 @@ func NewAuthority(t *testing.T) *Authority {
 	return a
 }
 
-// Issue makes a certificate of an IP address, for servers and clients.
+// Issue issues a certificate for an IP address, usable by servers and clients, and returns the paths of the PEM files.
 func (a *Authority) Issue(t *testing.T, address string) (certFile, keyFile string) {
 	t.Helper()
 	key := newKey(t)

@@ -6,41 +6,41 @@ import (
 	"testing"
 )
 
-// inner is a test within a test: it may fail, and it ends when the outer one says so.
+// fakeT is a test within a test: it records failures, and its cleanups run when the outer test calls finish.
 type fakeT struct {
 	testing.TB
 	cleanups []func()
 	failures []string
 }
 
-func (i *fakeT) Cleanup(f func()) { i.cleanups = append(i.cleanups, f) }
+func (f *fakeT) Cleanup(fn func()) { f.cleanups = append(f.cleanups, fn) }
 
-func (i *fakeT) Errorf(format string, args ...any) {
-	i.failures = append(i.failures, fmt.Sprintf(format, args...))
+func (f *fakeT) Errorf(format string, args ...any) {
+	f.failures = append(f.failures, fmt.Sprintf(format, args...))
 }
 
-func (i *fakeT) Fatal(args ...any) {
-	i.failures = append(i.failures, fmt.Sprint(args...))
+func (f *fakeT) Fatal(args ...any) {
+	f.failures = append(f.failures, fmt.Sprint(args...))
 	runtime.Goexit()
 }
 
-func (i *fakeT) Fatalf(format string, args ...any) {
-	i.Errorf(format, args...)
+func (f *fakeT) Fatalf(format string, args ...any) {
+	f.Errorf(format, args...)
 	runtime.Goexit()
 }
 
-// run does a part of the inner test, up to its end or its Fatal.
-func (i *fakeT) run(part func()) {
+// run runs a part of the test in a goroutine of its own, so that Fatal can end it.
+func (f *fakeT) run(part func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); part() }()
 	<-done
 }
 
-// end does what is done at the end of a test.
-func (i *fakeT) finish() {
-	for len(i.cleanups) > 0 {
-		last := i.cleanups[len(i.cleanups)-1]
-		i.cleanups = i.cleanups[:len(i.cleanups)-1]
-		i.run(last)
+// finish runs the cleanups, like the end of a test.
+func (f *fakeT) finish() {
+	for len(f.cleanups) > 0 {
+		last := f.cleanups[len(f.cleanups)-1]
+		f.cleanups = f.cleanups[:len(f.cleanups)-1]
+		f.run(last)
 	}
 }

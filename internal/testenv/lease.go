@@ -13,29 +13,29 @@ import (
 )
 
 const (
-	lastDB        = 15               // a server has 16 logical databases unless told otherwise
-	leaseTTL      = 30 * time.Second // a lease that is not renewed (the run crashed) ends after this
+	lastDB        = 15               // a server has 16 logical databases by default
+	leaseTTL      = 30 * time.Second // after a crash, a lease expires after this time
 	renewInterval = leaseTTL / 3
 	retryInterval = 20 * time.Millisecond
-	waitLimit     = 2 * time.Minute // how long to wait for another test to end
-	usedTTL       = 24 * time.Hour  // how long what a crashed run left behind counts as ours
+	waitLimit     = 2 * time.Minute // how long to wait for a database in use
+	usedTTL       = 24 * time.Hour  // how long keys left behind by a crash count as written by tests
 )
 
-// leasePrefix begins the keys of leases.
+// leasePrefix is the prefix of the keys of leases.
 const leasePrefix = "wxlogin:test:"
 
-// lockKey says in database 0 who has database n.
+// lockKey is the key in database 0 that locks database n. Its value is the token of the lease.
 func lockKey(n int) string { return fmt.Sprintf("%sdb:%d", leasePrefix, n) }
 
-// usedKey says in database 0 that what is in database n was written by tests.
+// usedKey is the key in database 0 that marks the keys in database n as written by tests.
 func usedKey(n int) string { return fmt.Sprintf("%sused:%d", leasePrefix, n) }
 
 var (
 	errBusy        = errors.New("in use by another test")
-	errForeignKeys = errors.New("holds keys that no test has written; it is left alone")
+	errForeignKeys = errors.New("holds keys that were not written by tests; left alone")
 )
 
-// Both do nothing when the lock is no longer this token's.
+// Both scripts are no-ops if the lock has another token.
 var (
 	renewLock = redis.NewScript(
 		`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0`)
@@ -43,7 +43,7 @@ var (
 		`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`)
 )
 
-// lease is the right of one test to one logical database of a shared server.
+// lease is a test's exclusive access to a logical database of a shared server.
 type lease struct {
 	locks redis.UniversalClient // connected to database 0
 	data  redis.UniversalClient // connected to database n; in a Cluster, which has only database 0, the same as locks
@@ -51,7 +51,7 @@ type lease struct {
 	token string
 }
 
-// leaseRedis takes a free logical database of the server at url for the length of a test.
+// leaseRedis leases a free logical database of the server at url until the end of the test.
 func leaseRedis(t testing.TB, url string) *Redis {
 	t.Helper()
 	o, err := redis.ParseURL(url)
@@ -66,15 +66,15 @@ func leaseRedis(t testing.TB, url string) *Redis {
 	t.Cleanup(func() {
 		stop()
 		if err := l.release(); err != nil {
-			t.Errorf("testenv: end of the lease of Redis database %d: %v", l.n, err)
+			t.Errorf("testenv: release Redis database %d: %v", l.n, err)
 		}
 	})
 	return &Redis{Client: l.data, URL: withDB(url, l.n)}
 }
 
-const unreadableURL = "testenv: TEST_REDIS_URL cannot be read (it is not shown, as it may hold a password)"
+const unreadableURL = "testenv: TEST_REDIS_URL is invalid (not shown, it may contain a password)"
 
-// waitForDatabase waits until one of the databases that o allows is free: the one that the URL names, or any but 0.
+// waitForDatabase waits until a database that o allows is free: the one that the URL names, or any except 0.
 func waitForDatabase(o *redis.Options) (*lease, error) {
 	first, last := 1, lastDB
 	if o.DB != 0 {
@@ -95,9 +95,9 @@ func waitForDatabase(o *redis.Options) (*lease, error) {
 	}
 }
 
-// acquireAny tries every database once. Its error says of each why not.
+// acquireAny tries every database once. If none is available, the error has the reason for each.
 func acquireAny(ctx context.Context, o *redis.Options, first, last int) (*lease, error) {
-	var refusals []error
+	var errs []error
 	for n := first; n <= last; n++ {
 		l := newLease(o, n)
 		err := l.acquire(ctx)
@@ -105,19 +105,19 @@ func acquireAny(ctx context.Context, o *redis.Options, first, last int) (*lease,
 			return l, nil
 		}
 		l.close()
-		refusals = append(refusals, fmt.Errorf("logical database %d: %w", n, err))
+		errs = append(errs, fmt.Errorf("logical database %d: %w", n, err))
 	}
-	return nil, errors.Join(refusals...)
+	return nil, errors.Join(errs...)
 }
 
 func newLease(o *redis.Options, n int) *lease {
-	zero, own := *o, *o
-	zero.DB, own.DB = 0, n
-	return &lease{locks: redis.NewClient(&zero), data: redis.NewClient(&own), n: n, token: rand.Text()}
+	locks, data := *o, *o
+	locks.DB, data.DB = 0, n
+	return &lease{locks: redis.NewClient(&locks), data: redis.NewClient(&data), n: n, token: rand.Text()}
 }
 
-// take locks the database and empties it of what an earlier run of tests has left. errBusy: somebody has it;
-// errForeignKeys: what is in it was not written by tests.
+// acquire locks the database and deletes what an earlier run of tests has left in it. It returns errBusy if the
+// database is locked, and errForeignKeys if it holds keys that were not written by tests.
 func (l *lease) acquire(ctx context.Context) error {
 	err := l.locks.SetArgs(ctx, lockKey(l.n), l.token, redis.SetArgs{Mode: "NX", TTL: leaseTTL}).Err()
 	if errors.Is(err, redis.Nil) {
@@ -137,11 +137,11 @@ func (l *lease) removeLeftovers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours, err := l.locks.Exists(ctx, usedKey(l.n)).Result()
+	used, err := l.locks.Exists(ctx, usedKey(l.n)).Result()
 	if err != nil {
 		return err
 	}
-	if len(keys) > 0 && ours == 0 {
+	if len(keys) > 0 && used == 0 {
 		return errForeignKeys
 	}
 	if err := deleteAll(ctx, l.data); err != nil {
@@ -150,33 +150,33 @@ func (l *lease) removeLeftovers(ctx context.Context) error {
 	return l.locks.Set(ctx, usedKey(l.n), l.token, usedTTL).Err()
 }
 
-// keep renews the lock until stop is called.
+// keepAlive renews the lock until stop is called.
 func (l *lease) keepAlive() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(done)
 		tick := time.NewTicker(renewInterval)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				l.renew(ctx) // a failure shows in end, which asks again
+				l.renew(ctx) // release renews once more and reports a failure
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return func() { cancel(); <-ended }
+	return func() { cancel(); <-done }
 }
 
-// renew reports whether the lock is still ours.
+// renew extends the lock and reports whether this lease still holds it.
 func (l *lease) renew(ctx context.Context) (bool, error) {
 	n, err := renewLock.Run(ctx, l.locks, []string{lockKey(l.n)}, l.token, leaseTTL.Milliseconds()).Int()
 	return n == 1, err
 }
 
-// end empties the database and gives it back. A database whose lock has been lost is not touched.
+// release empties and unlocks the database. If the lock has been lost, it does not touch the database.
 func (l *lease) release() error {
 	defer l.close()
 	ctx, cancel := context.WithTimeout(context.Background(), leaseTTL/2)
@@ -186,7 +186,7 @@ func (l *lease) release() error {
 		return err
 	}
 	if !held {
-		return errors.New("its lock was lost during the test; it is left as it is")
+		return errors.New("the lock was lost during the test; database left as it is")
 	}
 	if err := deleteAll(ctx, l.data); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (l *lease) close() {
 	}
 }
 
-// withDB puts the number of a logical database into a redis:// URL, keeping its options.
+// withDB sets the logical database in a redis:// URL and keeps its options.
 func withDB(url string, n int) string {
 	scheme, rest, _ := strings.Cut(url, "://")
 	rest, options, hasOptions := strings.Cut(rest, "?")

@@ -13,14 +13,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// isCluster tells whether TEST_REDIS_URL leads to a Cluster.
+// isCluster reports whether TEST_REDIS_URL is the URL of a Cluster.
 func isCluster() bool { return os.Getenv("TEST_REDIS_MODE") == "cluster" }
 
 // clusterDB is the number of a Cluster's one database.
 const clusterDB = 0
 
-// held is the lease of this process on the Cluster, which its tests share when they hold it at the same time: a fixture
-// within a fixture.
+// clusterLease is this process's lease of the Cluster. Its tests share it if they use it at the same time, such as a
+// fixture within a fixture.
 var clusterLease struct {
 	sync.Mutex
 	lease *lease
@@ -28,20 +28,20 @@ var clusterLease struct {
 	tests int
 }
 
-// leaseCluster takes the whole Cluster at url for the length of a test.
+// leaseCluster leases the whole Cluster at url until the end of the test.
 func leaseCluster(t testing.TB, url string) *Redis {
 	t.Helper()
 	o, err := redis.ParseClusterURL(url)
 	if err != nil {
 		t.Fatal(unreadableURL)
 	}
-	o.DisableRoutingPolicies = true // as the server's client
+	o.DisableRoutingPolicies = true // like the server's client
 	if err := acquireCluster(o); err != nil {
 		t.Fatalf("testenv: TEST_REDIS_URL: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := releaseCluster(); err != nil {
-			t.Errorf("testenv: end of the lease of the Redis Cluster: %v", err)
+			t.Errorf("testenv: release the Redis Cluster: %v", err)
 		}
 	})
 	client := redis.NewClusterClient(o)
@@ -49,7 +49,7 @@ func leaseCluster(t testing.TB, url string) *Redis {
 	return &Redis{Client: client, URL: url}
 }
 
-// hold takes the lease for this process, unless it has it.
+// acquireCluster acquires the lease, unless this process holds it.
 func acquireCluster(o *redis.ClusterOptions) error {
 	clusterLease.Lock()
 	defer clusterLease.Unlock()
@@ -64,7 +64,7 @@ func acquireCluster(o *redis.ClusterOptions) error {
 	return nil
 }
 
-// releaseCluster gives the Cluster back with the last test that holds it.
+// releaseCluster releases the lease when the last test of this process ends.
 func releaseCluster() error {
 	clusterLease.Lock()
 	defer clusterLease.Unlock()
@@ -76,7 +76,7 @@ func releaseCluster() error {
 	return clusterLease.lease.release()
 }
 
-// waitForCluster waits until no other process has the Cluster.
+// waitForCluster waits until no other process holds the lease.
 func waitForCluster(o *redis.ClusterOptions) (*lease, error) {
 	client := redis.NewClusterClient(o)
 	l := &lease{locks: client, data: client, n: clusterDB, token: rand.Text()}
@@ -95,7 +95,7 @@ func waitForCluster(o *redis.ClusterOptions) (*lease, error) {
 		case <-time.After(retryInterval):
 		case <-ctx.Done():
 			l.close()
-			return nil, fmt.Errorf("the Cluster is not free within %v: %w", waitLimit, err)
+			return nil, fmt.Errorf("the Cluster was not free within %v: %w", waitLimit, err)
 		}
 	}
 }

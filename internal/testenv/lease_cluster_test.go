@@ -10,7 +10,7 @@ import (
 	"wxlogin/internal/testenv/redistest"
 )
 
-// ownCluster plays the Cluster that others use too.
+// sharedCluster starts a Cluster that plays the one that other processes use too.
 func sharedCluster(t *testing.T) *redis.ClusterClient {
 	t.Helper()
 	cluster := redistest.RunCluster(t)
@@ -29,7 +29,7 @@ func sharedCluster(t *testing.T) *redis.ClusterClient {
 // fill writes keys to all nodes.
 func fill(t *testing.T, client redis.UniversalClient, value string) {
 	t.Helper()
-	for _, key := range []string{"a", "b", "c", "d", "e", "f"} { // each of the three nodes has two of them
+	for _, key := range []string{"a", "b", "c", "d", "e", "f"} { // two for each of the three nodes
 		if err := client.Set(t.Context(), key, value, 0).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -50,19 +50,19 @@ func TestClusterLease(t *testing.T) {
 	const lock, used = "wxlogin:test:db:0", "wxlogin:test:used:0"
 
 	t.Run("empties the Cluster and hides its keys", func(t *testing.T) {
-		i, r := leaseRedis(t)
+		ft, r := leaseRedis(t)
 		fill(t, r.Client, "ours")
 		if d := r.Dump(t); len(d) != 6 {
 			t.Errorf("the keys are %q", d)
 		}
 		for _, key := range []string{lock, used} {
 			if r.TTL(t, key) <= 0 {
-				t.Errorf("%s would stay for ever if the run were killed", key)
+				t.Errorf("%s has no TTL and would stay if the run were killed", key)
 			}
 		}
-		i.finish()
-		if n := dbSize(t, server); n != 0 || len(i.failures) != 0 {
-			t.Errorf("%d keys are left, failures %q", n, i.failures)
+		ft.finish()
+		if n := dbSize(t, server); n != 0 || len(ft.failures) != 0 {
+			t.Errorf("%d keys are left, failures %q", n, ft.failures)
 		}
 	})
 
@@ -75,7 +75,7 @@ func TestClusterLease(t *testing.T) {
 		}
 		inner.finish()
 		if d := first.Dump(t); len(d) != 6 {
-			t.Errorf("the first has left %q", d)
+			t.Errorf("the first sees %q after the second has ended", d)
 		}
 		outer.finish()
 		if n := dbSize(t, server); n != 0 {
@@ -86,21 +86,21 @@ func TestClusterLease(t *testing.T) {
 	t.Run("removes keys of a killed test", func(t *testing.T) {
 		fill(t, server, "old")
 		server.Set(t.Context(), used, "x", 0)
-		i, r := leaseRedis(t)
+		ft, r := leaseRedis(t)
 		if d := r.Dump(t); len(d) != 0 {
 			t.Errorf("it is not empty: %q", d)
 		}
-		i.finish()
+		ft.finish()
 	})
 
 	t.Run("keeps foreign keys", func(t *testing.T) {
 		fill(t, server, "theirs")
-		i, r := leaseRedis(t)
-		if r != nil || !slices.ContainsFunc(i.failures, func(f string) bool { return strings.Contains(f, "left alone") }) {
-			t.Errorf("it was given, failures %q", i.failures)
+		ft, r := leaseRedis(t)
+		if r != nil || !slices.ContainsFunc(ft.failures, func(f string) bool { return strings.Contains(f, "left alone") }) {
+			t.Errorf("leased, failures %q", ft.failures)
 		}
 		if n := dbSize(t, server); n != 6 {
-			t.Errorf("%d keys are left, want theirs alone", n)
+			t.Errorf("%d keys are left, want the 6 foreign ones", n)
 		}
 		for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
 			server.Del(t.Context(), key)
@@ -108,12 +108,12 @@ func TestClusterLease(t *testing.T) {
 	})
 
 	t.Run("does not empty the Cluster after losing its lock", func(t *testing.T) {
-		i, r := leaseRedis(t)
+		ft, r := leaseRedis(t)
 		server.Set(t.Context(), lock, "another process's", 0)
 		fill(t, r.Client, "theirs")
-		i.finish()
-		if len(i.failures) != 1 || !strings.Contains(i.failures[0], "lock was lost") || dbSize(t, server) != 8 {
-			t.Errorf("failures %q, %d keys", i.failures, dbSize(t, server))
+		ft.finish()
+		if len(ft.failures) != 1 || !strings.Contains(ft.failures[0], "lock was lost") || dbSize(t, server) != 8 {
+			t.Errorf("failures %q, %d keys", ft.failures, dbSize(t, server))
 		}
 	})
 }

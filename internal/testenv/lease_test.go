@@ -10,7 +10,7 @@ import (
 	"wxlogin/internal/testenv"
 )
 
-// shared plays the Redis server that others use too.
+// sharedServer starts a miniredis that plays the server that other processes use too.
 func sharedServer(t *testing.T, urlEnd string) *miniredis.Miniredis {
 	t.Helper()
 	server := miniredis.RunT(t)
@@ -19,14 +19,14 @@ func sharedServer(t *testing.T, urlEnd string) *miniredis.Miniredis {
 	return server
 }
 
-// lease gives an inner test its database.
+// leaseRedis leases a database for a fake test.
 func leaseRedis(t *testing.T) (*fakeT, *testenv.Redis) {
 	t.Helper()
-	i := &fakeT{TB: t}
+	ft := &fakeT{TB: t}
 	var r *testenv.Redis
-	i.run(func() { r = testenv.NewRedis(i) })
-	t.Cleanup(i.finish)
-	return i, r
+	ft.run(func() { r = testenv.NewRedis(ft) })
+	t.Cleanup(ft.finish)
+	return ft, r
 }
 
 func dbPath(r *testenv.Redis) string {
@@ -40,8 +40,8 @@ func TestLease(t *testing.T) {
 	tests := map[string]struct {
 		url     string
 		prepare func(*miniredis.Miniredis)
-		want    string // "none": refused
-		left    string // what must still be in database 1, key "theirs"
+		want    string // "none": not leased
+		left    string // expected value of the key "theirs" in database 1
 	}{
 		"first free database":                  {"/", func(*miniredis.Miniredis) {}, "/1", ""},
 		"database 0 means any":                 {"/0", func(*miniredis.Miniredis) {}, "/1", ""},
@@ -66,30 +66,30 @@ func TestLease(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := sharedServer(t, test.url)
-			server.Set("of others", "in database 0")
+			server.Set("foreign", "in database 0")
 			test.prepare(server)
-			i, r := leaseRedis(t)
+			ft, r := leaseRedis(t)
 			if got := dbPath(r); got != test.want {
-				t.Fatalf("database %s, want %s; %q", got, test.want, i.failures)
+				t.Fatalf("database %s, want %s; %q", got, test.want, ft.failures)
 			}
-			if r == nil && !strings.Contains(i.failures[0], "left alone") {
-				t.Errorf("it does not say why: %q", i.failures)
+			if r == nil && !strings.Contains(ft.failures[0], "left alone") {
+				t.Errorf("the failure has no reason: %q", ft.failures)
 			}
 			if r != nil {
 				if d := r.Dump(t); len(d) != 0 {
 					t.Errorf("it is not empty: %q", d)
 				}
 				r.Client.Set(t.Context(), "ours", 1, 0)
-				i.finish()
+				ft.finish()
 			}
 			if got, _ := server.DB(1).Get("theirs"); got != test.left {
-				t.Errorf("of theirs there is %q, want %q", got, test.left)
+				t.Errorf("the key theirs is %q, want %q", got, test.left)
 			}
-			if got, _ := server.Get("of others"); got == "" {
+			if got, _ := server.Get("foreign"); got == "" {
 				t.Error("database 0 was emptied")
 			}
-			if r != nil && len(i.failures) != 0 {
-				t.Errorf("failures: %q", i.failures)
+			if r != nil && len(ft.failures) != 0 {
+				t.Errorf("failures: %q", ft.failures)
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestLease_Released(t *testing.T) {
 	}
 	for _, n := range []string{"wxlogin:test:db:1", "wxlogin:test:db:2"} {
 		if server.TTL(n) <= 0 {
-			t.Errorf("%s would stay for ever if the run were killed", n)
+			t.Errorf("%s has no TTL and would stay if the run were killed", n)
 		}
 	}
 	a.Client.Set(t.Context(), "ours", 1, 0)
@@ -126,37 +126,37 @@ func TestLease_Wait(t *testing.T) {
 	first, _ := leaseRedis(t)
 	before := server.CommandCount()
 	got := make(chan string)
-	i := &fakeT{TB: t}
-	go i.run(func() { got <- dbPath(testenv.NewRedis(i)) })
-	for server.CommandCount() < before+10 { // it asks again and again
+	ft := &fakeT{TB: t}
+	go ft.run(func() { got <- dbPath(testenv.NewRedis(ft)) })
+	for server.CommandCount() < before+10 { // it polls
 		select {
 		case n := <-got:
-			t.Fatalf("it got %s while another test has it", n)
+			t.Fatalf("leased %s while another test holds it", n)
 		default:
 			runtime.Gosched()
 		}
 	}
 	first.finish()
 	if n := <-got; n != "/1" {
-		t.Errorf("it got %s", n)
+		t.Errorf("leased %s", n)
 	}
-	i.finish()
+	ft.finish()
 }
 
 func TestLease_LostLock(t *testing.T) {
 	server := sharedServer(t, "/")
-	i, _ := leaseRedis(t)
+	ft, _ := leaseRedis(t)
 	server.Set("wxlogin:test:db:1", "another test's")
 	server.DB(1).Set("theirs", "1")
-	i.finish()
+	ft.finish()
 	if got, _ := server.DB(1).Get("theirs"); got != "1" {
-		t.Error("it was emptied")
+		t.Error("the database was emptied")
 	}
 	if got, _ := server.Get("wxlogin:test:db:1"); got != "another test's" {
-		t.Error("the lock of the other was taken away")
+		t.Error("the other test's lock was deleted")
 	}
-	if len(i.failures) != 1 || !strings.Contains(i.failures[0], "lock was lost") {
-		t.Errorf("failures: %q", i.failures)
+	if len(ft.failures) != 1 || !strings.Contains(ft.failures[0], "lock was lost") {
+		t.Errorf("failures: %q", ft.failures)
 	}
 }
 
@@ -164,9 +164,9 @@ func TestLease_UnreadableURL(t *testing.T) {
 	t.Setenv("TEST_REDIS_URL", "http://:hidden@127.0.0.1")
 	for _, mode := range []string{"", "cluster"} {
 		t.Setenv("TEST_REDIS_MODE", mode)
-		i, _ := leaseRedis(t)
-		if len(i.failures) != 1 || strings.Contains(i.failures[0], "hidden") {
-			t.Errorf("mode %q: failures: %q", mode, i.failures)
+		ft, _ := leaseRedis(t)
+		if len(ft.failures) != 1 || strings.Contains(ft.failures[0], "hidden") {
+			t.Errorf("mode %q: failures: %q", mode, ft.failures)
 		}
 	}
 }

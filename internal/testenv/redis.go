@@ -17,17 +17,17 @@ import (
 
 // Redis is a logical Redis database, or a whole Cluster, that belongs to one test and is empty at its start.
 type Redis struct {
-	// Client is connected to it. It is closed at the end of the test.
+	// Client is a client of the database. It is closed at the end of the test.
 	Client redis.UniversalClient
 
-	// URL is its address, as redis.ParseURL reads it, or redis.ParseClusterURL that of a Cluster.
+	// URL is the database's address, in the form of redis.ParseURL, or of redis.ParseClusterURL for a Cluster.
 	URL string
 
-	fake *miniredis.Miniredis // nil on a real server
+	fake *miniredis.Miniredis // nil if it is a real server
 }
 
-// NewRedis gives this test a Redis database of its own: a miniredis, or, where the environment variable
-// TEST_REDIS_URL names a server, one of the server's logical databases or the Cluster (see the package comment).
+// NewRedis returns a Redis database for this test alone: a miniredis, or if the environment variable TEST_REDIS_URL is
+// set, one of that server's logical databases or the Cluster (see the package comment).
 func NewRedis(t testing.TB) *Redis {
 	t.Helper()
 	switch url := os.Getenv("TEST_REDIS_URL"); {
@@ -44,8 +44,8 @@ func NewRedis(t testing.TB) *Redis {
 	return r
 }
 
-// NewClient makes another client of the same database, as the user that the code under test is to be: the one of
-// TEST_REDIS_USER (user:password), or else the one of Client. It is closed at the end of the test.
+// NewClient returns another client of the same database, with the permissions that the code under test should have: as
+// the user TEST_REDIS_USER (user:password) if that is set, or else as Client's. It is closed at the end of the test.
 func (r *Redis) NewClient(t testing.TB) redis.UniversalClient {
 	t.Helper()
 	user, password, _ := strings.Cut(os.Getenv("TEST_REDIS_USER"), ":")
@@ -66,7 +66,7 @@ func (r *Redis) connect(user, password string) (redis.UniversalClient, error) {
 		if user != "" {
 			o.Username, o.Password = user, password
 		}
-		o.DisableRoutingPolicies = true // as the server's client
+		o.DisableRoutingPolicies = true // like the server's client
 		return redis.NewClusterClient(o), nil
 	}
 	o, err := redis.ParseURL(r.URL)
@@ -79,8 +79,8 @@ func (r *Redis) connect(user, password string) (redis.UniversalClient, error) {
 	return redis.NewClient(o), nil
 }
 
-// FastForward makes d pass: it takes d off the time that every key has left and removes those whose time is over.
-// The server's own clock (TIME, EXPIREAT) stays where it is, so only relative expiries follow.
+// FastForward subtracts d from the remaining time of every key and deletes the expired ones. The server's own clock
+// (TIME, EXPIREAT) does not move, so only relative expiries follow.
 func (r *Redis) FastForward(t testing.TB, d time.Duration) {
 	t.Helper()
 	if r.fake != nil {
@@ -91,7 +91,7 @@ func (r *Redis) FastForward(t testing.TB, d time.Duration) {
 		left := r.TTL(t, key)
 		var err error
 		switch {
-		case left < 0: // stays for ever, or has just gone
+		case left < 0: // without TTL, or just expired
 		case left <= d:
 			err = r.Client.Del(t.Context(), key).Err()
 		default:
@@ -103,7 +103,7 @@ func (r *Redis) FastForward(t testing.TB, d time.Duration) {
 	}
 }
 
-// TTL returns the time that a key has left, to the millisecond; -1 for a key without expiry, -2 for no such key.
+// TTL returns the remaining time of a key, to the millisecond; -1 if the key has no TTL, -2 if there is no such key.
 func (r *Redis) TTL(t testing.TB, key string) time.Duration {
 	t.Helper()
 	left, err := r.Client.PTTL(t.Context(), key).Result()
@@ -113,8 +113,8 @@ func (r *Redis) TTL(t testing.TB, key string) time.Duration {
 	return left
 }
 
-// Dump returns every key with its whole value as text: a string as it is; a list in its order; a set sorted; a hash
-// as sorted "field=value"; a sorted set as "member=score" in the order of the scores. Elements are parted by a space.
+// Dump returns every key with its whole value as text: a string unchanged, a list in its order, a set sorted, a hash as
+// sorted "field=value", a sorted set as "member=score" in the order of the scores. Elements are separated by a space.
 func (r *Redis) Dump(t testing.TB) map[string]string {
 	t.Helper()
 	dump := make(map[string]string)
@@ -165,12 +165,12 @@ func (r *Redis) valueText(ctx context.Context, key string) (string, error) {
 			parts = append(parts, fmt.Sprintf("%v=%s", m.Member, strconv.FormatFloat(m.Score, 'f', -1, 64)))
 		}
 	default:
-		return "", fmt.Errorf("a key of type %s, which Dump does not know", kind)
+		return "", fmt.Errorf("a key of type %s, which Dump does not support", kind)
 	}
 	return strings.Join(parts, " "), err
 }
 
-// onEachNode does something on the one server, or on all masters of a Cluster side by side.
+// onEachNode calls do for the one server, or concurrently for all masters of a Cluster.
 func onEachNode(ctx context.Context, client redis.UniversalClient, do func(context.Context, *redis.Client) error) error {
 	switch c := client.(type) {
 	case *redis.ClusterClient:
@@ -178,10 +178,10 @@ func onEachNode(ctx context.Context, client redis.UniversalClient, do func(conte
 	case *redis.Client:
 		return do(ctx, c)
 	}
-	panic("testenv: a Redis client of another kind")
+	panic("testenv: unknown type of Redis client")
 }
 
-// allKeys lists what tests and the code under test have written, sorted.
+// allKeys returns the keys that tests and the code under test have written, sorted.
 func allKeys(ctx context.Context, client redis.UniversalClient) ([]string, error) {
 	var mu sync.Mutex
 	var all []string
@@ -193,10 +193,10 @@ func allKeys(ctx context.Context, client redis.UniversalClient) ([]string, error
 		return err
 	})
 	slices.Sort(all)
-	return slices.Compact(all), err // SCAN may tell a key twice
+	return slices.Compact(all), err // SCAN may return a key twice
 }
 
-// scan lists one node's keys without those of leases.
+// scanKeys returns a node's keys except those of leases.
 func scanKeys(ctx context.Context, node *redis.Client) ([]string, error) {
 	var keys []string
 	found := node.Scan(ctx, 0, "", 1000).Iterator()
@@ -208,7 +208,7 @@ func scanKeys(ctx context.Context, node *redis.Client) ([]string, error) {
 	return keys, found.Err()
 }
 
-// empty deletes all that allKeys lists. A logical database of its own, where no lease stands, goes in one command.
+// deleteAll deletes all keys that allKeys returns. A logical database other than 0 holds no leases, so it is flushed.
 func deleteAll(ctx context.Context, client redis.UniversalClient) error {
 	return onEachNode(ctx, client, func(ctx context.Context, node *redis.Client) error {
 		if node.Options().DB != 0 {
@@ -218,7 +218,7 @@ func deleteAll(ctx context.Context, client redis.UniversalClient) error {
 		if err != nil || len(keys) == 0 {
 			return err
 		}
-		pipe := node.Pipeline() // a key a command: a Cluster's node has many slots
+		pipe := node.Pipeline() // one key per command: on a Cluster's node the keys have different slots
 		for _, key := range keys {
 			pipe.Del(ctx, key)
 		}

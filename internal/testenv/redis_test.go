@@ -64,7 +64,7 @@ func TestNewRedis_SeparateDatabases(t *testing.T) {
 	a, b := testenv.NewRedis(t), testenv.NewRedis(t)
 	a.Client.Set(t.Context(), "key", 1, 0)
 	if d := b.Dump(t); len(d) != 0 {
-		t.Errorf("the other holds %q", d)
+		t.Errorf("the other database holds %q", d)
 	}
 	o, err := redis.ParseURL(a.URL)
 	if err != nil {
@@ -73,6 +73,6 @@ func TestNewRedis_SeparateDatabases(t *testing.T) {
 	client := redis.NewClient(o)
 	defer client.Close()
 	if client.Exists(t.Context(), "key").Val() != 1 {
-		t.Error("the URL leads elsewhere")
+		t.Error("the URL is of another database")
 	}
 }

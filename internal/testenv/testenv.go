@@ -1,35 +1,38 @@
 package testenv
 
 import (
+	"net"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
-// Clock is a time that only the test moves. It begins at the present, so that it agrees with a server's own clock.
+// Clock is a clock that moves only by Advance. It starts at the present time, so that it agrees with a server's own
+// clock.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewClock returns a clock that stands at the present time.
+// NewClock returns a Clock that shows the present time.
 func NewClock() *Clock { return &Clock{now: time.Now()} }
 
-// Now returns the time on the clock.
+// Now returns the clock's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance lets d pass on the clock. What Redis holds ages by Redis.FastForward.
+// Advance moves the clock forward by d. To expire keys in Redis, use Redis.FastForward.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// Log is a log that may be read while it is written. The zero value is empty.
+// Log is a log that can be read while it is being written, for slog handlers. The zero value is empty.
 type Log struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -42,9 +45,21 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// String returns all that was written so far.
+// String returns everything written so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// FreeAddr returns a loopback host:port that is free at the moment. Another process may take it before the caller
+// listens.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

@@ -17,19 +17,19 @@ import (
 	"wxlogin/store"
 )
 
-// engine is the embedded MySQL that all tests of a process share. It ends with the process.
+// engine is the embedded MySQL that all tests of a process share. It lives as long as the process.
 var engine = sync.OnceValues(func() (*embedded.MySQL, error) {
 	return embedded.StartMySQL(embedded.MySQLOptions{})
 })
 
-// New makes a database for this test alone and returns its DSN, in the form that github.com/go-sql-driver/mysql reads.
-// The database is empty and is dropped at the end of the test.
+// New creates an empty database for this test alone and returns its DSN, in the form of github.com/go-sql-driver/mysql.
+// The database is dropped at the end of the test.
 //
-// It is on the embedded engine, unless the environment variable TEST_MYSQL_DSN names a MySQL or MariaDB server,
-// with a user who may create databases; what else that DSN says (TLS, time-outs) is kept, its database is not used.
-// Databases of others are not touched: the name is random, and CREATE DATABASE fails for one that exists.
+// It is on the embedded engine, unless the environment variable TEST_MYSQL_DSN names a MySQL or MariaDB server. That
+// DSN's user must be allowed to create databases; its options (TLS, time-outs) are kept and its database is ignored.
+// Existing databases are safe: the name is random, and CREATE DATABASE fails if it exists.
 //
-// Pools on it must be closed before the test ends: by a t.Cleanup after this call, or by defer.
+// Pools of the database must be closed before the test ends: by a t.Cleanup after this call, or by defer.
 func New(t testing.TB) (dsn string) {
 	t.Helper()
 	server, err := serverConfig(os.Getenv("TEST_MYSQL_DSN"))
@@ -52,8 +52,8 @@ func New(t testing.TB) (dsn string) {
 	return database.FormatDSN()
 }
 
-// serverConfig tells how to reach the server, without a database: the one that a DSN names, or, where that is empty, the
-// embedded one.
+// serverConfig returns the configuration of the server that a DSN names, without a database, or of the embedded server
+// if the DSN is empty.
 func serverConfig(dsn string) (*mysql.Config, error) {
 	if dsn == "" {
 		e, err := engine()
@@ -64,13 +64,13 @@ func serverConfig(dsn string) (*mysql.Config, error) {
 	}
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		return nil, errors.New("TEST_MYSQL_DSN cannot be read (it is not shown, as it may hold a password)")
+		return nil, errors.New("TEST_MYSQL_DSN is invalid (not shown, it may contain a password)")
 	}
 	config.DBName = ""
 	return config, nil
 }
 
-// exec runs one statement on a connection of its own.
+// exec runs one statement on a new connection.
 func exec(config *mysql.Config, statement string) error {
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
@@ -84,7 +84,7 @@ func exec(config *mysql.Config, statement string) error {
 	return err
 }
 
-// NewWithSchema is New with all tables in it, of the newest version.
+// NewWithSchema is like New, and creates all tables, at the latest schema version.
 func NewWithSchema(t testing.TB) (dsn string) {
 	t.Helper()
 	dsn = New(t)

@@ -16,7 +16,7 @@ func TestServerConfig(t *testing.T) {
 	t.Run("hides an unreadable DSN", func(t *testing.T) {
 		_, err := serverConfig("root:hidden@127.0.0.1:3306")
 		if err == nil || strings.Contains(err.Error(), "hidden") {
-			t.Error("no error, or one that shows the password")
+			t.Error("no error, or an error that contains the password")
 		}
 	})
 }

@@ -26,7 +26,7 @@ func TestNew_SeparateDatabases(t *testing.T) {
 			t.Parallel()
 			db := open(t, mysqltest.New(t))
 			for _, statement := range []string{
-				"CREATE TABLE t (name VARCHAR(10) NOT NULL)", // there is none of that name yet
+				"CREATE TABLE t (name VARCHAR(10) NOT NULL)", // fails if the database is not empty
 				"INSERT INTO t VALUES ('" + name + "🏮')",
 			} {
 				if _, err := db.Exec(statement); err != nil {
@@ -42,12 +42,12 @@ func TestNew_SeparateDatabases(t *testing.T) {
 }
 
 func TestNew_DroppedAfterTest(t *testing.T) {
-	lasting := open(t, mysqltest.New(t))
+	outer := open(t, mysqltest.New(t))
 	var name string
 	exists := func() (n int) {
 		t.Helper()
 		const query = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = ?"
-		if err := lasting.QueryRow(query, name).Scan(&n); err != nil {
+		if err := outer.QueryRow(query, name).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -59,14 +59,14 @@ func TestNew_DroppedAfterTest(t *testing.T) {
 		}
 		name = config.DBName
 		if !strings.HasPrefix(name, "wxlogin_test_") {
-			t.Errorf("the name %q does not say what it is", name)
+			t.Errorf("name %q has no prefix wxlogin_test_", name)
 		}
 		if exists() != 1 {
-			t.Error("there is no such database")
+			t.Error("the database does not exist")
 		}
 	})
 	if exists() != 0 {
-		t.Error("the database is still there")
+		t.Error("the database still exists")
 	}
 }
 

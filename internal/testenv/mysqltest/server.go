@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"wxlogin/internal/testenv"
 )
 
 const (
@@ -21,24 +23,24 @@ const (
 	pollInterval = 20 * time.Millisecond
 )
 
-// Server is a MariaDB or a MySQL that a test has for itself, so that it may change the whole server.
+// Server is a MariaDB or MySQL server that belongs to one test, so that the test may change global settings.
 type Server struct {
-	Root    *sql.DB // as an account with all rights
-	MySQL   bool    // it is no MariaDB
+	Root    *sql.DB // connected as root
+	MySQL   bool    // MySQL, not MariaDB
 	addr    string
 	command string
 	options []string
-	args    []string // with which it was started last
+	args    []string // of the last start
 	process *osexec.Cmd
 }
 
-// RunServer starts a server with no databases but its own, for the length of a test: the mysqld of Oracle's MySQL that
-// TEST_MYSQLD names, or else MariaDB. It skips the test if MariaDB is not installed. args are options of the server.
+// RunServer starts a server without databases until the end of the test: the mysqld of Oracle's MySQL that TEST_MYSQLD
+// names, or else MariaDB. It skips the test if MariaDB is not installed. args are options of the server.
 func RunServer(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{addr: freeAddr(t), command: "mariadbd"}
+	s := &Server{addr: testenv.FreeAddr(t), command: "mariadbd"}
 	data := filepath.Join(t.TempDir(), "data")
-	// A server that starts removes the temporary tables that it finds, so it must not share their folder.
+	// A server deletes all temporary tables when it starts, so servers must not share their folder.
 	s.options = []string{"--no-defaults", "--datadir=" + data, "--tmpdir=" + filepath.Dir(data)}
 	if os.Getuid() == 0 {
 		s.options = append(s.options, "--user=root")
@@ -58,13 +60,13 @@ func RunServer(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// install makes the data folder. The root of both servers needs no password.
+// install creates the data folder. The root account of both servers has no password.
 func (s *Server) install(t testing.TB, command string, args ...string) {
 	t.Helper()
 	if !s.MySQL {
 		for _, command := range []string{s.command, command} {
 			if _, err := osexec.LookPath(command); err != nil {
-				t.Skipf("%s is not installed here; this needs a server of its own", command)
+				t.Skipf("%s is not installed; the test needs a server of its own", command)
 			}
 		}
 	}
@@ -74,7 +76,7 @@ func (s *Server) install(t testing.TB, command string, args ...string) {
 	}
 }
 
-// Restart ends the process in order and starts it with other options.
+// Restart shuts the server down cleanly and starts it with other options.
 func (s *Server) Restart(t testing.TB, args ...string) {
 	t.Helper()
 	s.Exec(t, "SHUTDOWN")
@@ -83,14 +85,14 @@ func (s *Server) Restart(t testing.TB, args ...string) {
 	s.start(t, args)
 }
 
-// stop ends the process if it runs.
+// stop kills the process if it is running.
 func (s *Server) stop() {
 	s.Root.Close()
 	s.process.Process.Kill()
 	s.process.Wait()
 }
 
-// start starts the process and waits until it answers.
+// start starts the process and waits until it accepts connections.
 func (s *Server) start(t testing.TB, args []string) {
 	t.Helper()
 	s.args = args
@@ -110,12 +112,12 @@ func (s *Server) start(t testing.TB, args []string) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("mysqltest: %s does not answer within %v", s.command, startTimeout)
+			t.Fatalf("mysqltest: %s not ready within %v", s.command, startTimeout)
 		}
 	}
 }
 
-// DSN is how an account reaches a database of the server.
+// DSN returns the DSN of an account and a database on the server.
 func (s *Server) DSN(account, password, database string) string {
 	c := mysql.NewConfig()
 	c.User, c.Passwd, c.Net, c.Addr, c.DBName = account, password, "tcp", s.addr, database
@@ -132,8 +134,8 @@ func (s *Server) Exec(t testing.TB, statements ...string) {
 	}
 }
 
-// NewDatabase makes a database and an account with these rights on it, such as "SELECT, INSERT, UPDATE", and returns the DSN.
-// Both are called name; so is the password.
+// NewDatabase creates a database and an account with these rights on it, such as "SELECT, INSERT, UPDATE", and returns
+// the DSN. Database, account and password all equal name.
 func (s *Server) NewDatabase(t testing.TB, name, rights string) (dsn string) {
 	t.Helper()
 	s.Exec(t, fmt.Sprintf("CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4", name),
@@ -142,20 +144,10 @@ func (s *Server) NewDatabase(t testing.TB, name, rights string) (dsn string) {
 	return s.DSN(name, name, name)
 }
 
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// RunReplicated starts a server and a read-only replica of it. It skips the test as RunServer does.
+// RunReplicated starts a server and a read-only replica of it. It skips the test if RunServer would.
 func RunReplicated(t testing.TB) (primary, replica *Server) {
 	t.Helper()
-	// MariaDB does not know what is loose here.
+	// MariaDB ignores the loose options.
 	options := []string{"--log-bin=bin", "--loose-gtid-mode=ON", "--loose-enforce-gtid-consistency=ON"}
 	primary = RunServer(t, append(options, "--server-id=1")...)
 	replica = RunServer(t, append(options, "--server-id=2", "--read-only", "--loose-super-read-only")...)
@@ -169,10 +161,10 @@ func RunReplicated(t testing.TB) (primary, replica *Server) {
 	return primary, replica
 }
 
-// Hang stops the process from doing anything, as an overloaded or cut off machine does. Its port stays open.
+// Hang suspends the process (SIGSTOP), like an overloaded or disconnected machine. Its port stays open.
 func (s *Server) Hang(t testing.TB) { s.signal(t, "-STOP") }
 
-// GoOn ends what Hang began.
+// GoOn resumes the process after Hang.
 func (s *Server) GoOn(t testing.TB) { s.signal(t, "-CONT") }
 
 func (s *Server) signal(t testing.TB, signal string) {
@@ -182,10 +174,10 @@ func (s *Server) signal(t testing.TB, signal string) {
 	}
 }
 
-// Crash kills the process.
+// Crash kills the process (SIGKILL).
 func (s *Server) Crash() { s.stop() }
 
-// Recover starts the process again, with the options that it had.
+// Recover starts the process again with the same options.
 func (s *Server) Recover(t testing.TB) {
 	t.Helper()
 	s.start(t, s.args)

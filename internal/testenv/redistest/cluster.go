@@ -17,14 +17,14 @@ import (
 
 const (
 	masterCount = 3
-	nodeCount   = 2 * masterCount // a replica each
+	nodeCount   = 2 * masterCount // one replica for each master
 	nodeTimeout = 2 * time.Second
 
 	formTimeout = 60 * time.Second
 )
 
-// clusterSettings are those of every node. A node that does not answer for nodeTimeout is failing; its replica takes over, and
-// the others serve their slots meanwhile.
+// clusterSettings returns the settings of a node. If a master is down for nodeTimeout, its replica takes over; the
+// other masters go on serving their slots.
 func clusterSettings(int) []string {
 	return []string{
 		"cluster-enabled yes",
@@ -34,10 +34,11 @@ func clusterSettings(int) []string {
 	}
 }
 
-// Cluster is a Redis Cluster of three masters with a replica each.
+// Cluster is a Redis Cluster of three masters with one replica each.
 type Cluster struct{ Servers []*Server }
 
-// StartCluster starts a Cluster with its files below dir, and waits until it is whole. Its nodes know the user User.
+// StartCluster starts a Cluster with its files below dir, and waits until it is complete. Its nodes have the account
+// User.
 func StartCluster(ctx context.Context, dir string) (*Cluster, error) {
 	c := &Cluster{}
 	for n := range nodeCount {
@@ -53,7 +54,7 @@ func StartCluster(ctx context.Context, dir string) (*Cluster, error) {
 	return c, nil
 }
 
-// FindCluster is the Cluster that was started in a folder.
+// FindCluster returns the Cluster that was started with this dir.
 func FindCluster(dir string) (*Cluster, error) {
 	c := &Cluster{}
 	for n := range nodeCount {
@@ -68,7 +69,7 @@ func FindCluster(dir string) (*Cluster, error) {
 
 func nodeDir(dir string, n int) string { return filepath.Join(dir, "node"+strconv.Itoa(n+1)) }
 
-// form makes one Cluster of the nodes.
+// form joins the nodes into one Cluster.
 func (c *Cluster) form(ctx context.Context) error {
 	args := []string{"--cluster", "create"}
 	for _, s := range c.Servers {
@@ -81,14 +82,15 @@ func (c *Cluster) form(ctx context.Context) error {
 	return poll(ctx, formTimeout, func(ctx context.Context) error { return onEach(ctx, c.Servers, checkCluster) })
 }
 
-// whole fails until a node sees all slots served, each by a master and its replica, and follows its master if it has one.
+// checkCluster returns an error unless the node sees all slots served, each by a master and its replica, and is in sync
+// if it is a replica itself.
 func checkCluster(ctx context.Context, node *redis.Client) error {
 	info, err := node.ClusterInfo(ctx).Result()
 	if err != nil {
 		return err
 	}
 	if !strings.Contains(info, "cluster_state:ok") {
-		return errors.New("the Cluster is not ok")
+		return errors.New("cluster_state is not ok")
 	}
 	slots, err := slotsOf(ctx, node)
 	if err != nil {
@@ -105,16 +107,16 @@ func checkCluster(ctx context.Context, node *redis.Client) error {
 	return checkReplication(ctx, node)
 }
 
-// following fails for a replica that has not caught up with its master.
+// checkReplication returns an error if the node is a replica that is not connected to its master.
 func checkReplication(ctx context.Context, node *redis.Client) error {
 	info, err := node.Info(ctx, "replication").Result()
 	if err == nil && strings.Contains(info, "role:slave") && !strings.Contains(info, "master_link_status:up") {
-		return errors.New("a replica does not follow its master yet")
+		return errors.New("the replica's link to its master is down")
 	}
 	return err
 }
 
-// onEach does something on every server, one after the other.
+// onEach calls do for every server, one after the other.
 func onEach(ctx context.Context, servers []*Server, do func(context.Context, *redis.Client) error) error {
 	for _, s := range servers {
 		node := redis.NewClient(&redis.Options{Addr: s.Addr})
@@ -126,7 +128,7 @@ func onEach(ctx context.Context, servers []*Server, do func(context.Context, *re
 	return nil
 }
 
-// URL is the Cluster's address, as redis.ParseClusterURL reads it.
+// URL returns the Cluster's address, in the form of redis.ParseClusterURL.
 func (c *Cluster) URL() string {
 	url := "redis://" + c.Servers[0].Addr
 	for n, s := range c.Servers[1:] {
@@ -135,7 +137,7 @@ func (c *Cluster) URL() string {
 	return url
 }
 
-// Masters are the nodes that have slots, in the order of these, as the first living node sees it.
+// Masters returns the nodes that have slots, in the order of the slots, as seen by the first living node.
 func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
 	var servers []*Server
 	return servers, c.onLivingNode(ctx, func(node *redis.Client) error {
@@ -157,7 +159,7 @@ func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
 	})
 }
 
-// MasterOf is the node that has a key's slot.
+// MasterOf returns the master of a key's slot.
 func (c *Cluster) MasterOf(ctx context.Context, key string) (*Server, error) {
 	var s *Server
 	return s, c.onLivingNode(ctx, func(node *redis.Client) error {
@@ -175,24 +177,24 @@ func (c *Cluster) MasterOf(ctx context.Context, key string) (*Server, error) {
 	})
 }
 
-// WaitForSuccessor waits until a master that was killed has no slots any more.
+// WaitForSuccessor waits until a killed master has no slots any more.
 func (c *Cluster) WaitForSuccessor(ctx context.Context, killed *Server) error {
 	return poll(ctx, formTimeout, func(ctx context.Context) error {
 		present, err := c.Masters(ctx)
 		if err == nil && slices.Contains(present, killed) {
-			err = errors.New("no replica has taken over")
+			err = errors.New("no replica has taken over yet")
 		}
 		return err
 	})
 }
 
-// slotsOf asks by a command that Redis 6.2 knows too.
+// slotsOf returns the slots with their nodes, by a command that Redis 6.2 supports too.
 func slotsOf(ctx context.Context, node *redis.Client) ([]redis.ClusterSlot, error) {
 	//lint:ignore SA1019 the successor, CLUSTER SHARDS, came with Redis 7
 	return node.ClusterSlots(ctx).Result()
 }
 
-// ask asks the first node that lives.
+// onLivingNode calls do with a client of the first node that accepts connections.
 func (c *Cluster) onLivingNode(ctx context.Context, do func(node *redis.Client) error) error {
 	for _, s := range c.Servers {
 		if s.dial() != nil {
@@ -201,7 +203,7 @@ func (c *Cluster) onLivingNode(ctx context.Context, do func(node *redis.Client) 
 		node := redis.NewClient(&redis.Options{Addr: s.Addr})
 		return errors.Join(do(node), node.Close())
 	}
-	return errors.New("no node lives")
+	return errors.New("no node accepts connections")
 }
 
 func (c *Cluster) server(addr string) (*Server, error) {
@@ -210,10 +212,10 @@ func (c *Cluster) server(addr string) (*Server, error) {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("%s is no node of ours", addr)
+	return nil, fmt.Errorf("%s is not a node of this Cluster", addr)
 }
 
-// Kill ends all nodes.
+// Kill kills all nodes.
 func (c *Cluster) Kill(ctx context.Context) error {
 	var errs []error
 	for _, s := range c.Servers {
@@ -222,7 +224,7 @@ func (c *Cluster) Kill(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// RunCluster is StartCluster for the length of a test.
+// RunCluster is StartCluster for the duration of a test.
 func RunCluster(t testing.TB) *Cluster {
 	t.Helper()
 	skipUnlessInstalled(t)

@@ -1,6 +1,6 @@
-// Package redistest starts real Redis servers: one, a Cluster, or a master with Sentinels. They keep nothing on disk, listen
-// on loopback, and are there to be killed. The commands redis-server and redis-cli must be installed.
+// Package redistest starts real Redis servers: a single one, a Cluster, or a master with Sentinels. They store nothing
+// on disk, listen on loopback, and may be killed. The commands redis-server and redis-cli must be installed.
 //
-// Tests call Run…, which ends the servers with the test and skips it where the commands are not there. The command
-// rediscluster, for shells, calls Start… and finds the Cluster again by its folder.
+// Tests call the Run functions, which stop the servers when the test ends, and skip the test if the commands are not
+// installed. The command rediscluster, for shell scripts, calls StartCluster and finds the Cluster again by its folder.
 package redistest

@@ -9,15 +9,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Move moves the slot of a key to another master, as an operator who adds a node does, and calls between after each of its
-// steps: when the slot is about to move, when its keys have moved and the slot has not, and when all has moved.
+// Move moves the slot of a key to another master, like an operator who adds a node. It calls between after each step:
+// when the slot is marked as moving, when its keys have moved but the slot has not, and when the slot has moved.
 func (c *Cluster) Move(ctx context.Context, key string, to *Server, between func()) error {
 	from, err := c.MasterOf(ctx, key)
 	if err != nil {
 		return err
 	}
 	if from == to {
-		return errors.New("it has the slot")
+		return errors.New("the target already has the slot")
 	}
 	source := redis.NewClient(&redis.Options{Addr: from.Addr})
 	defer source.Close()
@@ -42,7 +42,8 @@ type slotMove struct {
 	targetID       string
 }
 
-// begin makes both nodes ready. The source sends on for what it has no longer (ASK).
+// begin marks the slot as moving on both nodes. From now on, the source redirects requests for keys it no longer has
+// (ASK).
 func (m *slotMove) begin(ctx context.Context, key string) (err error) {
 	if m.slot, err = m.source.ClusterKeySlot(ctx, key).Result(); err != nil {
 		return err
@@ -59,7 +60,7 @@ func (m *slotMove) begin(ctx context.Context, key string) (err error) {
 		m.source.Do(ctx, "cluster", "setslot", m.slot, "migrating", m.targetID).Err())
 }
 
-// keys moves the keys one by one.
+// moveKeys moves the keys one by one.
 func (m *slotMove) moveKeys(ctx context.Context, _ string) error {
 	keys, err := m.source.ClusterGetKeysInSlot(ctx, int(m.slot), 1000).Result()
 	if err != nil {
@@ -77,7 +78,7 @@ func (m *slotMove) moveKeys(ctx context.Context, _ string) error {
 	return nil
 }
 
-// end tells all masters, the new one first.
+// finish assigns the slot to the new master, first on that master itself, then on all others.
 func (m *slotMove) finish(ctx context.Context, c *Cluster) error {
 	masters, err := c.Masters(ctx)
 	if err != nil {

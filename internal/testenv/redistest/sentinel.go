@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// MasterName is what the Sentinels call the master that they watch.
+	// MasterName is the Sentinels' name for the master.
 	MasterName = "wxlogin-test"
 
 	sentinelCount = 3
 )
 
-// Sentinels are three Sentinels and what they watch: a master and its replica.
+// Sentinels are three Sentinels that watch a master and its replica.
 type Sentinels struct {
 	Master, Replica *Server
 	Sentinels       []*Server
 }
 
-// StartSentinels starts all five with their files below dir, and waits until the Sentinels could fail over.
+// StartSentinels starts all five servers with their files below dir, and waits until a failover is possible.
 func StartSentinels(ctx context.Context, dir string) (*Sentinels, error) {
 	s := &Sentinels{}
 	if err := s.start(ctx, dir); err != nil {
@@ -70,14 +70,14 @@ func (s *Sentinels) start(ctx context.Context, dir string) (err error) {
 	return errors.Join(poll(ctx, formTimeout, s.checkSentinels), s.addUsers(ctx))
 }
 
-// addUsers makes User on both servers and SentinelUser on the Sentinels.
+// addUsers creates User on both servers and SentinelUser on the Sentinels.
 func (s *Sentinels) addUsers(ctx context.Context) error {
 	return errors.Join(
 		onEach(ctx, []*Server{s.Master, s.Replica}, AddUser),
 		onEach(ctx, s.Sentinels, addSentinelUser))
 }
 
-// acquainted fails until all Sentinels know each other and the replica.
+// checkSentinels returns an error unless every Sentinel knows the others and the replica.
 func (s *Sentinels) checkSentinels(ctx context.Context) error {
 	for _, sentinel := range s.Sentinels {
 		client := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr})
@@ -91,13 +91,13 @@ func (s *Sentinels) checkSentinels(ctx context.Context) error {
 			return err
 		}
 		if len(others) != sentinelCount-1 || len(replicas) != 1 || strings.Contains(replicas[0]["flags"], "down") {
-			return fmt.Errorf("a Sentinel knows %d others and %d replicas", len(others), len(replicas))
+			return fmt.Errorf("a Sentinel knows %d other Sentinels and %d replicas", len(others), len(replicas))
 		}
 	}
 	return nil
 }
 
-// URL is where the master is found, as redis.ParseFailoverURL reads it.
+// URL returns the master's address by way of the Sentinels, in the form of redis.ParseFailoverURL.
 func (s *Sentinels) URL() string {
 	url := "redis://" + s.Sentinels[0].Addr + "/0?master_name=" + MasterName
 	for _, other := range s.Sentinels[1:] {
@@ -106,7 +106,7 @@ func (s *Sentinels) URL() string {
 	return url
 }
 
-// Kill ends all five.
+// Kill kills all five servers.
 func (s *Sentinels) Kill(ctx context.Context) error {
 	var errs []error
 	for _, server := range append(s.Sentinels, s.Replica, s.Master) {
@@ -117,7 +117,7 @@ func (s *Sentinels) Kill(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// RunSentinels is StartSentinels for the length of a test.
+// RunSentinels is StartSentinels for the duration of a test.
 func RunSentinels(t testing.TB) *Sentinels {
 	t.Helper()
 	skipUnlessInstalled(t)
@@ -129,7 +129,7 @@ var (
 	replicaOffset = regexp.MustCompile(`(?m)^slave0:.*,offset=(\d+)`)
 )
 
-// WaitForReplica waits until a master's replica has all that the master has answered so far.
+// WaitForReplica waits until a master's replica has received everything that the master has acknowledged so far.
 func WaitForReplica(ctx context.Context, master *Server) error {
 	client := redis.NewClient(&redis.Options{Addr: master.Addr})
 	defer client.Close()

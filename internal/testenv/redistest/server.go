@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Server is a process of redis-server.
+// Server is a redis-server process.
 type Server struct {
 	Addr string // host:port
 	dir  string
@@ -24,10 +24,10 @@ type Server struct {
 const (
 	startTimeout = 10 * time.Second
 	pollInterval = 20 * time.Millisecond
-	maxAttempts  = 5 // another process may take the port that was just free
+	maxAttempts  = 5 // another process may take the free port first
 )
 
-// Installed tells whether this machine has what the package starts.
+// Installed reports whether redis-server and redis-cli are installed.
 func Installed() bool {
 	for _, command := range []string{"redis-server", "redis-cli"} {
 		if _, err := exec.LookPath(command); err != nil {
@@ -37,8 +37,8 @@ func Installed() bool {
 	return true
 }
 
-// StartServer starts a server with its files in a new folder dir. The lines that settings makes for a port are added to its
-// configuration.
+// StartServer starts a server with its files in dir, which it creates. The lines that settings returns for the port are
+// added to the configuration.
 func StartServer(ctx context.Context, dir string, settings func(port int) []string) (*Server, error) {
 	return start(ctx, dir, func(port int) []string {
 		return append([]string{`save ""`, "appendonly no"}, settings(port)...)
@@ -87,12 +87,12 @@ func startOnce(ctx context.Context, dir string, settings func(port int) []string
 	})
 	if err != nil {
 		log, _ := os.ReadFile(s.file("log"))
-		return nil, errors.Join(err, s.Kill(ctx), fmt.Errorf("redis-server said: %s", log))
+		return nil, errors.Join(err, s.Kill(ctx), fmt.Errorf("log of redis-server: %s", log))
 	}
 	return s, nil
 }
 
-// find is the server that was started in a folder.
+// findServer returns the server that was started with this dir.
 func findServer(dir string) (*Server, error) {
 	addr, err := os.ReadFile(filepath.Join(dir, "redis.addr"))
 	return &Server{Addr: string(addr), dir: dir}, err
@@ -116,11 +116,12 @@ func (s *Server) dial() error {
 	return c.Close()
 }
 
-// Kill ends the process as a crash does (SIGKILL), and waits until its port is closed. One that has ended is no error.
+// Kill kills the process (SIGKILL), like a crash, and waits until its port is closed. It is a no-op if the process has
+// ended.
 func (s *Server) Kill(ctx context.Context) error {
 	pid, err := s.pid()
 	if err != nil {
-		return nil // it never ran, or was killed
+		return nil // never started, or killed already
 	}
 	process, err := os.FindProcess(pid)
 	if err != nil {
@@ -134,13 +135,13 @@ func (s *Server) Kill(ctx context.Context) error {
 	}
 	return poll(context.WithoutCancel(ctx), startTimeout, func(context.Context) error {
 		if s.dial() == nil {
-			return fmt.Errorf("%s still answers", s.Addr)
+			return fmt.Errorf("%s still accepts connections", s.Addr)
 		}
 		return nil
 	})
 }
 
-// Hang stops the process from doing anything, as an overloaded or cut off machine does. Its port stays open. Kill ends it.
+// Hang suspends the process (SIGSTOP), like an overloaded or disconnected machine. Its port stays open. Kill ends it.
 func (s *Server) Hang(ctx context.Context) error {
 	pid, err := s.pid()
 	if err != nil {
@@ -149,8 +150,8 @@ func (s *Server) Hang(ctx context.Context) error {
 	return exec.CommandContext(ctx, "kill", "-STOP", strconv.Itoa(pid)).Run()
 }
 
-// freePort finds a port that is free, as is the one 10000 above it, where the nodes of a Cluster talk to each other. Both
-// are below those that a system takes for connections going out.
+// freePort returns a port that is free together with the one 10000 above it, which the nodes of a Cluster use among
+// themselves. Both are below the usual range of ephemeral ports.
 func freePort() int {
 	for {
 		port := 10000 + rand.IntN(10000)
@@ -168,7 +169,7 @@ func isFree(port int) bool {
 	return l.Close() == nil
 }
 
-// within tries until something succeeds, and returns its last error where it does not in time.
+// poll calls try until it succeeds. If that takes longer than the limit, it returns the last error.
 func poll(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -187,7 +188,7 @@ func poll(ctx context.Context, limit time.Duration, try func(context.Context) er
 	}
 }
 
-// RunServer is StartServer for the length of a test.
+// RunServer is StartServer for the duration of a test.
 func RunServer(t testing.TB, settings func(port int) []string) *Server {
 	t.Helper()
 	skipUnlessInstalled(t)
@@ -197,11 +198,11 @@ func RunServer(t testing.TB, settings func(port int) []string) *Server {
 func skipUnlessInstalled(t testing.TB) {
 	t.Helper()
 	if !Installed() {
-		t.Skip("redis-server and redis-cli are not installed here; this needs real servers")
+		t.Skip("redis-server and redis-cli are not installed; the test needs real servers")
 	}
 }
 
-// ended starts something and kills it at the end of the test, before its files go.
+// startForTest starts servers and kills them at the end of the test, before their files are removed.
 func startForTest[S interface{ Kill(context.Context) error }](t testing.TB, start func(dir string) (S, error)) S {
 	t.Helper()
 	s, err := start(t.TempDir())

@@ -1,5 +1,5 @@
-// Package servertest starts the whole server for tests of what stands before it or asks it: a test's own database and Redis,
-// the simulator as WeChat, and the real server, all on loopback.
+// Package servertest starts the whole server for tests of its clients and gateways: the real server with a database and
+// Redis of the test's own, and the simulator as WeChat, all on loopback.
 package servertest
 
 import (
@@ -15,28 +15,29 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// AppID and Secret are those of the one mini-program that a Server serves.
+// AppID and Secret belong to the one mini-program that a Server serves.
 const (
 	AppID  = wechattest.DemoAppID
 	Secret = wechattest.DemoSecret
 )
 
-// IdleTTL is how long a session lives without use.
+// IdleTTL is the sessions' idle time-out.
 const IdleTTL = time.Hour
 
-// APIKey is the key of the internal listener.
+// APIKey is the API key of the internal listener.
 const APIKey = "0123456789abcdef"
 
-// Server is a running server with all that it needs.
+// Server is a running server with everything it depends on.
 type Server struct {
 	*server.Server
-	DSN       string // of its database, which has the tables
+	DSN       string // of its database
 	Redis     *testenv.Redis
 	Simulator *wechattest.Simulator
 	WeChat    string // the simulator's URL
 }
 
-// Start runs a server until the end of the test, or until Stop. Changes of its configuration come last.
+// Start starts a server and stops it at the end of the test, unless Stop was called. change adjusts the configuration,
+// after all defaults.
 func Start(t testing.TB, change ...func(*server.Config)) *Server {
 	t.Helper()
 	s := &Server{
@@ -62,12 +63,12 @@ func Start(t testing.TB, change ...func(*server.Config)) *Server {
 	return s
 }
 
-// NewSimulator is WeChat for AppID alone.
+// NewSimulator returns a simulator of WeChat for AppID.
 func NewSimulator() *wechattest.Simulator {
 	return wechattest.New(wechattest.Options{Apps: map[string]string{AppID: Secret}})
 }
 
-// Stop ends the server in order. It may be called twice.
+// Stop shuts the server down gracefully. Later calls are no-ops.
 func (s *Server) Stop() {
 	if s.Server == nil {
 		return
@@ -78,8 +79,8 @@ func (s *Server) Stop() {
 	s.Server = nil
 }
 
-// Public is the URL of the public listener.
+// Public returns the URL of the public listener.
 func (s *Server) Public() string { return "http://" + s.PublicAddr() }
 
-// Internal is the URL of the internal listener.
+// Internal returns the URL of the internal listener.
 func (s *Server) Internal() string { return "http://" + s.InternalAddr() }

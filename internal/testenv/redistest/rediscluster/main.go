@@ -1,10 +1,10 @@
-// Command rediscluster starts and ends a Redis Cluster for tests: three masters with a replica each.
+// Command rediscluster starts and stops a Redis Cluster for tests: three masters with one replica each.
 //
-//	rediscluster start DIR            starts it with its files in DIR, a new folder, and prints its REDIS_URL
-//	rediscluster user                 prints name:password of a user with no more rights than the server needs
-//	rediscluster kill-master DIR N    kills (SIGKILL) the N-th master in the order of the slots, and waits until its
+//	rediscluster start DIR            start a Cluster with its files in DIR, a new folder, and print its REDIS_URL
+//	rediscluster user                 print name:password of an account with only the permissions the server needs
+//	rediscluster kill-master DIR N    kill (SIGKILL) the N-th master in the order of the slots, and wait until its
 //	                                  replica has taken over
-//	rediscluster stop DIR             kills all of it
+//	rediscluster stop DIR             kill all nodes
 package main
 
 import (
@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 3 && args[0] == "kill-master":
 		return killMaster(ctx, args[1], args[2])
 	}
-	return errors.New("start DIR, user, kill-master DIR N or stop DIR")
+	return errors.New("usage: rediscluster start DIR | user | kill-master DIR N | stop DIR")
 }
 
 func start(ctx context.Context, dir string) error {
@@ -72,7 +72,7 @@ func killMaster(ctx context.Context, dir, part string) error {
 		return err
 	}
 	if n < 1 || n > len(masters) {
-		return fmt.Errorf("there are the masters 1 to %d", len(masters))
+		return fmt.Errorf("N must be 1 to %d", len(masters))
 	}
 	master := masters[n-1]
 	if err := master.Kill(ctx); err != nil {
