@@ -35,7 +35,7 @@ var ours = map[string][]string{
 	module + "/internal/testenv/redistest/rediscluster": {module + "/internal/testenv/redistest"},
 	module + "/internal/testenv/servertest": {module + "/internal/server", module + "/internal/testenv",
 		module + "/internal/testenv/mysqltest", module + "/wechat/wechattest"},
-	module + "/internal/testenv/mysqltest": {module, module + "/internal/embedded", module + "/store"},
+	module + "/internal/testenv/mysqltest": {module, module + "/internal/embedded", module + "/internal/testenv", module + "/store"},
 	module + "/examples":                   {},
 	module + "/cmd/wxlogin":                {module + "/internal/server", module + "/internal/probe", module + "/internal/tracing", module + "/store"},
 	module + "/cmd/wxbench":                {module + "/session", module + "/wechat/wechattest"},

@@ -1,6 +1,8 @@
 package testenv
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -52,14 +54,18 @@ func (l *Log) String() string {
 	return l.text.String()
 }
 
-// FreeAddr returns a loopback host:port that is free at the moment. Another process may take it before the caller
-// listens.
+// FreeAddr returns a loopback host:port that is free at the moment. The port is below the usual range of ephemeral
+// ports, so that no outgoing connection takes it before the caller listens.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("testenv: %v", err)
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))); err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatalf("testenv: no free port: %v", err)
+	return ""
 }
