@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// benchmarked are photos as phones make them, at 12 and 16 megapixels.
+// benchmarked returns photos as phones take them, at 12 and 16 megapixels, and files that are slow to inspect.
 func benchmarked(b *testing.B) map[string][]byte {
 	b.Helper()
 	files := map[string][]byte{}
@@ -23,7 +23,7 @@ func benchmarked(b *testing.B) map[string][]byte {
 	return files
 }
 
-// opaque removes the opacity.
+// opaque returns the picture as an opaque one.
 func opaque(p *image.NRGBA) image.Image {
 	return &image.RGBA{Pix: p.Pix, Stride: p.Stride, Rect: p.Rect}
 }
@@ -44,7 +44,7 @@ func BenchmarkMake(b *testing.B) {
 	for name, file := range benchmarked(b) {
 		plan, err := Inspect(file)
 		if err != nil {
-			continue // it is here for BenchmarkInspect
+			continue // only for BenchmarkInspect
 		}
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Disk measures the file system that the folder is on.
+// Disk returns the size and free space of the folder's file system.
 func (f *Folder) Disk() (Disk, error) {
 	dir, err := f.root.Open(".")
 	if err != nil {

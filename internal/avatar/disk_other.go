@@ -7,5 +7,5 @@ import (
 	"fmt"
 )
 
-// Disk is not implemented on this system.
+// Disk returns errors.ErrUnsupported: it is not implemented on this system.
 func (f *Folder) Disk() (Disk, error) { return Disk{}, fmt.Errorf("avatar: %w", errors.ErrUnsupported) }

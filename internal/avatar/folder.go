@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// Folder keeps pictures as files. It is safe for concurrent use, by several processes too.
+// Folder stores pictures as files. It is safe for concurrent use, even by several processes.
 type Folder struct {
 	addresses
 	root *os.Root
 }
 
-// OpenFolder opens a folder, and makes it if it does not exist. publicURL is where clients reach this server.
+// OpenFolder opens a folder, which it creates if necessary. publicURL is the URL at which clients reach this server.
 func OpenFolder(dir, publicURL string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("avatar: %w", err)
@@ -33,8 +33,8 @@ func OpenFolder(dir, publicURL string) (*Folder, error) {
 // Close closes the folder.
 func (f *Folder) Close() error { return f.root.Close() }
 
-// URL returns the address of what is stored in users.avatar_url. An address that an earlier version stored, under another public
-// URL, is brought up to date if the folder has its picture.
+// URL returns the address of a value of users.avatar_url. If an earlier version stored an address under another public
+// URL, and the folder has its picture, URL returns the current address.
 func (f *Folder) URL(stored string) string {
 	if m := pictureURL.FindStringSubmatch(stored); m != nil && !f.Issued(stored) {
 		if _, err := f.root.Stat(m[1]); err == nil {
@@ -44,7 +44,8 @@ func (f *Folder) URL(stored string) string {
 	return f.addresses.URL(stored)
 }
 
-// Put stores a picture under a new name and returns its path, which URL makes an address. The file is whole or absent.
+// Put stores a picture under a new name and returns its path; URL returns the address. The write is atomic and durable:
+// the file appears under its name only after it is complete and on disk.
 func (f *Folder) Put(_ context.Context, p Picture) (path string, err error) {
 	name := newName(p.Extension)
 	temporary := "." + name + "." + rand.Text()
@@ -58,7 +59,7 @@ func (f *Folder) Put(_ context.Context, p Picture) (path string, err error) {
 	return Path + name, nil
 }
 
-// write makes a file that is on the disk when it returns.
+// write creates a file and syncs it to disk.
 func (f *Folder) write(name string, data []byte) error {
 	file, err := f.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -68,7 +69,8 @@ func (f *Folder) write(name string, data []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// Delete deletes the picture of a path that Put returned. It is no error if there is none, or if path is something else.
+// Delete deletes the picture of a path that Put returned. It is not an error if the picture does not exist, or if path
+// is not a picture's path.
 func (f *Folder) Delete(_ context.Context, path string) error {
 	name, ok := pathName(path)
 	if !ok {
@@ -84,7 +86,7 @@ func (f *Folder) remove(name string) error {
 	return nil
 }
 
-// Open opens a picture to serve it. The error is fs.ErrNotExist if there is none of this name.
+// Open opens a picture for serving. It returns fs.ErrNotExist if there is no picture with this name.
 func (f *Folder) Open(name string) (file *os.File, contentType string, err error) {
 	if !pictureName.MatchString(name) {
 		return nil, "", fs.ErrNotExist
@@ -93,7 +95,8 @@ func (f *Folder) Open(name string) (file *os.File, contentType string, err error
 	return file, contentTypeOf(name), err
 }
 
-// Files iterates over the pictures, and what interrupted calls of Put have left. Other files in the folder do not count.
+// Files iterates over the pictures, and over temporary files that interrupted calls of Put have left. It skips other
+// files.
 func (f *Folder) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		dir, err := f.root.Open(".")
@@ -105,7 +108,7 @@ func (f *Folder) Files(ctx context.Context) iter.Seq2[File, error] {
 		for ctx.Err() == nil {
 			entries, err := dir.ReadDir(1000)
 			for _, entry := range entries {
-				if file, ok := fileOf(entry); ok && !yield(file, nil) {
+				if file, ok := describeEntry(entry); ok && !yield(file, nil) {
 					return
 				}
 			}
@@ -121,8 +124,9 @@ func (f *Folder) Files(ctx context.Context) iter.Seq2[File, error] {
 	}
 }
 
-// fileOf describes an entry of the folder, and reports false for one that is none of its files or was deleted meanwhile.
-func fileOf(entry fs.DirEntry) (File, bool) {
+// describeEntry describes an entry of the folder. It reports false if the entry is not one of Folder's files, or has
+// just been deleted.
+func describeEntry(entry fs.DirEntry) (File, bool) {
 	name := entry.Name()
 	if !entry.Type().IsRegular() || !pictureName.MatchString(name) && !temporaryName.MatchString(name) {
 		return File{}, false
@@ -134,5 +138,5 @@ func fileOf(entry fs.DirEntry) (File, bool) {
 	return File{Name: name, Size: info.Size(), ModTime: info.ModTime()}, true
 }
 
-// Remove deletes a file that Files has listed. It is no error if it does not exist.
+// Remove deletes a file that Files has returned. It is not an error if the file does not exist.
 func (f *Folder) Remove(_ context.Context, file File) error { return f.remove(file.Name) }

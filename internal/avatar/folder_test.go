@@ -25,7 +25,7 @@ func newFolder(t *testing.T) (*Folder, string) {
 	return f, dir
 }
 
-// kept is a picture as Put takes it.
+// testPicture is a picture for Put.
 var testPicture = Picture{Data: []byte("a picture"), Extension: ".jpg"}
 
 func put(t *testing.T, store interface {
@@ -39,7 +39,7 @@ func put(t *testing.T, store interface {
 	return path
 }
 
-// wantFiles fails unless a folder holds n files, of whatever name.
+// wantFiles checks that a folder holds n files.
 func wantFiles(t *testing.T, dir string, n int) {
 	t.Helper()
 	files, err := os.ReadDir(dir)
@@ -68,7 +68,7 @@ func TestFolder_Put(t *testing.T) {
 		}
 		wantFiles(t, dir, 1)
 	})
-	t.Run("gives each picture a file of its own", func(t *testing.T) {
+	t.Run("stores each picture in its own file", func(t *testing.T) {
 		f, dir := newFolder(t)
 		var wg sync.WaitGroup
 		var paths sync.Map
@@ -89,7 +89,7 @@ func TestFolder_Put(t *testing.T) {
 			t.Fatal(err)
 		}
 		if path, err := f.Put(t.Context(), testPicture); err == nil {
-			t.Errorf("stored at %s, in no folder", path)
+			t.Errorf("stored at %s, but the folder does not exist", path)
 		}
 	})
 }
@@ -103,7 +103,7 @@ func TestFolder_Delete(t *testing.T) {
 		}
 	}
 	wantFiles(t, dir, 2)
-	for range 2 { // the second time there is nothing to delete
+	for range 2 { // deleting twice is not an error
 		if err := f.Delete(t.Context(), one); err != nil {
 			t.Error(err)
 		}
@@ -180,14 +180,14 @@ func TestFolder_Disk(t *testing.T) {
 	}
 }
 
-// Whatever is stored, it is read as one name of the known form or as none.
-func FuzzNameOf(f *testing.F) {
+// Any stored value results in a valid name or in none.
+func FuzzStoredName(f *testing.F) {
 	name := newName(".jpg")
 	for _, s := range []string{"", Path + name, publicURL + "avatars/" + name, "http://x/avatars/../" + name, "https://a/b.png"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, stored string) {
-		name, ok := nameOf(stored)
+		name, ok := storedName(stored)
 		if ok && (!pictureName.MatchString(name) || !strings.HasSuffix(stored, Path+name)) {
 			t.Errorf("%q is %q", stored, name)
 		}

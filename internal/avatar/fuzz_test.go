@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// seeds are files of all kinds, small enough to be changed a million times.
+// addSeeds adds files of all kinds, small enough for fast mutation.
 func addSeeds(f *testing.F) {
 	f.Helper()
 	add := func(file []byte) {
@@ -42,7 +42,7 @@ func isPackageError(err error) bool {
 	return false
 }
 
-// Any file is refused, or has a plan that is allowed. Nothing much is allocated for that.
+// Any file is rejected, or has a plan within the limits. Inspect allocates little in both cases.
 func FuzzInspect(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
@@ -60,17 +60,17 @@ func FuzzInspect(f *testing.F) {
 	})
 }
 
-// What has a plan is refused, or becomes a picture that is taken again, for no more memory than planned.
+// If a file has a plan, Make rejects it or returns a picture that is itself a valid input, within the planned memory.
 func FuzzMake(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		plan, err := Inspect(file)
 		if err != nil || plan.Width*plan.Height > 1<<18 {
-			return // larger ones are slow, and no other than these
+			return // larger ones are slow and exercise no other code
 		}
 		var p Picture
 		took := allocated(func() { p, err = Make(context.Background(), file, plan) })
-		// Tables of compressed data come and go.
+		// Plan.Memory does not include short-lived tables for decompression.
 		if garbage := int64(1<<20 + 2048*len(file)); took > plan.Memory+garbage {
 			t.Errorf("Make allocated %d bytes, more than the %d of the plan", took, plan.Memory)
 		}
@@ -81,7 +81,7 @@ func FuzzMake(f *testing.F) {
 			return
 		}
 		if _, err := inspectAndMake(p.Data); err != nil {
-			t.Errorf("what Make makes, it refuses: %v", err)
+			t.Errorf("Make rejects its own output: %v", err)
 		}
 	})
 }

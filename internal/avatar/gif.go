@@ -5,7 +5,7 @@ import (
 	"image"
 )
 
-// inspectGIF reads a GIF (GIF89a specification) up to its first picture. What follows it is not read by Make either.
+// inspectGIF reads a GIF (GIF89a specification) up to its first picture. Make does not read the rest either.
 func inspectGIF(file []byte) (Plan, error) {
 	const header = 13
 	if len(file) < header {
@@ -18,19 +18,20 @@ func inspectGIF(file []byte) (Plan, error) {
 	u16 := func(b []byte) int { return int(binary.LittleEndian.Uint16(b)) }
 	left, top := u16(descriptor), u16(descriptor[2:])
 	frame := image.Rect(left, top, left+u16(descriptor[4:]), top+u16(descriptor[6:]))
-	plan, err := newPlanOf(u16(file[6:]), u16(file[8:]), frame)
+	plan, err := newPlanWithFrame(u16(file[6:]), u16(file[8:]), frame)
 	if err != nil {
 		return Plan{}, err
 	}
 	plan.Memory = gifMemory + plan.framePixels()
 	plan.Work = nanoseconds(plan.framePixels(), gifPixel) + nanoseconds(len(file), gifByte)
 	if interlaced := descriptor[8]&0x40 != 0; interlaced {
-		plan.Memory += plan.framePixels() // image/gif sorts the rows into another image
+		plan.Memory += plan.framePixels() // image/gif sorts the rows into a second image
 	}
 	return plan, nil
 }
 
-// firstGIFPicture returns the descriptor of the first picture (section 20) in what follows the header, or nil.
+// firstGIFPicture returns the image descriptor (section 20) of the first picture, or nil. rest is the file after its
+// header.
 func firstGIFPicture(rest []byte, flags byte) []byte {
 	const descriptor = 9
 	for rest = skip(rest, colourTable(flags)); len(rest) > descriptor; {
@@ -46,7 +47,7 @@ func firstGIFPicture(rest []byte, flags byte) []byte {
 	return nil
 }
 
-// skipBlocks skips blocks with their lengths, up to an empty one.
+// skipBlocks skips data sub-blocks up to and including the empty one.
 func skipBlocks(rest []byte) []byte {
 	for len(rest) > 0 && rest[0] != 0 {
 		rest = skip(rest, 1+int(rest[0]))
@@ -56,7 +57,7 @@ func skipBlocks(rest []byte) []byte {
 
 func skip(rest []byte, n int) []byte { return rest[min(n, len(rest)):] }
 
-// colourTable returns the length of the table that a packed field of flags announces.
+// colourTable returns the length of the colour table that a packed field announces, in bytes.
 func colourTable(flags byte) int {
 	if flags&0x80 == 0 {
 		return 0

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// allocated returns how many bytes a function allocates, alone in the process.
+// allocated returns how many bytes f allocates. Nothing else may run in the process.
 func allocated(f func()) int64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -20,7 +20,7 @@ func allocated(f func()) int64 {
 	return int64(after.TotalAlloc - before.TotalAlloc)
 }
 
-// greyJPEG is a baseline JPEG.
+// greyJPEG returns a baseline JPEG.
 func greyJPEG(t testing.TB, w, h int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -30,7 +30,7 @@ func greyJPEG(t testing.TB, w, h int) []byte {
 	return b.Bytes()
 }
 
-// claimedJPEG is a baseline JPEG that only says that it is so large.
+// claimedJPEG returns a small baseline JPEG whose header claims another size.
 func claimedJPEG(t testing.TB, w, h int) []byte {
 	t.Helper()
 	file := greyJPEG(t, 8, 8)
@@ -40,7 +40,7 @@ func claimedJPEG(t testing.TB, w, h int) []byte {
 	return file
 }
 
-// repeated are scans, one after another.
+// repeated returns n repetitions of scans.
 func repeated(n int, scans ...jpegScanSpec) (all []jpegScanSpec) {
 	for range n {
 		all = append(all, scans...)
@@ -52,7 +52,7 @@ func adobe(transform byte) []byte {
 	return append([]byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"), transform)
 }
 
-// segmented is a JPEG with the segments that phones put in front of the picture.
+// segmented inserts the segments that phones write before the picture into a JPEG.
 func segmented(file []byte) []byte {
 	out := []byte{0xff, 0xd8}
 	for _, s := range []string{"\xe0JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x00\x00", "\xe2ICC_PROFILE\x00\x01\x01", "\xe1http://ns.adobe.com/xap/1.0/\x00<x/>", "\xe2MPF\x00MM", "\xfea comment"} {
@@ -62,7 +62,7 @@ func segmented(file []byte) []byte {
 	return append(out, file[2:]...)
 }
 
-// spec is the headers of a progressive JPEG of 16 megapixels, changed.
+// spec returns the headers of a progressive JPEG of 16 megapixels, after change.
 func spec(change func(*jpegSpec)) []byte {
 	s := photoSpec(4096, 4096)
 	s.cutScans = true
@@ -83,7 +83,7 @@ func TestInspect_PhonePhotos(t *testing.T) {
 		"a PNG of 16 bits, 12 megapixels":   pngFile(pngSpec{empty: true, pngHeader: pngHeader{width: 4032, height: 3024, depth: 16, colour: pngRGB}}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			fullSize := append(bytes.Clone(file), make([]byte, MaxBytes-len(file))...) // as if all were compressed data
+			fullSize := append(bytes.Clone(file), make([]byte, MaxBytes-len(file))...) // as if the rest were compressed data
 			for _, file := range [][]byte{file, fullSize} {
 				if plan, err := Inspect(file); err != nil {
 					t.Errorf("%+v, %v", plan, err)
@@ -93,7 +93,7 @@ func TestInspect_PhonePhotos(t *testing.T) {
 	}
 }
 
-// overBudget are pictures that would take more than is allowed, and the errors.
+// overBudget returns pictures over the limits, and the errors.
 func overBudget(t testing.TB) map[string]struct {
 	file []byte
 	want error
@@ -107,7 +107,7 @@ func overBudget(t testing.TB) map[string]struct {
 		file []byte
 		want error
 	}{
-		"four components that are not there": {spec(func(s *jpegSpec) {
+		"four components without data": {spec(func(s *jpegSpec) {
 			s.segments, s.sampling = adobe(0), []byte{0x11, 0x11, 0x11, 0x11}
 			s.scans = []jpegScanSpec{{components: []int{0, 1, 2, 3}}}
 		}), ErrTooComplex},
@@ -124,7 +124,7 @@ func overBudget(t testing.TB) map[string]struct {
 		"16 bits":                {png(pngHeader{width: 4096, height: 4096, depth: 16, colour: pngRGBA}), ErrTooComplex},
 		"interlaced":             {png(pngHeader{width: 4096, height: 4096, depth: 8, colour: pngRGBA, interlaced: true}), ErrTooComplex},
 		"too many pixels":        {png(pngHeader{width: 4097, height: 4096, depth: 1, colour: pngGrey}), ErrTooManyPixels},
-		"too wide":               {png(pngHeader{width: MaxGivenSide + 1, height: 1, depth: 1, colour: pngGrey}), ErrTooManyPixels},
+		"too wide":               {png(pngHeader{width: MaxInputSide + 1, height: 1, depth: 1, colour: pngGrey}), ErrTooManyPixels},
 		"wide JPEG":              {claimedJPEG(t, 65535, 1), ErrTooManyPixels},
 		"a huge screen":          {gif, ErrTooManyPixels},
 		"a huge VP8 picture":     {webpFile(webpChunk("VP8 ", 0, 0, 0, 0x9d, 1, 0x2a, 0xff, 0x3f, 0xff, 0x3f)), ErrTooManyPixels},
@@ -168,7 +168,7 @@ func TestInspect_Unsupported(t *testing.T) {
 	}
 }
 
-// affordable are pictures of all kinds, for all that a decoder allocates beside the picture. Most have the given size.
+// withinBudget returns pictures of all kinds, which cover all allocations of the decoders. Most have the given size.
 func withinBudget(t testing.TB, w, h int) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{
@@ -235,7 +235,7 @@ func TestPlan_Memory(t *testing.T) {
 			if took > plan.Memory {
 				t.Errorf("Make allocated %d bytes, more than the %d of the plan", took, plan.Memory)
 			}
-			// Noise that is transparent somewhere takes far more to encode than the pictures here.
+			// The bound of the encoder is loose: transparent noise takes far more than these pictures.
 			if limit := took*3/2 + encodeMemory("png", MaxSide*MaxSide); plan.Memory > limit {
 				t.Errorf("the plan has %d bytes, Make allocated %d", plan.Memory, took)
 			}
@@ -243,7 +243,7 @@ func TestPlan_Memory(t *testing.T) {
 	}
 }
 
-// A scan that image/jpeg finds must not be missed, wherever it hides.
+// Inspect must find every scan that image/jpeg finds, even after unusual data.
 func TestInspect_CountsScans(t *testing.T) {
 	s := photoSpec(64, 64)
 	s.scans = s.scans[:1]

@@ -24,8 +24,8 @@ const (
 	markerAPP14 = 0xee
 )
 
-// jpegSegments yields markers and their segments, the end of the image as the last. It passes over compressed data, fill
-// bytes and stray data like image/jpeg, so that it misses no scan that image/jpeg finds. A file that is cut off has no end.
+// jpegSegments yields markers with their segments, and EOI as the last. It skips compressed data, fill bytes and stray
+// data like image/jpeg, so that it misses no scan that image/jpeg finds. If the file is cut off, there is no EOI.
 func jpegSegments(file []byte) iter.Seq2[byte, []byte] {
 	return func(yield func(marker byte, segment []byte) bool) {
 		for rest := file[min(2, len(file)):]; ; {
@@ -42,17 +42,17 @@ func jpegSegments(file []byte) iter.Seq2[byte, []byte] {
 				yield(marker, nil)
 				return
 			default:
-				segment, behind, ok := cutSegment(rest[at+2:])
+				segment, after, ok := cutSegment(rest[at+2:])
 				if !ok || !yield(marker, segment) {
 					return
 				}
-				rest = behind
+				rest = after
 			}
 		}
 	}
 }
 
-// cutSegment cuts off a segment that begins with its length.
+// cutSegment splits off a segment that begins with its length.
 func cutSegment(data []byte) (segment, rest []byte, ok bool) {
 	if len(data) < 2 {
 		return nil, nil, false
@@ -64,7 +64,7 @@ func cutSegment(data []byte) (segment, rest []byte, ok bool) {
 	return data[2:length], data[length:], true
 }
 
-// jpegFrame is what the segments of a JPEG say, and what its scans take.
+// jpegFrame collects what the segments of a JPEG announce, and the cost of its scans.
 type jpegFrame struct {
 	plan        Plan
 	progressive bool
@@ -72,13 +72,13 @@ type jpegFrame struct {
 	scans       int
 	jfif        bool
 	adobe       bool
-	transform   byte // of Adobe's segment: 0 is no YCbCr
+	transform   byte // of Adobe's segment: 0 means not YCbCr
 }
 
 type jpegComponent struct {
 	id     byte
 	h, v   int
-	blocks int64 // of 8 x 8 samples, with those that complete an MCU
+	blocks int64 // of 8 x 8 samples, padded to whole MCUs
 }
 
 func inspectJPEG(file []byte) (Plan, error) {
@@ -87,14 +87,14 @@ func inspectJPEG(file []byte) (Plan, error) {
 		if marker == markerEOI {
 			return f.finish(len(file))
 		}
-		if err := f.read(marker, segment); err != nil {
+		if err := f.readSegment(marker, segment); err != nil {
 			return Plan{}, err
 		}
 	}
 	return Plan{}, ErrPicture
 }
 
-func (f *jpegFrame) read(marker byte, segment []byte) error {
+func (f *jpegFrame) readSegment(marker byte, segment []byte) error {
 	switch {
 	case marker == markerSOF0 || marker == markerSOF1 || marker == markerSOF2:
 		f.progressive = marker == markerSOF2
@@ -124,7 +124,7 @@ func (f *jpegFrame) readFrame(segment []byte) error {
 	for c := range slices.Chunk(segment[header:], each) {
 		h, v := int(c[1]>>4), int(c[1]&15)
 		if len(segment) == header+each {
-			h, v = 1, 1 // one component is never interleaved
+			h, v = 1, 1 // a single component is never interleaved
 		}
 		if h != 1 && h != 2 && h != 4 || v != 1 && v != 2 && v != 4 {
 			return ErrUnsupported
@@ -152,8 +152,8 @@ func (f *jpegFrame) maxSampling() (h, v int) {
 	return h, v
 }
 
-// readScan reads the header of a scan (T.81, B.2.3) and adds what it takes: every block of its components is visited,
-// however few bytes of data there are.
+// readScan reads the header of a scan (T.81, B.2.3) and adds its cost: the decoder visits every block of the scan's
+// components, even if there is little data.
 func (f *jpegFrame) readScan(segment []byte) error {
 	if len(segment) < 6 || len(segment) != 4+2*int(segment[0]) {
 		return ErrPicture
@@ -176,7 +176,7 @@ func (f *jpegFrame) readScan(segment []byte) error {
 	return nil
 }
 
-// finish adds what is not done scan by scan.
+// finish adds the costs that do not depend on scans.
 func (f *jpegFrame) finish(fileBytes int) (Plan, error) {
 	if f.scans == 0 {
 		return Plan{}, ErrPicture
@@ -199,12 +199,13 @@ func (f *jpegFrame) finish(fileBytes int) (Plan, error) {
 	return p, nil
 }
 
-// imageMemory returns the bytes of the decoded samples. Since Go 1.27, sampling that image.YCbCr does not know is expanded.
+// imageMemory returns the size of the decoded samples in bytes. Since Go 1.27, image/jpeg upsamples chroma if
+// image.YCbCr does not support the ratio.
 func (f *jpegFrame) imageMemory() (bytes int64) {
 	const blockBytes = 64
 	maxH, maxV := f.maxSampling()
 	for i, c := range f.components {
-		if i > 0 && i < 3 && f.expanded() {
+		if i > 0 && i < 3 && f.upsamplesChroma() {
 			bytes += f.components[0].blocks / int64(f.components[0].h*f.components[0].v) * int64(maxH*maxV) * blockBytes
 		} else if i == 0 {
 			bytes += c.blocks / int64(c.h*c.v) * int64(maxH*maxV) * blockBytes
@@ -215,8 +216,8 @@ func (f *jpegFrame) imageMemory() (bytes int64) {
 	return bytes
 }
 
-// expanded reports whether chroma gets as many samples as luma.
-func (f *jpegFrame) expanded() bool {
+// upsamplesChroma reports whether chroma gets as many samples as luma.
+func (f *jpegFrame) upsamplesChroma() bool {
 	if len(f.components) == 1 {
 		return false
 	}
@@ -232,7 +233,7 @@ func (f *jpegFrame) expanded() bool {
 	return true
 }
 
-// isRGB reports whether image/jpeg takes three components for red, green and blue, of which it makes another image.
+// isRGB reports whether image/jpeg treats three components as red, green and blue, which it copies to another image.
 func (f *jpegFrame) isRGB() bool {
 	if len(f.components) != 3 || f.jfif {
 		return false

@@ -6,7 +6,8 @@ import (
 	"image/color"
 )
 
-// jpegScanSpec is a scan of a progressive JPEG: the components, the band of coefficients and the bits of them.
+// jpegScanSpec describes a scan of a progressive JPEG: its components, band of coefficients and bits (successive
+// approximation).
 type jpegScanSpec struct {
 	components  []int
 	first, last int
@@ -16,13 +17,13 @@ type jpegScanSpec struct {
 // jpegSpec describes a progressive JPEG.
 type jpegSpec struct {
 	width, height int
-	sampling      []byte // of each component: horizontal and vertical factor in a nibble each
+	sampling      []byte // of each component: the horizontal and vertical factor in one nibble each
 	scans         []jpegScanSpec
-	segments      []byte // in front of the frame
-	cutScans      bool   // no data behind the headers of the scans
+	segments      []byte // before the frame
+	cutScans      bool   // no data after the headers of the scans
 }
 
-// libjpegScans are those that libjpeg writes.
+// libjpegScans are the scans that libjpeg writes by default.
 var libjpegScans = []jpegScanSpec{
 	{components: []int{0, 1, 2}, low: 1},
 	{components: []int{0}, first: 1, last: 5, low: 2},
@@ -36,15 +37,15 @@ var libjpegScans = []jpegScanSpec{
 	{components: []int{0}, first: 1, last: 63, high: 1},
 }
 
-// photoSpec is a progressive JPEG as libjpeg writes it.
+// photoSpec describes a progressive JPEG as libjpeg writes it.
 func photoSpec(w, h int) jpegSpec {
 	return jpegSpec{width: w, height: h, sampling: []byte{0x22, 0x11, 0x11}, scans: libjpegScans}
 }
 
-// grey is a picture of any size.
+// grey is a uniform picture of infinite size.
 var grey = image.NewUniform(color.Gray{Y: 99})
 
-// encode writes a picture, of which every block gets the colour that is in its middle.
+// encode encodes a picture. Every block gets the colour of the pixel in its middle.
 func (spec jpegSpec) encode(picture image.Image) []byte {
 	out := append([]byte{0xff, 0xd8}, spec.segments...)
 	segment := func(marker byte, data []byte) {
@@ -131,7 +132,7 @@ func sampleOf(c color.Color, component int) int {
 	return int([...]uint8{ycbcr.Y, ycbcr.Cb, ycbcr.Cr, 255}[component])
 }
 
-// jpegBits writes bits as a scan has them.
+// jpegBits writes the bits of a scan.
 type jpegBits struct {
 	out  []byte
 	bits uint32
@@ -148,7 +149,7 @@ func (w *jpegBits) put(v, n int) {
 	}
 }
 
-// putDifference writes a difference of DC coefficients: how many bits it has, and these.
+// putDifference writes a difference of DC coefficients: its number of bits, then the bits.
 func (w *jpegBits) putDifference(d int) {
 	size := 0
 	for a := max(d, -d); a > 0; a >>= 1 {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whatever stands in front, the first picture counts, at its place.
+// Of an animation, the first picture is taken, at its position on the canvas.
 func TestMake_Animations(t *testing.T) {
 	first := image.NewPaletted(image.Rect(40, 20, 60, 40), color.Palette{color.NRGBA{R: 255, A: 255}})
 	second := image.NewPaletted(image.Rect(0, 0, 100, 80), color.Palette{color.NRGBA{B: 255, A: 255}})
@@ -38,10 +38,10 @@ func TestMake_Animations(t *testing.T) {
 				t.Errorf("it is %v", made.Bounds())
 			}
 			if _, _, _, a := made.At(0, 0).RGBA(); a != 0 {
-				t.Error("it is not transparent beside the first picture")
+				t.Error("not transparent outside of the first picture")
 			}
 			if r, _, b, a := made.At(w/2, h*3/8).RGBA(); r < 0xf000 || b > 0x1000 || a != 0xffff {
-				t.Errorf("the first picture is not where it belongs: %v", made.At(w/2, h*3/8))
+				t.Errorf("the first picture is not at its position: %v", made.At(w/2, h*3/8))
 			}
 		})
 	}
@@ -66,7 +66,7 @@ func TestMake_Animations(t *testing.T) {
 		"cut off":               webpFile(webpCanvas(2, 100, 80), webpFrame(0, 0, 60, 40, lossy))[:120],
 		"a still of other size": webpFile(webpCanvas(0, 100, 80), lossy),
 	} {
-		t.Run("not one "+name, func(t *testing.T) {
+		t.Run("rejected: "+name, func(t *testing.T) {
 			if _, err := inspectAndMake(file); err != ErrPicture {
 				t.Error(err)
 			}
@@ -74,7 +74,7 @@ func TestMake_Animations(t *testing.T) {
 	}
 }
 
-// redWebP is a lossless picture of one colour, as chunks.
+// redWebP returns the chunks of a lossless picture of one colour.
 func redWebP(w, h int) []byte {
 	b := &vp8lBits{}
 	b.put(0x2f, 8)
@@ -87,7 +87,7 @@ func redWebP(w, h int) []byte {
 	return webpChunk("VP8L", append(b.out, 0, 0)...)
 }
 
-// scaledGIF is a GIF with a red picture within a larger screen.
+// scaledGIF returns a GIF with a red picture on a larger screen.
 func scaledGIF(t *testing.T, n int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -98,7 +98,7 @@ func scaledGIF(t *testing.T, n int) []byte {
 	return b.Bytes()
 }
 
-// Kinds that are rarer than what phones write show the same picture.
+// Kinds that phones do not write are decoded correctly, too.
 func TestMake_RareKinds(t *testing.T) {
 	small := photo(64, 48)
 	grey := image.NewGray(small.Rect)
@@ -123,9 +123,9 @@ func TestMake_RareKinds(t *testing.T) {
 		"progressive JPEG":                {photoSpec(64, 48).encode(small), "red green blue white"},
 		"JPEG with fill bytes":            {segmented(asJPEG(t, small)), "red green blue white"},
 		"grey JPEG":                       {asJPEG(t, grey), ""},
-		"CMYK JPEG":                       {cmyk.encode(small), "green red red blue"}, // Adobe writes the opposite of each colour
+		"CMYK JPEG":                       {cmyk.encode(small), "green red red blue"}, // Adobe inverts each component
 		"PNG of 16 bits":                  {asPNG(t, deep), "red green blue white"},
-		"PNG of 1 bit":                    {asPNG(t, onebit), "blue white white blue"}, // black is called blue here
+		"PNG of 1 bit":                    {asPNG(t, onebit), "blue white white blue"}, // cornerAt names black blue
 		"animated PNG":                    {apng, "red green blue white"},
 		"interlaced, without some passes": {pngFile(pngSpec{pngHeader: pngHeader{width: 3, height: 1, depth: 8, colour: pngRGB, interlaced: true}, value: 255}), "white white white white"},
 		"PNG of one colour":               {asPNG(t, image.NewPaletted(small.Rect, color.Palette{color.White})), "white white white white"},

@@ -8,12 +8,12 @@ import (
 	"iter"
 )
 
-// orientation is how a picture must be turned to be seen upright: the values of EXIF's tag 0x0112 (CIPA DC-008).
+// orientation is how a picture must be rotated for display: a value of EXIF's tag 0x0112 (CIPA DC-008).
 type orientation uint16
 
 const upright orientation = 1
 
-// apply turns a picture. An orientation that EXIF does not know leaves it as it is.
+// apply rotates a picture. If EXIF does not define the orientation, the picture is returned unchanged.
 func (o orientation) apply(p *image.NRGBA) *image.NRGBA {
 	w, h := p.Bounds().Dx(), p.Bounds().Dy()
 	from := func(at func(x, y int) (int, int)) func(x, y int) color.NRGBA {
@@ -26,19 +26,19 @@ func (o orientation) apply(p *image.NRGBA) *image.NRGBA {
 		return remap(w, h, from(func(x, y int) (int, int) { return w - 1 - x, h - 1 - y }))
 	case 4: // upside down and mirrored
 		return remap(w, h, from(func(x, y int) (int, int) { return x, h - 1 - y }))
-	case 5: // mirrored, then a quarter turn to the left
+	case 5: // mirrored and rotated left
 		return remap(h, w, from(func(x, y int) (int, int) { return y, x }))
-	case 6: // to be turned to the right by a quarter
+	case 6: // must be rotated right
 		return remap(h, w, from(func(x, y int) (int, int) { return y, h - 1 - x }))
-	case 7: // mirrored, then a quarter turn to the right
+	case 7: // mirrored and rotated right
 		return remap(h, w, from(func(x, y int) (int, int) { return w - 1 - y, h - 1 - x }))
-	case 8: // to be turned to the left by a quarter
+	case 8: // must be rotated left
 		return remap(h, w, from(func(x, y int) (int, int) { return w - 1 - y, x }))
 	}
 	return p
 }
 
-// orientationOf finds the orientation in the EXIF data of a file; upright if there is none that can be read.
+// orientationOf returns the orientation in the EXIF data of a file, or upright if there is none.
 func orientationOf(format string, file []byte) orientation {
 	for tiff := range exifData(format, file) {
 		if found := tiffOrientation(bytes.TrimPrefix(tiff, []byte(exifPrefix))); found != upright {
@@ -48,7 +48,7 @@ func orientationOf(format string, file []byte) orientation {
 	return upright
 }
 
-// exifData yields the EXIF data of a file. In a JPEG it stands before the first scan.
+// exifData yields the EXIF data of a file. A JPEG has it before the first scan.
 func exifData(format string, file []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		switch format {
@@ -75,10 +75,10 @@ func exifData(format string, file []byte) iter.Seq[[]byte] {
 	}
 }
 
-// exifPrefix stands before EXIF data in a JPEG, and by some programs in a WebP too.
+// exifPrefix precedes EXIF data in a JPEG. Some programs write it to WebP too.
 const exifPrefix = "Exif\x00\x00"
 
-// tiffOrientation reads the orientation from the first directory of a TIFF structure.
+// tiffOrientation returns the orientation in the first directory of a TIFF structure.
 func tiffOrientation(tiff []byte) orientation {
 	const (
 		entryBytes     = 12

@@ -16,20 +16,21 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// MaxSide is how wide or high, in pixels, a Picture is at most.
+// MaxSide is the maximum width and height of a Picture in pixels.
 const MaxSide = 512
 
 const jpegQuality = 85
 
-// Picture is an avatar, ready to be kept.
+// Picture is an encoded avatar.
 type Picture struct {
 	Data      []byte
 	Extension string // .jpg or .png
 }
 
-// Make decodes a file, turns it as its EXIF data says, scales it down to MaxSide and encodes it: as JPEG, or as PNG if it
-// is transparent somewhere. Of an animation it takes the first picture. The plan is what Inspect returned for this file. If
-// ctx ends, Make stops soon and returns its error; every other error is one of this package's.
+// Make decodes a file, rotates it by its EXIF data, scales it down to MaxSide and encodes it: as PNG if it has
+// transparent pixels, otherwise as JPEG. Of an animation it takes the first picture. plan must be what Inspect returned
+// for this file. If ctx ends, Make stops soon and returns the context's error. All other errors are Err variables of
+// this package.
 func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
 	decode := decoders[plan.Format]
 	if decode == nil {
@@ -52,7 +53,7 @@ func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
 	return encode(orientationOf(plan.Format, file).apply(small))
 }
 
-// decoders read a file as long as a context has not ended.
+// decoders decode a file until the context ends.
 var decoders = map[string]func(ctx context.Context, file []byte) (image.Image, error){
 	"jpeg": decoder(jpeg.Decode, asReader),
 	"png":  decoder(png.Decode, asReader),
@@ -68,7 +69,7 @@ func decoder(decode func(io.Reader) (image.Image, error), open func([]byte) io.R
 	}
 }
 
-// contextReader reads nothing once its context has ended.
+// contextReader fails once its context has ended.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader
@@ -81,7 +82,7 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-// classify returns the error of this package for that of a decoder.
+// classify maps a decoder's error to one of this package.
 func classify(err error) error {
 	if _, ok := errors.AsType[jpeg.UnsupportedError](err); ok {
 		return ErrUnsupported
@@ -92,7 +93,7 @@ func classify(err error) error {
 func encode(picture *image.NRGBA) (Picture, error) {
 	var b bytes.Buffer
 	if picture.Opaque() {
-		rgba := &image.RGBA{Pix: picture.Pix, Stride: picture.Stride, Rect: picture.Rect} // the same without transparency, and faster
+		rgba := &image.RGBA{Pix: picture.Pix, Stride: picture.Stride, Rect: picture.Rect} // jpeg.Encode is faster for RGBA; the opaque pixels are the same
 		err := jpeg.Encode(&b, rgba, &jpeg.Options{Quality: jpegQuality})
 		return Picture{Data: b.Bytes(), Extension: ".jpg"}, err
 	}
@@ -101,7 +102,7 @@ func encode(picture *image.NRGBA) (Picture, error) {
 	return Picture{Data: b.Bytes(), Extension: ".png"}, err
 }
 
-// clearTransparent removes the colour of pixels that are fully transparent.
+// clearTransparent removes the colour of fully transparent pixels.
 func clearTransparent(picture *image.NRGBA) {
 	for i := 3; i < len(picture.Pix); i += 4 {
 		if picture.Pix[i] == 0 {
@@ -110,7 +111,7 @@ func clearTransparent(picture *image.NRGBA) {
 	}
 }
 
-// turned is a picture whose pixel (x, y) is at(x, y) of another one.
+// remap returns a w x h picture whose pixel (x, y) is at(x, y).
 func remap(w, h int, at func(x, y int) color.NRGBA) *image.NRGBA {
 	picture := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
@@ -121,20 +122,20 @@ func remap(w, h int, at func(x, y int) color.NRGBA) *image.NRGBA {
 	return picture
 }
 
-// bandPixels is how many pixels of the given picture are converted at a time.
+// bandPixels is how many pixels of the source are converted at a time.
 const bandPixels = 64 << 10
 
-// shrunkSize returns the size that a picture gets, so that it fits into MaxSide; smaller ones stay as they are.
-func shrunkSize(w, h int) (int, int) {
+// thumbnailSize returns the size that fits into MaxSide. Smaller pictures keep their size.
+func thumbnailSize(w, h int) (int, int) {
 	if longest := max(w, h); longest > MaxSide {
 		return max(1, w*MaxSide/longest), max(1, h*MaxSide/longest)
 	}
 	return w, h
 }
 
-// shrink scales the canvas of a plan down. The canvas is transparent outside of the picture's frame.
+// shrink scales the plan's canvas down. The canvas is transparent outside of the picture's frame.
 func shrink(ctx context.Context, src image.Image, plan Plan) (*image.NRGBA, error) {
-	w, h := shrunkSize(plan.Width, plan.Height)
+	w, h := thumbnailSize(plan.Width, plan.Height)
 	small := image.NewNRGBA(image.Rect(0, 0, w, h))
 	if w == plan.Width && h == plan.Height {
 		drawAt(small, plan.frame.Min, src)
@@ -157,20 +158,20 @@ func shrink(ctx context.Context, src image.Image, plan Plan) (*image.NRGBA, erro
 
 func bandRows(width int) int { return max(1, bandPixels/width) }
 
-// drawAt copies a picture so that its upper left corner comes to a place of dst.
+// drawAt copies a picture to dst, with its upper left corner at a point.
 func drawAt(dst draw.Image, at image.Point, picture image.Image) {
 	from := picture.Bounds()
 	draw.Draw(dst, from.Sub(from.Min).Add(at), picture, from.Min, draw.Src)
 }
 
-// shrinkWork returns what Make takes after decoding.
+// shrinkWork returns the time that Make takes after decoding.
 func shrinkWork(plan Plan) time.Duration {
 	return nanoseconds(int64(plan.Width)*int64(plan.Height), shrunkPixel) + nanoseconds(1, encodeWork)
 }
 
-// shrinkMemory returns what Make allocates after decoding.
+// shrinkMemory returns the bytes that Make allocates after decoding.
 func shrinkMemory(plan Plan) int64 {
-	w, h := shrunkSize(plan.Width, plan.Height)
+	w, h := thumbnailSize(plan.Width, plan.Height)
 	memory := encodeMemory(plan.Format, int64(w)*int64(h))
 	if w != plan.Width || h != plan.Height {
 		memory += scalerMemory(plan.Width, plan.Height) + 4*int64(plan.Width)*int64(bandRows(plan.Width))
@@ -178,13 +179,13 @@ func shrinkMemory(plan Plan) int64 {
 	return memory
 }
 
-// encodeMemory returns what the small picture takes, a turned copy of it, and encoding.
+// encodeMemory returns the bytes of the scaled picture, a rotated copy of it, and the encoder.
 func encodeMemory(format string, pixels int64) int64 {
 	const pixel = 4
 	memory := 2 * pixel * pixels
 	if opaque := format == "jpeg"; opaque {
 		return memory + 64<<10 + pixel*pixels // the output is smaller than the pixels, its buffer doubles
 	}
-	const png = 1400 << 10 // its compressor
+	const png = 1400 << 10 // the compressor
 	return memory + png + 4*pixel*pixels
 }

@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// photo is a picture whose corners differ: red, green, blue, white from the upper left on, clockwise.
+// photo returns a picture with corners of different colours: red, green, blue and white, clockwise from the upper left.
 func photo(w, h int) *image.NRGBA {
 	p := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
@@ -73,21 +73,21 @@ func readSample(t testing.TB, name string) []byte {
 	return b
 }
 
-// exif is EXIF data with an orientation, and a place where the picture was taken.
+// exif returns EXIF data with an orientation and the position where the picture was taken.
 func exif(o orientation) []byte {
 	tiff := []byte("MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01")
 	tiff = binary.BigEndian.AppendUint16(tiff, uint16(o))
 	return append(tiff, "\x00\x00\x00\x00\x00\x00GPS 23.1291N 113.2644E"...)
 }
 
-// withEXIF puts EXIF data into a JPEG.
+// withEXIF inserts EXIF data into a JPEG.
 func withEXIF(file []byte, o orientation) []byte {
 	segment := append([]byte(exifPrefix), exif(o)...)
 	out := append([]byte{0xff, 0xd8, 0xff, 0xe1}, binary.BigEndian.AppendUint16(nil, uint16(len(segment)+2))...)
 	return append(append(out, segment...), file[2:]...)
 }
 
-// pngWithEXIF puts EXIF data into a PNG, behind its header.
+// pngWithEXIF inserts EXIF data into a PNG, after its header.
 func pngWithEXIF(file []byte, o orientation) []byte {
 	const header = 33
 	data := exif(o)
@@ -96,7 +96,7 @@ func pngWithEXIF(file []byte, o orientation) []byte {
 	return append(append(bytes.Clone(file[:header]), chunk...), file[header:]...)
 }
 
-// webpWithEXIF puts EXIF data into a simple WebP, which becomes an extended one.
+// webpWithEXIF appends EXIF data to a simple WebP, which becomes an extended one.
 func webpWithEXIF(file []byte, o orientation, w, h int) []byte {
 	data := exif(o)
 	if len(data)%2 == 1 {
@@ -110,7 +110,7 @@ func webpWithEXIF(file []byte, o orientation, w, h int) []byte {
 	return out
 }
 
-// inspectAndMake does what a caller does with a file.
+// inspectAndMake calls Inspect and Make, like a caller of this package.
 func inspectAndMake(file []byte) (Picture, error) {
 	plan, err := Inspect(file)
 	if err != nil {
@@ -119,7 +119,7 @@ func inspectAndMake(file []byte) (Picture, error) {
 	return Make(context.Background(), file, plan)
 }
 
-// decode reads what Make wrote.
+// decode decodes a Picture and checks its extension.
 func decode(t *testing.T, p Picture) image.Image {
 	t.Helper()
 	made, format, err := image.Decode(bytes.NewReader(p.Data))
@@ -132,7 +132,7 @@ func decode(t *testing.T, p Picture) image.Image {
 	return made
 }
 
-// cornerAt names the colour a tenth of the way into a picture.
+// cornerAt names the colour of a pixel a tenth of the size away from a corner.
 func cornerAt(p image.Image, right, low bool) string {
 	b := p.Bounds()
 	x, y := b.Dx()/10, b.Dy()/10
@@ -154,7 +154,7 @@ func cornerAt(p image.Image, right, low bool) string {
 	return "blue"
 }
 
-// corners are the colours of a picture's corners, clockwise from the upper left.
+// corners returns the colours of a picture's corners, clockwise from the upper left.
 func corners(p image.Image) string {
 	return strings.Join([]string{cornerAt(p, false, false), cornerAt(p, true, false), cornerAt(p, true, true), cornerAt(p, false, true)}, " ")
 }
@@ -181,7 +181,7 @@ func TestMake(t *testing.T) {
 				t.Fatal(err)
 			}
 			if made := decode(t, p); made.Bounds().Dx() != 60 || made.Bounds().Dy() != 40 {
-				t.Errorf("it is %v: small pictures stay as they are", made.Bounds())
+				t.Errorf("size %v: small pictures keep their size", made.Bounds())
 			}
 		})
 	}
@@ -251,7 +251,7 @@ func TestMake_Orientation(t *testing.T) {
 	})
 }
 
-// claim makes a PNG say that it has another size.
+// withClaimedSize changes the size in a PNG's header.
 func withClaimedSize(file []byte, w, h uint32) []byte {
 	out := bytes.Clone(file)
 	binary.BigEndian.PutUint32(out[16:], w)
@@ -260,7 +260,7 @@ func withClaimedSize(file []byte, w, h uint32) []byte {
 	return out
 }
 
-// hostile are files that must be refused, and the errors.
+// hostile returns files that must be rejected, and the errors.
 func hostile(t testing.TB) map[string]struct {
 	file []byte
 	want error
@@ -349,7 +349,7 @@ func TestMake_ContextEnds(t *testing.T) {
 			}
 		})
 		for after := range 4 {
-			t.Run(fmt.Sprintf("%s after %d looks", name, after), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s after %d checks", name, after), func(t *testing.T) {
 				ctx := &expiringContext{Context: t.Context(), left: after}
 				if p, err := Make(ctx, file, plan); err != context.DeadlineExceeded || p.Data != nil {
 					t.Errorf("%d bytes, %v", len(p.Data), err)
@@ -359,7 +359,7 @@ func TestMake_ContextEnds(t *testing.T) {
 	}
 }
 
-// expiringContext ends after it was looked at a number of times.
+// expiringContext ends after its error has been checked a number of times.
 type expiringContext struct {
 	context.Context
 	left int

@@ -8,8 +8,8 @@ import (
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
 
-// pngChunks yields the chunks of a PNG (PNG specification, section 5.3), its end as the last. A file that is cut off has no
-// end.
+// pngChunks yields the chunks of a PNG (PNG specification, section 5.3), IEND as the last. If the file is cut off,
+// there is no IEND.
 func pngChunks(file []byte) iter.Seq2[string, []byte] {
 	return func(yield func(kind string, chunk []byte) bool) {
 		const frame = 12 // length, type and checksum around the data
@@ -32,7 +32,7 @@ type pngHeader struct {
 	width, height int
 	depth, colour byte
 	interlaced    bool
-	transparent   bool // by a tRNS chunk
+	transparent   bool // has a tRNS chunk
 }
 
 func inspectPNG(file []byte) (Plan, error) {
@@ -43,7 +43,7 @@ func inspectPNG(file []byte) (Plan, error) {
 		switch kind {
 		case "IHDR":
 			var err error
-			if plan, err = h.read(chunk); err != nil {
+			if plan, err = h.readIHDR(chunk); err != nil {
 				return Plan{}, err
 			}
 		case "tRNS":
@@ -62,7 +62,7 @@ func inspectPNG(file []byte) (Plan, error) {
 	return Plan{}, ErrPicture
 }
 
-func (h *pngHeader) read(chunk []byte) (Plan, error) {
+func (h *pngHeader) readIHDR(chunk []byte) (Plan, error) {
 	if len(chunk) != 13 || h.width != 0 {
 		return Plan{}, ErrPicture
 	}
@@ -83,13 +83,13 @@ const (
 	pngRGBA      = 6
 )
 
-// bitsPerPixel returns what a pixel takes in the decompressed data.
+// bitsPerPixel returns the size of a pixel in the decompressed data.
 func (h *pngHeader) bitsPerPixel() int64 {
 	channels := map[byte]int64{pngGrey: 1, pngRGB: 3, pngPalette: 1, pngGreyAlpha: 2, pngRGBA: 4}[h.colour]
 	return channels * int64(h.depth)
 }
 
-// bytesPerPixel returns what a pixel takes in the image that image/png makes.
+// bytesPerPixel returns the size of a pixel in image/png's image.
 func (h *pngHeader) bytesPerPixel() int64 {
 	channels := int64(4)
 	if h.colour == pngPalette || h.colour == pngGrey && !h.transparent {
@@ -101,7 +101,7 @@ func (h *pngHeader) bytesPerPixel() int64 {
 	return channels
 }
 
-// passes yields the size of the images of which the data consists: one, or the up to seven of Adam7 (section 8).
+// passes yields the sizes of the images that the data consists of: one, or up to seven for Adam7 (section 8).
 func (h *pngHeader) passes() iter.Seq2[int64, int64] {
 	return func(yield func(width, height int64) bool) {
 		if !h.interlaced {
@@ -119,7 +119,8 @@ func (h *pngHeader) passes() iter.Seq2[int64, int64] {
 	}
 }
 
-// memory returns what image/png allocates: the image, for an interlaced one also that of each pass, and two rows a pass.
+// memory returns the bytes that image/png allocates: the image, one more for each pass if it is interlaced, and two
+// rows per pass.
 func (h *pngHeader) memory() int64 {
 	bytes := int64(pngMemory)
 	if h.interlaced {
@@ -131,7 +132,7 @@ func (h *pngHeader) memory() int64 {
 	return bytes
 }
 
-// work returns what the rows take, without decompression.
+// work returns the time for the rows, without decompression.
 func (h *pngHeader) work() (work time.Duration) {
 	for width, height := range h.passes() {
 		work += nanoseconds(height*h.rowBytes(width), pngRowByte) + nanoseconds(width*height, pngPixel)

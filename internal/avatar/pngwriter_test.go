@@ -7,7 +7,7 @@ import (
 	"hash/crc32"
 )
 
-// pngSpec describes a PNG that pngFile writes: every pixel has the same bits.
+// pngSpec describes a PNG for pngFile. All of its pixels have the same bits.
 type pngSpec struct {
 	pngHeader
 	filter byte // of every row (PNG specification, section 9)
@@ -45,7 +45,7 @@ func pngFile(spec pngSpec) []byte {
 	return pngChunk(pngChunk(out, "IDAT", data.Bytes()), "IEND", nil)
 }
 
-// pngChunk appends a chunk.
+// pngChunk appends a chunk to out.
 func pngChunk(out []byte, kind string, data []byte) []byte {
 	out = binary.BigEndian.AppendUint32(out, uint32(len(data)))
 	start := len(out)

@@ -17,7 +17,7 @@ import (
 
 const bucket = "avatars"
 
-// newS3 is a client of a store that speaks S3, in this process.
+// newS3 returns a client of an in-process S3 server, and the server's URL.
 func newS3(t *testing.T, change func(*S3Options)) (*S3, string) {
 	t.Helper()
 	backend := s3mem.New()
@@ -39,11 +39,11 @@ func TestS3_Put(t *testing.T) {
 	t.Run("stores a picture under its address", func(t *testing.T) {
 		s, base := newS3(t, func(*S3Options) {})
 		path := put(t, s)
-		if s.URL(path) != base+path || !s.Issued(s.URL(path)) { // the bucket is called avatars
+		if s.URL(path) != base+path || !s.Issued(s.URL(path)) { // the bucket's name is avatars
 			t.Fatalf("%s has the address %s", path, s.URL(path))
 		}
 		if again := put(t, s); again == path {
-			t.Errorf("two pictures at %s", path)
+			t.Errorf("two pictures have the path %s", path)
 		}
 		res, err := http.Get(s.URL(path))
 		if err != nil {
@@ -55,7 +55,7 @@ func TestS3_Put(t *testing.T) {
 			t.Errorf("%d bytes of %s, %v", len(data), res.Header.Get("Content-Type"), err)
 		}
 	})
-	t.Run("has another public address", func(t *testing.T) {
+	t.Run("uses PublicURL", func(t *testing.T) {
 		s, _ := newS3(t, func(o *S3Options) { o.PublicURL = "https://cdn.example.com/a/" })
 		name := strings.TrimPrefix(put(t, s), Path)
 		if address := s.URL(Path + name); address != "https://cdn.example.com/a/"+name {
@@ -96,7 +96,7 @@ func TestS3_Sweep(t *testing.T) {
 	put(t, s)
 	old := time.Now().Add(-time.Hour)
 	if swept, err := Sweep(t.Context(), s, SweepOptions{Keep: &keep, Before: old}); err != nil || swept != (Swept{Files: 2}) {
-		t.Errorf("of files that are not old: %+v, %v", swept, err)
+		t.Errorf("files newer than Before: %+v, %v", swept, err)
 	}
 	later := time.Now().Add(time.Hour)
 	swept, err := Sweep(t.Context(), s, SweepOptions{Keep: &keep, Before: later})
@@ -105,7 +105,7 @@ func TestS3_Sweep(t *testing.T) {
 	}
 	gone, _ := newS3(t, func(o *S3Options) { o.Endpoint = "http://127.0.0.1:1" })
 	if swept, err := Sweep(t.Context(), gone, SweepOptions{Keep: &keep, Before: later}); err == nil {
-		t.Errorf("an unreachable store is swept: %+v", swept)
+		t.Errorf("no error for an unreachable store: %+v", swept)
 	}
 }
 
@@ -127,6 +127,6 @@ func TestS3_Errors(t *testing.T) {
 		})
 	}
 	if _, err := NewS3(S3Options{Endpoint: "nowhere"}); err == nil {
-		t.Error("an address without a host is taken")
+		t.Error("no error for an endpoint without a host")
 	}
 }

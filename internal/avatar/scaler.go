@@ -5,28 +5,29 @@ import (
 	"math"
 )
 
-// scaler scales a picture down that arrives row by row, as image.RGBA has it. It averages squares of pixels first, so far
-// that what is left is still at least twice as large as the result, and filters that by Catmull-Rom: hardly to be told from
-// filtering alone, in a fraction of the time. It holds few rows; golang.org/x/image/draw takes 64 MiB for 16 million pixels.
+// scaler scales down a picture that arrives row by row, in the form of image.RGBA. It first averages squares of pixels,
+// such that the result is still at least twice as large as the target, and then filters by Catmull-Rom: hardly
+// distinguishable from filtering alone, in a fraction of the time. It keeps a few rows only; golang.org/x/image/draw
+// takes 64 MiB for 16 million pixels.
 type scaler struct {
 	small *image.NRGBA
-	width int // of the picture
-	left  int // rows of the picture that are still to come
-	side  int // of the squares
+	width int // of the source
+	left  int // source rows still to come
+	side  int // of a square, in pixels
 
-	sums    []uint32  // of the row of squares that is being filled
-	rows    int       // in sums
-	average []float32 // of each square
-	row     int       // of squares
+	sums    []uint32  // of the current row of squares
+	rows    int       // source rows in sums
+	average []float32 // of each square in the row
+	row     int       // index of the current row of squares
 
-	across  []taps // for each column of small: of which squares
-	down    []taps // for each row of small: of which rows of squares
+	across  []taps // for each column of small: weights of squares
+	down    []taps // for each row of small: weights of rows of squares
 	line    []float32
-	pending [][]float32 // rows of small that are not complete, by their number modulo len(pending)
-	first   int         // the first row of small that is not complete
+	pending [][]float32 // incomplete rows of small, by index modulo len(pending)
+	first   int         // index of the first incomplete row of small
 }
 
-// taps are weights of consecutive samples.
+// taps are the weights of consecutive samples.
 type taps struct {
 	first   int
 	weights []float32
@@ -34,7 +35,7 @@ type taps struct {
 
 func (t taps) end() int { return t.first + len(t.weights) }
 
-// newScaler returns a scaler of a picture of w x h pixels, to the size of small.
+// newScaler returns a scaler from w x h pixels to the size of small.
 func newScaler(small *image.NRGBA, w, h int) *scaler {
 	side := squareSide(w, h)
 	s := &scaler{
@@ -52,9 +53,9 @@ func newScaler(small *image.NRGBA, w, h int) *scaler {
 	return s
 }
 
-// scalerMemory returns what newScaler allocates for a picture of w x h pixels.
+// scalerMemory returns the bytes that newScaler allocates for a picture of w x h pixels.
 func scalerMemory(w, h int) int64 {
-	smallW, smallH := shrunkSize(w, h)
+	smallW, smallH := thumbnailSize(w, h)
 	side := squareSide(w, h)
 	const tapBytes = 32
 	weights := 4 * (4*squares(w, side) + 4*squares(h, side) + 8*(smallW+smallH))
@@ -62,14 +63,14 @@ func scalerMemory(w, h int) int64 {
 	return int64(weights + rows + tapBytes*(smallW+smallH))
 }
 
-// squareSide returns the side of the squares that are averaged.
+// squareSide returns the side of the squares to average, in pixels.
 func squareSide(w, h int) int { return max(1, max(w, h)/(2*MaxSide)) }
 
-// squares returns how many squares n pixels are, with one that is not whole.
+// squares returns how many squares cover n pixels.
 func squares(n, side int) int { return (n + side - 1) / side }
 
-// catmullRom returns the taps for size samples, made of n pixels in squares. The kernel is as wide as the result is
-// smaller.
+// catmullRom returns the taps of size samples, made of n pixels in squares. The kernel is stretched by the scaling
+// factor.
 func catmullRom(size, n, side int) []taps {
 	scale := float64(n) / float64(side) / float64(size)
 	stretch := max(1, scale)
@@ -101,7 +102,7 @@ func catmullRomAt(x float64) float64 {
 	return 0
 }
 
-// overlap returns how many rows are incomplete at the same time.
+// overlap returns the maximum number of rows that are incomplete at the same time.
 func overlap(down []taps) (most int) {
 	for i := range down {
 		n := 1
@@ -113,7 +114,7 @@ func overlap(down []taps) (most int) {
 	return most
 }
 
-// add takes the next row of the picture: four bytes a pixel, multiplied by its opacity.
+// add processes the next row of the source: four bytes per pixel, premultiplied by alpha.
 func (s *scaler) add(row []uint8) {
 	for i := 0; len(row) > 0; i += 4 {
 		square := row[:min(4*s.side, len(row))]
@@ -132,7 +133,7 @@ func (s *scaler) add(row []uint8) {
 	}
 }
 
-// endRow takes a row of squares that is full.
+// endRow processes a complete row of squares.
 func (s *scaler) endRow() {
 	for i, sum := range s.sums {
 		columns := min(s.side, s.width-i/4*s.side)
@@ -145,7 +146,7 @@ func (s *scaler) endRow() {
 	s.row++
 }
 
-// filterAcross filters the averages into line.
+// filterAcross filters the averages horizontally into line.
 func (s *scaler) filterAcross() {
 	for x, t := range s.across {
 		samples := s.average[4*t.first : 4*t.end()]
@@ -159,7 +160,7 @@ func (s *scaler) filterAcross() {
 	}
 }
 
-// filterDown adds line to the rows of small of which it is a part.
+// filterDown adds line to the rows of small that it contributes to.
 func (s *scaler) filterDown() {
 	for y := s.first; y < len(s.down) && s.down[y].first <= s.row; y++ {
 		weight := s.down[y].weights[s.row-s.down[y].first]
@@ -175,7 +176,7 @@ func (s *scaler) filterDown() {
 	}
 }
 
-// store writes a row of small, whose colours are not multiplied by their opacity.
+// store writes a row of small, whose colours are not premultiplied.
 func (s *scaler) store(y int, row []float32) {
 	out := s.small.Pix[y*s.small.Stride:][:len(row)]
 	for i := 0; i < len(row); i += 4 {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// scene is a picture with smooth and with sharp parts; its lower half becomes transparent to the right.
+// scene returns a picture with smooth and with sharp parts. Its lower half becomes transparent to the right.
 func scene(w, h int) *image.NRGBA {
 	p := image.NewNRGBA(image.Rect(0, 0, w, h))
 	random := rand.New(rand.NewPCG(1, 2))
@@ -33,23 +33,23 @@ func scene(w, h int) *image.NRGBA {
 }
 
 func TestShrink(t *testing.T) {
-	// What is shrunk looks like what the usual filter makes of it, which takes far more memory.
+	// The result resembles that of the usual filter, which takes far more memory.
 	t.Run("matches a Catmull-Rom filter", func(t *testing.T) {
 		for _, size := range []image.Point{{513, 400}, {700, 900}, {1500, 1000}, {2047, 600}, {600, 7}, {5000, 300}} {
 			t.Run(size.String(), func(t *testing.T) {
-				given := scene(size.X, size.Y)
+				src := scene(size.X, size.Y)
 				plan, err := newPlan(size.X, size.Y)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := shrink(context.Background(), given, plan)
+				got, err := shrink(context.Background(), src, plan)
 				if err != nil {
 					t.Fatal(err)
 				}
 				want := image.NewNRGBA(got.Rect)
-				draw.CatmullRom.Scale(want, want.Rect, given, given.Rect, draw.Src, nil)
+				draw.CatmullRom.Scale(want, want.Rect, src, src.Rect, draw.Src, nil)
 				if mean, most := difference(got, want); mean > 1.5 || most > 40 {
-					t.Errorf("%v: the samples differ by %.2f in the middle and by %d at most", got.Rect, mean, most)
+					t.Errorf("%v: the samples differ by %.2f on average and by %d at most", got.Rect, mean, most)
 				}
 			})
 		}
@@ -58,15 +58,15 @@ func TestShrink(t *testing.T) {
 	t.Run("keeps flat colours", func(t *testing.T) {
 		for _, c := range []color.NRGBA{{A: 255}, {R: 255, G: 255, B: 255, A: 255}, {R: 200, G: 100, B: 50, A: 255}, {R: 255, A: 128}, {}} {
 			for _, size := range []image.Point{{512, 512}, {513, 511}, {700, 501}, {16384, 2}, {2, 9000}} {
-				given := image.NewNRGBA(image.Rectangle{Max: size})
-				for i := 0; i < len(given.Pix); i += 4 {
-					copy(given.Pix[i:], []byte{c.R, c.G, c.B, c.A})
+				src := image.NewNRGBA(image.Rectangle{Max: size})
+				for i := 0; i < len(src.Pix); i += 4 {
+					copy(src.Pix[i:], []byte{c.R, c.G, c.B, c.A})
 				}
 				plan, err := newPlan(size.X, size.Y)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := shrink(context.Background(), given, plan)
+				got, err := shrink(context.Background(), src, plan)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -80,7 +80,7 @@ func TestShrink(t *testing.T) {
 	})
 }
 
-// difference returns how far the samples of two pictures differ, multiplied by their opacity.
+// difference returns the average and maximum difference of two pictures' samples, premultiplied by alpha.
 func difference(a, b *image.NRGBA) (mean float64, most int) {
 	for y := range a.Rect.Dy() {
 		for x := range a.Rect.Dx() {

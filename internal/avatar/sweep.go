@@ -21,53 +21,53 @@ type Files interface {
 	Remove(ctx context.Context, file File) error
 }
 
-// References is the set of pictures that rows refer to. It takes some 40 bytes a picture.
+// References is a set of pictures that database rows refer to. It takes some 40 bytes per picture.
 type References struct {
 	names map[[16]byte]struct{}
 }
 
-// Add adds the picture of a value of users.avatar_url, if it is one of this server's.
+// Add adds the picture of a value of users.avatar_url. Values that are not pictures of this server are ignored.
 func (r *References) Add(stored string) {
-	name, ok := nameOf(stored)
+	name, ok := storedName(stored)
 	if !ok {
 		return
 	}
 	if r.names == nil {
 		r.names = make(map[[16]byte]struct{})
 	}
-	r.names[keyOf(name)] = struct{}{}
+	r.names[packName(name)] = struct{}{}
 }
 
 func (r *References) has(name string) bool {
 	if !pictureName.MatchString(name) {
-		return false // temporary
+		return false // a temporary file
 	}
-	_, ok := r.names[keyOf(name)]
+	_, ok := r.names[packName(name)]
 	return ok
 }
 
-// keyOf packs the 32 hexadecimal digits of a name.
-func keyOf(name string) (key [16]byte) {
-	_, _ = hex.Decode(key[:], []byte(name[:32])) // names have been matched
+// packName packs the 32 hexadecimal digits of a name.
+func packName(name string) (key [16]byte) {
+	_, _ = hex.Decode(key[:], []byte(name[:32])) // the name matches nameForm
 	return key
 }
 
-// Swept counts what Sweep has seen and removed.
+// Swept counts what Sweep has found and removed.
 type Swept struct {
 	Files, Removed int
 	RemovedBytes   int64
 }
 
-// SweepOptions says what Sweep removes.
+// SweepOptions configures Sweep.
 type SweepOptions struct {
-	Keep   *References // what is referred to stays
-	Before time.Time   // files that are not older stay: a row may still be written
-	DryRun bool        // count only
+	Keep   *References // pictures to keep
+	Before time.Time   // keep newer files: their row may not be written yet
+	DryRun bool        // only count
 	Each   func(Swept) // called after each file, to show progress; optional
 }
 
-// Sweep removes the files that nothing refers to. It goes on after a file that cannot be removed, and returns the first such error
-// at its end. An error of the listing ends it.
+// Sweep removes the files that are not referenced. If a file cannot be removed, it goes on and returns the first such
+// error at the end. If listing fails, it stops.
 func Sweep(ctx context.Context, files Files, o SweepOptions) (Swept, error) {
 	var swept Swept
 	var failed error
@@ -98,13 +98,13 @@ func remove(ctx context.Context, files Files, file File, dryRun bool) error {
 	return files.Remove(ctx, file)
 }
 
-// Usage is what the files of a folder or bucket take.
+// Usage is the number and total size of a store's files.
 type Usage struct {
 	Files int
 	Bytes int64
 }
 
-// Measure lists all files. With a million of them that takes seconds.
+// Measure lists all files. With a million files that takes seconds.
 func Measure(ctx context.Context, files Files) (u Usage, err error) {
 	for file, err := range files.Files(ctx) {
 		if err != nil {
@@ -116,5 +116,5 @@ func Measure(ctx context.Context, files Files) (u Usage, err error) {
 	return u, nil
 }
 
-// Disk is the size of a file system, and what is free on it for this process, in bytes.
+// Disk is the size of a file system and the space available to this process, in bytes.
 type Disk struct{ Size, Free uint64 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// writeAged writes a file that was last changed some time ago.
+// writeAged writes a file with a modification time in the past.
 func writeAged(t *testing.T, dir, name string, age time.Duration) {
 	t.Helper()
 	file := filepath.Join(dir, name)
@@ -40,7 +40,7 @@ func TestSweep(t *testing.T) {
 		keep.Add(stored)
 	}
 	options := SweepOptions{Keep: &keep, Before: time.Now().Add(-day)}
-	t.Run("removes what no row has", func(t *testing.T) {
+	t.Run("removes unreferenced files", func(t *testing.T) {
 		f, dir := folder(t)
 		seen := 0
 		o := options
@@ -59,7 +59,7 @@ func TestSweep(t *testing.T) {
 			t.Errorf("again: %+v, %v", swept, err)
 		}
 	})
-	t.Run("counts only in a dry run", func(t *testing.T) {
+	t.Run("only counts in a dry run", func(t *testing.T) {
 		f, dir := folder(t)
 		o := options
 		o.DryRun = true
@@ -68,7 +68,7 @@ func TestSweep(t *testing.T) {
 		}
 		wantFiles(t, dir, 8)
 	})
-	t.Run("ends with its context", func(t *testing.T) {
+	t.Run("stops when its context ends", func(t *testing.T) {
 		f, dir := folder(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -77,7 +77,7 @@ func TestSweep(t *testing.T) {
 		}
 		wantFiles(t, dir, 8)
 	})
-	t.Run("measures", func(t *testing.T) {
+	t.Run("Measure counts files", func(t *testing.T) {
 		f, _ := folder(t)
 		if usage, err := Measure(t.Context(), f); err != nil || usage != (Usage{Files: 6, Bytes: 30}) {
 			t.Errorf("%+v, %v", usage, err)

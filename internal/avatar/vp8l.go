@@ -1,16 +1,16 @@
 package avatar
 
-// How much golang.org/x/image/vp8l allocates for a lossless WebP is not in the header but in the compressed data: before
-// the pixels come tiles for up to two transforms, a palette and up to 2600 groups of Huffman codes. This file reads as far
-// as the pixels (RFC 9649, section 3) and adds up what the decoder allocates on the way. The values of the tiles do not
-// matter, except those that number the groups.
+// How much golang.org/x/image/vp8l allocates for a lossless WebP depends on the compressed data, not on the header: the
+// pixels are preceded by tiles for up to two transforms, a palette and up to 2600 groups of Huffman codes. This file
+// reads up to the pixels (RFC 9649, section 3) and adds up the decoder's allocations. The values of the tiles do not
+// matter, except those that are numbers of groups.
 
 const (
 	vp8lHeader    = 5
-	vp8lMaxGroups = 2600 // more are refused by the decoder
+	vp8lMaxGroups = 2600 // the decoder rejects more
 )
 
-// vp8lReader reads the data behind the header. It returns zeros behind the end, and failed is true then.
+// vp8lReader reads the data after the header. If it reads past the end, it returns zeros and sets failed.
 type vp8lReader struct {
 	data   []byte
 	at     int // in bits
@@ -22,14 +22,14 @@ type vp8lReader struct {
 	scratch    [vp8lAlphabet]uint8
 }
 
-// vp8lMemory returns what decoding allocates.
+// vp8lMemory returns the bytes that decoding allocates.
 func vp8lMemory(data []byte, width, height int) (int64, error) {
 	r := &vp8lReader{data: data, memory: webpMemory}
 	packed := r.transforms(width, height)
 	cacheBits := r.cache()
 	r.groups(packed, height, cacheBits)
 	r.memory += 4 * int64(packed) * int64(height)
-	if packed != width { // unpacked into another image
+	if packed != width { // unpacked into a second image
 		r.memory += 4 * int64(width) * int64(height)
 	}
 	if r.failed {
@@ -38,7 +38,7 @@ func vp8lMemory(data []byte, width, height int) (int64, error) {
 	return r.memory, nil
 }
 
-// transforms reads the transforms (section 4) and returns the width of the image that they leave.
+// transforms reads the transforms (section 4) and returns the width of the remaining image.
 func (r *vp8lReader) transforms(width, height int) (packed int) {
 	const (
 		predictor    = 0
@@ -64,7 +64,8 @@ func (r *vp8lReader) transforms(width, height int) (packed int) {
 	return packed
 }
 
-// packing returns the binary logarithm of how many pixels of a picture with a palette share one (section 4.4).
+// packing returns the binary logarithm of how many pixels are packed into one, for a palette of this size (section
+// 4.4).
 func packing(colours int) int {
 	switch {
 	case colours <= 2:
@@ -91,8 +92,8 @@ func (r *vp8lReader) cache() (bits int) {
 	return bits
 }
 
-// image reads an image of tiles or of colours, and hands over the numbers that its pixels mean as groups. Copies of pixels
-// are left out: they have no other numbers.
+// image reads an image of tiles or of colours, and calls number with each pixel's group number. Copied pixels are
+// skipped, because their numbers have occurred already.
 func (r *vp8lReader) image(width, height int, number func(int)) {
 	const lengths, literals = 24, 256
 	r.group(r.cache(), true)
@@ -124,11 +125,11 @@ func (r *vp8lReader) parameter(symbol int) int {
 	return (2+symbol&1)<<extra + r.bits(extra) + 1
 }
 
-// groups reads the Huffman codes for the pixels (section 6.2): one group, or several and an image that says which tile has
-// which.
+// groups reads the Huffman codes of the pixels (section 6.2): one group, or several and an image that maps tiles to
+// groups.
 func (r *vp8lReader) groups(width, height, cacheBits int) {
 	used := make([]bool, vp8lMaxGroups)
-	used[0] = true // a colour of the cache that was never set is 0
+	used[0] = true // the number of a cache entry that was never set is 0
 	last, grid := 0, 1
 	if r.bits(1) == 1 {
 		side := 2 + r.bits(3)
@@ -139,7 +140,7 @@ func (r *vp8lReader) groups(width, height, cacheBits int) {
 			}
 		})
 	}
-	sparse := last >= 1000 || last >= grid // the decoder keeps the groups alone that are used
+	sparse := last >= 1000 || last >= grid // the decoder keeps only used groups
 	for n := 0; n <= last && !r.failed; n++ {
 		keep := used[n] || !sparse
 		if r.group(cacheBits, keep); keep {

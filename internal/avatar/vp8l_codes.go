@@ -11,11 +11,12 @@ type vp8lCode struct {
 // vp8lAlphabet is the size of the largest alphabet: literals, lengths and the largest colour cache.
 const vp8lAlphabet = 256 + 24 + 1<<11
 
-// vp8lGroup is the size of a group of codes in the decoder, without what they point to: five look-up tables.
+// vp8lGroup is the size of a group of codes in the decoder, in bytes: five look-up tables, without the trees they point
+// to.
 const vp8lGroup = 5 * (24 + 4*128)
 
-// group reads the codes for green, red, blue, alpha and distances into r.codes (RFC 9649, section 6.2). The decoder reads
-// those too that it does not keep.
+// group reads the codes for green, red, blue, alpha and distances into r.codes (RFC 9649, section 6.2). The decoder
+// reads groups that it does not keep, too.
 func (r *vp8lReader) group(cacheBits int, keep bool) {
 	cache := 0
 	if cacheBits > 0 {
@@ -32,17 +33,17 @@ func (r *vp8lReader) group(cacheBits int, keep bool) {
 	}
 }
 
-// allocateTree adds the tree that the decoder makes of a code, and a table for making it.
+// allocateTree adds the decoder's tree of a code, and a table for building it.
 func (r *vp8lReader) allocateTree(c *vp8lCode, alphabet int) {
 	const node, code = 8, 4
 	r.allocate(node * int64(2*len(c.symbols)-1))
 	r.allocate(code * int64(alphabet))
 }
 
-// allocate adds an object of the decoder, whose size the allocator rounds up.
+// allocate adds an object of the decoder, rounded up like the allocator does.
 func (r *vp8lReader) allocate(bytes int64) { r.memory += bytes + bytes/8 + 16 }
 
-// code reads one code: one or two symbols as they are, or the lengths of all, which are coded themselves.
+// code reads one code: one or two symbols verbatim, or the lengths of all symbols, which are themselves coded.
 func (r *vp8lReader) code(c *vp8lCode, alphabet int) {
 	if r.bits(1) == 1 {
 		two := r.bits(1) == 1
@@ -68,7 +69,7 @@ func (r *vp8lReader) code(c *vp8lCode, alphabet int) {
 
 // lengths reads the lengths of a code's symbols.
 func (r *vp8lReader) lengths(alphabet int) []uint8 {
-	left := alphabet // how many symbols to read
+	left := alphabet // symbols to read
 	if r.bits(1) == 1 {
 		left = 2 + r.bits(2+2*r.bits(3))
 	}
@@ -95,14 +96,14 @@ func (r *vp8lReader) lengths(alphabet int) []uint8 {
 	return lengths
 }
 
-// build makes a code of the lengths of its symbols.
+// build builds a code from the lengths of its symbols.
 func (r *vp8lReader) build(c *vp8lCode, lengths []uint8) {
 	c.count = [16]int{}
 	for _, length := range lengths {
 		c.count[length]++
 	}
 	c.count[0] = 0
-	var next [17]int // place of the next symbol by length
+	var next [17]int // index of the next symbol, by length
 	for length, n := range c.count {
 		next[length+1] = next[length] + n
 	}
@@ -134,7 +135,7 @@ func (r *vp8lReader) symbol(c *vp8lCode) int {
 	return 0
 }
 
-// bits reads an unsigned number of n bits, the lowest first.
+// bits reads an unsigned number of n bits, the lowest bit first.
 func (r *vp8lReader) bits(n int) (v int) {
 	if r.at+n > 8*len(r.data) {
 		r.failed = true

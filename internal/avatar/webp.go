@@ -8,8 +8,8 @@ import (
 	"iter"
 )
 
-// webpChunks yields the chunks of a WebP (RFC 9649, section 2.3), or of a frame of an animation. A chunk that is cut off is
-// not among them.
+// webpChunks yields the chunks of a WebP (RFC 9649, section 2.3), or of a frame of an animation. It skips a chunk that
+// is cut off.
 func webpChunks(chunks []byte) iter.Seq2[string, []byte] {
 	return func(yield func(kind string, chunk []byte) bool) {
 		const frame = 8
@@ -18,12 +18,12 @@ func webpChunks(chunks []byte) iter.Seq2[string, []byte] {
 			if end > uint64(len(rest)) || !yield(string(rest[:4]), rest[frame:end]) {
 				return
 			}
-			rest = rest[min(end+end%2, uint64(len(rest))):] // chunks begin at even places
+			rest = rest[min(end+end%2, uint64(len(rest))):] // chunks begin at even offsets
 		}
 	}
 }
 
-// webpBody returns the chunks of a file, without what follows them.
+// webpBody returns the chunks of a file, without trailing data.
 func webpBody(file []byte) []byte {
 	const header = 12
 	if len(file) < header {
@@ -36,14 +36,14 @@ func webpBody(file []byte) []byte {
 // webpStill is the first picture of a WebP.
 type webpStill struct {
 	canvas image.Point
-	frame  image.Rectangle // the part of the canvas that the picture covers
+	frame  image.Rectangle // part of the canvas that the picture covers
 	alpha  []byte          // the chunk ALPH, or nil
-	kind   string          // of the chunk with the picture: "VP8 " or "VP8L"; "" if there is none
+	kind   string          // "VP8 " or "VP8L", the picture's chunk; "" if there is none
 	data   []byte
 }
 
-// firstWebPPicture finds the first picture. The decoder knows no animations: it has to be handed the parts of the first
-// frame.
+// firstWebPPicture returns the first picture. The decoder does not support animations, so it must get the parts of the
+// first frame as a still.
 func firstWebPPicture(file []byte) (s webpStill) {
 	for kind, chunk := range webpChunks(webpBody(file)) {
 		switch {
@@ -72,7 +72,7 @@ func firstWebPPicture(file []byte) (s webpStill) {
 
 func (s *webpStill) setPicture(kind string, chunk []byte) {
 	switch {
-	case s.kind != "": // one is enough
+	case s.kind != "": // keep the first
 	case kind == "ALPH":
 		s.alpha = chunk
 	case kind == "VP8 ", kind == "VP8L":
@@ -82,7 +82,7 @@ func (s *webpStill) setPicture(kind string, chunk []byte) {
 
 func u24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
-// reader returns a WebP of this picture alone.
+// reader returns a WebP that contains only this picture.
 func (s webpStill) reader() io.Reader {
 	const alphaFlag = 1 << 4
 	var chunks []io.Reader
@@ -108,7 +108,7 @@ func inspectWebP(file []byte) (Plan, error) {
 	if s.frame.Size() != s.size() {
 		return Plan{}, ErrPicture
 	}
-	plan, err := newPlanOf(s.canvas.X, s.canvas.Y, s.frame)
+	plan, err := newPlanWithFrame(s.canvas.X, s.canvas.Y, s.frame)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -125,7 +125,7 @@ func inspectWebP(file []byte) (Plan, error) {
 	return plan, err
 }
 
-// size reads the size of the picture; it is empty if there is none.
+// size returns the size of the picture, or the zero Point if there is none.
 func (s webpStill) size() image.Point {
 	switch {
 	case s.kind == "VP8 " && len(s.data) >= 10 && s.data[0]&1 == 0: // a key frame (RFC 6386, section 9.1)
@@ -138,18 +138,19 @@ func (s webpStill) size() image.Point {
 	return image.Point{}
 }
 
-// vp8Memory returns what golang.org/x/image/vp8 allocates: whole macroblocks of 16 x 16 pixels, and a copy of the data.
+// vp8Memory returns the bytes that golang.org/x/image/vp8 allocates: whole macroblocks of 16 x 16 pixels, and a copy of
+// the data.
 func vp8Memory(size image.Point, data []byte) int64 {
 	const (
 		macroblock = 16*16*3/2 + 4 // samples, and parameters of the filter
 		column     = 8             // state of the row above
 	)
 	across, down := int64(size.X+15)/16, int64(size.Y+15)/16
-	firstPartition := int64(data[0])>>5 | int64(data[1])<<3 | int64(data[2])<<11 // as long as it says, before it is read
+	firstPartition := int64(data[0])>>5 | int64(data[1])<<3 | int64(data[2])<<11 // its claimed length, allocated before reading
 	return across*down*macroblock + across*column + firstPartition + int64(len(data)) + webpMemory
 }
 
-// addAlpha adds what the opacity beside a VP8 picture takes.
+// addAlpha adds the cost of a VP8 picture's alpha channel.
 func (s webpStill) addAlpha(plan *Plan) error {
 	if len(s.alpha) == 0 {
 		return ErrPicture
@@ -162,7 +163,7 @@ func (s webpStill) addAlpha(plan *Plan) error {
 	return nil
 }
 
-// addVP8L adds what a lossless picture of the size of the frame takes.
+// addVP8L adds the cost of a lossless picture of the frame's size.
 func addVP8L(plan *Plan, data []byte) error {
 	memory, err := vp8lMemory(data, plan.frame.Dx(), plan.frame.Dy())
 	plan.Memory += memory

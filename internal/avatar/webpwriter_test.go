@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// webpFile is a WebP of chunks.
+// webpFile returns a WebP with these chunks.
 func webpFile(chunks ...[]byte) []byte {
 	out := []byte("RIFF\x00\x00\x00\x00WEBP")
 	for _, c := range chunks {
@@ -20,12 +20,12 @@ func webpChunk(kind string, data ...byte) []byte {
 	return append(out, make([]byte, len(data)%2)...)
 }
 
-// webpCanvas is the header of an extended WebP.
+// webpCanvas returns the header of an extended WebP.
 func webpCanvas(flags byte, w, h int) []byte {
 	return webpChunk("VP8X", append(append([]byte{flags, 0, 0, 0}, le24(w-1)...), le24(h-1)...)...)
 }
 
-// webpFrame is a frame of an animation, at a place of the canvas that is even.
+// webpFrame returns a frame of an animation at an even position of the canvas.
 func webpFrame(x, y, w, h int, chunks []byte) []byte {
 	var data []byte
 	for _, n := range []int{x / 2, y / 2, w - 1, h - 1, 100} {
@@ -36,7 +36,7 @@ func webpFrame(x, y, w, h int, chunks []byte) []byte {
 
 func le24(n int) []byte { return []byte{byte(n), byte(n >> 8), byte(n >> 16)} }
 
-// alphaChunk is opacity of w x h pixels without compression: the left half is transparent.
+// alphaChunk returns an uncompressed alpha channel of w x h pixels whose left half is transparent.
 func alphaChunk(w, h int) []byte {
 	data := []byte{0}
 	for i := range w * h {
@@ -45,13 +45,13 @@ func alphaChunk(w, h int) []byte {
 	return webpChunk("ALPH", data...)
 }
 
-// chunksOf are the chunks of a sample.
+// chunksOf returns the chunks of a sample.
 func chunksOf(t testing.TB, name string) []byte {
 	t.Helper()
 	return readSample(t, name)[12:]
 }
 
-// vp8lBits writes bits as VP8L has them: the lowest first.
+// vp8lBits writes bits in VP8L's order: the lowest first.
 type vp8lBits struct {
 	out []byte
 	n   int
@@ -69,13 +69,13 @@ func (w *vp8lBits) put(v, n int) {
 
 // putSingle writes a code of one symbol.
 func (w *vp8lBits) putSingle(symbol int) {
-	w.put(0b101, 3) // simple, one symbol, of eight bits
+	w.put(0b101, 3) // simple code, one symbol, eight bits
 	w.put(symbol, 8)
 }
 
-// putFlat writes a code of 1<<length symbols that all have this length, of an alphabet.
+// putFlat writes a code of 1<<length symbols that all have this length, for an alphabet of the given size.
 func (w *vp8lBits) putFlat(length, alphabet int) {
-	// Symbols of the code that codes the lengths: repeat has 1 bit, zero and length have 2.
+	// Symbols of the code for the lengths: repeat has 1 bit, zero and length have 2.
 	w.put(0, 1)
 	w.put(15, 4)
 	for _, symbol := range []int{17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} {
@@ -102,7 +102,8 @@ func (w *vp8lBits) putFlat(length, alphabet int) {
 	}
 }
 
-// vp8lGroups is the data of a lossless picture with as many groups of large codes, of which its tiles use all, or the last alone.
+// vp8lGroups returns the data of a lossless picture with this many groups of large codes. Its tiles use all of them, or
+// only the last.
 func vp8lGroups(w, h, groups int, usedAll bool) []byte {
 	b := &vp8lBits{}
 	b.put(0x2f, 8)
