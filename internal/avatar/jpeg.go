@@ -14,7 +14,7 @@ const (
 	markerSOF2  = 0xc2 // frame: progressive
 	markerDHT   = 0xc4
 	markerJPG   = 0xc8
-	markerSOF15 = 0xcf // the last of the frames that image/jpeg does not know: lossless, hierarchical, arithmetic
+	markerSOF15 = 0xcf // the last frame that image/jpeg does not support: lossless, hierarchical, arithmetic
 	markerRST0  = 0xd0
 	markerRST7  = 0xd7
 	markerEOI   = 0xd9

@@ -35,7 +35,7 @@ func TestMake_Animations(t *testing.T) {
 			made := decode(t, p)
 			w, h := made.Bounds().Dx(), made.Bounds().Dy()
 			if w*80 != h*100 && w != 512 {
-				t.Errorf("it is %v", made.Bounds())
+				t.Errorf("size %v", made.Bounds())
 			}
 			if _, _, _, a := made.At(0, 0).RGBA(); a != 0 {
 				t.Error("not transparent outside of the first picture")

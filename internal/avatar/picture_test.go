@@ -170,7 +170,7 @@ func TestMake(t *testing.T) {
 			}
 			made := decode(t, p)
 			if made.Bounds().Dx() != 512 || made.Bounds().Dy() != 384 || corners(made) != "red green blue white" {
-				t.Errorf("it is %v, with corners %s", made.Bounds(), corners(made))
+				t.Errorf("size %v, corners %s", made.Bounds(), corners(made))
 			}
 		})
 	}
@@ -202,7 +202,7 @@ func TestMake(t *testing.T) {
 			t.Fatal(err)
 		}
 		if made := decode(t, p); made.Bounds().Dx() != 512 || made.Bounds().Dy() != 1 {
-			t.Errorf("it is %v", made.Bounds())
+			t.Errorf("size %v", made.Bounds())
 		}
 	})
 }
@@ -220,10 +220,10 @@ func TestMake_Orientation(t *testing.T) {
 			}
 			made := decode(t, p)
 			if corners(made) != want {
-				t.Errorf("orientation %d gives %s, want %s", o, corners(made), want)
+				t.Errorf("orientation %d results in %s, want %s", o, corners(made), want)
 			}
 			if onSide := o >= 5 && o <= 8; (made.Bounds().Dy() == 80) != onSide {
-				t.Errorf("orientation %d gives %v", o, made.Bounds())
+				t.Errorf("orientation %d results in %v", o, made.Bounds())
 			}
 			if bytes.Contains(p.Data, []byte("GPS")) || bytes.Contains(p.Data, []byte("Exif")) {
 				t.Errorf("orientation %d: metadata is left", o)

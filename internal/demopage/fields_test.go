@@ -55,6 +55,6 @@ func TestResponsePairs(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	if got := responsePairs(nil, []byte("{"+strings.Repeat(`"a":1,`, 500)+`"b":2}`)); len(got) != maxFields {
-		t.Errorf("%d fields of a long answer", len(got))
+		t.Errorf("%d fields of a long response", len(got))
 	}
 }

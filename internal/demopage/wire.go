@@ -21,7 +21,7 @@ const (
 type Wire struct {
 	mu           sync.Mutex
 	phones       map[string]*phone
-	codeOwners   map[[sha256.Size]byte]*phone // of codes, by hash
+	codeOwners   map[[sha256.Size]byte]*phone // by SHA-256 of the code
 	lastExchange int
 }
 

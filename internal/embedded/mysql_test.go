@@ -154,8 +154,8 @@ func TestMySQL_CaseSensitiveASCII(t *testing.T) {
 					t.Errorf("%d rows for %s, want 1", n, openID)
 				}
 			}
-			var refused *mysql.MySQLError
-			if _, err := db.Exec("INSERT INTO i (openid) VALUES (?)", "oAbC"); !errors.As(err, &refused) || refused.Number != 1062 {
+			var mysqlErr *mysql.MySQLError
+			if _, err := db.Exec("INSERT INTO i (openid) VALUES (?)", "oAbC"); !errors.As(err, &mysqlErr) || mysqlErr.Number != 1062 {
 				t.Errorf("got %v, want a duplicate key", err)
 			}
 			if n := queryInt(t, db, "SELECT COUNT(*) FROM i WHERE openid = ?", "OABC"); n != 0 {
@@ -216,8 +216,8 @@ func TestMySQL_Scripts(t *testing.T) {
 		c := takeConn(t, db)
 		exec(t, c, "CREATE TABLE s (id INT PRIMARY KEY)")
 		_, err := c.ExecContext(t.Context(), "INSERT INTO s VALUES (1); INSERT INTO s VALUES (1); INSERT INTO s VALUES (2);")
-		var refused *mysql.MySQLError
-		if !errors.As(err, &refused) || refused.Number != 1062 {
+		var mysqlErr *mysql.MySQLError
+		if !errors.As(err, &mysqlErr) || mysqlErr.Number != 1062 {
 			t.Errorf("got %v, want a duplicate key", err)
 		}
 		if n := queryInt(t, c, "SELECT COUNT(*) FROM s"); n != 1 { // on the same connection: it is still in sync

@@ -67,6 +67,6 @@ func TestRedis_StartAndClose(t *testing.T) {
 	}
 	if c, err := net.Dial("tcp", r.Addr()); err == nil {
 		c.Close()
-		t.Error("it still listens after Close")
+		t.Error("still listening after Close")
 	}
 }

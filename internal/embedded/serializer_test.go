@@ -18,7 +18,7 @@ const (
 	rounds  = 20
 )
 
-// TestGate_loses_nothing lets 64 connections count at once, in every way a client can.
+// 64 connections increment a counter at once, in every way that a client can.
 func TestSerializer_ConcurrentWrites(t *testing.T) {
 	inTransaction := func(ctx context.Context, db *sql.DB) error {
 		tx, err := db.BeginTx(ctx, nil)
@@ -35,24 +35,24 @@ func TestSerializer_ConcurrentWrites(t *testing.T) {
 		}
 		return tx.Commit()
 	}
-	alone := func(ctx context.Context, db *sql.DB) error {
+	single := func(ctx context.Context, db *sql.DB) error {
 		_, err := db.ExecContext(ctx, "UPDATE counter SET n = n + 1 WHERE id = ?", 1)
 		return err
 	}
 	withoutAutocommit := func(ctx context.Context, db *sql.DB) error {
-		return errors.Join(alone(ctx, db), errorOf(db.ExecContext(ctx, "COMMIT")))
+		return errors.Join(single(ctx, db), errorOf(db.ExecContext(ctx, "COMMIT")))
 	}
 	text := func(c *mysql.Config) { c.InterpolateParams = true }
 	prepared := func(c *mysql.Config) { c.InterpolateParams = false }
-	off := func(c *mysql.Config) { c.Params = map[string]string{"autocommit": "0"}; c.InterpolateParams = true }
+	autocommitOff := func(c *mysql.Config) { c.Params = map[string]string{"autocommit": "0"}; c.InterpolateParams = true }
 
 	tests := map[string]struct {
 		connect   func(*mysql.Config)
 		increment func(context.Context, *sql.DB) error
 	}{
-		"text, single statement":     {text, alone},
+		"text, single statement":     {text, single},
 		"text, transaction":          {text, inTransaction},
-		"prepared, single statement": {prepared, alone},
+		"prepared, single statement": {prepared, single},
 		"prepared, transaction":      {prepared, inTransaction},
 	}
 	for name, test := range tests {
@@ -74,7 +74,7 @@ func TestSerializer_ConcurrentWrites(t *testing.T) {
 		createCounter(t, openDB(t, m, nil))
 		var wg sync.WaitGroup
 		for range 8 {
-			db := openDB(t, m, off)
+			db := openDB(t, m, autocommitOff)
 			db.SetMaxOpenConns(1)
 			wg.Go(func() {
 				for range rounds {
@@ -151,9 +151,9 @@ func failedInTransaction(t *testing.T) (*embedded.MySQL, *sql.Conn) {
 	createCounter(t, db)
 	c := takeConn(t, db)
 	exec(t, c, "BEGIN", "INSERT INTO counter VALUES (3, 7)")
-	var refused *mysql.MySQLError
+	var mysqlErr *mysql.MySQLError
 	_, err := c.ExecContext(t.Context(), "INSERT INTO counter VALUES (2, 7), (1, 7)") // row 1 exists already
-	if !errors.As(err, &refused) || refused.Number != 1062 {
+	if !errors.As(err, &mysqlErr) || mysqlErr.Number != 1062 {
 		t.Fatalf("got %v, want a duplicate key", err)
 	}
 	return m, c

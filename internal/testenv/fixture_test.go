@@ -29,7 +29,7 @@ func (f *fakeT) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// run runs a part of the test in a goroutine of its own, so that Fatal can end it.
+// run runs a part of the test in a new goroutine, so that Fatal can end it.
 func (f *fakeT) run(part func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); part() }()

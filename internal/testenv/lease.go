@@ -161,7 +161,7 @@ func (l *lease) keepAlive() (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				l.renew(ctx) // release renews once more and reports a failure
+				l.renew(ctx) // release renews it again and reports failures
 			case <-ctx.Done():
 				return
 			}

@@ -88,7 +88,7 @@ func TestClusterLease(t *testing.T) {
 		server.Set(t.Context(), used, "x", 0)
 		ft, r := leaseRedis(t)
 		if d := r.Dump(t); len(d) != 0 {
-			t.Errorf("it is not empty: %q", d)
+			t.Errorf("not empty: %q", d)
 		}
 		ft.finish()
 	})

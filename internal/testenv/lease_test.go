@@ -77,7 +77,7 @@ func TestLease(t *testing.T) {
 			}
 			if r != nil {
 				if d := r.Dump(t); len(d) != 0 {
-					t.Errorf("it is not empty: %q", d)
+					t.Errorf("not empty: %q", d)
 				}
 				r.Client.Set(t.Context(), "ours", 1, 0)
 				ft.finish()

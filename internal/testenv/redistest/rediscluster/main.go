@@ -72,7 +72,7 @@ func killMaster(ctx context.Context, dir, part string) error {
 		return err
 	}
 	if n < 1 || n > len(masters) {
-		return fmt.Errorf("N must be 1 to %d", len(masters))
+		return fmt.Errorf("master number must be 1 to %d", len(masters))
 	}
 	master := masters[n-1]
 	if err := master.Kill(ctx); err != nil {
