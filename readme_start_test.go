@@ -22,7 +22,7 @@ func TestReadme_leads_from_nothing_to_a_login(t *testing.T) {
 		t.Skip("NOTICE: TEST_MYSQL_DSN is not set, so README's accounts were not made")
 	}
 	needs(t, "bash", "curl", "sed", "mysql")
-	sim, public, internal := freeAddress(t), freeAddress(t), freeAddress(t)
+	sim, public, internal := testenv.FreeAddr(t), testenv.FreeAddr(t), testenv.FreeAddr(t)
 	name, owner := newAccounts(t, admin)
 	addresses := strings.NewReplacer(
 		"mysql -h 127.0.0.1 -u root -p", owner.client,
@@ -60,7 +60,7 @@ func TestReadme_leads_from_nothing_to_a_login(t *testing.T) {
 // Commands that fail say so, and the ones after them do not run.
 func TestReadme_commands_do_not_fail_in_silence(t *testing.T) {
 	needs(t, "bash", "curl", "sed")
-	phone := strings.NewReplacer("127.0.0.1:8089", freeAddress(t), "127.0.0.1:8080", freeAddress(t)).Replace(script(t, "/sim/login"))
+	phone := strings.NewReplacer("127.0.0.1:8089", testenv.FreeAddr(t), "127.0.0.1:8080", testenv.FreeAddr(t)).Replace(script(t, "/sim/login"))
 	_, err := exec.Command("bash", "-c", phone).Output() // without -e, as somebody pastes it
 	if err == nil || strings.Count(stderrOf(err), "curl: ") != 1 {
 		t.Errorf("without a simulator: %v, it says:\n%s", err, stderrOf(err))
@@ -84,17 +84,6 @@ func stderrOf(err error) string {
 	return ""
 }
 
-// freeAddress is a host:port of this machine that nothing listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // mysqlServer is how README's root reaches a test's MySQL.
 type mysqlServer struct{ client, addr string }
 
@@ -115,7 +104,7 @@ func newAccounts(t *testing.T, admin string) (name string, server mysqlServer) {
 		t.Fatal(err)
 	}
 	client := "mysql --defaults-file=" + options
-	_, port, _ = net.SplitHostPort(freeAddress(t))
+	_, port, _ = net.SplitHostPort(testenv.FreeAddr(t))
 	name = "wxreadme" + port
 	t.Cleanup(func() {
 		drop := "DROP DATABASE IF EXISTS " + name + "; DROP USER IF EXISTS " + name + "@'%', " + name + "_m@'%';"

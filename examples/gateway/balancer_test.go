@@ -45,9 +45,9 @@ func startCluster(t *testing.T) *cluster {
 		"TRUSTED_PROXIES=127.0.0.1", "LOGIN_RATE_LIMIT=0", "UPDATE_RATE_LIMIT=0", "LOG_LEVEL=error")
 	var addrs []string
 	for range 2 {
-		addr := freeAddr(t)
+		addr := testenv.FreeAddr(t)
 		cmd := exec.Command(binary)
-		cmd.Env = append(environ[:len(environ):len(environ)], "LISTEN_ADDR="+addr, "INTERNAL_ADDR="+freeAddr(t))
+		cmd.Env = append(environ[:len(environ):len(environ)], "LISTEN_ADDR="+addr, "INTERNAL_ADDR="+testenv.FreeAddr(t))
 		p := run(t, cmd, nil)
 		p.awaitPort(t, addr)
 		addrs, c.instances = append(addrs, addr), append(c.instances, p)
@@ -204,7 +204,7 @@ func TestBalancer_an_instance_that_is_killed_is_told_by_the_contract_alone(t *te
 }
 
 func TestBalancer_own_refusals_are_problems(t *testing.T) {
-	wantOwnProblems(t, startBalancer(t, freeAddr(t), freeAddr(t)).url, 5<<20+1)
+	wantOwnProblems(t, startBalancer(t, testenv.FreeAddr(t), testenv.FreeAddr(t)).url, 5<<20+1)
 }
 
 // A POST whose instance dies goes to the other one, whole, and with the client's true address.
@@ -259,7 +259,7 @@ func TestBalancer_lets_pictures_through(t *testing.T) {
 		got <- len(body)
 	}))
 	t.Cleanup(server.Close)
-	g := startBalancer(t, server.Listener.Addr().String(), freeAddr(t))
+	g := startBalancer(t, server.Listener.Addr().String(), testenv.FreeAddr(t))
 	const size = 4<<20 + 1000
 	request{method: http.MethodPost, path: "/uploadAvatar", body: strings.Repeat("x", size)}.to(t, g.url)
 	if n := <-got; n != size {

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"wxlogin/internal/testenv"
 )
 
 // gateway is a gateway that runs.
@@ -27,7 +28,7 @@ func startNginx(t *testing.T, conf, key string, change func(file, text string) s
 		writeFile(t, filepath.Join(folder, name), change(name, readFile(t, file)))
 	}
 	writeFile(t, filepath.Join(folder, "api-key.conf"), "proxy_set_header X-Api-Key "+key+";\n")
-	addr := freeAddr(t)
+	addr := testenv.FreeAddr(t)
 	path := filepath.Join(folder, conf)
 	writeFile(t, path, replaced(t, readFile(t, path), "127.0.0.1:8000", addr))
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"wxlogin/internal/testenv"
 )
 
 // What wxlogin is shown of a request is the token and the id, on connections that stay.
@@ -67,7 +68,7 @@ func TestNginx_service_away(t *testing.T) {
 	token := l.token(t, alice)
 	crashes := httptest.NewServer(http.HandlerFunc(gone))
 	t.Cleanup(crashes.Close)
-	for _, service := range []string{freeAddr(t), crashes.Listener.Addr().String()} {
+	for _, service := range []string{testenv.FreeAddr(t), crashes.Listener.Addr().String()} {
 		g := startServiceNginx(t, l.InternalAddr(), service, apiKey)
 		request{path: "/me", token: token}.to(t, g.url).wantProblem(t, 502, "service_unavailable", "none")
 	}

@@ -7,13 +7,14 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+	"wxlogin/internal/testenv"
 )
 
 // startCaddy runs caddy/Caddyfile between wxlogin's internal listener and a service.
 func startCaddy(t *testing.T, internal, service, key string) gateway {
 	t.Helper()
 	needs(t, "caddy")
-	addr := freeAddr(t)
+	addr := testenv.FreeAddr(t)
 	folder := t.TempDir()
 	file := filepath.Join(folder, "Caddyfile")
 	writeFile(t, file, replaced(t, readFile(t, "caddy/Caddyfile"),
@@ -29,10 +30,10 @@ func startCaddy(t *testing.T, internal, service, key string) gateway {
 func startTraefik(t *testing.T, internal, service, key string) gateway {
 	t.Helper()
 	needs(t, "traefik")
-	addr := freeAddr(t)
+	addr := testenv.FreeAddr(t)
 	file := filepath.Join(t.TempDir(), "dynamic.yml")
 	writeFile(t, file, replaced(t, readFile(t, "traefik/dynamic.yml"), "127.0.0.1:9090", internal, "127.0.0.1:3000", service))
-	api := freeAddr(t) // tells when the file has been read, which is after the port was opened
+	api := testenv.FreeAddr(t) // tells when the file has been read, which is after the port was opened
 	cmd := exec.Command("traefik", "--entryPoints.web.address="+addr, "--providers.file.filename="+file,
 		"--entryPoints.web.http.aliasHeadersStrategy=delete",
 		"--api.insecure=true", "--entryPoints.traefik.address="+api)

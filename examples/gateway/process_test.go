@@ -2,10 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
-	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -103,21 +100,6 @@ func (p *process) awaitPort(t *testing.T, addr string) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%s does not listen: %v", p.cmd.Path, err)
-		}
-	}
-}
-
-// freeAddr is an address that nobody listens on, with a port below those that connections are given.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			t.Fatal(err)
 		}
 	}
 }

@@ -10,13 +10,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"wxlogin/internal/testenv"
 )
 
 // The commands for nginx do what README says of them, but for the addresses.
 func TestReadme_commands_run(t *testing.T) {
 	needs(t, "sh", "nginx", "node", "curl")
 	l := startLogin(t)
-	address, service := freeAddr(t), freeAddr(t)
+	address, service := testenv.FreeAddr(t), testenv.FreeAddr(t)
 	folder := t.TempDir()
 	for _, name := range []string{"nginx", "service"} {
 		if err := os.CopyFS(filepath.Join(folder, name), os.DirFS(name)); err != nil {
