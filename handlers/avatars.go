@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,18 +133,12 @@ func (p *public) keepsPicture(ctx context.Context, sess session.Session, address
 	return true, nil
 }
 
-// AvatarFiles opens pictures for GET /avatars/…, by name. *avatar.Folder is one. The error is fs.ErrNotExist if there is none
-// of this name.
-type AvatarFiles interface {
-	Open(name string) (file *os.File, contentType string, err error)
-}
-
 // serveAvatar gives a picture, always whole: ranges of a file this small save nothing, and what net/http makes of a header
 // with thousands of them costs a hundred times the picture. A name belongs to one picture for good, so that a
 // client that has it need not ask again.
 func (p *public) serveAvatar(w http.ResponseWriter, r *http.Request) error {
 	name := chi.URLParam(r, "name")
-	file, contentType, err := p.avatarFiles.Open(name)
+	file, contentType, err := p.openAvatar(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return failure{code: codeNotFound}
 	}

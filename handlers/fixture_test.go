@@ -116,14 +116,14 @@ func (w *world) serve(su setup) {
 	w.sessions = sessions
 	apps, phones := w.exchangers(su, metrics)
 	options := handlers.PublicOptions{
-		Apps: apps, PhoneNumbers: phones, Sessions: su.sessions(sessions), Revoker: sessions, Users: db.Users(), Logger: logger, Metrics: metrics,
+		Apps: apps, PhoneNumbers: phones, Sessions: su.sessions(sessions), Users: db.Users(), Logger: logger, Metrics: metrics,
 		StorageTimeout: time.Minute, // the machine may be busy; what hangs is another test's business
 		LateLoginWait:  time.Nanosecond,
 		Limits:         su.limits, TrustedProxies: su.proxies,
 		Closing: su.closing, UploadStopGrace: su.uploadStopGrace,
 	}
 	if !su.noAvatars {
-		options.Avatars, options.AvatarFiles = su.avatars, su.avatars
+		options.Avatars, options.OpenAvatar = su.avatars, su.avatars.Open
 	}
 	public, err := handlers.NewPublic(options)
 	w.must(err)
@@ -133,7 +133,7 @@ func (w *world) serve(su setup) {
 			{Name: "redis", Func: func(ctx context.Context) error { return su.session.Redis.Ping(ctx).Err() }},
 		},
 		Logger: logger, Metrics: metrics,
-		Tokens: sessions, People: db.Users(), APIKey: su.apiKey, StorageTimeout: time.Minute,
+		Sessions: sessions, Users: db.Users(), APIKey: su.apiKey, StorageTimeout: time.Minute,
 	})
 	w.must(err)
 	w.public, w.internal = httptest.NewServer(public), httptest.NewServer(internal)

@@ -26,8 +26,8 @@ type InternalOptions struct {
 	Logger  *slog.Logger // required
 	Metrics *Metrics     // required
 
-	Tokens Tokens // required: what /introspect and /verify ask
-	People People // required
+	Sessions Sessions // required
+	Users    Users    // required
 
 	// APIKey is what other services must give to ask /introspect and /verify. Empty: nobody has to.
 	APIKey string
@@ -39,11 +39,11 @@ type InternalOptions struct {
 // NewInternal makes the handler of the internal listener: GET /healthz, /readyz and /metrics for operators, POST /introspect
 // and /verify for other services and gateways. It belongs on an address that mini-programs cannot reach.
 func NewInternal(o InternalOptions) (http.Handler, error) {
-	if o.Logger == nil || o.Metrics == nil || o.Tokens == nil || o.People == nil {
-		return nil, errors.New("handlers: Logger, Metrics, Tokens and People are required")
+	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil {
+		return nil, errors.New("handlers: Logger, Metrics, Sessions and Users are required")
 	}
 	c := &tokenChecks{
-		tokens: o.Tokens, people: o.People, metrics: o.Metrics,
+		sessions: o.Sessions, users: o.Users, metrics: o.Metrics,
 		storageTimeout: cmp.Or(o.StorageTimeout, DefaultStorageTimeout),
 	}
 	r := newRouter(o.Logger, slog.LevelDebug, o.Metrics) // probes and scrapes come all the time

@@ -2,8 +2,12 @@ package handlers
 
 import (
 	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
 	"time"
 
+	"wxlogin/internal/clientip"
 	"wxlogin/session"
 )
 
@@ -37,6 +41,42 @@ func (p *public) refused(why refusal) error {
 		return failure{code: codeRateLimited, detail: "Too many pictures today.", retryAfter: 3600}
 	}
 	return failure{code: codeRateLimited}
+}
+
+// unreadableClient is the rate limit key that all clients share whose address a trusted proxy has written in a way that cannot
+// be parsed.
+const unreadableClient = "unreadable"
+
+// clientAddresses finds the client of each request, for limits by address.
+type clientAddresses struct {
+	proxies clientip.Networks
+	logger  *slog.Logger
+	metrics *Metrics
+	warned  atomic.Bool
+}
+
+// middleware stores the rate limit key of the client, which clientKey returns.
+func (c *clientAddresses) middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scopeOf(r.Context()).client = c.key(r)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// clientKey returns the rate limit key of a request's client. The route must use the middleware of clientAddresses.
+func clientKey(r *http.Request) string { return scopeOf(r.Context()).client }
+
+func (c *clientAddresses) key(r *http.Request) string {
+	addr, ok := c.proxies.Client(r)
+	if !ok {
+		c.metrics.unreadableForwardedFor.Inc()
+		if !c.warned.Swap(true) {
+			c.logger.WarnContext(r.Context(),
+				"a trusted proxy sends an X-Forwarded-For that cannot be read: such requests share one LOGIN_RATE_LIMIT (logged once)")
+		}
+		return unreadableClient
+	}
+	return clientip.Key(addr)
 }
 
 // userKey names a user for limits. An appid has no colon.

@@ -110,7 +110,7 @@ func TestLimit_believes_only_trusted_proxies(t *testing.T) {
 	})
 	t.Run("networks_that_cannot_be_read_are_refused", func(t *testing.T) {
 		_, err := handlers.NewPublic(handlers.PublicOptions{
-			Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Revoker: hanging{}, Users: hanging{},
+			Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
 			Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), TrustedProxies: []string{"10.0.0.0/8", "proxy"},
 		})
 		if err == nil || !strings.Contains(err.Error(), `"proxy"`) {

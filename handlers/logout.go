@@ -53,7 +53,7 @@ func logoutFields(w http.ResponseWriter, r *http.Request) (request.Fields, error
 func (p *public) endSession(ctx context.Context, token string) error {
 	ctx, cancel := p.storage(ctx)
 	defer cancel()
-	return p.revoker.Revoke(ctx, token)
+	return p.sessions.Revoke(ctx, token)
 }
 
 // endAllSessions ends every session of the token's user in its app. A token that stands for nobody is refused here: the
@@ -65,8 +65,8 @@ func (p *public) endAllSessions(ctx context.Context, token string) error {
 	}
 	ctx, cancel := p.storage(ctx)
 	defer cancel()
-	if err := p.revoker.RevokeAll(ctx, sess.AppID, sess.OpenID); err != nil {
+	if err := p.sessions.RevokeAll(ctx, sess.AppID, sess.OpenID); err != nil {
 		return err
 	}
-	return p.revoker.Revoke(ctx, token) // the index may have lost it
+	return p.sessions.Revoke(ctx, token) // the index may have lost it
 }

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"runtime"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"wxlogin/internal/avatar"
+	"wxlogin/internal/clientip"
 	"wxlogin/internal/ratelimit"
 	"wxlogin/session"
 	"wxlogin/store"
@@ -34,24 +36,28 @@ type CodeExchanger interface {
 	Code2Session(ctx context.Context, code string) (wechat.Session, error)
 }
 
-// Sessions keeps what tokens stand for. *session.Store is one.
+// Sessions issues and resolves tokens. *session.Store implements it.
+//
+// Lookup returns session.ErrNotFound for a token that is unknown, expired or revoked. If storage is unavailable, every method
+// returns session.ErrUnavailable.
 type Sessions interface {
 	Create(ctx context.Context, sess session.Session) (token string, err error)
 	Lookup(ctx context.Context, token string) (session.Session, error)
 	OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error)
-	IdleTTL() time.Duration
-}
-
-// Revoker ends sessions. *session.Store is one.
-type Revoker interface {
 	Revoke(ctx context.Context, token string) error
 	RevokeAll(ctx context.Context, appID, openID string) error
+	IdleTTL() time.Duration
+	ExpiresAt(sess session.Session) time.Time
 }
 
-// Users keeps people and their profiles. *store.Users is one.
+// Users stores users and their profiles. *store.Users implements it.
+//
+// All methods but Login return store.ErrNotFound if no user has the identity. If the database is unavailable, every method
+// returns store.ErrUnavailable. FindOnReplica may return a user as it was a few seconds ago.
 type Users interface {
 	Login(ctx context.Context, id store.Identity) (user store.User, created bool, err error)
 	Find(ctx context.Context, appID, openID string) (store.User, error)
+	FindOnReplica(ctx context.Context, appID, openID string) (store.User, error)
 	UpdateProfile(ctx context.Context, appID, openID string, p store.Profile) (user store.User, replaced string, err error)
 	BindPhone(ctx context.Context, appID, openID string, p store.Phone) (store.User, error)
 }
@@ -66,7 +72,6 @@ type PhoneNumbers interface {
 type PublicOptions struct {
 	Apps     []CodeExchanger // required; the first serves requests that name no appid
 	Sessions Sessions        // required
-	Revoker  Revoker         // required
 	Users    Users           // required
 	Logger   *slog.Logger    // required
 	Metrics  *Metrics        // required
@@ -86,8 +91,9 @@ type PublicOptions struct {
 
 	// Avatars keeps uploaded pictures. Optional: without it POST /uploadAvatar answers 404 and says why.
 	Avatars Avatars
-	// AvatarFiles serves them under /avatars/, where they are this server's to serve. Optional.
-	AvatarFiles AvatarFiles
+	// OpenAvatar opens a picture by its name for GET /avatars/…. Its error is fs.ErrNotExist if there is no such picture.
+	// Optional: without it another server, such as a bucket, serves the pictures.
+	OpenAvatar func(name string) (file *os.File, contentType string, err error)
 
 	// Closing ends when the server takes no more connections. Uploads may go on for UploadStopGrace then, and are answered 503
 	// after it. Optional.
@@ -133,8 +139,8 @@ func (o *PublicOptions) validate() error {
 	if len(o.Apps) == 0 {
 		return errors.New("handlers: no app")
 	}
-	if o.Sessions == nil || o.Revoker == nil || o.Users == nil || o.Logger == nil || o.Metrics == nil {
-		return errors.New("handlers: Sessions, Revoker, Users, Logger and Metrics are required")
+	if o.Sessions == nil || o.Users == nil || o.Logger == nil || o.Metrics == nil {
+		return errors.New("handlers: Sessions, Users, Logger and Metrics are required")
 	}
 	return nil
 }
@@ -144,15 +150,14 @@ type public struct {
 	apps           map[string]CodeExchanger
 	defaultApp     string
 	sessions       Sessions
-	revoker        Revoker
 	users          Users
 	phoneNumbers   PhoneNumbers
 	metrics        *Metrics
 	storageTimeout time.Duration
 	lateLoginWait  time.Duration
 
-	avatars     Avatars
-	avatarFiles AvatarFiles
+	avatars    Avatars
+	openAvatar func(name string) (*os.File, string, error)
 
 	uploadPlaces *places
 	decoders     *decoders
@@ -172,16 +177,16 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 		return nil, err
 	}
 	o.setDefaults()
-	trusted, err := ParseNetworks(o.TrustedProxies)
+	proxies, err := clientip.ParseNetworks(o.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("handlers: TrustedProxies: %w", err)
 	}
-	clients := &clientAddresses{trusted: trusted, logger: o.Logger, metrics: o.Metrics}
+	clients := &clientAddresses{proxies: proxies, logger: o.Logger, metrics: o.Metrics}
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
-		sessions: o.Sessions, revoker: o.Revoker, users: o.Users, phoneNumbers: o.PhoneNumbers, metrics: o.Metrics,
+		sessions: o.Sessions, users: o.Users, phoneNumbers: o.PhoneNumbers, metrics: o.Metrics,
 		storageTimeout: o.StorageTimeout, lateLoginWait: o.LateLoginWait,
-		avatars: o.Avatars, avatarFiles: o.AvatarFiles,
+		avatars: o.Avatars, openAvatar: o.OpenAvatar,
 		uploadPlaces:  newPlaces(uploadLimits),
 		decoders:      newDecoders(runtime.GOMAXPROCS(0)),
 		uploadsEnd:    afterGrace(o.Closing, o.UploadStopGrace),
@@ -205,7 +210,7 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 	}
 	r.Get("/userInfo", handle(p.readUserInfo))
 	r.With(clients.middleware).Post("/uploadAvatar", handle(p.uploadAvatar))
-	if p.avatarFiles != nil {
+	if p.openAvatar != nil {
 		r.Get(avatar.Path+"{name}", handle(p.serveAvatar))
 		r.Head(avatar.Path+"{name}", handle(p.serveAvatar))
 	}

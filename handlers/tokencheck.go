@@ -8,21 +8,10 @@ import (
 	"wxlogin/store"
 )
 
-// Tokens tells what a token stands for, and until when. *session.Store is one.
-type Tokens interface {
-	Lookup(ctx context.Context, token string) (session.Session, error)
-	ExpiresAt(sess session.Session) time.Time
-}
-
-// People finds a session's user for other services; what it answers may be some seconds old. *store.Users is one.
-type People interface {
-	FindOnReplica(ctx context.Context, appID, openID string) (store.User, error)
-}
-
 // tokenChecks answers other services whose token they were shown.
 type tokenChecks struct {
-	tokens         Tokens
-	people         People
+	sessions       Sessions
+	users          Users
 	metrics        *Metrics
 	storageTimeout time.Duration
 }
@@ -49,16 +38,16 @@ func (c *tokenChecks) find(ctx context.Context, token string) (holder, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.storageTimeout)
 	defer cancel()
-	user, err := c.people.FindOnReplica(ctx, sess.AppID, sess.OpenID)
+	user, err := c.users.FindOnReplica(ctx, sess.AppID, sess.OpenID)
 	if err != nil {
 		return holder{}, err
 	}
 	scopeOf(ctx).appID = sess.AppID
-	return holder{sess, user, c.tokens.ExpiresAt(sess)}, refuseDisabled(ctx, user)
+	return holder{sess, user, c.sessions.ExpiresAt(sess)}, refuseDisabled(ctx, user)
 }
 
 func (c *tokenChecks) lookup(ctx context.Context, token string) (session.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.storageTimeout)
 	defer cancel()
-	return c.tokens.Lookup(ctx, token)
+	return c.sessions.Lookup(ctx, token)
 }

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -171,5 +172,11 @@ func TestDecoders_acquire(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestUnreadableClient(t *testing.T) {
+	if strings.ContainsAny(unreadableClient, ".:") {
+		t.Errorf("%q could be the key of an address", unreadableClient)
 	}
 }

@@ -86,7 +86,7 @@ func (willing) Code2Session(context.Context, string) (wechat.Session, error) {
 
 func TestStorageTimeout_ends_a_step_that_hangs(t *testing.T) {
 	h, err := handlers.NewPublic(handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Revoker: hanging{}, Users: hanging{},
+		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), StorageTimeout: time.Millisecond,
 	})
 	if err != nil {
@@ -107,13 +107,12 @@ func TestStorageTimeout_ends_a_step_that_hangs(t *testing.T) {
 
 func TestNewPublic_needs_its_parts(t *testing.T) {
 	whole := handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Revoker: hanging{}, Users: hanging{},
+		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(),
 	}
 	for name, remove := range map[string]func(*handlers.PublicOptions){
 		"apps":     func(o *handlers.PublicOptions) { o.Apps = nil },
 		"sessions": func(o *handlers.PublicOptions) { o.Sessions = nil },
-		"revoker":  func(o *handlers.PublicOptions) { o.Revoker = nil },
 		"users":    func(o *handlers.PublicOptions) { o.Users = nil },
 		"logger":   func(o *handlers.PublicOptions) { o.Logger = nil },
 		"metrics":  func(o *handlers.PublicOptions) { o.Metrics = nil },

@@ -57,7 +57,7 @@ func (p avatarParts) options(o *handlers.PublicOptions) {
 		o.Avatars = p.store
 	}
 	if p.folder != nil {
-		o.AvatarFiles = p.folder
+		o.OpenAvatar = p.folder.Open
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/handlers"
+	"wxlogin/internal/clientip"
 	"wxlogin/internal/ratelimit"
 	"wxlogin/session"
 	"wxlogin/store"
@@ -140,7 +141,7 @@ func sessionApps(c Config) []session.App {
 // publicOptions are the parts and limits of the public listener.
 func (p *parts) publicOptions(c Config, logger *slog.Logger) handlers.PublicOptions {
 	o := handlers.PublicOptions{
-		Apps: p.apps, Sessions: p.sessions, Revoker: p.sessions, Users: p.db.Users(), Logger: logger, Metrics: p.metrics,
+		Apps: p.apps, Sessions: p.sessions, Users: p.db.Users(), Logger: logger, Metrics: p.metrics,
 		PhoneNumbers:   p.phoneNumbers,
 		StorageTimeout: c.StorageTimeout,
 		TrustedProxies: c.TrustedProxies,
@@ -159,7 +160,7 @@ func (p *parts) publicOptions(c Config, logger *slog.Logger) handlers.PublicOpti
 func (p *parts) handlers(
 	c Config, closing context.Context, stopping handlers.Check, logger *slog.Logger,
 ) (public, internal http.Handler, err error) {
-	proxies, err := handlers.ParseNetworks(c.TrustedProxies)
+	proxies, err := clientip.ParseNetworks(c.TrustedProxies)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -171,7 +172,7 @@ func (p *parts) handlers(
 	internal, err = handlers.NewInternal(handlers.InternalOptions{
 		Checks: append(p.checks(), stopping),
 		Logger: logger, Metrics: p.metrics,
-		Tokens: p.sessions, People: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: c.StorageTimeout,
+		Sessions: p.sessions, Users: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: c.StorageTimeout,
 	})
 	return c.Tracing.Handler(public, fromProxy(proxies)), c.Tracing.Handler(internal, anybody), err
 }

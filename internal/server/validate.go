@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"wxlogin/handlers"
+	"wxlogin/internal/clientip"
 )
 
 // maxShutdownDelay bounds SHUTDOWN_DELAY: container platforms kill what has not ended after about that long.
@@ -32,7 +32,7 @@ func (c Config) validate() []error {
 		fault("MAX_SESSIONS_PER_USER: %d is less than 1", c.MaxSessionsPerUser)
 	}
 	faults = append(faults, c.Limits.validate()...)
-	if _, err := handlers.ParseNetworks(c.TrustedProxies); err != nil {
+	if _, err := clientip.ParseNetworks(c.TrustedProxies); err != nil {
 		fault("TRUSTED_PROXIES: %w", err)
 	}
 	faults = append(faults, c.TLS.validate()...)
