@@ -7,8 +7,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
+	"strconv"
 	"sync"
 	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"wxlogin/internal/request"
+	"wxlogin/session"
+	"wxlogin/store"
 )
 
 // checkTimeout bounds each check of GET /readyz.
@@ -102,4 +110,128 @@ func runChecks(ctx context.Context, checks []Check) []error {
 	}
 	wg.Wait()
 	return errs
+}
+
+// addProfiles serves Go's runtime profiles to go tool pprof: GET /debug/pprof/profile?seconds=10, heap, goroutine and so on.
+// They show where the server spends its time and memory, not what is in it. A CPU profile must be shorter than the
+// listener's time for an answer.
+func addProfiles(r *chi.Mux, guard func(http.Handler) http.Handler) {
+	r.Method(http.MethodGet, "/debug/pprof/profile", guard(http.HandlerFunc(pprof.Profile)))
+	r.Method(http.MethodGet, "/debug/pprof/symbol", guard(http.HandlerFunc(pprof.Symbol)))
+	r.Method(http.MethodGet, "/debug/pprof/{name}", guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pprof.Handler(chi.URLParam(r, "name")).ServeHTTP(w, r)
+	})))
+}
+
+// tokenChecks answers other services whose token they were shown.
+type tokenChecks struct {
+	sessions       Sessions
+	users          Users
+	metrics        *Metrics
+	storageTimeout time.Duration
+}
+
+// holder is who a token stands for.
+type holder struct {
+	session session.Session
+	user    store.User
+	expires time.Time
+}
+
+// check finds the holder of a token, and starts the session's idle expiry again. A user who is not active is
+// refused, as on the public listener.
+func (c *tokenChecks) check(ctx context.Context, token string) (holder, error) {
+	h, err := c.find(ctx, token)
+	c.metrics.tokenCheck(err)
+	return h, err
+}
+
+func (c *tokenChecks) find(ctx context.Context, token string) (holder, error) {
+	sess, err := c.lookup(ctx, token)
+	if err != nil {
+		return holder{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.storageTimeout)
+	defer cancel()
+	user, err := c.users.FindOnReplica(ctx, sess.AppID, sess.OpenID)
+	if err != nil {
+		return holder{}, err
+	}
+	scopeOf(ctx).appID = sess.AppID
+	return holder{sess, user, c.sessions.ExpiresAt(sess)}, refuseDisabled(ctx, user)
+}
+
+func (c *tokenChecks) lookup(ctx context.Context, token string) (session.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.storageTimeout)
+	defer cancel()
+	return c.sessions.Lookup(ctx, token)
+}
+
+// introspection is what POST /introspect answers (RFC 7662, section 2.2). Of a token that is not active, nothing more is
+// told.
+type introspection struct {
+	Active    bool   `json:"active"`
+	TokenType string `json:"token_type,omitempty"`
+	Subject   string `json:"sub,omitempty"`       // users.id
+	ClientID  string `json:"client_id,omitempty"` // appid
+	ExpiresAt int64  `json:"exp,omitempty"`       // seconds of Unix time: if the token is not used again
+	IssuedAt  int64  `json:"iat,omitempty"`       // seconds of Unix time
+	OpenID    string `json:"openid,omitempty"`
+	UnionID   string `json:"unionid,omitempty"` // where it is known
+}
+
+// introspect tells another service whose token it was shown.
+func (c *tokenChecks) introspect(w http.ResponseWriter, r *http.Request) error {
+	f, err := request.Read(w, r)
+	if err != nil {
+		return err
+	}
+	token, err := f.Required("token")
+	if err != nil {
+		return err
+	}
+	h, err := c.check(r.Context(), token)
+	if err != nil {
+		if outcomeOf(err) == tokenFailed {
+			return err
+		}
+		return writeJSON(w, http.StatusOK, introspection{})
+	}
+	return writeJSON(w, http.StatusOK, introspection{
+		Active: true, TokenType: "Bearer", Subject: strconv.FormatUint(h.user.ID, 10), ClientID: h.session.AppID,
+		ExpiresAt: h.expires.Unix(), IssuedAt: h.session.CreatedAt.Unix(),
+		OpenID: h.session.OpenID, UnionID: h.user.UnionID,
+	})
+}
+
+// The headers in which a gateway is told whose request it has. It must take them from this answer alone, and not let
+// through what a client sends under these names.
+const (
+	headerUserID  = "X-User-Id"
+	headerAppID   = "X-Wechat-Appid"
+	headerOpenID  = "X-Wechat-Openid"
+	headerUnionID = "X-Wechat-Unionid"
+)
+
+// verifyAnswer is what /verify answers.
+type verifyAnswer struct {
+	Status int `json:"status"`
+}
+
+// verify tells a gateway, in the answer's header, whose request it has: nginx's auth_request, forward_auth of Caddy and
+// Traefik, Envoy's ext_authz. Some of them send the method and path of the request at hand; neither matters here.
+func (c *tokenChecks) verify(w http.ResponseWriter, r *http.Request) error {
+	token, _ := session.BearerToken(r.Header)
+	h, err := c.check(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set(headerUserID, strconv.FormatUint(h.user.ID, 10))
+	header.Set(headerAppID, h.session.AppID)
+	header.Set(headerOpenID, h.session.OpenID)
+	if h.user.UnionID != "" {
+		header.Set(headerUnionID, h.user.UnionID)
+	}
+	return writeJSON(w, http.StatusOK, verifyAnswer{Status: http.StatusOK})
 }

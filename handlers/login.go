@@ -132,3 +132,9 @@ func (p *public) findUser(ctx context.Context, id store.Identity) (store.User, b
 	}
 	return user, created, refuseDisabled(ctx, user)
 }
+
+// CodeExchanger exchanges the code of wx.login with WeChat for one mini-program. *wechat.Client is one.
+type CodeExchanger interface {
+	AppID() string
+	Code2Session(ctx context.Context, code string) (wechat.Session, error)
+}

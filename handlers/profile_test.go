@@ -1,40 +1,279 @@
 package handlers_test
 
 import (
-	"bytes"
-	"io"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
+
+	"wxlogin/wechat"
+	"wxlogin/wechat/wechattest"
 )
 
-// profile asks the internal listener for one of Go's profiles.
-func (w *world) profile(path, key string) (status int, content []byte) {
+const (
+	pictureOfWeChat = "https://thirdwx.qlogo.cn/mmopen/vi_32/Q0j4TwGTfTKxCqRzuYWQmpwiaqQEjNxbC7WicaJ/132"
+	family          = "👨\u200d👩\u200d👧\u200d👦"
+	england         = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+)
+
+// encrypted sends a profile as WeChat encrypts it, made now.
+func (w *world) encrypted(token string, p *wechattest.Device, profile map[string]any) response {
 	w.t.Helper()
-	req, err := http.NewRequest(http.MethodGet, w.internal.URL+"/debug/pprof/"+path, nil)
+	data := map[string]any{"watermark": map[string]any{"timestamp": w.clock.Now().Unix(), "appid": p.AppID()}, "language": "zh_CN", "gender": 0}
+	maps.Copy(data, profile)
+	plain, err := json.Marshal(data)
 	w.must(err)
-	if key != "" {
-		req.Header.Set("X-Api-Key", key)
-	}
-	res, err := http.DefaultClient.Do(req)
-	w.must(err)
-	defer res.Body.Close()
-	content, err = io.ReadAll(res.Body)
-	w.must(err)
-	return res.StatusCode, content
+	encryptedData, iv := wechattest.Seal(p.SessionKey(), plain)
+	return w.form("/updateUserInfo", "token", token, "encryptedData", encryptedData, "iv", iv)
 }
 
-func TestProfiles_are_for_holders_of_the_key(t *testing.T) {
-	w := newWorld(t, withAPIKey)
-	gzipped := []byte{0x1f, 0x8b}
-	for _, path := range []string{"heap", "goroutine", "profile?seconds=1"} {
-		if status, content := w.profile(path, apiKey); status != http.StatusOK || !bytes.HasPrefix(content, gzipped) {
-			t.Errorf("%s: %d, %d bytes", path, status, len(content))
-		}
-		if status, content := w.profile(path, ""); status != http.StatusUnauthorized || bytes.HasPrefix(content, gzipped) {
-			t.Errorf("%s without the key: %d", path, status)
-		}
+// wholeRow is all that the database has of Alice.
+func (w *world) wholeRow() string {
+	w.t.Helper()
+	rows, err := w.db.Query("SELECT * FROM users ORDER BY id LIMIT 1")
+	w.must(err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	w.must(err)
+	values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
 	}
-	if status, _ := w.profile("secrets", apiKey); status != http.StatusNotFound {
-		t.Errorf("an unknown profile: %d", status)
+	rows.Next()
+	w.must(rows.Scan(into...))
+	var row strings.Builder
+	for i, column := range columns {
+		fmt.Fprintf(&row, "%s: %+q %v\n", column, values[i].String, values[i].Valid)
+	}
+	return row.String()
+}
+
+// wantUnchanged fails unless Alice's row is the same in every column.
+func (w *world) wantUnchanged(before string) {
+	w.t.Helper()
+	if after := w.wholeRow(); after != before {
+		w.t.Errorf("the row was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// alice logs in on a server of her own.
+func alice(t *testing.T) (*world, *wechattest.Device, string) {
+	t.Helper()
+	w := newWorld(t)
+	p := w.phone("alice")
+	return w, p, w.login(p).Token
+}
+
+func TestGivenName_that_cannot_be_seen(t *testing.T) {
+	w, p, token := alice(t)
+	before := w.wholeRow()
+	for name, in := range map[string]string{
+		"hangul_filler": "\u3164", "choseong_filler": "\u115f", "jungseong_filler": "\u1160", "halfwidth_filler": "\uffa0\uffa0",
+		"zero_width_space": "\u200b", "braille_blank": "\u2800", "tags": "\U000e0041\U000e0042", "mark": "\u0301", "joiner": "\u200d",
+		"variation_selector": "\ufe0f", "soft_hyphen": "\u00ad", "grapheme_joiner": "\u034f", "mongolian_separator": "\u180e",
+		"word_joiner": "\u2060", "deprecated": "\u206f", "bom": "\ufeff", "bidi": "\u202e", "line_separator": "\u2028\u2029",
+		"private_use": "\ue000", "noncharacter": "\uffff", "annotation": "\ufff9", "musical_null": "\U0001d159", "among_spaces": " \u3000\u3164 ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := w.typed(token, "nickName", in, "avatarUrl", typedAvatar)
+			w.wantProblem(r, 400, "invalid_request", "none")
+			if !strings.HasPrefix(r.body.Detail, "The field nickName ") {
+				t.Errorf("detail: %s", r.body.Detail)
+			}
+			w.wantUnchanged(before)
+			r = w.encrypted(token, p, map[string]any{"nickName": in, "avatarUrl": wechat.AnonymousAvatarURL})
+			if r.status != http.StatusOK || !r.body.Anonymous || r.body.ProfileComplete {
+				t.Errorf("WeChat's: %d %s, anonymous %t, complete %t", r.status, r.body.Code, r.body.Anonymous, r.body.ProfileComplete)
+			}
+			w.wantUnchanged(before)
+		})
+	}
+	r := w.encrypted(token, p, map[string]any{"nickName": "\u3164", "avatarUrl": pictureOfWeChat})
+	if r.status != http.StatusOK || r.body.ProfileComplete || w.column("nickname") != "" || w.column("avatar_url") != pictureOfWeChat {
+		t.Errorf("beside a picture: %d, complete %t, row\n%s", r.status, r.body.ProfileComplete, w.wholeRow())
+	}
+}
+
+func TestGivenName_typed_and_WeChats_alike(t *testing.T) {
+	w, p, token := alice(t)
+	for name, tt := range map[string]struct{ in, typed, weChats string }{
+		"family":              {family, family, family},
+		"32_families":         {strings.Repeat(family, 32), strings.Repeat(family, 32), strings.Repeat(family, 32)},
+		"33_families":         {strings.Repeat(family, 33), "", strings.Repeat(family, 32)},
+		"32_flags":            {strings.Repeat(england, 32), strings.Repeat(england, 32), strings.Repeat(england, 32)},
+		"256_characters":      {strings.Repeat("字", 256), "", strings.Repeat("字", 32)},
+		"persian":             {"می\u200cخواهم", "می\u200cخواهم", "می\u200cخواهم"},
+		"hindi":               {"क्\u200dष", "क्\u200dष", "क्\u200dष"},
+		"decomposed":          {" Ame\u0301lie\u3000", "Am\u00e9lie", "Am\u00e9lie"},
+		"stray":               {"Ali\u206fce", "", "Alice"},
+		"marks_without_end":   {"z" + strings.Repeat("\u0316", 300), "", "z" + strings.Repeat("\u0316", 6)},
+		"hidden_placeholder":  {"微信\u200b用户", "", "Before"},
+		"placeholder_in_name": {"微信用户2", "微信用户2", "微信用户2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := func() {
+				w.pass(2 * time.Second) // a watermark has whole ones
+				w.typed(token, "nickName", "Before")
+			}
+			before()
+			r := w.typed(token, "nickName", tt.in)
+			if tt.typed == "" {
+				w.wantProblem(r, 400, "invalid_request", "none")
+				tt.typed = "Before"
+			} else if r.status != http.StatusOK || r.body.UserInfo["nickName"] != tt.typed {
+				t.Errorf("typed: %d %s, %+q", r.status, r.body.Detail, r.body.UserInfo["nickName"])
+			}
+			if got := w.column("nickname"); got != tt.typed {
+				t.Errorf("typed: %+q, want %+q", got, tt.typed)
+			}
+			before()
+			w.pass(2 * time.Second)
+			r = w.encrypted(token, p, map[string]any{"nickName": tt.in})
+			if got := w.column("nickname"); r.status != http.StatusOK || got != tt.weChats {
+				t.Errorf("WeChat's: %d, %+q, want %+q", r.status, got, tt.weChats)
+			}
+		})
+	}
+}
+
+// An address that is taken is stored, and one that is not is refused; of WeChat's, it is left out.
+func TestGivenAvatar_typed_and_WeChats_alike(t *testing.T) {
+	w, p, token := alice(t)
+	const before = "https://cdn.example.com/before.png"
+	for name, tt := range map[string]struct{ in, want string }{
+		"https":             {typedAvatar, typedAvatar},
+		"port":              {"https://cdn.example.com:8443/1.png", "https://cdn.example.com:8443/1.png"},
+		"upper_case":        {"HTTPS://CDN.example.com/A.png", "https://cdn.example.com/A.png"},
+		"of_WeChat_by_http": {strings.Replace(pictureOfWeChat, "https", "http", 1), pictureOfWeChat},
+		"article_by_http":   {"http://mmbiz.qpic.cn/mmbiz/a/0?wx_fmt=png", "https://mmbiz.qpic.cn/mmbiz/a/0?wx_fmt=png"},
+		"other_http":        {"http://cdn.example.com/1.png", ""},
+		"localhost":         {"https://localhost/1.png", ""},
+		"quote":             {`https://x.example.com/"><script>`, ""},
+		"single_label":      {`https://x/1.png`, ""},
+		"ip":                {"https://192.0.2.7/1.png", ""},
+		"ipv6":              {"https://[2001:db8::1]/1.png", ""},
+		"user":              {"https://a@cdn.example.com/1.png", ""},
+		"temporary":         {"wxfile://tmp_1.png", ""},
+		"temporary_http":    {"http://tmp/1.png", ""},
+		"blob":              {"blob:https://cdn.example.com/1", ""},
+		"data":              {"data:image/png;base64,AAAA", ""},
+		"backslash":         {`https://cdn.example.com\@evil.example.com/`, ""},
+		"non_ascii":         {"https://例子.中国/1.png", ""},
+		"control":           {"https://cdn.example.com/\x7f", ""},
+		"spaces":            {" \t", ""},
+		"too_long":          {"https://cdn.example.com/" + strings.Repeat("a", 1001), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for way, send := range map[string]func() response{
+				"typed": func() response { return w.typed(token, "avatarUrl", tt.in) },
+				"WeChat's": func() response {
+					return w.encrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": tt.in})
+				},
+			} {
+				w.pass(2 * time.Second)
+				w.typed(token, "avatarUrl", before)
+				w.pass(2 * time.Second)
+				row, r, want := w.wholeRow(), send(), tt.want
+				if want == "" {
+					want = before
+					w.wantUnchanged(row)
+				}
+				if way == "typed" && tt.want == "" {
+					w.wantProblem(r, 400, "invalid_request", "none")
+					if !strings.HasPrefix(r.body.Detail, "The field avatarUrl ") {
+						t.Errorf("detail: %s", r.body.Detail)
+					}
+				} else if r.status != http.StatusOK || r.body.UserInfo["avatarUrl"] != want || r.body.Anonymous != (tt.want == "") {
+					t.Errorf("%s: %d %s, anonymous %t, %v", way, r.status, r.body.Detail, r.body.Anonymous, r.body.UserInfo["avatarUrl"])
+				}
+				if got := w.column("avatar_url"); got != want {
+					t.Errorf("%s: %q, want %q", way, got, want)
+				}
+			}
+		})
+	}
+}
+
+// WeChat's placeholder changes nothing of a profile, typed or WeChat's, and makes none of an empty one.
+func TestGivenPlaceholder_writes_nothing(t *testing.T) {
+	for name, fill := range map[string]func(w *world, p *wechattest.Device, token string){
+		"over nothing": func(*world, *wechattest.Device, string) {},
+		"over a typed profile": func(w *world, _ *wechattest.Device, token string) {
+			w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
+		},
+		"over a typed name": func(w *world, _ *wechattest.Device, token string) { w.typed(token, "nickName", "Al") },
+		"over WeChat's":     func(w *world, p *wechattest.Device, token string) { w.mustUpdate(token, p.GetUserInfo()) },
+		"over an uploaded picture": func(w *world, _ *wechattest.Device, token string) {
+			w.upload(token, pictureFiles(w.t)["jpeg"])
+		},
+		"over a profile of a fast clock": func(w *world, _ *wechattest.Device, token string) {
+			w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
+			_, err := w.db.Exec("UPDATE users SET profile_as_of = '2199-01-01'")
+			w.must(err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, p, token := alice(t)
+			fill(w, p, token)
+			before := w.wholeRow()
+			for way, send := range map[string]func() response{
+				"WeChat's": func() response { return w.update(token, p.GetPlaceholder()) },
+				"WeChat's with unusable values": func() response {
+					return w.encrypted(token, p, map[string]any{"nickName": " 微信\u200b用户 ", "avatarUrl": "http://tmp/1.png", "language": "en"})
+				},
+				"WeChat's without an avatar": func() response {
+					return w.encrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": "", "gender": 1, "city": "Guangzhou"})
+				},
+				"typed": func() response {
+					return w.typed(token, "nickName", "微信用户", "avatarUrl", strings.Replace(wechat.AnonymousAvatarURL, "https", "http", 1))
+				},
+			} {
+				w.pass(2 * time.Second) // later than what is stored
+				if r := send(); r.status != http.StatusOK || !r.body.Anonymous {
+					t.Errorf("%s: %d %s, anonymous %t", way, r.status, r.body.Code, r.body.Anonymous)
+				}
+				w.wantUnchanged(before)
+			}
+		})
+	}
+}
+
+// A real picture beside the placeholder's name is kept, and the other way round.
+func TestGivenPlaceholder_beside_what_is_real(t *testing.T) {
+	w, p, token := alice(t)
+	w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
+	w.pass(2 * time.Second)
+	r := w.encrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": pictureOfWeChat})
+	if r.body.Anonymous || w.column("nickname") != "Al" || w.column("avatar_url") != pictureOfWeChat || w.column("profile_source") != "1" {
+		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, w.wholeRow())
+	}
+	w.pass(2 * time.Second)
+	r = w.encrypted(token, p, map[string]any{"nickName": "Band", "avatarUrl": wechat.AnonymousAvatarURL})
+	if r.body.Anonymous || w.column("nickname") != "Band" || w.column("avatar_url") != pictureOfWeChat || w.column("language") != "zh_CN" {
+		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, w.wholeRow())
+	}
+}
+
+// A body that is not UTF-8 is refused and not mended: a mended name would be another one than was sent.
+func TestGivenName_not_UTF8(t *testing.T) {
+	w, _, token := alice(t)
+	before := w.wholeRow()
+	for name, in := range map[string]struct{ contentType, content string }{
+		"form":             {formType, "nickName=Al%FF&token=" + token},
+		"form_surrogate":   {formType, "nickName=Al%ED%A0%BD&token=" + token},
+		"form_other_field": {formType, "nickName=Al&x=%FF&token=" + token},
+		"json":             {"application/json", "{\"nickName\":\"Al\xff\",\"token\":\"" + token + `"}`},
+		"json_surrogate":   {"application/json", `{"nickName":"Al\ud83d","token":"` + token + `"}`},
+		"json_nul":         {"application/json", `{"avatarUrl":"` + typedAvatar + `\u0000","token":"` + token + `"}`},
+		"json_other_field": {"application/json", `{"nickName":"Al","x":"\ude00","token":"` + token + `"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.wantProblem(w.do(w.request("/updateUserInfo", in.contentType, in.content)), 400, "invalid_request", "none")
+			w.wantUnchanged(before)
+		})
 	}
 }

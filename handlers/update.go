@@ -3,8 +3,10 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
+	"wxlogin/internal/profile"
 	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
@@ -66,32 +68,6 @@ func (p *public) givenProfile(ctx context.Context, sess session.Session, f reque
 	return fromWeChat(info), err
 }
 
-// updatedSession finds the session of a request that changes its user, and counts it for the user: all sessions share the
-// limit, because a user can log in again at will. Requests without a session are not counted: a flood of them would fill the
-// counters.
-func (p *public) updatedSession(ctx context.Context, r *http.Request, f request.Fields) (session.Session, error) {
-	token, err := request.Token(r.Header, f)
-	if err != nil {
-		return session.Session{}, err
-	}
-	sess, err := p.findSession(ctx, token)
-	if err != nil {
-		return session.Session{}, err
-	}
-	if !p.updates.Allow(userKey(sess)) {
-		return session.Session{}, p.refused(updateRate)
-	}
-	return sess, nil
-}
-
-func (p *public) findSession(ctx context.Context, token string) (session.Session, error) {
-	ctx, cancel := p.storage(ctx)
-	defer cancel()
-	sess, err := p.sessions.Lookup(ctx, token)
-	scopeOf(ctx).appID = sess.AppID
-	return sess, err
-}
-
 // profile is the part of it that is worth keeping: nothing of a placeholder, whose language says nothing. What was typed is as
 // new as the request.
 func (g given) profile() store.Profile {
@@ -108,4 +84,71 @@ func (g given) profile() store.Profile {
 		p.AsOf = time.Unix(info.Watermark.Timestamp, 0)
 	}
 	return p
+}
+
+// isTyped reports whether a request carries what a person gave by hand, by the nickname input and chooseAvatar.
+func isTyped(f request.Fields) bool { return f["nickName"] != "" || f["avatarUrl"] != "" }
+
+// typedProfile reads what a person gave by hand. An avatar has a public https address, or is the picture that the user has
+// already.
+func (p *public) typedProfile(ctx context.Context, sess session.Session, f request.Fields) (g given, err error) {
+	g.source = store.SourceUser
+	if f["encryptedData"] != "" || f["iv"] != "" {
+		return g, invalidRequest("The fields nickName and avatarUrl are sent instead of encryptedData and iv, not beside them.")
+	}
+	if g.NickName, err = typedNickName(f["nickName"]); err != nil {
+		return g, err
+	}
+	g.AvatarURL, g.keepsPicture, err = p.typedAvatar(ctx, sess, f["avatarUrl"])
+	return g, err
+}
+
+// nickNameDetails say why a nickname is refused.
+var nickNameDetails = map[error]string{
+	profile.ErrInvisible: "The field nickName has no visible character.",
+	profile.ErrTooLong:   "The field nickName is longer than 32 characters, or 255 Unicode code points.",
+	profile.ErrCharacter: "The field nickName has a character that does not belong in a name.",
+}
+
+func typedNickName(typed string) (string, error) {
+	if typed == "" {
+		return "", nil
+	}
+	name, err := profile.NickName(typed)
+	if err != nil {
+		return "", invalidField("nickName", nickNameDetails[err])
+	}
+	return name, nil
+}
+
+// typedAvatar reads the address of an avatar. keeps reports that it is the picture that the user has: this server's own address
+// need not be public.
+func (p *public) typedAvatar(ctx context.Context, sess session.Session, typed string) (address string, keeps bool, err error) {
+	if typed == "" {
+		return "", false, nil
+	}
+	if keeps, err = p.keepsPicture(ctx, sess, strings.TrimSpace(typed)); err != nil || keeps {
+		return "", keeps, err
+	}
+	address, ok := profile.AvatarURL(typed)
+	if !ok {
+		return "", false, invalidField("avatarUrl", "The field avatarUrl is not an https address of a public server, of at most 1024 characters.")
+	}
+	if address != typed { // another spelling may have hidden that it is one of this server's pictures
+		if keeps, err = p.keepsPicture(ctx, sess, address); err != nil || keeps {
+			return "", keeps, err
+		}
+	}
+	return address, false, nil
+}
+
+// fromWeChat reads what WeChat encrypted. What may not be stored counts as not given.
+func fromWeChat(info wechat.UserInfo) given {
+	info.NickName = profile.CleanNickName(info.NickName)
+	info.AvatarURL, _ = profile.AvatarURL(info.AvatarURL)
+	info.Country = profile.CleanText(info.Country)
+	info.Province = profile.CleanText(info.Province)
+	info.City = profile.CleanText(info.City)
+	info.Language = profile.CleanText(info.Language)
+	return given{UserInfo: info, source: store.SourceWeChat}
 }

@@ -2,10 +2,13 @@ package request
 
 import (
 	"bytes"
+	"errors"
 	"mime"
 	"net/http"
 	"regexp"
 	"slices"
+
+	"wxlogin/session"
 )
 
 // MaxBody is the largest request body in bytes.
@@ -91,4 +94,48 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, &Error{Detail: "The body ended early.", Cause: err}
 	}
 	return buf.Bytes(), nil
+}
+
+// Fields are the fields of a request body by name. A field that is absent, null or empty is not in it.
+type Fields map[string]string
+
+// Required gives a field, or an *Error that names it where it is missing.
+func (f Fields) Required(name string) (string, error) {
+	if v := f[name]; v != "" {
+		return v, nil
+	}
+	return "", invalidField(name, "The field "+name+" is missing.")
+}
+
+// ErrMediaType says that a body is of a type that is not read, or is compressed.
+var ErrMediaType = errors.New("fields: unsupported media type")
+
+// Error is a request that cannot be read.
+type Error struct {
+	Detail string // a constant sentence, fit for a client: it holds nothing that the client sent
+	Field  string // the field that is at fault, one that the server asks for; "" if it is none or several
+	Cause  error  // for a log; nil where the request itself is at fault
+}
+
+func (e *Error) Error() string { return e.Detail }
+func (e *Error) Unwrap() error { return e.Cause }
+
+func invalid(detail string) error { return &Error{Detail: detail} }
+
+func invalidField(field, detail string) error { return &Error{Detail: detail, Field: field} }
+
+// Token finds the token of a request: in the Authorization header, as session.BearerToken reads it, or in the field token.
+// With such a header the field alone is not enough. The token's shape is not looked at: whatever is no token of ours is
+// refused by the session store.
+//
+// *Error: header and field name different tokens.
+func Token(header http.Header, f Fields) (string, error) {
+	if len(header.Values("Authorization")) == 0 {
+		return f["token"], nil
+	}
+	token, ok := session.BearerToken(header)
+	if field := f["token"]; ok && field != "" && field != token {
+		return "", invalidField("token", "Authorization and the field token differ.")
+	}
+	return token, nil
 }

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,73 @@ import (
 
 	"wxlogin/wechat/wechattest"
 )
+
+func TestUpdateUserInfo_tokens(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+	token := w.login(p).Token
+	data := p.GetUserInfo()
+	post := func(authorization, field string) response {
+		content := fmt.Sprintf(`{"token":%q,"encryptedData":%q,"iv":%q}`, field, data.EncryptedData, data.IV)
+		req := w.request("/updateUserInfo", "application/json", content)
+		if authorization != "" {
+			req.Header.Set("Authorization", authorization)
+		}
+		return w.do(req)
+	}
+	for name, r := range map[string]response{
+		"bearer": post("Bearer "+token, ""), "any_case": post("bearer "+token, ""), "field": post("", token), "both": post("Bearer "+token, token),
+	} {
+		if r.status != http.StatusOK {
+			t.Errorf("%s: %d %s", name, r.status, r.body.Code)
+		}
+	}
+	w.wantProblem(post("Bearer "+token, "x"), 400, "invalid_request", "none")
+
+	unknown := strings.Repeat("A", 43)
+	var first string
+	for name, r := range map[string]response{
+		"missing": post("", ""), "malformed": post("", "x"), "unknown": post("", unknown), "basic": post("Basic "+token, ""),
+		"empty_bearer": post("Bearer ", ""), "bearer_unknown": post("Bearer "+unknown, ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.wantProblem(r, 401, "invalid_token", "relogin")
+			if got := r.header.Get("WWW-Authenticate"); got != "Bearer" {
+				t.Errorf("WWW-Authenticate is %q", got)
+			}
+			answer := strings.ReplaceAll(r.raw, r.body.RequestID, "")
+			if first == "" {
+				first = answer
+			}
+			if answer != first {
+				t.Error("refused tokens get different answers")
+			}
+		})
+	}
+}
+
+func TestUpdateUserInfo_of_a_user_whose_row_is_gone(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+	token := w.login(p).Token
+	if _, err := w.db.Exec("DELETE FROM wechat_identities"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantProblem(w.update(token, p.GetUserInfo()), 401, "invalid_token", "relogin")
+}
+
+func TestUpdateUserInfo_newer_data_is_kept(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+	token := w.login(p).Token
+	old := p.GetUserInfo()
+	w.pass(time.Minute)
+	renamed := w.sim.Device(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II"}})
+	w.mustUpdate(token, renamed.GetUserInfo())
+	if got := w.mustUpdate(token, old).UserInfo["nickName"]; got != "Alice II" {
+		t.Errorf("older data overwrote newer: %v", got)
+	}
+}
 
 const typedAvatar = "https://cdn.example.com/avatars/1.png"
 

@@ -6,10 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"wxlogin/handlers"
 	"wxlogin/session"
@@ -17,39 +18,38 @@ import (
 	"wxlogin/wechat"
 )
 
-// patient is an app at a WeChat that never answers.
-type patient struct {
-	handlers.CodeExchanger
-	asked chan struct{}
-}
-
-func (p patient) Code2Session(ctx context.Context, _ string) (wechat.Session, error) {
-	p.asked <- struct{}{}
-	<-ctx.Done()
-	return wechat.Session{}, fmt.Errorf("given up: %w", ctx.Err())
-}
-
-func TestClient_that_does_not_wait_is_logged_as_499(t *testing.T) {
-	asked := make(chan struct{})
-	w := newWorld(t, func(su *setup) {
-		su.exchange = func(e handlers.CodeExchanger) handlers.CodeExchanger { return patient{e, asked} }
+func TestStorage_that_cannot_be_reached(t *testing.T) {
+	t.Run("redis", func(t *testing.T) {
+		w := newWorld(t, func(su *setup) {
+			su.session.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+		})
+		p := w.phone("alice")
+		w.wantProblem(w.form("/onLogin", "code", p.Login()), 503, "storage_unavailable", "retry")
+		r := w.update(strings.Repeat("A", 43), p.GetUserInfo())
+		w.wantProblem(r, 503, "storage_unavailable", "retry") // never 401: the token may well be valid
+		if w.logLine(r.body.RequestID)["cause"] == nil {
+			t.Error("the log does not say why")
+		}
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	req := w.request("/onLogin", formType, url.Values{"code": {w.phone("alice").Login()}}.Encode()).WithContext(ctx)
-	req.Header.Set("X-Request-Id", "impatient")
-	go func() {
-		<-asked
-		cancel()
-	}()
-	if _, err := http.DefaultClient.Do(req); err == nil {
-		t.Fatal("it was answered")
-	}
-	w.public.Close() // returns when the handler has
-	if line := w.logLine("impatient"); line["status"] != 499.0 || line["level"] != "INFO" {
-		t.Errorf("the log says %v", line)
-	}
-	w.wantUsers("0", "0")
-	w.wantNoKeys()
+	t.Run("mysql", func(t *testing.T) {
+		w := newWorld(t, func(su *setup) { su.dsn = "root@tcp(127.0.0.1:1)/wxlogin" })
+		w.wantProblem(w.form("/onLogin", "code", w.phone("alice").Login()), 503, "storage_unavailable", "retry")
+		w.wantNoKeys()
+	})
+	t.Run("tables_are_missing", func(t *testing.T) {
+		w := newWorld(t)
+		if _, err := w.db.Exec("DROP TABLE wechat_identities"); err != nil {
+			t.Fatal(err)
+		}
+		r := w.form("/onLogin", "code", w.phone("alice").Login())
+		w.wantProblem(r, 503, "storage_unavailable", "retry") // wxlogin migrate helps
+		if strings.Contains(r.raw, "wechat_identities") {
+			t.Error("the answer tells an inner error")
+		}
+		if cause := fmt.Sprint(w.logLine(r.body.RequestID)["cause"]); !strings.Contains(cause, "no such table") {
+			t.Errorf("the log's cause is %s", cause)
+		}
+	})
 }
 
 // hanging is a storage that never answers.
@@ -102,28 +102,5 @@ func TestStorageTimeout_ends_a_step_that_hangs(t *testing.T) {
 		if res.StatusCode != http.StatusServiceUnavailable || b.Code != "storage_unavailable" || res.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", path, res.StatusCode, b.Code)
 		}
-	}
-}
-
-func TestNewPublic_needs_its_parts(t *testing.T) {
-	whole := handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
-		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(),
-	}
-	for name, remove := range map[string]func(*handlers.PublicOptions){
-		"apps":     func(o *handlers.PublicOptions) { o.Apps = nil },
-		"sessions": func(o *handlers.PublicOptions) { o.Sessions = nil },
-		"users":    func(o *handlers.PublicOptions) { o.Users = nil },
-		"logger":   func(o *handlers.PublicOptions) { o.Logger = nil },
-		"metrics":  func(o *handlers.PublicOptions) { o.Metrics = nil },
-	} {
-		o := whole
-		remove(&o)
-		if _, err := handlers.NewPublic(o); err == nil {
-			t.Errorf("without %s it is made", name)
-		}
-	}
-	if _, err := handlers.NewInternal(handlers.InternalOptions{}); err == nil {
-		t.Error("an internal listener without parts is made")
 	}
 }

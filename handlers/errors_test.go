@@ -1,16 +1,20 @@
 package handlers
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"wxlogin/internal/request"
+	"wxlogin/session"
 )
 
 // Whatever package request refuses has a code of the contract, its own words and its cause for the log.
@@ -63,6 +67,48 @@ func TestProblems_are_whole(t *testing.T) {
 		}
 		if (p.action == actionRetry) != (p.retryAfter > 0) {
 			t.Errorf("%s: action %s, Retry-After %d s", c, p.action, p.retryAfter)
+		}
+	}
+}
+
+// README's table of errors is the server's own.
+func TestReadme_errors(t *testing.T) {
+	for _, file := range []string{"../README.md", "../README.zh-CN.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := regexp.MustCompile("(?m)^\\| (\\d{3}) \\| `([a-z_]+)` \\| ([a-z]+) \\|").FindAllStringSubmatch(string(text), -1)
+		if len(rows) != len(problems) {
+			t.Errorf("%s has %d errors, the server %d", file, len(rows), len(problems))
+		}
+		for _, row := range rows {
+			p := problems[code(row[2])]
+			if row[1] != fmt.Sprint(p.status) || row[3] != string(p.action) {
+				t.Errorf("%s: %s is %d with action %s", file, row[2], p.status, p.action)
+			}
+		}
+	}
+}
+
+// A service that uses the session package alone answers as this server does, but for a request id: clients know one kind
+// of refusal.
+func TestSession_refuses_as_the_server_does(t *testing.T) {
+	for c, err := range map[code]error{codeInvalidToken: session.ErrNotFound, codeStorageUnavailable: session.ErrUnavailable} {
+		theirs, ours := httptest.NewRecorder(), httptest.NewRecorder()
+		session.WriteError(theirs, nil, err)
+		writeFailure(ours, httptest.NewRequest("GET", "/", nil), failure{code: c})
+		var got, want problemAnswer
+		if json.Unmarshal(theirs.Body.Bytes(), &got) != nil || json.Unmarshal(ours.Body.Bytes(), &want) != nil || got != want {
+			t.Errorf("%s: got %+v, want %+v", c, got, want)
+		}
+		for _, name := range []string{"Content-Type", "Cache-Control", "Retry-After", "WWW-Authenticate"} {
+			if got, want := theirs.Result().Header.Get(name), ours.Result().Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", c, name, got, want)
+			}
+		}
+		if theirs.Code != problems[c].status || want.Status != theirs.Code {
+			t.Errorf("%s: status %d", c, theirs.Code)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package handlers_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,6 +17,69 @@ import (
 
 	"wxlogin/session"
 )
+
+func TestInternal(t *testing.T) {
+	w := newWorld(t)
+	if got := w.get("/healthz"); got != "{\"status\":200}\n" {
+		t.Errorf("healthz: %s", got)
+	}
+	if got := w.get("/readyz"); got != `{"status":200,"checks":{"mysql":"ok","redis":"ok"}}`+"\n" {
+		t.Errorf("readyz: %s", got)
+	}
+	for _, want := range []string{"go_goroutines", "process_cpu_seconds_total", "wxlogin_http_requests_total"} {
+		if !strings.Contains(w.get("/metrics"), "\n"+want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	t.Run("not_ready_says_what_is_missing", func(t *testing.T) {
+		w := newWorld(t, func(su *setup) { su.dsn = "root@tcp(127.0.0.1:1)/wxlogin" })
+		if got := w.get("/readyz"); got != `{"status":503,"checks":{"mysql":"failed","redis":"ok"}}`+"\n" {
+			t.Errorf("readyz: %s", got)
+		}
+	})
+	t.Run("public_listener_has_none_of_it", func(t *testing.T) {
+		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+			res, err := http.Get(w.public.URL + path)
+			w.must(err)
+			res.Body.Close()
+			if res.StatusCode != http.StatusNotFound {
+				t.Errorf("%s: %d", path, res.StatusCode)
+			}
+		}
+	})
+}
+
+// profile asks the internal listener for one of Go's profiles.
+func (w *world) profile(path, key string) (status int, content []byte) {
+	w.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, w.internal.URL+"/debug/pprof/"+path, nil)
+	w.must(err)
+	if key != "" {
+		req.Header.Set("X-Api-Key", key)
+	}
+	res, err := http.DefaultClient.Do(req)
+	w.must(err)
+	defer res.Body.Close()
+	content, err = io.ReadAll(res.Body)
+	w.must(err)
+	return res.StatusCode, content
+}
+
+func TestProfiles_are_for_holders_of_the_key(t *testing.T) {
+	w := newWorld(t, withAPIKey)
+	gzipped := []byte{0x1f, 0x8b}
+	for _, path := range []string{"heap", "goroutine", "profile?seconds=1"} {
+		if status, content := w.profile(path, apiKey); status != http.StatusOK || !bytes.HasPrefix(content, gzipped) {
+			t.Errorf("%s: %d, %d bytes", path, status, len(content))
+		}
+		if status, content := w.profile(path, ""); status != http.StatusUnauthorized || bytes.HasPrefix(content, gzipped) {
+			t.Errorf("%s without the key: %d", path, status)
+		}
+	}
+	if status, _ := w.profile("secrets", apiKey); status != http.StatusNotFound {
+		t.Errorf("an unknown profile: %d", status)
+	}
+}
 
 // apiKey is what other services share with the server where withAPIKey says so.
 const apiKey = "a-key-that-is-shared"

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"wxlogin/internal/request"
 	"wxlogin/session"
@@ -76,4 +77,20 @@ func (p *public) savePhone(ctx context.Context, sess session.Session, phone stor
 		return store.User{}, err
 	}
 	return user, refuseDisabled(ctx, user)
+}
+
+// maskPhone shows so much of a national number that its owner knows it again: of 11 digits and more the first 3 and the
+// last 4, as people in China expect it; of fewer the last third alone, so that most of it stays hidden.
+func maskPhone(number string) string {
+	head, tail := 3, 4
+	if len(number) < 11 {
+		head, tail = 0, len(number)/3
+	}
+	return number[:head] + strings.Repeat("*", len(number)-head-tail) + number[len(number)-tail:]
+}
+
+// PhoneNumbers exchanges the code of a phone button with WeChat. The code must be that of the user openID. Its errors are
+// those of wechat.Client and of session.Store.
+type PhoneNumbers interface {
+	PhoneNumber(ctx context.Context, appID, openID, code string) (wechat.PhoneNumber, error)
 }

@@ -1,14 +1,17 @@
 package handlers
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -16,9 +19,6 @@ import (
 	"wxlogin/internal/avatar"
 	"wxlogin/internal/clientip"
 	"wxlogin/internal/ratelimit"
-	"wxlogin/session"
-	"wxlogin/store"
-	"wxlogin/wechat"
 )
 
 // Defaults of PublicOptions.
@@ -29,44 +29,6 @@ const (
 
 	DefaultUploadStopGrace = 5 * time.Second
 )
-
-// CodeExchanger exchanges the code of wx.login with WeChat for one mini-program. *wechat.Client is one.
-type CodeExchanger interface {
-	AppID() string
-	Code2Session(ctx context.Context, code string) (wechat.Session, error)
-}
-
-// Sessions issues and resolves tokens. *session.Store implements it.
-//
-// Lookup returns session.ErrNotFound for a token that is unknown, expired or revoked. If storage is unavailable, every method
-// returns session.ErrUnavailable.
-type Sessions interface {
-	Create(ctx context.Context, sess session.Session) (token string, err error)
-	Lookup(ctx context.Context, token string) (session.Session, error)
-	OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error)
-	Revoke(ctx context.Context, token string) error
-	RevokeAll(ctx context.Context, appID, openID string) error
-	IdleTTL() time.Duration
-	ExpiresAt(sess session.Session) time.Time
-}
-
-// Users stores users and their profiles. *store.Users implements it.
-//
-// All methods but Login return store.ErrNotFound if no user has the identity. If the database is unavailable, every method
-// returns store.ErrUnavailable. FindOnReplica may return a user as it was a few seconds ago.
-type Users interface {
-	Login(ctx context.Context, id store.Identity) (user store.User, created bool, err error)
-	Find(ctx context.Context, appID, openID string) (store.User, error)
-	FindOnReplica(ctx context.Context, appID, openID string) (store.User, error)
-	UpdateProfile(ctx context.Context, appID, openID string, p store.Profile) (user store.User, replaced string, err error)
-	BindPhone(ctx context.Context, appID, openID string, p store.Phone) (store.User, error)
-}
-
-// PhoneNumbers exchanges the code of a phone button with WeChat. The code must be that of the user openID. Its errors are
-// those of wechat.Client and of session.Store.
-type PhoneNumbers interface {
-	PhoneNumber(ctx context.Context, appID, openID, code string) (wechat.PhoneNumber, error)
-}
 
 // PublicOptions are the parts of the public listener.
 type PublicOptions struct {
@@ -245,4 +207,42 @@ func allowedMethods(r *http.Request) []string {
 		}
 	}
 	return allowed
+}
+
+const (
+	contentTypeJSON    = "application/json; charset=utf-8"
+	contentTypeProblem = "application/problem+json; charset=utf-8"
+)
+
+// handle adapts a handler that returns its error.
+func handle(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			writeFailure(w, r, classify(err))
+		}
+	}
+}
+
+// writeJSON answers a request that succeeded or, for health checks, did not.
+func writeJSON(w http.ResponseWriter, status int, body any) error {
+	writeBody(w, status, contentTypeJSON, body)
+	return nil
+}
+
+// writeBody writes a whole answer. Bodies are structs of this package, so that encoding cannot fail; a client that is
+// gone cannot be told anything, so the error of Write has no reader.
+func writeBody(w http.ResponseWriter, status int, contentType string, body any) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(body); err != nil {
+		panic("handlers: answer cannot be encoded: " + err.Error())
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(buf.Len()))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(buf.Bytes())
 }

@@ -1,0 +1,264 @@
+package handlers_test
+
+import (
+	"context"
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"wxlogin/handlers"
+	"wxlogin/session"
+	"wxlogin/wechat/wechattest"
+)
+
+// garbage has the form of open data and of an iv, and opens under no key.
+const garbage = "AAAAAAAAAAAAAAAAAAAAAA=="
+
+// gatedKeys are sessions of which the keys of others are had when the gate opens: when enough calls have asked for them.
+type gatedKeys struct {
+	handlers.Sessions
+	mu    sync.Mutex
+	asked int
+	until int
+	open  chan struct{}
+}
+
+func (g *gatedKeys) OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
+	g.mu.Lock()
+	if g.asked++; g.asked == g.until {
+		close(g.open)
+	}
+	g.mu.Unlock()
+	<-g.open
+	return g.Sessions.OtherSessionKeys(ctx, sess)
+}
+
+// gateKeys has the keys of other sessions wait until enough calls ask for them.
+func gateKeys(calls int) func(*setup) {
+	return func(su *setup) {
+		su.sessions = func(s handlers.Sessions) handlers.Sessions {
+			return &gatedKeys{Sessions: s, until: calls, open: make(chan struct{})}
+		}
+	}
+}
+
+// atOnce posts forms at the same time, and counts the statuses of the answers.
+func (w *world) atOnce(path []string, forms []url.Values) map[int]int {
+	w.t.Helper()
+	statuses := make(chan int, len(forms))
+	var group sync.WaitGroup
+	for i, form := range forms {
+		group.Go(func() {
+			res, err := http.PostForm(w.public.URL+path[i%len(path)], form)
+			if err != nil {
+				w.t.Error(err)
+				return
+			}
+			res.Body.Close()
+			statuses <- res.StatusCode
+		})
+	}
+	group.Wait()
+	close(statuses)
+	got := make(map[int]int)
+	for status := range statuses {
+		got[status]++
+	}
+	return got
+}
+
+func TestLimit_of_failed_decryptions_at_once(t *testing.T) {
+	t.Run("no_more_than_the_limit_are_tried", func(t *testing.T) {
+		const limit, attempts = 10, 256
+		w := newWorld(t, limits(handlers.Limits{FailedUpdates: limit}), gateKeys(limit))
+		p := w.phone("mallory")
+		tokens := []string{w.login(p).Token, w.login(p).Token, w.login(p).Token}
+		var forms []url.Values
+		for i := range attempts {
+			forms = append(forms, url.Values{"token": {tokens[i%len(tokens)]}, "encryptedData": {garbage}, "iv": {garbage}})
+		}
+		got := w.atOnce([]string{"/updateUserInfo", "/bindPhone"}, forms)
+		if got[422] != limit || got[429] != attempts-limit {
+			t.Errorf("got %v, want %d times 422 and %d times 429", got, limit, attempts-limit)
+		}
+		if tried := w.metric(`wxlogin_decryptions_total{outcome="failed"}`); tried != "10" {
+			t.Errorf("%s attempts were tried, want 10", tried)
+		}
+		w.wantLimited(w.update(w.login(p).Token, p.GetUserInfo()))
+	})
+	t.Run("good_data_is_not_refused", func(t *testing.T) {
+		const limit, updates = 10, 40
+		w := newWorld(t, limits(handlers.Limits{FailedUpdates: limit}))
+		p := w.phone("alice")
+		token := w.login(p).Token
+		var forms []url.Values
+		for range updates {
+			forms = append(forms, formOf(token, p.GetUserInfo()))
+		}
+		if got := w.atOnce([]string{"/updateUserInfo"}, forms); got[429] != 0 || got[422] != 0 {
+			t.Errorf("got %v", got)
+		}
+	})
+	t.Run("good_data_under_the_key_of_another_session_is_not_refused", func(t *testing.T) {
+		const limit, updates = 10, 40
+		w := newWorld(t, limits(handlers.Limits{FailedUpdates: limit}), gateKeys(limit)) // all places are taken at once
+		p := w.phone("alice")
+		token := w.login(p).Token
+		p.NewSessionKey()
+		w.login(p)
+		var forms []url.Values
+		for range updates {
+			forms = append(forms, formOf(token, p.GetUserInfo()))
+		}
+		if got := w.atOnce([]string{"/updateUserInfo"}, forms); got[429] != 0 || got[422] != 0 {
+			t.Errorf("got %v", got)
+		}
+		if n := w.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "40" {
+			t.Errorf("%s decryptions, want 40", n)
+		}
+		w.mustUpdate(token, p.GetUserInfo()) // all places were given back
+	})
+}
+
+// failingKeys are sessions of which the keys of others cannot be had.
+type failingKeys struct{ handlers.Sessions }
+
+func (failingKeys) OtherSessionKeys(context.Context, session.Session) ([]string, error) {
+	return nil, session.ErrUnavailable
+}
+
+// A guess that was tried under the session's own key counts, even if storage fails before the others are: its client sees
+// that the data did not open.
+func TestLimit_of_failed_decryptions_counts_guesses_that_storage_cuts_short(t *testing.T) {
+	w := newWorld(t, limits(handlers.Limits{FailedUpdates: 3}), func(su *setup) {
+		su.sessions = func(s handlers.Sessions) handlers.Sessions { return failingKeys{s} }
+	})
+	p := w.phone("mallory")
+	token := w.login(p).Token
+	for range 3 {
+		w.mustUpdate(token, p.GetUserInfo()) // needs no other key, and is not counted
+		w.wantProblem(w.update(token, wechattest.OpenData{EncryptedData: garbage, IV: garbage}), 503, "storage_unavailable", "retry")
+	}
+	w.wantLimited(w.update(token, p.GetUserInfo()))
+}
+
+// countedKeys counts how often the keys of other sessions are asked for.
+type countedKeys struct {
+	handlers.Sessions
+	asked atomic.Int64
+}
+
+func (c *countedKeys) OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
+	c.asked.Add(1)
+	return c.Sessions.OtherSessionKeys(ctx, sess)
+}
+
+// What no key can open is told from what does not open under this one: a login is of no use. It is no guess either.
+func TestMalformed_open_data_is_an_invalid_request(t *testing.T) {
+	const (
+		badData = "The field encryptedData is not the base64 of whole blocks of 16 bytes."
+		badIV   = "The field iv is not the base64 of 16 bytes."
+	)
+	bytes := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
+	keys := &countedKeys{}
+	w := newWorld(t, limits(handlers.Limits{FailedUpdates: 2}), func(su *setup) {
+		su.sessions = func(s handlers.Sessions) handlers.Sessions { keys.Sessions = s; return keys }
+	})
+	p := w.phone("alice")
+	token := w.login(p).Token
+	good := p.GetUserInfo()
+	for name, test := range map[string]struct{ data, iv, detail string }{
+		"data that is no base64":     {"%%%%", good.IV, badData},
+		"data that is JSON":          {`{"a":1}`, good.IV, badData},
+		"data percent-encoded twice": {strings.ReplaceAll(good.EncryptedData[:62], "A", "B") + "%3D", good.IV, badData},
+		"data with a bad padding":    {bytes(16) + "=", good.IV, badData},
+		"data of no bytes":           {"\n", good.IV, badData},
+		"data of 1 byte":             {bytes(1), good.IV, badData},
+		"data of 15 bytes":           {bytes(15), good.IV, badData},
+		"data of 17 bytes":           {bytes(17), good.IV, badData},
+		"data cut short":             {good.EncryptedData[:40], good.IV, badData},
+		"data in hex":                {"0123456789abcdef0", good.IV, badData},
+		"an iv that is no base64":    {good.EncryptedData, "undefined!", badIV},
+		"an iv of no bytes":          {good.EncryptedData, "\t", badIV},
+		"an iv of 3 bytes":           {good.EncryptedData, "AAAA", badIV},
+		"an iv of 15 bytes":          {good.EncryptedData, bytes(15), badIV},
+		"an iv of 17 bytes":          {good.EncryptedData, bytes(17), badIV},
+		"both":                       {"x", "x", badData},
+	} {
+		for _, path := range []string{"/updateUserInfo", "/bindPhone"} {
+			r := w.form(path, "token", token, "encryptedData", test.data, "iv", test.iv)
+			w.wantProblem(r, 400, "invalid_request", "none")
+			if r.body.Detail != test.detail {
+				t.Errorf("%s, %s: %q", path, name, r.body.Detail)
+			}
+		}
+	}
+	if n := keys.asked.Load(); n != 0 {
+		t.Errorf("the keys of other sessions were asked for %d times", n)
+	}
+	for _, outcome := range []string{"failed", "own_key", "other_key"} {
+		if n := w.metric(`wxlogin_decryptions_total{outcome="` + outcome + `"}`); n != "" {
+			t.Errorf("%s decryptions are %s", n, outcome)
+		}
+	}
+	for range 3 { // no place of the limit was taken
+		w.mustUpdate(token, good)
+	}
+	w.wantProblem(w.form("/updateUserInfo", "token", token, "encryptedData", garbage, "iv", garbage), 422, "undecryptable", "relogin")
+}
+
+// A session that is not there is the first thing to be said, and a code makes open data superfluous.
+func TestMalformed_open_data_beside_other_things(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+	token := w.login(p).Token
+	w.wantProblem(w.form("/updateUserInfo", "token", strings.Repeat("A", 43), "encryptedData", "x", "iv", "x"), 401, "invalid_token", "relogin")
+	r := w.form("/bindPhone", "token", token, "code", p.PhoneCode(), "encryptedData", "x", "iv", "x")
+	w.wantBound(r, p, "86", "138****"+p.PhoneNumber()[7:])
+}
+
+// undecryptable is data of every kind that p's session must refuse.
+func undecryptable(p, stranger *wechattest.Device) map[string]wechattest.OpenData {
+	good := p.GetUserInfo()
+	sealed := func(plain string) wechattest.OpenData {
+		data, iv := wechattest.Seal(p.SessionKey(), []byte(plain))
+		return wechattest.OpenData{EncryptedData: data, IV: iv}
+	}
+	return map[string]wechattest.OpenData{
+		"bad_padding":     {EncryptedData: good.EncryptedData[:64], IV: good.IV},
+		"other_iv":        {EncryptedData: good.EncryptedData, IV: "AAAAAAAAAAAAAAAAAAAAAA=="},
+		"no_json":         sealed("hello"),
+		"no_profile":      sealed(`{"watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
+		"phone_number":    sealed(`{"phoneNumber":"+8613","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
+		"other_app":       sealed(`{"nickName":"x","watermark":{"timestamp":1,"appid":"` + otherAppID + `"}}`),
+		"no_watermark":    sealed(`{"nickName":"x"}`),
+		"other_openid":    sealed(`{"openId":"oOTHER","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
+		"strangers_data":  stranger.GetUserInfo(),
+		"wrong_signature": {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: strings.Repeat("0", 40)},
+		"odd_signature":   {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: "x"},
+		"other_raw_data":  {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData + " ", Signature: good.Signature},
+	}
+}
+
+// BenchmarkUpdateUserInfo_undecryptable shows that no kind of fault in the data stands out by the time that it takes. The
+// wait for a login under way, the same for all, is left out: it would hide differences.
+func BenchmarkUpdateUserInfo_undecryptable(b *testing.B) {
+	w := newWorld(b)
+	p := w.phone("alice")
+	token := w.login(p).Token
+	cases := undecryptable(p, w.phone("bob"))
+	for _, name := range slices.Sorted(maps.Keys(cases)) {
+		data := cases[name]
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				w.postFor(b, http.StatusUnprocessableEntity, "/updateUserInfo", formOf(token, data))
+			}
+		})
+	}
+}

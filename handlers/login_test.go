@@ -1,0 +1,133 @@
+package handlers_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+
+	"wxlogin/wechat/wechattest"
+)
+
+// decode reads the fields of an answer.
+func decode(t testing.TB, res *http.Response) (b body) {
+	t.Helper()
+	if err := json.NewDecoder(res.Body).Decode(&b); err != nil {
+		t.Error(err)
+	}
+	return b
+}
+
+func TestOnLogin_answers(t *testing.T) {
+	w := newWorld(t)
+	p := w.phone("alice")
+
+	first := w.form("/onLogin", "code", p.Login())
+	if first.status != http.StatusOK || !first.body.IsNewUser || first.body.ProfileComplete || len(first.body.Token) != 43 {
+		t.Fatalf("first login: %d %+v", first.status, first.body.UserInfo)
+	}
+	fields := []string{"avatarUrl", "city", "country", "gender", "language", "nickName", "province"}
+	if got := keys(first.body.UserInfo); !slices.Equal(got, fields) {
+		t.Errorf("userInfo has %v, want %v", got, fields)
+	}
+	if ct := first.header.Get("Content-Type"); ct != "application/json; charset=utf-8" {
+		t.Errorf("Content-Type is %s", ct)
+	}
+	var top map[string]any
+	w.must(json.Unmarshal([]byte(first.raw), &top))
+	want := []string{"expiresIn", "isNewUser", "phoneNumber", "profileComplete", "status", "token", "userInfo"}
+	if got := keys(top); !slices.Equal(got, want) {
+		t.Errorf("the answer has %v, want %v", got, want)
+	}
+
+	w.mustUpdate(first.body.Token, p.GetUserInfo())
+	again := w.login(p)
+	if again.IsNewUser || !again.ProfileComplete || again.UserInfo["nickName"] != "alice" || again.Token == first.body.Token {
+		t.Errorf("second login: %+v", again.UserInfo)
+	}
+	for series, want := range map[string]string{
+		`wxlogin_logins_total{outcome="new"}`:                                         "1",
+		`wxlogin_logins_total{outcome="returning"}`:                                   "1",
+		`wxlogin_wechat_calls_total{api="jscode2session",errcode="0"}`:                "2",
+		`wxlogin_decryptions_total{outcome="own_key"}`:                                "1",
+		`wxlogin_http_requests_total{route="/onLogin",status="200"}`:                  "2",
+		`wxlogin_http_request_duration_seconds_count{route="/updateUserInfo"}`:        "1",
+		`wxlogin_wechat_call_duration_seconds_count{api="jscode2session"}`:            "2",
+		`wxlogin_http_requests_total{route="/updateUserInfo",status="200"}`:           "1",
+		`wxlogin_http_request_duration_seconds_bucket{route="/onLogin",le="+Inf"}`:    "2",
+		`wxlogin_wechat_call_duration_seconds_bucket{api="jscode2session",le="+Inf"}`: "2",
+	} {
+		if got := w.metric(series); got != want {
+			t.Errorf("%s is %q, want %s", series, got, want)
+		}
+	}
+}
+
+func keys(m map[string]any) []string {
+	var names []string
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestOnLogin_takes_json_too(t *testing.T) {
+	w := newWorld(t)
+	content := fmt.Sprintf(`{"code":%q,"appid":null,"extra":{"a":[1]}}`, w.phone("alice").Login())
+	if r := w.do(w.request("/onLogin", "application/json; charset=utf-8", content)); r.status != http.StatusOK {
+		t.Errorf("%d %s", r.status, r.raw)
+	}
+}
+
+func TestOnLogin_several_apps(t *testing.T) {
+	w := newWorld(t, twoApps)
+	other := w.sim.Device(otherAppID, wechattest.User{Name: "alice"})
+	w.login(other)
+	if got := w.one("SELECT appid FROM wechat_identities"); got != otherAppID {
+		t.Errorf("the identity is of %s", got)
+	}
+	if r := w.form("/onLogin", "code", w.phone("bob").Login()); r.status != http.StatusOK {
+		t.Errorf("without an appid: %d, want the first app", r.status)
+	}
+	w.wantProblem(w.form("/onLogin", "code", w.phone("bob").Login(), "appid", "wxunknown"), 400, "invalid_request", "none")
+	w.wantProblem(w.form("/onLogin", "code", other.Login(), "appid", appID), 400, "invalid_code", "relogin")
+}
+
+func TestOnLogin_refusals_of_wechat(t *testing.T) {
+	tests := map[string]struct {
+		fault  wechattest.Fault
+		status int
+		code   string
+		action string
+	}{
+		"busy":            {wechattest.Busy, 503, "wechat_unavailable", "retry"},
+		"html_502":        {wechattest.BadGateway, 503, "wechat_unavailable", "retry"},
+		"broken_json":     {wechattest.BrokenJSON, 503, "wechat_unavailable", "retry"},
+		"dropped":         {wechattest.Dropped, 503, "wechat_unavailable", "retry"},
+		"rate_limited":    {wechattest.RateLimited, 429, "rate_limited", "retry"},
+		"blocked":         {wechattest.Blocked, 403, "user_blocked", "none"},
+		"invalid_code":    {wechattest.ErrCode(40029), 400, "invalid_code", "relogin"},
+		"used_code":       {wechattest.ErrCode(40163), 400, "invalid_code", "relogin"},
+		"invalid_appid":   {wechattest.ErrCode(40013), 503, "misconfigured", "none"},
+		"invalid_secret":  {wechattest.ErrCode(40125), 503, "misconfigured", "none"},
+		"ip_not_listed":   {wechattest.ErrCode(40164), 503, "misconfigured", "none"},
+		"frozen":          {wechattest.ErrCode(40243), 503, "misconfigured", "none"},
+		"malformed_call":  {wechattest.ErrCode(41002), 503, "misconfigured", "none"},
+		"unauthorized":    {wechattest.ErrCode(48001), 503, "misconfigured", "none"},
+		"unheard_of_code": {wechattest.ErrCode(99999), 503, "misconfigured", "none"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.sim.Fail(slices.Repeat([]wechattest.Fault{tt.fault}, 9)...)
+			w.wantProblem(w.form("/onLogin", "code", w.phone("alice").Login()), tt.status, tt.code, tt.action)
+			w.wantUsers("0", "0")
+			w.wantNoKeys()
+			if got := w.metric(`wxlogin_logins_total{outcome="` + tt.code + `"}`); got != "1" {
+				t.Errorf("%q logins of this outcome, want 1", got)
+			}
+		})
+	}
+}

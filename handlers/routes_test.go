@@ -1,0 +1,71 @@
+package handlers_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"wxlogin/handlers"
+	"wxlogin/wechat"
+)
+
+// patient is an app at a WeChat that never answers.
+type patient struct {
+	handlers.CodeExchanger
+	asked chan struct{}
+}
+
+func (p patient) Code2Session(ctx context.Context, _ string) (wechat.Session, error) {
+	p.asked <- struct{}{}
+	<-ctx.Done()
+	return wechat.Session{}, fmt.Errorf("given up: %w", ctx.Err())
+}
+
+func TestClient_that_does_not_wait_is_logged_as_499(t *testing.T) {
+	asked := make(chan struct{})
+	w := newWorld(t, func(su *setup) {
+		su.exchange = func(e handlers.CodeExchanger) handlers.CodeExchanger { return patient{e, asked} }
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	req := w.request("/onLogin", formType, url.Values{"code": {w.phone("alice").Login()}}.Encode()).WithContext(ctx)
+	req.Header.Set("X-Request-Id", "impatient")
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if _, err := http.DefaultClient.Do(req); err == nil {
+		t.Fatal("it was answered")
+	}
+	w.public.Close() // returns when the handler has
+	if line := w.logLine("impatient"); line["status"] != 499.0 || line["level"] != "INFO" {
+		t.Errorf("the log says %v", line)
+	}
+	w.wantUsers("0", "0")
+	w.wantNoKeys()
+}
+
+func TestNewPublic_needs_its_parts(t *testing.T) {
+	whole := handlers.PublicOptions{
+		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
+		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(),
+	}
+	for name, remove := range map[string]func(*handlers.PublicOptions){
+		"apps":     func(o *handlers.PublicOptions) { o.Apps = nil },
+		"sessions": func(o *handlers.PublicOptions) { o.Sessions = nil },
+		"users":    func(o *handlers.PublicOptions) { o.Users = nil },
+		"logger":   func(o *handlers.PublicOptions) { o.Logger = nil },
+		"metrics":  func(o *handlers.PublicOptions) { o.Metrics = nil },
+	} {
+		o := whole
+		remove(&o)
+		if _, err := handlers.NewPublic(o); err == nil {
+			t.Errorf("without %s it is made", name)
+		}
+	}
+	if _, err := handlers.NewInternal(handlers.InternalOptions{}); err == nil {
+		t.Error("an internal listener without parts is made")
+	}
+}
