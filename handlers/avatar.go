@@ -17,35 +17,67 @@ import (
 	"wxlogin/store"
 )
 
-// Avatars keeps the pictures that people upload. *avatar.Folder and *avatar.S3 implement it.
+// Avatars stores uploaded pictures. *avatar.Folder and *avatar.S3 implement it.
 type Avatars interface {
 	// Put stores a picture and returns its path, for users.avatar_url.
 	Put(ctx context.Context, p avatar.Picture) (path string, err error)
-	// Delete deletes the picture of a path. It is no error if there is none, or if path is something else.
+	// Delete deletes the picture of a path. If there is none, or path is something else, it does nothing and returns
+	// nil.
 	Delete(ctx context.Context, path string) error
-	// URL returns the address of what users.avatar_url holds.
+	// URL returns the URL of a value of users.avatar_url.
 	URL(stored string) string
-	// Issued reports whether an address is one that URL makes of paths.
+	// Issued reports whether a URL has the form of those that URL makes of paths.
 	Issued(address string) bool
 }
 
 // saveAvatar stores a picture and makes it the avatar of the session's user.
 func (p *public) saveAvatar(ctx context.Context, sess session.Session, picture avatar.Picture) (store.User, error) {
-	put, cancel := p.storage(ctx)
+	bounded, cancel := p.withStorageTimeout(ctx)
 	defer cancel()
-	path, err := p.avatars.Put(put, picture)
+	path, err := p.avatars.Put(bounded, picture)
 	if err != nil {
-		return store.User{}, failure{code: codeStorageUnavailable, cause: err}
+		return store.User{}, apiError{code: codeStorageUnavailable, cause: err}
 	}
 	user, err := p.updateProfile(ctx, sess, store.Profile{AvatarURL: path, Source: store.SourceUser})
 	if user.ID != 0 && user.AvatarURL != path || errors.Is(err, store.ErrNotFound) {
-		p.deletePicture(ctx, path) // the user was disabled or deleted meanwhile
+		p.deletePicture(ctx, path) // the user was disabled or deleted in the meantime
 	}
 	return user, err
 }
 
-// makePicture makes an avatar of a file when its turn has come. It calls begun when it begins to decode, which is what costs.
-func (p *public) makePicture(ctx context.Context, file []byte, begun func()) (avatar.Picture, error) {
+// deletePicture deletes a picture that no row refers to any more. If that fails, the request does not fail: `wxlogin
+// sweep` deletes what is left.
+func (p *public) deletePicture(ctx context.Context, path string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.storageTimeout)
+	defer cancel()
+	if err := p.avatars.Delete(ctx, path); err != nil {
+		p.logger.WarnContext(ctx, "cannot delete a replaced picture; wxlogin sweep will delete it", "cause", err)
+	}
+}
+
+// isCurrentAvatar reports whether a URL is that of the picture that the user has. The URL of another picture of this
+// server is an error: a picture belongs to one user, and is deleted with that user.
+func (p *public) isCurrentAvatar(ctx context.Context, sess session.Session, address string) (bool, error) {
+	if p.avatars == nil || address == "" {
+		return false, nil
+	}
+	address = p.avatars.URL(address)
+	if !p.avatars.Issued(address) {
+		return false, nil
+	}
+	user, err := p.currentUser(ctx, sess)
+	if err != nil {
+		return false, err
+	}
+	if p.avatars.URL(user.AvatarURL) != address {
+		return false, invalidField("avatarUrl", "avatarUrl is a picture of this server, but not this user's.")
+	}
+	return true, nil
+}
+
+// decodePicture makes an avatar of an uploaded file. It waits until there is memory and a CPU for it, and calls
+// onDecode right before it decodes, which is the expensive part.
+func (p *public) decodePicture(ctx context.Context, file []byte, onDecode func()) (avatar.Picture, error) {
 	plan, err := avatar.Inspect(file)
 	if err != nil {
 		return avatar.Picture{}, pictureError(err)
@@ -54,10 +86,10 @@ func (p *public) makePicture(ctx context.Context, file []byte, begun func()) (av
 	defer cancelWait()
 	release, err := p.decoders.acquire(waiting, plan.Memory)
 	if err != nil {
-		return avatar.Picture{}, p.refused(uploadsInFlight)
+		return avatar.Picture{}, p.reject(tooManyUploads)
 	}
 	defer release()
-	begun()
+	onDecode()
 	decoding, cancel := context.WithTimeoutCause(ctx, decodeTime, avatar.ErrTooComplex)
 	defer cancel()
 	picture, err := avatar.Make(decoding, file, plan)
@@ -67,95 +99,50 @@ func (p *public) makePicture(ctx context.Context, file []byte, begun func()) (av
 	return picture, pictureError(err)
 }
 
-// pictureDetails say why a file cannot become an avatar, if the code's own detail does not.
+// pictureDetails are the problem details for a file that cannot become an avatar, if there is more to say than the code
+// does.
 var pictureDetails = map[error]string{
-	avatar.ErrUnsupported:   "Pictures of this kind are not supported: save it as an ordinary JPEG or PNG.",
+	avatar.ErrUnsupported:   "This kind of picture is not supported: save it as a plain JPEG or PNG.",
 	avatar.ErrTooManyPixels: "The picture has too many pixels: choose a smaller one.",
-	avatar.ErrTooComplex:    "The picture takes too much memory or time to decode: save it as an ordinary JPEG.",
+	avatar.ErrTooComplex:    "The picture takes too much memory or time to decode: save it as a plain JPEG.",
 }
 
-// pictureError returns the answer to a file that cannot become an avatar. Other errors stay.
+// pictureError classifies an error of package avatar. It returns other errors unchanged.
 func pictureError(err error) error {
 	for known, detail := range pictureDetails {
 		if errors.Is(err, known) {
-			return failure{code: codeInvalidPicture, detail: detail}
+			return apiError{code: codeInvalidPicture, detail: detail}
 		}
 	}
 	if errors.Is(err, avatar.ErrPicture) {
-		return failure{code: codeInvalidPicture}
+		return apiError{code: codeInvalidPicture}
 	}
 	return err
 }
 
-// updateProfile takes new data into the profile of the session's user, and deletes the picture that it replaces. Whose profile it
-// is comes from the session alone: the data of wx.getUserProfile names no user, and a unionId in it is not taken either, because
-// open data carries no MAC.
-func (p *public) updateProfile(ctx context.Context, sess session.Session, profile store.Profile) (store.User, error) {
-	bounded, cancel := p.storage(ctx)
-	defer cancel()
-	user, replaced, err := p.users.UpdateProfile(bounded, sess.AppID, sess.OpenID, profile)
-	if err != nil {
-		return store.User{}, err
-	}
-	if replaced != "" && p.avatars != nil {
-		p.deletePicture(ctx, replaced)
-	}
-	return user, refuseDisabled(ctx, user)
-}
-
-// deletePicture deletes a picture that no row refers to any more. The request does not fail if that fails: `wxlogin sweep`
-// deletes what is left.
-func (p *public) deletePicture(ctx context.Context, path string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.storageTimeout)
-	defer cancel()
-	if err := p.avatars.Delete(ctx, path); err != nil {
-		p.logger.WarnContext(ctx, "a replaced picture was not deleted; wxlogin sweep will", "cause", err)
-	}
-}
-
-// keepsPicture reports whether an address is the picture that the user has already. It is an error to give the address of another
-// picture of this server: each belongs to one user, and is deleted with it.
-func (p *public) keepsPicture(ctx context.Context, sess session.Session, address string) (bool, error) {
-	if p.avatars == nil || address == "" {
-		return false, nil
-	}
-	address = p.avatars.URL(address)
-	if !p.avatars.Issued(address) {
-		return false, nil
-	}
-	user, err := p.userOf(ctx, sess)
-	if err != nil {
-		return false, err
-	}
-	if p.avatars.URL(user.AvatarURL) != address {
-		return false, invalidField("avatarUrl", "The field avatarUrl is a picture of this server that is not this user's.")
-	}
-	return true, nil
-}
-
-// serveAvatar gives a picture, always whole: ranges of a file this small save nothing, and what net/http makes of a header
-// with thousands of them costs a hundred times the picture. A name belongs to one picture for good, so that a
-// client that has it need not ask again.
+// serveAvatar serves GET and HEAD /avatars/{name}. It ignores Range: partial content saves nothing for a file this
+// small, and for a header with thousands of ranges net/http writes a hundred times the picture. Clients may cache a
+// picture forever, because a name is never used for another one.
 func (p *public) serveAvatar(w http.ResponseWriter, r *http.Request) error {
 	name := chi.URLParam(r, "name")
 	file, contentType, err := p.openAvatar(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return failure{code: codeNotFound}
+		return apiError{code: codeNotFound}
 	}
 	if err != nil {
-		return failure{code: codeStorageUnavailable, cause: err}
+		return apiError{code: codeStorageUnavailable, cause: err}
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return failure{code: codeStorageUnavailable, cause: err}
+		return apiError{code: codeStorageUnavailable, cause: err}
 	}
 	etag := `"` + name + `"`
 	h := w.Header()
 	h.Set("Cache-Control", avatar.CacheControl)
 	h.Set("ETag", etag)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'") // should a browser open it as a page
+	h.Set("Content-Security-Policy", "default-src 'none'") // in case a browser opens it as a page
 	if hasETag(r.Header, etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -164,13 +151,13 @@ func (p *public) serveAvatar(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 	h.Set("Accept-Ranges", "none")
 	if r.Method != http.MethodHead {
-		_, _ = io.CopyN(w, file, info.Size()) // the header is sent: a client that has gone learns nothing more
+		_, _ = io.CopyN(w, file, info.Size()) // the header has been sent, so an error cannot be reported
 	}
 	return nil
 }
 
-// hasETag reports whether a client has the picture with this ETag already (If-None-Match, RFC 9110, section 13.1.2). An
-// entity tag holds no quotation mark, so that the quoted one is found in a list of any length without parsing that.
+// hasETag reports whether If-None-Match contains an ETag or "*" (RFC 9110, section 13.1.2). An ETag contains no
+// quotation mark, so the quoted one is found in a list of any length without parsing the list.
 func hasETag(header http.Header, etag string) bool {
 	return slices.ContainsFunc(header.Values("If-None-Match"), func(list string) bool {
 		return strings.TrimSpace(list) == "*" || strings.Contains(list, etag)

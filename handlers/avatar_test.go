@@ -14,25 +14,25 @@ import (
 var manyRanges = "bytes=" + strings.Repeat("0-0,", 4500) + "0-0"
 
 // keptPicture is a picture that this world serves.
-type keptPicture struct {
-	*world
+type servedPicture struct {
+	*testServer
 	path string
 	data []byte
 }
 
-func newKeptPicture(tb testing.TB) keptPicture {
+func newServedPicture(tb testing.TB) servedPicture {
 	tb.Helper()
-	w := newWorld(tb)
-	r := w.upload(w.login(w.phone("alice")).Token, pictureFiles(tb)["jpeg"])
-	res, data := w.fetch(r.body.AvatarURL)
+	srv := newTestServer(tb)
+	r := srv.upload(srv.login(srv.device("alice")).Token, pictureFiles(tb)["jpeg"])
+	res, data := srv.fetch(r.body.AvatarURL)
 	if res.StatusCode != http.StatusOK || len(data) == 0 {
 		tb.Fatalf("%d, %d bytes", res.StatusCode, len(data))
 	}
-	return keptPicture{w, "/avatars/" + path.Base(r.body.AvatarURL), data}
+	return servedPicture{srv, "/avatars/" + path.Base(r.body.AvatarURL), data}
 }
 
 // ask sends a request with these headers in pairs to the handler itself.
-func (k keptPicture) ask(method string, headers ...string) *http.Response {
+func (k servedPicture) request(method string, headers ...string) *http.Response {
 	req := httptest.NewRequest(method, k.path, nil)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Add(headers[i], headers[i+1])
@@ -42,7 +42,7 @@ func (k keptPicture) ask(method string, headers ...string) *http.Response {
 	return rec.Result()
 }
 
-func (k keptPicture) wantWhole(t *testing.T, res *http.Response) {
+func (k servedPicture) wantWhole(t *testing.T, res *http.Response) {
 	t.Helper()
 	var got bytes.Buffer
 	if _, err := got.ReadFrom(res.Body); err != nil {
@@ -54,7 +54,7 @@ func (k keptPicture) wantWhole(t *testing.T, res *http.Response) {
 	k.wantHeader(t, res)
 }
 
-func (k keptPicture) wantHeader(t *testing.T, res *http.Response) {
+func (k servedPicture) wantHeader(t *testing.T, res *http.Response) {
 	t.Helper()
 	for name, want := range map[string]string{
 		"Content-Type": "image/jpeg", "Content-Length": fmt.Sprint(len(k.data)), "Accept-Ranges": "none",
@@ -67,7 +67,7 @@ func (k keptPicture) wantHeader(t *testing.T, res *http.Response) {
 }
 
 func TestServeAvatar_Ranges(t *testing.T) {
-	k := newKeptPicture(t)
+	k := newServedPicture(t)
 	etag := `"` + path.Base(k.path) + `"`
 	for name, headers := range map[string][]string{
 		"none":          nil,
@@ -79,18 +79,18 @@ func TestServeAvatar_Ranges(t *testing.T) {
 		"two headers":   {"Range", "bytes=0-1", "Range", "bytes=2-3"},
 		"If-Range":      {"Range", "bytes=0-9", "If-Range", etag},
 	} {
-		t.Run(name+": the whole picture", func(t *testing.T) { k.wantWhole(t, k.ask(http.MethodGet, headers...)) })
+		t.Run(name+": the whole picture", func(t *testing.T) { k.wantWhole(t, k.request(http.MethodGet, headers...)) })
 	}
 	t.Run("thousands of ranges take no more memory than none", func(t *testing.T) {
 		allocs := func(headers ...string) float64 {
-			return testing.AllocsPerRun(20, func() { k.ask(http.MethodGet, headers...) })
+			return testing.AllocsPerRun(20, func() { k.request(http.MethodGet, headers...) })
 		}
 		if plain, many := allocs(), allocs("Range", manyRanges); many > plain+20 {
 			t.Errorf("%v allocations, %v without", many, plain)
 		}
 	})
 	t.Run("HEAD has the header and no body", func(t *testing.T) {
-		res := k.ask(http.MethodHead, "Range", "bytes=0-9")
+		res := k.request(http.MethodHead, "Range", "bytes=0-9")
 		if body := new(bytes.Buffer); res.StatusCode != http.StatusOK {
 			t.Error(res.Status)
 		} else if n, _ := body.ReadFrom(res.Body); n != 0 {
@@ -101,7 +101,7 @@ func TestServeAvatar_Ranges(t *testing.T) {
 }
 
 func TestServeAvatar_IfNoneMatch(t *testing.T) {
-	k := newKeptPicture(t)
+	k := newServedPicture(t)
 	etag := `"` + path.Base(k.path) + `"`
 	for name, test := range map[string]struct {
 		headers []string
@@ -121,7 +121,7 @@ func TestServeAvatar_IfNoneMatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
-				res := k.ask(method, test.headers...)
+				res := k.request(method, test.headers...)
 				if res.StatusCode != test.status || res.Header.Get("ETag") != etag {
 					t.Errorf("%s: %d with ETag %s, want %d", method, res.StatusCode, res.Header.Get("ETag"), test.status)
 				}
@@ -135,14 +135,14 @@ func TestServeAvatar_IfNoneMatch(t *testing.T) {
 
 // BenchmarkServeAvatar is what a picture costs, with the headers that could make it dear.
 func BenchmarkServeAvatar(b *testing.B) {
-	k := newKeptPicture(b)
+	k := newServedPicture(b)
 	for name, headers := range map[string][]string{
 		"plain": nil, "ranges": {"Range", manyRanges}, "etags": {"If-None-Match", strings.Repeat(`"a",`, 5000)},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				k.ask(http.MethodGet, headers...)
+				k.request(http.MethodGet, headers...)
 			}
 		})
 	}

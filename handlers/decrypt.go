@@ -10,43 +10,48 @@ import (
 	"wxlogin/wechat"
 )
 
-// openData is what wx.getUserInfo and wx.getUserProfile give beside the plain userInfo.
-type openData struct {
-	encryptedData, iv  string
+// maxReservationWait is how long a decryption waits for others of the same user, if they have reserved the rest of the
+// limit.
+const maxReservationWait = 2 * time.Second
+
+// encryptedData is the open data that wx.getUserInfo, wx.getUserProfile and the phone button return.
+type encryptedData struct {
+	ciphertext, iv     string
 	rawData, signature string // both or neither
 }
 
-// openDataOf reads open data. What no key can open, because of its base64 or length, is refused at once: a login does not help,
-// no key is tried, and it counts as no guess. A signature of any form is one that does not fit.
-func openDataOf(f request.Fields) (openData, error) {
-	encryptedData, err := f.Required("encryptedData")
+// readEncryptedData reads encrypted data from a request. Base64 or a length that no key could decrypt is an invalid
+// request: a new login would not help, no key is tried, and it does not count as a failed decryption. A malformed
+// signature is treated as a wrong one.
+func readEncryptedData(f request.Fields) (encryptedData, error) {
+	ciphertext, err := f.Required("encryptedData")
 	if err != nil {
-		return openData{}, err
+		return encryptedData{}, err
 	}
 	iv, err := f.Required("iv")
 	if err != nil {
-		return openData{}, err
+		return encryptedData{}, err
 	}
-	d := openData{encryptedData: encryptedData, iv: iv, rawData: f["rawData"], signature: f["signature"]}
+	d := encryptedData{ciphertext: ciphertext, iv: iv, rawData: f["rawData"], signature: f["signature"]}
 	if (d.rawData == "") != (d.signature == "") {
 		missing := "rawData"
 		if d.signature == "" {
 			missing = "signature"
 		}
-		return openData{}, invalidField(missing, "The fields rawData and signature go together.")
+		return encryptedData{}, invalidField(missing, "rawData and signature must be sent together.")
 	}
-	if !wechat.ValidEncryptedData(encryptedData) {
-		return openData{}, invalidField("encryptedData", "The field encryptedData is not the base64 of whole blocks of 16 bytes.")
+	if !wechat.ValidEncryptedData(ciphertext) {
+		return encryptedData{}, invalidField("encryptedData", "encryptedData must be the base64 of whole 16-byte blocks.")
 	}
 	if !wechat.ValidIV(iv) {
-		return openData{}, invalidField("iv", "The field iv is not the base64 of 16 bytes.")
+		return encryptedData{}, invalidField("iv", "iv must be the base64 of 16 bytes.")
 	}
 	return d, nil
 }
 
-// openWith opens the data under one session_key. Every fault is wechat.ErrDecrypt.
-func (d openData) openWith(sessionKey string, want wechat.Owner) (wechat.UserInfo, error) {
-	info, err := wechat.DecryptUserInfo(sessionKey, d.encryptedData, d.iv, want)
+// userInfo decrypts a profile. The error is wechat.ErrDecrypt, also if the signature is wrong.
+func (d encryptedData) userInfo(sessionKey string, owner wechat.Owner) (wechat.UserInfo, error) {
+	info, err := wechat.DecryptUserInfo(sessionKey, d.ciphertext, d.iv, owner)
 	if err != nil {
 		return wechat.UserInfo{}, err
 	}
@@ -56,74 +61,83 @@ func (d openData) openWith(sessionKey string, want wechat.Owner) (wechat.UserInf
 	return info, nil
 }
 
-// attemptWait is how long an attempt waits for others of its user to succeed, if only they reach the limit of failures.
-const attemptWait = 2 * time.Second
-
-// opener opens data of one kind under one session_key. Every fault is wechat.ErrDecrypt.
-type opener[T any] func(sessionKey string, want wechat.Owner) (T, error)
-
-// openWithinLimit opens the data of a user who has not sent too much that cannot be opened. Failures are counted for the
-// user, not for the session: an attacker begins sessions at will, but WeChat gives him one openid.
-//
-// Each attempt takes a place within the limit before it tries a key, and gives it back if the data opens; so attempts at the
-// same time try no more keys than those in turn. All else counts, even if storage failed or the client went after the
-// session's own key was tried: the client can see that the profile has not changed.
-func openWithinLimit[T any](
-	ctx context.Context, p *public, sess session.Session, openWith opener[T],
-) (info T, err error) {
-	attempt, ok := p.failedUpdates.ReserveWait(ctx, userKey(sess), attemptWait)
-	if !ok {
-		return info, p.refused(failedUpdateRate)
-	}
-	defer attempt.Keep()
-	if info, err = open(ctx, p, sess, openWith); err == nil {
-		attempt.Release()
-	}
-	return info, err
+// phoneNumber decrypts a phone number. The error is wechat.ErrDecrypt.
+func (d encryptedData) phoneNumber(sessionKey string, owner wechat.Owner) (wechat.PhoneNumber, error) {
+	return wechat.DecryptPhoneNumber(sessionKey, d.ciphertext, d.iv, owner)
 }
 
-// open opens data under the session's key or, where wx.login has replaced that key since or before, under one of the same
-// user's other sessions' keys.
-func open[T any](ctx context.Context, p *public, sess session.Session, openWith opener[T]) (T, error) {
-	want := wechat.Owner{AppID: sess.AppID, OpenID: sess.OpenID}
-	if info, err := openWith(sess.SessionKey, want); err == nil {
-		p.metrics.decryption(openedByOwnKey)
-		return info, nil
+// decryptFunc decrypts data under one session_key. If that fails for whatever reason, the error is wechat.ErrDecrypt.
+type decryptFunc[T any] func(sessionKey string, owner wechat.Owner) (T, error)
+
+// decryptRateLimited decrypts data unless the user has reached the limit of failed decryptions. The limit is per user,
+// not per session: an attacker can create sessions at will, but WeChat gives out one openid.
+//
+// Each attempt reserves a place within the limit before any key is tried, and releases it if the data decrypts. So
+// concurrent attempts cannot try more keys than sequential ones. Every other outcome counts. That includes a storage
+// failure or a disconnect after the session's own key was tried, because the client can see that the profile has not
+// changed.
+func decryptRateLimited[T any](
+	ctx context.Context, p *public, sess session.Session, decryptWith decryptFunc[T],
+) (data T, err error) {
+	reservation, ok := p.decryptLimiter.ReserveWait(ctx, userKey(sess), maxReservationWait)
+	if !ok {
+		return data, p.reject(decryptRate)
 	}
-	// Redis is asked twice from here on, and in between a login under way is waited for.
-	ctx, cancel := context.WithTimeout(ctx, p.lateLoginWait+2*p.storageTimeout)
+	defer reservation.Keep()
+	if data, err = decrypt(ctx, p, sess, decryptWith); err == nil {
+		reservation.Release()
+	}
+	return data, err
+}
+
+// decrypt decrypts data under the session's key. If another wx.login has replaced that key, it tries the keys of the
+// user's other sessions.
+func decrypt[T any](ctx context.Context, p *public, sess session.Session, decryptWith decryptFunc[T]) (T, error) {
+	owner := wechat.Owner{AppID: sess.AppID, OpenID: sess.OpenID}
+	if data, err := decryptWith(sess.SessionKey, owner); err == nil {
+		p.metrics.decryption(decryptedWithOwnKey)
+		return data, nil
+	}
+	// From here on Redis is read up to twice, with the delay in between.
+	ctx, cancel := context.WithTimeout(ctx, p.decryptRetryDelay+2*p.storageTimeout)
 	defer cancel()
-	info, err := openWithOthers(ctx, p, sess, openWith, want)
-	if errors.Is(err, wechat.ErrDecrypt) && sleep(ctx, p.lateLoginWait) {
-		// The data may have overtaken the login that its key belongs to. Every fault waits, so that none stands out.
-		info, err = openWithOthers(ctx, p, sess, openWith, want)
+	data, err := decryptWithOtherKeys(ctx, p, sess, decryptWith, owner)
+	if errors.Is(err, wechat.ErrDecrypt) && sleep(ctx, p.decryptRetryDelay) {
+		// The data may have overtaken the login that made its key. Every failure waits, so that timing reveals nothing.
+		data, err = decryptWithOtherKeys(ctx, p, sess, decryptWith, owner)
 	}
 	switch {
 	case err == nil:
-		p.metrics.decryption(openedByOtherKey)
+		p.metrics.decryption(decryptedWithOtherKey)
 	case errors.Is(err, wechat.ErrDecrypt):
-		p.metrics.decryption(notOpened)
+		p.metrics.decryption(decryptionFailed)
 	}
-	return info, err
+	return data, err
 }
 
-// openWithOthers opens data under the key of another session of the same user.
-func openWithOthers[T any](
-	ctx context.Context, p *public, sess session.Session, openWith opener[T], want wechat.Owner,
-) (nothing T, err error) {
-	others, err := p.otherSessionKeys(ctx, sess)
+// decryptWithOtherKeys decrypts data under the key of another session of the same user.
+func decryptWithOtherKeys[T any](
+	ctx context.Context, p *public, sess session.Session, decryptWith decryptFunc[T], owner wechat.Owner,
+) (zero T, err error) {
+	keys, err := p.otherSessionKeys(ctx, sess)
 	if err != nil {
-		return nothing, err
+		return zero, err
 	}
-	for _, key := range others {
-		if info, err := openWith(key, want); err == nil {
-			return info, nil
+	for _, key := range keys {
+		if data, err := decryptWith(key, owner); err == nil {
+			return data, nil
 		}
 	}
-	return nothing, wechat.ErrDecrypt
+	return zero, wechat.ErrDecrypt
 }
 
-// sleep waits for d and reports true; or false, where ctx ends first.
+func (p *public) otherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
+	ctx, cancel := p.withStorageTimeout(ctx)
+	defer cancel()
+	return p.sessions.OtherSessionKeys(ctx, sess)
+}
+
+// sleep waits for d. It returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -133,10 +147,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-func (p *public) otherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
-	ctx, cancel := p.storage(ctx)
-	defer cancel()
-	return p.sessions.OtherSessionKeys(ctx, sess)
 }

@@ -20,18 +20,19 @@ import (
 // garbage has the form of open data and of an iv, and opens under no key.
 const garbage = "AAAAAAAAAAAAAAAAAAAAAA=="
 
-// gatedKeys are sessions of which the keys of others are had when the gate opens: when enough calls have asked for them.
-type gatedKeys struct {
+// gatedKeys are sessions of which the keys of others are had when the gate opens: when enough calls have asked for
+// them.
+type gatedSessions struct {
 	handlers.Sessions
 	mu    sync.Mutex
-	asked int
+	calls int
 	until int
 	open  chan struct{}
 }
 
-func (g *gatedKeys) OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
+func (g *gatedSessions) OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
 	g.mu.Lock()
-	if g.asked++; g.asked == g.until {
+	if g.calls++; g.calls == g.until {
 		close(g.open)
 	}
 	g.mu.Unlock()
@@ -40,24 +41,24 @@ func (g *gatedKeys) OtherSessionKeys(ctx context.Context, sess session.Session) 
 }
 
 // gateKeys has the keys of other sessions wait until enough calls ask for them.
-func gateKeys(calls int) func(*setup) {
-	return func(su *setup) {
-		su.sessions = func(s handlers.Sessions) handlers.Sessions {
-			return &gatedKeys{Sessions: s, until: calls, open: make(chan struct{})}
+func withGatedSessions(calls int) func(*serverConfig) {
+	return func(cfg *serverConfig) {
+		cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions {
+			return &gatedSessions{Sessions: s, until: calls, open: make(chan struct{})}
 		}
 	}
 }
 
 // atOnce posts forms at the same time, and counts the statuses of the answers.
-func (w *world) atOnce(path []string, forms []url.Values) map[int]int {
-	w.t.Helper()
+func (srv *testServer) postConcurrently(path []string, forms []url.Values) map[int]int {
+	srv.t.Helper()
 	statuses := make(chan int, len(forms))
 	var group sync.WaitGroup
 	for i, form := range forms {
 		group.Go(func() {
-			res, err := http.PostForm(w.public.URL+path[i%len(path)], form)
+			res, err := http.PostForm(srv.public.URL+path[i%len(path)], form)
 			if err != nil {
-				w.t.Error(err)
+				srv.t.Error(err)
 				return
 			}
 			res.Body.Close()
@@ -76,102 +77,102 @@ func (w *world) atOnce(path []string, forms []url.Values) map[int]int {
 func TestLimit_of_failed_decryptions_at_once(t *testing.T) {
 	t.Run("no_more_than_the_limit_are_tried", func(t *testing.T) {
 		const limit, attempts = 10, 256
-		w := newWorld(t, limits(handlers.Limits{FailedUpdates: limit}), gateKeys(limit))
-		p := w.phone("mallory")
-		tokens := []string{w.login(p).Token, w.login(p).Token, w.login(p).Token}
+		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: limit}), withGatedSessions(limit))
+		p := srv.device("mallory")
+		tokens := []string{srv.login(p).Token, srv.login(p).Token, srv.login(p).Token}
 		var forms []url.Values
 		for i := range attempts {
 			forms = append(forms, url.Values{"token": {tokens[i%len(tokens)]}, "encryptedData": {garbage}, "iv": {garbage}})
 		}
-		got := w.atOnce([]string{"/updateUserInfo", "/bindPhone"}, forms)
+		got := srv.postConcurrently([]string{"/updateUserInfo", "/bindPhone"}, forms)
 		if got[422] != limit || got[429] != attempts-limit {
 			t.Errorf("got %v, want %d times 422 and %d times 429", got, limit, attempts-limit)
 		}
-		if tried := w.metric(`wxlogin_decryptions_total{outcome="failed"}`); tried != "10" {
+		if tried := srv.metric(`wxlogin_decryptions_total{outcome="failed"}`); tried != "10" {
 			t.Errorf("%s attempts were tried, want 10", tried)
 		}
-		w.wantLimited(w.update(w.login(p).Token, p.GetUserInfo()))
+		srv.wantLimited(srv.update(srv.login(p).Token, p.GetUserInfo()))
 	})
 	t.Run("good_data_is_not_refused", func(t *testing.T) {
 		const limit, updates = 10, 40
-		w := newWorld(t, limits(handlers.Limits{FailedUpdates: limit}))
-		p := w.phone("alice")
-		token := w.login(p).Token
+		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: limit}))
+		p := srv.device("alice")
+		token := srv.login(p).Token
 		var forms []url.Values
 		for range updates {
 			forms = append(forms, formOf(token, p.GetUserInfo()))
 		}
-		if got := w.atOnce([]string{"/updateUserInfo"}, forms); got[429] != 0 || got[422] != 0 {
+		if got := srv.postConcurrently([]string{"/updateUserInfo"}, forms); got[429] != 0 || got[422] != 0 {
 			t.Errorf("got %v", got)
 		}
 	})
 	t.Run("good_data_under_the_key_of_another_session_is_not_refused", func(t *testing.T) {
 		const limit, updates = 10, 40
-		w := newWorld(t, limits(handlers.Limits{FailedUpdates: limit}), gateKeys(limit)) // all places are taken at once
-		p := w.phone("alice")
-		token := w.login(p).Token
+		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: limit}), withGatedSessions(limit)) // all places are taken at once
+		p := srv.device("alice")
+		token := srv.login(p).Token
 		p.NewSessionKey()
-		w.login(p)
+		srv.login(p)
 		var forms []url.Values
 		for range updates {
 			forms = append(forms, formOf(token, p.GetUserInfo()))
 		}
-		if got := w.atOnce([]string{"/updateUserInfo"}, forms); got[429] != 0 || got[422] != 0 {
+		if got := srv.postConcurrently([]string{"/updateUserInfo"}, forms); got[429] != 0 || got[422] != 0 {
 			t.Errorf("got %v", got)
 		}
-		if n := w.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "40" {
+		if n := srv.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "40" {
 			t.Errorf("%s decryptions, want 40", n)
 		}
-		w.mustUpdate(token, p.GetUserInfo()) // all places were given back
+		srv.mustUpdate(token, p.GetUserInfo()) // all places were given back
 	})
 }
 
 // failingKeys are sessions of which the keys of others cannot be had.
-type failingKeys struct{ handlers.Sessions }
+type failingSessions struct{ handlers.Sessions }
 
-func (failingKeys) OtherSessionKeys(context.Context, session.Session) ([]string, error) {
+func (failingSessions) OtherSessionKeys(context.Context, session.Session) ([]string, error) {
 	return nil, session.ErrUnavailable
 }
 
-// A guess that was tried under the session's own key counts, even if storage fails before the others are: its client sees
-// that the data did not open.
+// A guess that was tried under the session's own key counts, even if storage fails before the others are: its client
+// sees that the data did not open.
 func TestLimit_of_failed_decryptions_counts_guesses_that_storage_cuts_short(t *testing.T) {
-	w := newWorld(t, limits(handlers.Limits{FailedUpdates: 3}), func(su *setup) {
-		su.sessions = func(s handlers.Sessions) handlers.Sessions { return failingKeys{s} }
+	srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 3}), func(cfg *serverConfig) {
+		cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions { return failingSessions{s} }
 	})
-	p := w.phone("mallory")
-	token := w.login(p).Token
+	p := srv.device("mallory")
+	token := srv.login(p).Token
 	for range 3 {
-		w.mustUpdate(token, p.GetUserInfo()) // needs no other key, and is not counted
-		w.wantProblem(w.update(token, wechattest.OpenData{EncryptedData: garbage, IV: garbage}), 503, "storage_unavailable", "retry")
+		srv.mustUpdate(token, p.GetUserInfo()) // needs no other key, and is not counted
+		srv.wantProblem(srv.update(token, wechattest.OpenData{EncryptedData: garbage, IV: garbage}), 503, "storage_unavailable", "retry")
 	}
-	w.wantLimited(w.update(token, p.GetUserInfo()))
+	srv.wantLimited(srv.update(token, p.GetUserInfo()))
 }
 
 // countedKeys counts how often the keys of other sessions are asked for.
-type countedKeys struct {
+type countingSessions struct {
 	handlers.Sessions
-	asked atomic.Int64
+	calls atomic.Int64
 }
 
-func (c *countedKeys) OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
-	c.asked.Add(1)
+func (c *countingSessions) OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
+	c.calls.Add(1)
 	return c.Sessions.OtherSessionKeys(ctx, sess)
 }
 
 // What no key can open is told from what does not open under this one: a login is of no use. It is no guess either.
 func TestMalformed_open_data_is_an_invalid_request(t *testing.T) {
 	const (
-		badData = "The field encryptedData is not the base64 of whole blocks of 16 bytes."
-		badIV   = "The field iv is not the base64 of 16 bytes."
+		badData = "encryptedData must be the base64 of whole 16-byte blocks."
+		badIV   = "iv must be the base64 of 16 bytes."
 	)
 	bytes := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
-	keys := &countedKeys{}
-	w := newWorld(t, limits(handlers.Limits{FailedUpdates: 2}), func(su *setup) {
-		su.sessions = func(s handlers.Sessions) handlers.Sessions { keys.Sessions = s; return keys }
+	keys := &countingSessions{}
+	srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 2}), func(cfg *serverConfig) {
+		cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions { keys.Sessions = s; return keys }
 	})
-	p := w.phone("alice")
-	token := w.login(p).Token
+	p := srv.device("alice")
+	token := srv.login(p).Token
 	good := p.GetUserInfo()
 	for name, test := range map[string]struct{ data, iv, detail string }{
 		"data that is no base64":     {"%%%%", good.IV, badData},
@@ -192,35 +193,35 @@ func TestMalformed_open_data_is_an_invalid_request(t *testing.T) {
 		"both":                       {"x", "x", badData},
 	} {
 		for _, path := range []string{"/updateUserInfo", "/bindPhone"} {
-			r := w.form(path, "token", token, "encryptedData", test.data, "iv", test.iv)
-			w.wantProblem(r, 400, "invalid_request", "none")
+			r := srv.postForm(path, "token", token, "encryptedData", test.data, "iv", test.iv)
+			srv.wantProblem(r, 400, "invalid_request", "none")
 			if r.body.Detail != test.detail {
 				t.Errorf("%s, %s: %q", path, name, r.body.Detail)
 			}
 		}
 	}
-	if n := keys.asked.Load(); n != 0 {
+	if n := keys.calls.Load(); n != 0 {
 		t.Errorf("the keys of other sessions were asked for %d times", n)
 	}
 	for _, outcome := range []string{"failed", "own_key", "other_key"} {
-		if n := w.metric(`wxlogin_decryptions_total{outcome="` + outcome + `"}`); n != "" {
+		if n := srv.metric(`wxlogin_decryptions_total{outcome="` + outcome + `"}`); n != "" {
 			t.Errorf("%s decryptions are %s", n, outcome)
 		}
 	}
 	for range 3 { // no place of the limit was taken
-		w.mustUpdate(token, good)
+		srv.mustUpdate(token, good)
 	}
-	w.wantProblem(w.form("/updateUserInfo", "token", token, "encryptedData", garbage, "iv", garbage), 422, "undecryptable", "relogin")
+	srv.wantProblem(srv.postForm("/updateUserInfo", "token", token, "encryptedData", garbage, "iv", garbage), 422, "undecryptable", "relogin")
 }
 
 // A session that is not there is the first thing to be said, and a code makes open data superfluous.
 func TestMalformed_open_data_beside_other_things(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
-	w.wantProblem(w.form("/updateUserInfo", "token", strings.Repeat("A", 43), "encryptedData", "x", "iv", "x"), 401, "invalid_token", "relogin")
-	r := w.form("/bindPhone", "token", token, "code", p.PhoneCode(), "encryptedData", "x", "iv", "x")
-	w.wantBound(r, p, "86", "138****"+p.PhoneNumber()[7:])
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
+	srv.wantProblem(srv.postForm("/updateUserInfo", "token", strings.Repeat("A", 43), "encryptedData", "x", "iv", "x"), 401, "invalid_token", "relogin")
+	r := srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode(), "encryptedData", "x", "iv", "x")
+	srv.wantBound(r, p, "86", "138****"+p.PhoneNumber()[7:])
 }
 
 // undecryptable is data of every kind that p's session must refuse.
@@ -246,18 +247,18 @@ func undecryptable(p, stranger *wechattest.Device) map[string]wechattest.OpenDat
 	}
 }
 
-// BenchmarkUpdateUserInfo_undecryptable shows that no kind of fault in the data stands out by the time that it takes. The
-// wait for a login under way, the same for all, is left out: it would hide differences.
+// BenchmarkUpdateUserInfo_undecryptable shows that no kind of fault in the data stands out by the time that it takes.
+// The wait for a login under way, the same for all, is left out: it would hide differences.
 func BenchmarkUpdateUserInfo_undecryptable(b *testing.B) {
-	w := newWorld(b)
-	p := w.phone("alice")
-	token := w.login(p).Token
-	cases := undecryptable(p, w.phone("bob"))
+	srv := newTestServer(b)
+	p := srv.device("alice")
+	token := srv.login(p).Token
+	cases := undecryptable(p, srv.device("bob"))
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
 		data := cases[name]
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				w.postFor(b, http.StatusUnprocessableEntity, "/updateUserInfo", formOf(token, data))
+				srv.postWant(b, http.StatusUnprocessableEntity, "/updateUserInfo", formOf(token, data))
 			}
 		})
 	}

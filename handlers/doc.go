@@ -1,15 +1,45 @@
-// Package handlers is the HTTP face of wxlogin: the routes for mini-programs on a public listener, health and metrics for
-// operators and answers for other services on an internal one.
+// Package handlers serves HTTP: the routes for mini-programs on a public listener, and health checks, metrics and token
+// introspection on an internal one.
 //
-//	wx.login ──code──▶ POST /onLogin ─▶ wechat (code2Session) ─▶ store (find or create) ─▶ session (token)
-//	wx.getUserInfo ──▶ POST /updateUserInfo ─▶ session (token) ─▶ wechat (decrypt, check) ─▶ store (fill in)
-//	phone button ───▶ POST /bindPhone ─▶ session (token) ─▶ wechat (getuserphonenumber, or decrypt) ─▶ store
-//	wx.uploadFile ──▶ POST /uploadAvatar ─▶ session (token) ─▶ avatar (decode, encode anew, keep) ─▶ store
-//	other services ─▶ POST /introspect, /verify ─▶ session (token) ─▶ store (user)
+//	metrics := handlers.NewMetrics()
+//	public, err := handlers.NewPublic(handlers.PublicOptions{
+//		Apps: []handlers.CodeExchanger{weChat}, Sessions: sessions, Users: users, Logger: logger, Metrics: metrics,
+//	})
+//	// …
+//	internal, err := handlers.NewInternal(handlers.InternalOptions{
+//		Sessions: sessions, Users: users, Logger: logger, Metrics: metrics, APIKey: apiKey,
+//	})
 //
-// A handler returns an error; problem.go and classify.go are the only places where an error becomes a status, a code
-// and a text, and no text of an inner error ever reaches a client. The package names neither MySQL's nor Redis's client:
-// it asks for what it needs by the small interfaces below, which wechat.Client, session.Store and store.Users satisfy.
+// weChat is a *wechat.Client, sessions a *session.Store, and users a *store.Users. The package declares the interfaces
+// that it needs of them, and imports no client of MySQL or Redis.
 //
-// It is imported by the commands only.
+// # Routes
+//
+//	POST /onLogin            wechat (code2Session) → store (find or create the user) → session (token)
+//	POST /updateUserInfo     session (token) → wechat (decrypt) → profile (check) → store
+//	POST /bindPhone          session → wechat (getuserphonenumber, or decrypt) → store
+//	POST /uploadAvatar       session → avatar (decode, encode, keep) → store
+//	GET  /userInfo           session → store
+//	POST /logout             session
+//	GET  /avatars/{name}     the file
+//	POST /introspect         session → store, for other services
+//	any  /verify             the same, for gateways
+//
+// # Files
+//
+// routes.go has the options and the router of the public listener, internal.go those of the internal one. Each route
+// has a file: login.go, update.go, phone.go, upload.go (its body in uploadbody.go), avatar.go, session.go. They share
+// decrypt.go, limits.go, errors.go, middleware.go and metrics.go.
+//
+// # Rules
+//
+//   - A handler returns an error. If it does, handle classifies it once (toAPIError) and writes the response
+//     (writeProblem). Every error response is one of the problems in errors.go; its text is a constant, never that of
+//     another error.
+//   - The cause of a failure is logged once, in the access log line of its request. A log line contains no token, code,
+//     session_key, openid, phone number or name.
+//   - Each step that waits for MySQL or Redis is bounded by StorageTimeout, calls to WeChat by its client. If storage
+//     is unavailable, the response is 503; 401 means that the token is not valid.
+//   - A request that exceeds a limit is counted by limit (wxlogin_refusals_total) and costs no call to WeChat and no
+//     write.
 package handlers

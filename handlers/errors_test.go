@@ -37,7 +37,7 @@ func TestClassify_requests_that_cannot_be_read(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/", test.body)
 			r.Header.Set("Content-Type", test.contentType)
 			_, err := request.Read(httptest.NewRecorder(), r)
-			got := classify(err)
+			got := toAPIError(err)
 			if got.code != test.code || got.detail != test.detail || !errors.Is(got.cause, test.cause) {
 				t.Errorf("got %+v, want %s %q %v", got, test.code, test.detail, test.cause)
 			}
@@ -52,9 +52,9 @@ func TestClassify_fields_that_are_missing_or_differ(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer abd")
 	_, differ := request.Token(r.Header, f)
 	for want, err := range map[string]error{
-		"The field iv is missing.": missing, "Authorization and the field token differ.": differ,
+		"iv is required.": missing, "Authorization and the field token differ.": differ,
 	} {
-		if got := classify(err); fmt.Sprint(got.code, got.detail) != fmt.Sprint(codeInvalidRequest, want) {
+		if got := toAPIError(err); fmt.Sprint(got.code, got.detail) != fmt.Sprint(codeInvalidRequest, want) {
 			t.Errorf("got %+v, want %q", got, want)
 		}
 	}
@@ -91,14 +91,14 @@ func TestReadme_errors(t *testing.T) {
 	}
 }
 
-// A service that uses the session package alone answers as this server does, but for a request id: clients know one kind
-// of refusal.
+// A service that uses the session package alone answers as this server does, but for a request id: clients know one
+// kind of refusal.
 func TestSession_refuses_as_the_server_does(t *testing.T) {
 	for c, err := range map[code]error{codeInvalidToken: session.ErrNotFound, codeStorageUnavailable: session.ErrUnavailable} {
 		theirs, ours := httptest.NewRecorder(), httptest.NewRecorder()
 		session.WriteError(theirs, nil, err)
-		writeFailure(ours, httptest.NewRequest("GET", "/", nil), failure{code: c})
-		var got, want problemAnswer
+		writeProblem(ours, httptest.NewRequest("GET", "/", nil), apiError{code: c})
+		var got, want problemResponse
 		if json.Unmarshal(theirs.Body.Bytes(), &got) != nil || json.Unmarshal(ours.Body.Bytes(), &want) != nil || got != want {
 			t.Errorf("%s: got %+v, want %+v", c, got, want)
 		}

@@ -39,32 +39,32 @@ const (
 
 // world is a server with everything it needs, all real: the simulator behind the real client, MySQL, Redis, HTTP. Its
 // clock is moved by the test.
-type world struct {
-	t        testing.TB
-	public   *httptest.Server
-	internal *httptest.Server
-	sim      *wechattest.Simulator
-	sessions *session.Store
-	redis    *testenv.Redis
-	db       *sql.DB
-	logs     *testenv.Log
-	answers  *testenv.Log // all that do was answered, headers included
-	clock    *testenv.Clock
+type testServer struct {
+	t         testing.TB
+	public    *httptest.Server
+	internal  *httptest.Server
+	sim       *wechattest.Simulator
+	sessions  *session.Store
+	redis     *testenv.Redis
+	db        *sql.DB
+	logs      *testenv.Log
+	responses *testenv.Log // all that do was answered, headers included
+	clock     *testenv.Clock
 
 	avatarDir string
 }
 
 // setup is what a test may change before the world begins.
-type setup struct {
-	wechat   wechat.Options
-	session  session.Options
-	dsn      string
-	apps     map[string]string
-	exchange func(handlers.CodeExchanger) handlers.CodeExchanger
-	sessions func(handlers.Sessions) handlers.Sessions
-	limits   handlers.Limits
-	proxies  []string
-	apiKey   string // of the internal listener
+type serverConfig struct {
+	wechat       wechat.Options
+	session      session.Options
+	dsn          string
+	apps         map[string]string
+	wrapApp      func(handlers.CodeExchanger) handlers.CodeExchanger
+	wrapSessions func(handlers.Sessions) handlers.Sessions
+	limits       handlers.Limits
+	proxies      []string
+	apiKey       string // of the internal listener
 
 	noPhoneNumbers bool
 	noAvatars      bool
@@ -74,119 +74,119 @@ type setup struct {
 	uploadStopGrace time.Duration
 }
 
-func newWorld(t testing.TB, changes ...func(*setup)) *world {
+func newTestServer(t testing.TB, changes ...func(*serverConfig)) *testServer {
 	t.Helper()
-	w := &world{t: t, redis: testenv.NewRedis(t), logs: &testenv.Log{}, answers: &testenv.Log{}, clock: testenv.NewClock()}
+	srv := &testServer{t: t, redis: testenv.NewRedis(t), logs: &testenv.Log{}, responses: &testenv.Log{}, clock: testenv.NewClock()}
 	dsn := mysqltest.NewWithSchema(t)
-	su := setup{
+	cfg := serverConfig{
 		dsn: dsn, apps: map[string]string{appID: secret},
-		exchange: func(e handlers.CodeExchanger) handlers.CodeExchanger { return e },
-		sessions: func(s handlers.Sessions) handlers.Sessions { return s },
+		wrapApp:      func(e handlers.CodeExchanger) handlers.CodeExchanger { return e },
+		wrapSessions: func(s handlers.Sessions) handlers.Sessions { return s },
 	}
-	su.session.Redis = w.redis.Client
+	cfg.session.Redis = srv.redis.Client
 	for _, change := range changes {
-		change(&su)
+		change(&cfg)
 	}
-	w.avatarDir = filepath.Join(t.TempDir(), "avatars")
+	srv.avatarDir = filepath.Join(t.TempDir(), "avatars")
 	var err error
-	su.avatars, err = avatar.OpenFolder(w.avatarDir, avatarBase)
-	w.must(err)
-	t.Cleanup(func() { su.avatars.Close() })
-	w.sim = wechattest.New(wechattest.Options{Apps: su.apps, Now: w.clock.Now})
-	w.db, err = sql.Open("mysql", dsn)
-	w.must(err)
-	t.Cleanup(func() { w.db.Close() })
-	w.serve(su)
-	return w
+	cfg.avatars, err = avatar.OpenFolder(srv.avatarDir, avatarBase)
+	srv.must(err)
+	t.Cleanup(func() { cfg.avatars.Close() })
+	srv.sim = wechattest.New(wechattest.Options{Apps: cfg.apps, Now: srv.clock.Now})
+	srv.db, err = sql.Open("mysql", dsn)
+	srv.must(err)
+	t.Cleanup(func() { srv.db.Close() })
+	srv.serve(cfg)
+	return srv
 }
 
-func (w *world) serve(su setup) {
-	w.t.Helper()
-	logger := slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+func (srv *testServer) serve(cfg serverConfig) {
+	srv.t.Helper()
+	logger := slog.New(slog.NewJSONHandler(srv.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	metrics := handlers.NewMetrics()
-	db, err := store.Open(su.dsn, store.Options{Now: w.clock.Now, Logger: logger})
-	w.must(err)
-	w.t.Cleanup(func() { db.Close() })
-	su.session.Now = w.clock.Now
-	for id, secret := range su.apps {
-		su.session.Apps = append(su.session.Apps, session.App{AppID: id, Secret: secret})
+	db, err := store.Open(cfg.dsn, store.Options{Now: srv.clock.Now, Logger: logger})
+	srv.must(err)
+	srv.t.Cleanup(func() { db.Close() })
+	cfg.session.Now = srv.clock.Now
+	for id, secret := range cfg.apps {
+		cfg.session.Apps = append(cfg.session.Apps, session.App{AppID: id, Secret: secret})
 	}
-	sessions, err := session.New(su.session)
-	w.must(err)
-	w.sessions = sessions
-	apps, phones := w.exchangers(su, metrics)
+	sessions, err := session.New(cfg.session)
+	srv.must(err)
+	srv.sessions = sessions
+	apps, phones := srv.exchangers(cfg, metrics)
 	options := handlers.PublicOptions{
-		Apps: apps, PhoneNumbers: phones, Sessions: su.sessions(sessions), Users: db.Users(), Logger: logger, Metrics: metrics,
-		StorageTimeout: time.Minute, // the machine may be busy; what hangs is another test's business
-		LateLoginWait:  time.Nanosecond,
-		Limits:         su.limits, TrustedProxies: su.proxies,
-		Closing: su.closing, UploadStopGrace: su.uploadStopGrace,
+		Apps: apps, PhoneNumbers: phones, Sessions: cfg.wrapSessions(sessions), Users: db.Users(), Logger: logger, Metrics: metrics,
+		StorageTimeout:    time.Minute, // the machine may be busy; what hangs is another test's business
+		DecryptRetryDelay: time.Nanosecond,
+		Limits:            cfg.limits, TrustedProxies: cfg.proxies,
+		Closing: cfg.closing, UploadStopGrace: cfg.uploadStopGrace,
 	}
-	if !su.noAvatars {
-		options.Avatars, options.OpenAvatar = su.avatars, su.avatars.Open
+	if !cfg.noAvatars {
+		options.Avatars, options.OpenAvatar = cfg.avatars, cfg.avatars.Open
 	}
 	public, err := handlers.NewPublic(options)
-	w.must(err)
+	srv.must(err)
 	internal, err := handlers.NewInternal(handlers.InternalOptions{
 		Checks: []handlers.Check{
 			{Name: "mysql", Func: db.Ping},
-			{Name: "redis", Func: func(ctx context.Context) error { return su.session.Redis.Ping(ctx).Err() }},
+			{Name: "redis", Func: func(ctx context.Context) error { return cfg.session.Redis.Ping(ctx).Err() }},
 		},
 		Logger: logger, Metrics: metrics,
-		Sessions: sessions, Users: db.Users(), APIKey: su.apiKey, StorageTimeout: time.Minute,
+		Sessions: sessions, Users: db.Users(), APIKey: cfg.apiKey, StorageTimeout: time.Minute,
 	})
-	w.must(err)
-	w.public, w.internal = httptest.NewServer(public), httptest.NewServer(internal)
-	w.t.Cleanup(w.public.Close)
-	w.t.Cleanup(w.internal.Close)
+	srv.must(err)
+	srv.public, srv.internal = httptest.NewServer(public), httptest.NewServer(internal)
+	srv.t.Cleanup(srv.public.Close)
+	srv.t.Cleanup(srv.internal.Close)
 }
 
 // exchangers makes a client of the simulator for each app, appID first.
-func (w *world) exchangers(su setup, metrics *handlers.Metrics) ([]handlers.CodeExchanger, handlers.PhoneNumbers) {
-	w.t.Helper()
-	weChat := httptest.NewServer(w.sim)
-	w.t.Cleanup(weChat.Close)
+func (srv *testServer) exchangers(cfg serverConfig, metrics *handlers.Metrics) ([]handlers.CodeExchanger, handlers.PhoneNumbers) {
+	srv.t.Helper()
+	weChat := httptest.NewServer(srv.sim)
+	srv.t.Cleanup(weChat.Close)
 	var apps []handlers.CodeExchanger
 	phones := make(phoneNumbers)
 	for _, id := range []string{appID, otherAppID} {
-		if su.apps[id] == "" {
+		if cfg.apps[id] == "" {
 			continue
 		}
-		o := su.wechat
-		o.AppID, o.Secret, o.OnCall = id, su.apps[id], metrics.WeChatCall
+		o := cfg.wechat
+		o.AppID, o.Secret, o.OnCall = id, cfg.apps[id], metrics.WeChatCall
 		if o.BaseURL == "" {
 			o.BaseURL = weChat.URL
 		}
 		client, err := wechat.NewClient(o)
-		w.must(err)
-		apps = append(apps, su.exchange(client))
+		srv.must(err)
+		apps = append(apps, cfg.wrapApp(client))
 		phones[id] = client
 	}
-	if su.noPhoneNumbers {
+	if cfg.noPhoneNumbers {
 		return apps, nil
 	}
 	return apps, phones
 }
 
-func (w *world) must(err error) {
-	w.t.Helper()
+func (srv *testServer) must(err error) {
+	srv.t.Helper()
 	if err != nil {
-		w.t.Fatal(err)
+		srv.t.Fatal(err)
 	}
 }
 
 // pass lets time pass for everybody.
-func (w *world) pass(d time.Duration) {
-	w.t.Helper()
-	w.clock.Advance(d)
-	w.redis.FastForward(w.t, d)
+func (srv *testServer) advance(d time.Duration) {
+	srv.t.Helper()
+	srv.clock.Advance(d)
+	srv.redis.FastForward(srv.t, d)
 }
 
-func twoApps(su *setup) { su.apps[otherAppID] = otherSecret }
+func withTwoApps(cfg *serverConfig) { cfg.apps[otherAppID] = otherSecret }
 
 // phone is a person's phone with the default app open.
-func (w *world) phone(name string) *wechattest.Device {
-	return w.sim.Device(appID, wechattest.User{Name: name})
+func (srv *testServer) device(name string) *wechattest.Device {
+	return srv.sim.Device(appID, wechattest.User{Name: name})
 }
 
 // response is an answer, read whole.
@@ -214,39 +214,39 @@ type body struct {
 }
 
 // do sends a request and checks what holds for every answer of the public listener.
-func (w *world) do(req *http.Request) response {
-	w.t.Helper()
-	r := w.send(req)
+func (srv *testServer) do(req *http.Request) response {
+	srv.t.Helper()
+	r := srv.send(req)
 	if r.body.Status != r.status {
-		w.t.Errorf("the body says status %d, HTTP says %d", r.body.Status, r.status)
+		srv.t.Errorf("the body says status %d, HTTP says %d", r.body.Status, r.status)
 	}
 	return r
 }
 
 // send sends a request and checks what holds for every answer.
-func (w *world) send(req *http.Request) response {
-	w.t.Helper()
+func (srv *testServer) send(req *http.Request) response {
+	srv.t.Helper()
 	res, err := http.DefaultClient.Do(req)
-	w.must(err)
+	srv.must(err)
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
-	w.must(err)
-	fmt.Fprintln(w.answers, res.Header, string(raw))
+	srv.must(err)
+	fmt.Fprintln(srv.responses, res.Header, string(raw))
 	r := response{status: res.StatusCode, header: res.Header, raw: string(raw)}
 	if err := json.Unmarshal(raw, &r.body); err != nil {
-		w.t.Fatalf("%d: the answer is not JSON: %v", r.status, err)
+		srv.t.Fatalf("%d: the answer is not JSON: %v", r.status, err)
 	}
 	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("X-Request-Id") == "" {
-		w.t.Error("Cache-Control or X-Request-Id is missing")
+		srv.t.Error("Cache-Control or X-Request-Id is missing")
 	}
 	return r
 }
 
 // request makes a POST as wx.request does.
-func (w *world) request(path, contentType, content string) *http.Request {
-	w.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, w.public.URL+path, strings.NewReader(content))
-	w.must(err)
+func (srv *testServer) request(path, contentType, content string) *http.Request {
+	srv.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, srv.public.URL+path, strings.NewReader(content))
+	srv.must(err)
 	req.Header.Set("Content-Type", contentType)
 	return req
 }
@@ -254,88 +254,88 @@ func (w *world) request(path, contentType, content string) *http.Request {
 const formType = "application/x-www-form-urlencoded"
 
 // form posts fields, names and values in turn.
-func (w *world) form(path string, fields ...string) response {
-	w.t.Helper()
+func (srv *testServer) postForm(path string, fields ...string) response {
+	srv.t.Helper()
 	values := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
 		values.Set(fields[i], fields[i+1])
 	}
-	return w.do(w.request(path, formType, values.Encode()))
+	return srv.do(srv.request(path, formType, values.Encode()))
 }
 
 // login logs a phone in and returns the answer, which must be 200.
-func (w *world) login(p *wechattest.Device) body {
-	w.t.Helper()
-	r := w.form("/onLogin", "code", p.Login(), "appid", p.AppID())
+func (srv *testServer) login(p *wechattest.Device) body {
+	srv.t.Helper()
+	r := srv.postForm("/onLogin", "code", p.Login(), "appid", p.AppID())
 	if r.status != http.StatusOK {
-		w.t.Fatalf("login: %d %s", r.status, r.body.Code)
+		srv.t.Fatalf("login: %d %s", r.status, r.body.Code)
 	}
 	return r.body
 }
 
 // update sends open data with a token.
-func (w *world) update(token string, d wechattest.OpenData) response {
-	w.t.Helper()
-	return w.form("/updateUserInfo", "token", token,
+func (srv *testServer) update(token string, d wechattest.OpenData) response {
+	srv.t.Helper()
+	return srv.postForm("/updateUserInfo", "token", token,
 		"encryptedData", d.EncryptedData, "iv", d.IV, "rawData", d.RawData, "signature", d.Signature)
 }
 
 // mustUpdate is update that must be answered 200.
-func (w *world) mustUpdate(token string, d wechattest.OpenData) body {
-	w.t.Helper()
-	r := w.update(token, d)
+func (srv *testServer) mustUpdate(token string, d wechattest.OpenData) body {
+	srv.t.Helper()
+	r := srv.update(token, d)
 	if r.status != http.StatusOK {
-		w.t.Fatalf("update: %d %s", r.status, r.body.Code)
+		srv.t.Fatalf("update: %d %s", r.status, r.body.Code)
 	}
 	return r.body
 }
 
 // wantProblem fails unless the answer is this problem, in full.
-func (w *world) wantProblem(r response, status int, code, action string) {
-	w.t.Helper()
+func (srv *testServer) wantProblem(r response, status int, code, action string) {
+	srv.t.Helper()
 	if r.status != status || r.body.Code != code || r.body.Action != action {
-		w.t.Errorf("got %d %s, %s; want %d %s, %s", r.status, r.body.Code, r.body.Action, status, code, action)
+		srv.t.Errorf("got %d %s, %s; want %d %s, %s", r.status, r.body.Code, r.body.Action, status, code, action)
 	}
 	if ct := r.header.Get("Content-Type"); ct != "application/problem+json; charset=utf-8" {
-		w.t.Errorf("Content-Type is %s", ct)
+		srv.t.Errorf("Content-Type is %s", ct)
 	}
 	b := r.body
 	if b.Type != "urn:wxlogin:problem:"+code || b.Title == "" || b.Detail == "" || b.RequestID != r.header.Get("X-Request-Id") {
-		w.t.Errorf("the problem is not whole: %+v", b)
+		srv.t.Errorf("the problem is not whole: %+v", b)
 	}
 	if (r.header.Get("Retry-After") != "") != (action == "retry") {
-		w.t.Errorf("action %s, Retry-After %q", action, r.header.Get("Retry-After"))
+		srv.t.Errorf("action %s, Retry-After %q", action, r.header.Get("Retry-After"))
 	}
 }
 
 // one reads one text from the database.
-func (w *world) one(query string, args ...any) string {
-	w.t.Helper()
+func (srv *testServer) queryText(query string, args ...any) string {
+	srv.t.Helper()
 	var v sql.NullString
-	w.must(w.db.QueryRow(query, args...).Scan(&v))
+	srv.must(srv.db.QueryRow(query, args...).Scan(&v))
 	return v.String
 }
 
-func (w *world) wantUsers(users, identities string) {
-	w.t.Helper()
-	gotUsers := w.one("SELECT COUNT(*) FROM users WHERE status <> 3")
-	gotIdentities := w.one("SELECT COUNT(*) FROM wechat_identities")
+func (srv *testServer) wantUsers(users, identities string) {
+	srv.t.Helper()
+	gotUsers := srv.queryText("SELECT COUNT(*) FROM users WHERE status <> 3")
+	gotIdentities := srv.queryText("SELECT COUNT(*) FROM wechat_identities")
 	if gotUsers != users || gotIdentities != identities {
-		w.t.Errorf("%s users with %s identities, want %s with %s", gotUsers, gotIdentities, users, identities)
+		srv.t.Errorf("%s users with %s identities, want %s with %s", gotUsers, gotIdentities, users, identities)
 	}
 }
 
 // nickname reads whose nickname the database has for an identity.
-func (w *world) nickname(appID, openID string) string {
-	w.t.Helper()
-	return w.one("SELECT u.nickname FROM users u JOIN wechat_identities i ON i.user_id = u.id WHERE i.appid = ? AND i.openid = ?",
+func (srv *testServer) nickname(appID, openID string) string {
+	srv.t.Helper()
+	return srv.queryText("SELECT u.nickname FROM users u JOIN wechat_identities i ON i.user_id = u.id WHERE i.appid = ? AND i.openid = ?",
 		appID, openID)
 }
 
 // metric reads one line of /metrics: the value behind a series, "" where there is none.
-func (w *world) metric(series string) string {
-	w.t.Helper()
-	for line := range strings.Lines(w.get("/metrics")) {
+func (srv *testServer) metric(series string) string {
+	srv.t.Helper()
+	for line := range strings.Lines(srv.getInternal("/metrics")) {
 		if value, ok := strings.CutPrefix(line, series+" "); ok {
 			return strings.TrimSpace(value)
 		}
@@ -344,12 +344,12 @@ func (w *world) metric(series string) string {
 }
 
 // get reads a page of the internal listener.
-func (w *world) get(path string) string {
-	w.t.Helper()
-	res, err := http.Get(w.internal.URL + path)
-	w.must(err)
+func (srv *testServer) getInternal(path string) string {
+	srv.t.Helper()
+	res, err := http.Get(srv.internal.URL + path)
+	srv.must(err)
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	w.must(err)
+	srv.must(err)
 	return string(b)
 }

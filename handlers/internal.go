@@ -22,84 +22,83 @@ import (
 // checkTimeout bounds each check of GET /readyz.
 const checkTimeout = time.Second
 
-// Check is one thing that the server cannot work without. Func answers nil when it is there.
+// Check is a condition of readiness. Func returns nil if it holds.
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
 }
 
-// InternalOptions are the parts of the internal listener.
+// InternalOptions configure the internal listener.
 type InternalOptions struct {
-	Checks  []Check      // what GET /readyz asks
-	Logger  *slog.Logger // required
-	Metrics *Metrics     // required
+	Checks   []Check      // of GET /readyz
+	Sessions Sessions     // required
+	Users    Users        // required
+	Logger   *slog.Logger // required
+	Metrics  *Metrics     // required
 
-	Sessions Sessions // required
-	Users    Users    // required
-
-	// APIKey is what other services must give to ask /introspect and /verify. Empty: nobody has to.
+	// APIKey is required from other services that call /introspect and /verify. If it is empty, they need none.
 	APIKey string
 
 	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
 	StorageTimeout time.Duration
 }
 
-// NewInternal makes the handler of the internal listener: GET /healthz, /readyz and /metrics for operators, POST /introspect
-// and /verify for other services and gateways. It belongs on an address that mini-programs cannot reach.
+// NewInternal returns the handler of the internal listener, which serves operators, other services and gateways.
+// Mini-programs must not be able to reach it.
 func NewInternal(o InternalOptions) (http.Handler, error) {
 	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil {
-		return nil, errors.New("handlers: Logger, Metrics, Sessions and Users are required")
+		return nil, errors.New("handlers: Sessions, Users, Logger and Metrics are required")
 	}
-	c := &tokenChecks{
+	i := &introspector{
 		sessions: o.Sessions, users: o.Users, metrics: o.Metrics,
 		storageTimeout: cmp.Or(o.StorageTimeout, DefaultStorageTimeout),
 	}
-	r := newRouter(o.Logger, slog.LevelDebug, o.Metrics) // probes and scrapes come all the time
+	r := newRouter(o.Logger, slog.LevelDebug, o.Metrics) // at Debug, because probes and scrapes are frequent
 	r.Get("/healthz", handle(healthz))
 	r.Get("/readyz", handle(readyz(o.Checks)))
 	r.Method(http.MethodGet, "/metrics", o.Metrics.handler())
-	r.Method(http.MethodPost, "/introspect", keyHolders(o.APIKey, keyOfCaller, codeInvalidAPIKey, handle(c.introspect)))
-	addProfiles(r, func(next http.Handler) http.Handler {
-		return keyHolders(o.APIKey, keyOfCaller, codeInvalidAPIKey, next)
+	r.Method(http.MethodPost, "/introspect", requireAPIKey(o.APIKey, apiKeyOf, codeInvalidAPIKey, handle(i.introspect)))
+	mountPprof(r, func(next http.Handler) http.Handler {
+		return requireAPIKey(o.APIKey, apiKeyOf, codeInvalidAPIKey, next)
 	})
-	verify := keyHolders(o.APIKey, keyInHeader, codeForbidden, handle(c.verify))
+	verify := requireAPIKey(o.APIKey, apiKeyFromHeader, codeForbidden, handle(i.verify))
 	r.Handle("/verify", verify)
 	r.Handle("/verify/*", verify)
 	return r, nil
 }
 
-// healthAnswer is what /healthz and /readyz answer.
-type healthAnswer struct {
+// healthResponse is the response of /healthz and /readyz.
+type healthResponse struct {
 	Status int               `json:"status"`
 	Checks map[string]string `json:"checks,omitempty"` // by name: ok or failed
 }
 
-// healthz tells that the process serves.
+// healthz serves GET /healthz, which succeeds while the process runs.
 func healthz(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, healthAnswer{Status: http.StatusOK})
+	return writeJSON(w, http.StatusOK, healthResponse{Status: http.StatusOK})
 }
 
-// readyz reports whether requests can be served: 200, or 503 if a check fails. The causes go to the log, at the level of requests
-// that succeed: probes come all the time, and not being ready is no fault of theirs.
+// readyz serves GET /readyz: 200, or 503 if a check fails. A 503 is logged with its causes at the level of successful
+// requests, because probes are frequent and a server that is not ready has not failed.
 func readyz(checks []Check) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		answer := healthAnswer{Status: http.StatusOK, Checks: make(map[string]string)}
-		var faults []error
+		response := healthResponse{Status: http.StatusOK, Checks: make(map[string]string)}
+		var errs []error
 		for i, err := range runChecks(r.Context(), checks) {
-			answer.Checks[checks[i].Name] = "ok"
+			response.Checks[checks[i].Name] = "ok"
 			if err != nil {
-				answer.Checks[checks[i].Name] = "failed"
-				answer.Status = http.StatusServiceUnavailable
-				faults = append(faults, fmt.Errorf("%s: %w", checks[i].Name, err))
+				response.Checks[checks[i].Name] = "failed"
+				response.Status = http.StatusServiceUnavailable
+				errs = append(errs, fmt.Errorf("%s: %w", checks[i].Name, err))
 			}
 		}
-		scope := scopeOf(r.Context())
-		scope.failure.cause, scope.expected = errors.Join(faults...), true
-		return writeJSON(w, answer.Status, answer)
+		log := requestLogFrom(r.Context())
+		log.err.cause, log.expected = errors.Join(errs...), true
+		return writeJSON(w, response.Status, response)
 	}
 }
 
-// runChecks runs all checks side by side, each within checkTimeout.
+// runChecks runs all checks concurrently, each within checkTimeout.
 func runChecks(ctx context.Context, checks []Check) []error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -112,10 +111,10 @@ func runChecks(ctx context.Context, checks []Check) []error {
 	return errs
 }
 
-// addProfiles serves Go's runtime profiles to go tool pprof: GET /debug/pprof/profile?seconds=10, heap, goroutine and so on.
-// They show where the server spends its time and memory, not what is in it. A CPU profile must be shorter than the
-// listener's time for an answer.
-func addProfiles(r *chi.Mux, guard func(http.Handler) http.Handler) {
+// mountPprof adds GET /debug/pprof/… for go tool pprof: profile?seconds=10, heap, goroutine and so on. Profiles show
+// where the server spends time and memory, not the contents of memory. A CPU profile must be shorter than the
+// listener's write timeout.
+func mountPprof(r *chi.Mux, guard func(http.Handler) http.Handler) {
 	r.Method(http.MethodGet, "/debug/pprof/profile", guard(http.HandlerFunc(pprof.Profile)))
 	r.Method(http.MethodGet, "/debug/pprof/symbol", guard(http.HandlerFunc(pprof.Symbol)))
 	r.Method(http.MethodGet, "/debug/pprof/{name}", guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -123,65 +122,29 @@ func addProfiles(r *chi.Mux, guard func(http.Handler) http.Handler) {
 	})))
 }
 
-// tokenChecks answers other services whose token they were shown.
-type tokenChecks struct {
+// introspector finds the owners of tokens for other services and gateways.
+type introspector struct {
 	sessions       Sessions
 	users          Users
 	metrics        *Metrics
 	storageTimeout time.Duration
 }
 
-// holder is who a token stands for.
-type holder struct {
-	session session.Session
-	user    store.User
-	expires time.Time
-}
-
-// check finds the holder of a token, and starts the session's idle expiry again. A user who is not active is
-// refused, as on the public listener.
-func (c *tokenChecks) check(ctx context.Context, token string) (holder, error) {
-	h, err := c.find(ctx, token)
-	c.metrics.tokenCheck(err)
-	return h, err
-}
-
-func (c *tokenChecks) find(ctx context.Context, token string) (holder, error) {
-	sess, err := c.lookup(ctx, token)
-	if err != nil {
-		return holder{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.storageTimeout)
-	defer cancel()
-	user, err := c.users.FindOnReplica(ctx, sess.AppID, sess.OpenID)
-	if err != nil {
-		return holder{}, err
-	}
-	scopeOf(ctx).appID = sess.AppID
-	return holder{sess, user, c.sessions.ExpiresAt(sess)}, refuseDisabled(ctx, user)
-}
-
-func (c *tokenChecks) lookup(ctx context.Context, token string) (session.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.storageTimeout)
-	defer cancel()
-	return c.sessions.Lookup(ctx, token)
-}
-
-// introspection is what POST /introspect answers (RFC 7662, section 2.2). Of a token that is not active, nothing more is
-// told.
-type introspection struct {
+// introspectResponse is the response of POST /introspect (RFC 7662, section 2.2). For a token that is not active, all
+// fields but Active are left out.
+type introspectResponse struct {
 	Active    bool   `json:"active"`
 	TokenType string `json:"token_type,omitempty"`
 	Subject   string `json:"sub,omitempty"`       // users.id
 	ClientID  string `json:"client_id,omitempty"` // appid
-	ExpiresAt int64  `json:"exp,omitempty"`       // seconds of Unix time: if the token is not used again
-	IssuedAt  int64  `json:"iat,omitempty"`       // seconds of Unix time
+	ExpiresAt int64  `json:"exp,omitempty"`       // Unix time in seconds, if the token is not used again
+	IssuedAt  int64  `json:"iat,omitempty"`       // Unix time in seconds
 	OpenID    string `json:"openid,omitempty"`
-	UnionID   string `json:"unionid,omitempty"` // where it is known
+	UnionID   string `json:"unionid,omitempty"` // if it is known
 }
 
-// introspect tells another service whose token it was shown.
-func (c *tokenChecks) introspect(w http.ResponseWriter, r *http.Request) error {
+// introspect serves POST /introspect, which returns the owner of a token.
+func (i *introspector) introspect(w http.ResponseWriter, r *http.Request) error {
 	f, err := request.Read(w, r)
 	if err != nil {
 		return err
@@ -190,22 +153,22 @@ func (c *tokenChecks) introspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h, err := c.check(r.Context(), token)
+	owner, err := i.owner(r.Context(), token)
 	if err != nil {
-		if outcomeOf(err) == tokenFailed {
+		if tokenOutcome(err) == tokenFailed {
 			return err
 		}
-		return writeJSON(w, http.StatusOK, introspection{})
+		return writeJSON(w, http.StatusOK, introspectResponse{})
 	}
-	return writeJSON(w, http.StatusOK, introspection{
-		Active: true, TokenType: "Bearer", Subject: strconv.FormatUint(h.user.ID, 10), ClientID: h.session.AppID,
-		ExpiresAt: h.expires.Unix(), IssuedAt: h.session.CreatedAt.Unix(),
-		OpenID: h.session.OpenID, UnionID: h.user.UnionID,
+	return writeJSON(w, http.StatusOK, introspectResponse{
+		Active: true, TokenType: "Bearer", Subject: strconv.FormatUint(owner.user.ID, 10), ClientID: owner.session.AppID,
+		ExpiresAt: owner.expiresAt.Unix(), IssuedAt: owner.session.CreatedAt.Unix(),
+		OpenID: owner.session.OpenID, UnionID: owner.user.UnionID,
 	})
 }
 
-// The headers in which a gateway is told whose request it has. It must take them from this answer alone, and not let
-// through what a client sends under these names.
+// The response headers of /verify. A gateway must copy them from the response, and must not pass on headers of these
+// names that a client sends.
 const (
 	headerUserID  = "X-User-Id"
 	headerAppID   = "X-Wechat-Appid"
@@ -213,25 +176,62 @@ const (
 	headerUnionID = "X-Wechat-Unionid"
 )
 
-// verifyAnswer is what /verify answers.
-type verifyAnswer struct {
+// verifyResponse is the response of /verify.
+type verifyResponse struct {
 	Status int `json:"status"`
 }
 
-// verify tells a gateway, in the answer's header, whose request it has: nginx's auth_request, forward_auth of Caddy and
-// Traefik, Envoy's ext_authz. Some of them send the method and path of the request at hand; neither matters here.
-func (c *tokenChecks) verify(w http.ResponseWriter, r *http.Request) error {
+// verify serves /verify for gateways: nginx's auth_request, forward_auth of Caddy and Traefik, Envoy's ext_authz. It
+// returns the owner of the token in the response headers. It ignores method and path, because some gateways use those
+// of the request that they are about to forward.
+func (i *introspector) verify(w http.ResponseWriter, r *http.Request) error {
 	token, _ := session.BearerToken(r.Header)
-	h, err := c.check(r.Context(), token)
+	owner, err := i.owner(r.Context(), token)
 	if err != nil {
 		return err
 	}
 	header := w.Header()
-	header.Set(headerUserID, strconv.FormatUint(h.user.ID, 10))
-	header.Set(headerAppID, h.session.AppID)
-	header.Set(headerOpenID, h.session.OpenID)
-	if h.user.UnionID != "" {
-		header.Set(headerUnionID, h.user.UnionID)
+	header.Set(headerUserID, strconv.FormatUint(owner.user.ID, 10))
+	header.Set(headerAppID, owner.session.AppID)
+	header.Set(headerOpenID, owner.session.OpenID)
+	if owner.user.UnionID != "" {
+		header.Set(headerUnionID, owner.user.UnionID)
 	}
-	return writeJSON(w, http.StatusOK, verifyAnswer{Status: http.StatusOK})
+	return writeJSON(w, http.StatusOK, verifyResponse{Status: http.StatusOK})
+}
+
+// tokenOwner is the session of a token and its user.
+type tokenOwner struct {
+	session   session.Session
+	user      store.User
+	expiresAt time.Time
+}
+
+// owner returns the owner of a token, restarts the session's idle expiry, and counts the outcome. A user who is not
+// active is rejected, as on the public listener.
+func (i *introspector) owner(ctx context.Context, token string) (tokenOwner, error) {
+	owner, err := i.findOwner(ctx, token)
+	i.metrics.tokenCheck(err)
+	return owner, err
+}
+
+func (i *introspector) findOwner(ctx context.Context, token string) (tokenOwner, error) {
+	sess, err := i.findSession(ctx, token)
+	if err != nil {
+		return tokenOwner{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, i.storageTimeout)
+	defer cancel()
+	user, err := i.users.FindOnReplica(ctx, sess.AppID, sess.OpenID)
+	if err != nil {
+		return tokenOwner{}, err
+	}
+	requestLogFrom(ctx).appID = sess.AppID
+	return tokenOwner{sess, user, i.sessions.ExpiresAt(sess)}, rejectDisabled(ctx, user)
+}
+
+func (i *introspector) findSession(ctx context.Context, token string) (session.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, i.storageTimeout)
+	defer cancel()
+	return i.sessions.Lookup(ctx, token)
 }

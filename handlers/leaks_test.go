@@ -17,8 +17,8 @@ import (
 const phoneNumber = "13800138000"
 
 // leakHunt drives a world and remembers every secret that went in or came out.
-type leakHunt struct {
-	*world
+type leakTest struct {
+	*testServer
 	alice, bob *wechattest.Device
 	unionID    string
 	codes      []string
@@ -27,7 +27,7 @@ type leakHunt struct {
 }
 
 // code is a new code of Alice's.
-func (h *leakHunt) code() string {
+func (h *leakTest) code() string {
 	code := h.alice.Login()
 	h.codes = append(h.codes, code)
 	h.keys = append(h.keys, h.alice.SessionKey())
@@ -35,8 +35,8 @@ func (h *leakHunt) code() string {
 }
 
 // token is a token that works, or one of the same form where nobody can log in.
-func (h *leakHunt) token() string {
-	r := h.form("/onLogin", "code", h.code())
+func (h *leakTest) token() string {
+	r := h.postForm("/onLogin", "code", h.code())
 	token := r.body.Token
 	if r.status != http.StatusOK {
 		token = strings.Repeat(fmt.Sprint(len(h.tokens)%10), 42) + "A"
@@ -46,26 +46,26 @@ func (h *leakHunt) token() string {
 }
 
 // logins provokes every answer of /onLogin.
-func (h *leakHunt) logins() {
+func (h *leakTest) logins() {
 	spent := h.code()
 	for range 2 {
-		h.form("/onLogin", "code", spent)
+		h.postForm("/onLogin", "code", spent)
 	}
 	for _, fault := range []wechattest.Fault{
 		wechattest.Dropped, wechattest.DroppedAfter, wechattest.BadGateway, wechattest.BrokenJSON, wechattest.Blocked,
 		wechattest.RateLimited, wechattest.ErrCode(40013), wechattest.ErrCode(40125), wechattest.ErrCode(40164), wechattest.ErrCode(99999),
 	} {
 		h.sim.Fail(fault)
-		h.form("/onLogin", "code", h.code())
+		h.postForm("/onLogin", "code", h.code())
 	}
 	h.sim.Fail(wechattest.Busy, wechattest.Busy, wechattest.Busy)
-	h.form("/onLogin", "code", h.code())
-	h.form("/onLogin", "code", h.code()+"&appid="+otherAppID)
-	h.form("/onLogin", "code", h.code(), "appid", h.token())
+	h.postForm("/onLogin", "code", h.code())
+	h.postForm("/onLogin", "code", h.code()+"&appid="+otherAppID)
+	h.postForm("/onLogin", "code", h.code(), "appid", h.token())
 }
 
 // updates provokes every answer of /updateUserInfo.
-func (h *leakHunt) updates() {
+func (h *leakTest) updates() {
 	token := h.token()
 	h.update(token, h.alice.GetUserInfo())
 	for _, data := range undecryptable(h.alice, h.bob) {
@@ -77,12 +77,12 @@ func (h *leakHunt) updates() {
 	h.alice.NewSessionKey()
 	h.keys = append(h.keys, h.alice.SessionKey())
 	h.update(token, h.alice.GetUserInfo())
-	h.form("/updateUserInfo", "token", token, "encryptedData", token)
-	h.form("/updateUserInfo", "token", token+"x", "encryptedData", "x", "iv", "x")
+	h.postForm("/updateUserInfo", "token", token, "encryptedData", token)
+	h.postForm("/updateUserInfo", "token", token+"x", "encryptedData", "x", "iv", "x")
 }
 
 // phoneNumbers provokes the answers of /bindPhone, in both ways.
-func (h *leakHunt) phoneNumbers() {
+func (h *leakTest) phoneNumbers() {
 	phoneCode := func() string {
 		code := h.alice.PhoneCode()
 		h.codes = append(h.codes, code)
@@ -90,16 +90,16 @@ func (h *leakHunt) phoneNumbers() {
 	}
 	token, spent := h.token(), phoneCode()
 	for range 2 {
-		h.form("/bindPhone", "token", token, "code", spent)
+		h.postForm("/bindPhone", "token", token, "code", spent)
 	}
-	h.form("/bindPhone", "token", h.token(), "code", h.bob.PhoneCode())
+	h.postForm("/bindPhone", "token", h.token(), "code", h.bob.PhoneCode())
 	for _, fault := range []wechattest.Fault{wechattest.DroppedAfter, wechattest.BrokenJSON, wechattest.ErrCode(40001), wechattest.ErrCode(99999)} {
 		h.sim.FailAPI(wechattest.PhoneNumbers, fault)
-		h.form("/bindPhone", "token", h.token(), "code", phoneCode())
+		h.postForm("/bindPhone", "token", h.token(), "code", phoneCode())
 	}
 	h.sim.FailAPI(wechattest.Tokens, wechattest.ErrCode(40125), wechattest.Dropped)
 	for range 2 {
-		h.form("/bindPhone", "token", h.token(), "code", phoneCode())
+		h.postForm("/bindPhone", "token", h.token(), "code", phoneCode())
 	}
 	token = h.token()
 	h.bindPhone(token, h.alice.GetPhoneNumber())
@@ -107,7 +107,7 @@ func (h *leakHunt) phoneNumbers() {
 }
 
 // misuse sends secrets where nobody expects them, to every route.
-func (h *leakHunt) misuse() {
+func (h *leakTest) misuse() {
 	for _, path := range []string{"/onLogin", "/updateUserInfo", "/bindPhone", "/userInfo", "/logout", "/nowhere"} {
 		code, token := h.code(), h.token()
 		form := url.Values{"code": {code}, "token": {token}, "encryptedData": {token}, "iv": {code}, "appid": {appID}}.Encode()
@@ -126,10 +126,10 @@ func (h *leakHunt) misuse() {
 		h.must(err)
 		h.do(req)
 	}
-	h.readBack("?token="+h.token(), "Bearer "+h.token())
-	h.typed(h.token(), "nickName", h.token(), "avatarUrl", "http://tmp/"+h.token())
-	h.form("/logout", "token", h.token())
-	h.form("/logout", "token", h.token(), "everywhere", "true")
+	h.getUserInfo("?token="+h.token(), "Bearer "+h.token())
+	h.updateManually(h.token(), "nickName", h.token(), "avatarUrl", "http://tmp/"+h.token())
+	h.postForm("/logout", "token", h.token())
+	h.postForm("/logout", "token", h.token(), "everywhere", "true")
 }
 
 // wantNo fails if a text holds one of these secrets, as it is or as it stands in a URL. It does not print them.
@@ -144,14 +144,14 @@ func wantNo(t *testing.T, where, text, kind string, secrets ...string) {
 }
 
 // report searches everything that left the server. Tokens may stand in the answers of the logins that made them.
-func (h *leakHunt) report(t *testing.T) {
+func (h *leakTest) report(t *testing.T) {
 	t.Helper()
-	answers := h.answers.String()
+	answers := h.responses.String()
 	for _, token := range h.tokens {
 		answers = strings.Replace(answers, `"token":"`+token+`"`, "", 1)
 	}
 	places := map[string]string{
-		"answers": answers, "log": h.logs.String(), "metrics": h.get("/metrics"), "readiness": h.get("/readyz"),
+		"answers": answers, "log": h.logs.String(), "metrics": h.getInternal("/metrics"), "readiness": h.getInternal("/readyz"),
 		"Redis": fmt.Sprint(h.redis.Dump(t)),
 	}
 	for where, text := range places {
@@ -170,25 +170,25 @@ func (h *leakHunt) report(t *testing.T) {
 
 // One hunt for each state of the server: every route, every failure, and afterwards no secret anywhere.
 func TestLeaks_no_secret_leaves_by_any_route_through_any_failure(t *testing.T) {
-	for name, change := range map[string]func(*setup){
-		"all_well": func(*setup) {},
-		"redis_down": func(su *setup) {
-			su.session.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
+	for name, change := range map[string]func(*serverConfig){
+		"all_well": func(*serverConfig) {},
+		"redis_down": func(cfg *serverConfig) {
+			cfg.session.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 		},
-		"mysql_down": func(su *setup) { su.dsn = "root:" + secret + "@tcp(127.0.0.1:1)/wxlogin" },
-		"wechat_down": func(su *setup) {
-			su.wechat.BaseURL, su.wechat.Timeout = "http://127.0.0.1:1", 50*time.Millisecond // no time for a second attempt
+		"mysql_down": func(cfg *serverConfig) { cfg.dsn = "root:" + secret + "@tcp(127.0.0.1:1)/wxlogin" },
+		"wechat_down": func(cfg *serverConfig) {
+			cfg.wechat.BaseURL, cfg.wechat.Timeout = "http://127.0.0.1:1", 50*time.Millisecond // no time for a second attempt
 		},
-		"panic": func(su *setup) {
-			su.exchange = func(e handlers.CodeExchanger) handlers.CodeExchanger { return panicker{e} }
+		"panic": func(cfg *serverConfig) {
+			cfg.wrapApp = func(e handlers.CodeExchanger) handlers.CodeExchanger { return panickingWeChat{e} }
 		},
-		"limits": func(su *setup) {
-			su.limits = handlers.Limits{LoginsInFlight: 1, Logins: 12, Updates: 3, FailedUpdates: 2}
+		"limits": func(cfg *serverConfig) {
+			cfg.limits = handlers.Limits{LoginsInFlight: 1, Logins: 12, Updates: 3, FailedUpdates: 2}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &leakHunt{world: newWorld(t, twoApps, change)}
-			h.alice, h.bob, h.unionID = h.phone("alice"), h.phone("bob"), "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"
+			h := &leakTest{testServer: newTestServer(t, withTwoApps, change)}
+			h.alice, h.bob, h.unionID = h.device("alice"), h.device("bob"), "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"
 			h.alice.SetUnionID(h.unionID)
 			h.logins()
 			h.updates()

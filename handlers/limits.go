@@ -16,41 +16,45 @@ import (
 	"wxlogin/session"
 )
 
-// The windows of Limits.Counter and Limits.DailyCounter. They slide.
+// The sliding windows of Limits.Counter and Limits.DailyCounter.
 const (
 	RateWindow  = time.Minute
 	DailyWindow = 24 * time.Hour
 )
 
-// refusal is a bound of this server's own that a request went beyond, as it stands in the metrics.
-type refusal string
+// rejection is the limit that a request exceeded, as a label of wxlogin_refusals_total.
+type rejection string
 
 const (
-	overload         refusal = "logins_in_flight"
-	loginRate        refusal = "login_rate"
-	updateRate       refusal = "update_rate"
-	failedUpdateRate refusal = "failed_update_rate"
-	uploadsInFlight  refusal = "uploads_in_flight"
-	dailyUploads     refusal = "daily_uploads"
+	tooManyLogins  rejection = "logins_in_flight"
+	tooManyUploads rejection = "uploads_in_flight"
+
+	loginRate       rejection = "login_rate"
+	updateRate      rejection = "update_rate"
+	decryptRate     rejection = "failed_update_rate"
+	dailyUploadRate rejection = "daily_uploads"
 )
 
-// refused counts a refusal and returns the failure that the client gets.
-func (p *public) refused(why refusal) error {
-	p.metrics.refusal(why)
+// reject counts a rejection and returns the error for the client.
+func (p *public) reject(why rejection) error {
+	p.metrics.rejected(why)
 	switch why {
-	case overload:
-		return failure{code: codeWeChatUnavailable, detail: "As many logins wait for WeChat as this server carries."}
-	case uploadsInFlight:
-		return failure{code: codeStorageUnavailable, detail: "Too many uploads in progress."}
-	case dailyUploads:
-		return failure{code: codeRateLimited, detail: "Too many pictures today.", retryAfter: 3600}
+	case tooManyLogins:
+		return apiError{code: codeWeChatUnavailable, detail: "Too many logins in progress."}
+	case tooManyUploads:
+		return apiError{code: codeStorageUnavailable, detail: "Too many uploads in progress."}
+	case dailyUploadRate:
+		return apiError{code: codeRateLimited, detail: "Too many uploads today.", retryAfter: 3600}
 	}
-	return failure{code: codeRateLimited}
+	return apiError{code: codeRateLimited}
 }
 
-// unreadableClient is the rate limit key that all clients share whose address a trusted proxy has written in a way that cannot
-// be parsed.
-const unreadableClient = "unreadable"
+// userKey returns the rate limit key of a user. An appid contains no colon.
+func userKey(sess session.Session) string { return sess.AppID + ":" + sess.OpenID }
+
+// unknownClient is the rate limit key that clients share if a trusted proxy writes an X-Forwarded-For that cannot be
+// parsed.
+const unknownClient = "unreadable"
 
 // clientAddresses finds the client of each request, for limits by address.
 type clientAddresses struct {
@@ -63,68 +67,65 @@ type clientAddresses struct {
 // middleware stores the rate limit key of the client, which clientKey returns.
 func (c *clientAddresses) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scopeOf(r.Context()).client = c.key(r)
+		requestLogFrom(r.Context()).clientKey = c.key(r)
 		next.ServeHTTP(w, r)
 	})
 }
 
 // clientKey returns the rate limit key of a request's client. The route must use the middleware of clientAddresses.
-func clientKey(r *http.Request) string { return scopeOf(r.Context()).client }
+func clientKey(r *http.Request) string { return requestLogFrom(r.Context()).clientKey }
 
 func (c *clientAddresses) key(r *http.Request) string {
 	addr, ok := c.proxies.Client(r)
 	if !ok {
-		c.metrics.unreadableForwardedFor.Inc()
+		c.metrics.invalidForwardedFor.Inc()
 		if !c.warned.Swap(true) {
 			c.logger.WarnContext(r.Context(),
-				"a trusted proxy sends an X-Forwarded-For that cannot be read: such requests share one LOGIN_RATE_LIMIT (logged once)")
+				"invalid X-Forwarded-For from a trusted proxy; its clients share one LOGIN_RATE_LIMIT (logged once)")
 		}
-		return unreadableClient
+		return unknownClient
 	}
 	return clientip.Key(addr)
 }
 
-// userKey names a user for limits. An appid has no colon.
-func userKey(sess session.Session) string { return sess.AppID + ":" + sess.OpenID }
-
-// admission bounds how many logins are at work at the same time: each holds a call of WeChat. Some more may queue for a
-// short time; the rest are refused at once, so that latency and memory stay bounded whatever arrives. A nil admission lets
-// everybody in.
-type admission struct {
-	working chan struct{}
-	queued  chan struct{}
-	wait    time.Duration
+// loginSemaphore bounds the concurrent logins, each of which holds a call to WeChat. Some more may queue for a short
+// time, and the rest are rejected immediately, so that latency and memory stay bounded under any load. A nil semaphore
+// has no limit.
+type loginSemaphore struct {
+	slots   chan struct{}
+	queue   chan struct{}
+	maxWait time.Duration
 }
 
-// newAdmission makes an admission of limit logins at work and as many in the queue, each of these for at most wait. A limit of 0
-// makes none.
-func newAdmission(limit int, wait time.Duration) *admission {
+// newLoginSemaphore returns a semaphore of limit slots and a queue of the same length, in which a login waits for up to
+// maxWait. If limit is 0, it returns nil.
+func newLoginSemaphore(limit int, maxWait time.Duration) *loginSemaphore {
 	if limit == 0 {
 		return nil
 	}
-	return &admission{working: make(chan struct{}, limit), queued: make(chan struct{}, limit), wait: wait}
+	return &loginSemaphore{slots: make(chan struct{}, limit), queue: make(chan struct{}, limit), maxWait: maxWait}
 }
 
-// enter waits for a place and reports whether there is one. A caller that got one must leave.
-func (a *admission) enter(ctx context.Context) bool {
-	if a == nil {
+// acquire waits for a slot and reports whether it got one. If it did, the caller must call release.
+func (s *loginSemaphore) acquire(ctx context.Context) bool {
+	if s == nil {
 		return true
 	}
 	select {
-	case a.working <- struct{}{}:
+	case s.slots <- struct{}{}:
 		return true
 	default:
 	}
 	select {
-	case a.queued <- struct{}{}:
-		defer func() { <-a.queued }()
+	case s.queue <- struct{}{}:
+		defer func() { <-s.queue }()
 	default:
 		return false
 	}
-	timer := time.NewTimer(a.wait)
+	timer := time.NewTimer(s.maxWait)
 	defer timer.Stop()
 	select {
-	case a.working <- struct{}{}:
+	case s.slots <- struct{}{}:
 		return true
 	case <-timer.C:
 		return false
@@ -133,43 +134,43 @@ func (a *admission) enter(ctx context.Context) bool {
 	}
 }
 
-func (a *admission) leave() {
-	if a != nil {
-		<-a.working
+func (s *loginSemaphore) release() {
+	if s != nil {
+		<-s.slots
 	}
 }
 
-// placeLimits bound how many uploads are in flight: in all, which bounds their memory, and of each user and client address, so
-// that a few slow clients cannot take all places.
-type placeLimits struct{ all, perUser, perAddress int }
+// slotLimits bound the uploads in flight: in total, which bounds their memory, and per user and client address, so that
+// a few slow clients cannot take all slots.
+type slotLimits struct{ total, perUser, perAddress int }
 
-// place is what one upload takes.
-type place struct{ user, address string }
+// uploadOwner is what an upload slot is counted for.
+type uploadOwner struct{ user, address string }
 
-// places hands out places for uploads. Requests that find none wait, which costs no more than a connection: their bodies are
-// not read yet.
-type places struct {
-	limits placeLimits
+// uploadSlots is a semaphore for uploads. A request without a slot waits, which costs no more than its connection: its
+// body is not read yet.
+type uploadSlots struct {
+	limits slotLimits
 
 	mu        sync.Mutex
-	taken     int
+	inUse     int
 	users     map[string]int
 	addresses map[string]int
-	waiting   []*placeRequest // in the order of arrival
+	waiting   []*slotRequest // in order of arrival
 }
 
-type placeRequest struct {
-	place
-	granted chan struct{}
+type slotRequest struct {
+	uploadOwner
+	granted chan struct{} // closed when the request has a slot
 }
 
-func newPlaces(limits placeLimits) *places {
-	return &places{limits: limits, users: make(map[string]int), addresses: make(map[string]int)}
+func newUploadSlots(limits slotLimits) *uploadSlots {
+	return &uploadSlots{limits: limits, users: make(map[string]int), addresses: make(map[string]int)}
 }
 
-// acquire waits for a place and reports whether it got one before ctx ended. It must be released then.
-func (p *places) acquire(ctx context.Context, wanted place) bool {
-	request := p.enqueue(wanted)
+// acquire waits for a slot and reports whether it got one before ctx ended. If it did, the caller must call release.
+func (s *uploadSlots) acquire(ctx context.Context, owner uploadOwner) bool {
+	request := s.enqueue(owner)
 	if request == nil {
 		return true
 	}
@@ -177,42 +178,42 @@ func (p *places) acquire(ctx context.Context, wanted place) bool {
 	case <-request.granted:
 		return true
 	case <-ctx.Done():
-		return !p.cancel(request)
+		return !s.cancel(request)
 	}
 }
 
-// enqueue takes a place if there is one, and returns nil then. Otherwise the request waits.
-func (p *places) enqueue(wanted place) *placeRequest {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.take(wanted) {
+// enqueue takes a slot and returns nil, or returns a request that waits for one.
+func (s *uploadSlots) enqueue(owner uploadOwner) *slotRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tryAcquire(owner) {
 		return nil
 	}
-	request := &placeRequest{place: wanted, granted: make(chan struct{})}
-	p.waiting = append(p.waiting, request)
+	request := &slotRequest{uploadOwner: owner, granted: make(chan struct{})}
+	s.waiting = append(s.waiting, request)
 	return request
 }
 
-// cancel withdraws a request, and reports false if its place was granted meanwhile.
-func (p *places) cancel(request *placeRequest) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := slices.Index(p.waiting, request)
+// cancel removes a request from the queue. It returns false if the request has been granted in the meantime.
+func (s *uploadSlots) cancel(request *slotRequest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.waiting, request)
 	if i >= 0 {
-		p.waiting = slices.Delete(p.waiting, i, i+1)
+		s.waiting = slices.Delete(s.waiting, i, i+1)
 	}
 	return i >= 0
 }
 
-// release gives a place back, and grants places to the requests that have waited longest and fit now.
-func (p *places) release(held place) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.taken--
-	decrement(p.users, held.user)
-	decrement(p.addresses, held.address)
-	p.waiting = slices.DeleteFunc(p.waiting, func(r *placeRequest) bool {
-		granted := p.take(r.place)
+// release returns a slot, and grants slots to the oldest requests that now fit.
+func (s *uploadSlots) release(owner uploadOwner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inUse--
+	decrement(s.users, owner.user)
+	decrement(s.addresses, owner.address)
+	s.waiting = slices.DeleteFunc(s.waiting, func(r *slotRequest) bool {
+		granted := s.tryAcquire(r.uploadOwner)
 		if granted {
 			close(r.granted)
 		}
@@ -220,42 +221,43 @@ func (p *places) release(held place) {
 	})
 }
 
-// take takes a place if the limits allow it. It must be called with p.mu held.
-func (p *places) take(wanted place) bool {
-	if p.taken >= p.limits.all || p.users[wanted.user] >= p.limits.perUser || p.addresses[wanted.address] >= p.limits.perAddress {
+// tryAcquire takes a slot if the limits allow it. It must be called with s.mu held.
+func (s *uploadSlots) tryAcquire(owner uploadOwner) bool {
+	if s.inUse >= s.limits.total || s.users[owner.user] >= s.limits.perUser ||
+		s.addresses[owner.address] >= s.limits.perAddress {
 		return false
 	}
-	p.taken++
-	p.users[wanted.user]++
-	p.addresses[wanted.address]++
+	s.inUse++
+	s.users[owner.user]++
+	s.addresses[owner.address]++
 	return true
 }
 
-// decrement keeps no entry for a count of 0.
+// decrement drops an entry when its count reaches 0.
 func decrement(counts map[string]int, key string) {
 	if counts[key]--; counts[key] == 0 {
 		delete(counts, key)
 	}
 }
 
-// decoders bounds the pictures that are decoded at the same time: their memory to avatar.MaxMemory in all, and their number, so
-// that a CPU is left for other requests.
+// decoders is a semaphore for decoding pictures. It bounds their memory to avatar.MaxMemory in total, and their number
+// so that a CPU is left for other requests.
 type decoders struct {
-	memory *semaphore.Weighted
-	share  int64 // the least that a picture counts for
+	memory    *semaphore.Weighted
+	minWeight int64 // what a picture counts for at least
 }
 
-// newDecoders allows as many pictures at the same time as there are CPUs but one, and at least one.
+// newDecoders allows as many concurrent pictures as there are CPUs, minus one, but at least one.
 func newDecoders(cpus int) *decoders {
 	return &decoders{
-		memory: semaphore.NewWeighted(avatar.MaxMemory),
-		share:  avatar.MaxMemory / int64(max(1, cpus-1)),
+		memory:    semaphore.NewWeighted(avatar.MaxMemory),
+		minWeight: avatar.MaxMemory / int64(max(1, cpus-1)),
 	}
 }
 
-// acquire waits until a picture that takes this many bytes may be decoded, and returns what ends that. The error is ctx's.
+// acquire waits until a picture that needs this many bytes may be decoded. The error is ctx's.
 func (d *decoders) acquire(ctx context.Context, bytes int64) (release func(), err error) {
-	weight := max(bytes, d.share)
+	weight := max(bytes, d.minWeight)
 	if err := d.memory.Acquire(ctx, weight); err != nil {
 		return nil, err
 	}

@@ -13,8 +13,8 @@ import (
 	"wxlogin/internal/avatar"
 )
 
-// tryPlace asks for a place that must be there, or not be there, at once.
-func tryPlace(t *testing.T, p *places, wanted place, want bool) {
+// tryAcquire asks for a place that must be there, or not be there, at once.
+func tryAcquire(t *testing.T, p *uploadSlots, wanted uploadOwner, want bool) {
 	t.Helper()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -24,7 +24,7 @@ func tryPlace(t *testing.T, p *places, wanted place, want bool) {
 }
 
 // wait asks for a place in the background, and returns when the request is queued.
-func wait(t *testing.T, p *places, wanted place) *placeRequest {
+func mustQueue(t *testing.T, p *uploadSlots, wanted uploadOwner) *slotRequest {
 	t.Helper()
 	r := p.enqueue(wanted)
 	if r == nil {
@@ -33,7 +33,7 @@ func wait(t *testing.T, p *places, wanted place) *placeRequest {
 	return r
 }
 
-func granted(r *placeRequest) bool {
+func granted(r *slotRequest) bool {
 	select {
 	case <-r.granted:
 		return true
@@ -43,34 +43,34 @@ func granted(r *placeRequest) bool {
 }
 
 func TestPlaces_acquire(t *testing.T) {
-	a, b, c := place{"a", "1"}, place{"b", "1"}, place{"c", "2"}
+	a, b, c := uploadOwner{"a", "1"}, uploadOwner{"b", "1"}, uploadOwner{"c", "2"}
 	t.Run("bounds them in all", func(t *testing.T) {
-		p := newPlaces(placeLimits{2, 9, 9})
-		tryPlace(t, p, a, true)
-		tryPlace(t, p, b, true)
-		tryPlace(t, p, c, false)
+		p := newUploadSlots(slotLimits{2, 9, 9})
+		tryAcquire(t, p, a, true)
+		tryAcquire(t, p, b, true)
+		tryAcquire(t, p, c, false)
 		p.release(a)
-		tryPlace(t, p, c, true)
+		tryAcquire(t, p, c, true)
 	})
 	t.Run("bounds a user, from all addresses", func(t *testing.T) {
-		p := newPlaces(placeLimits{9, 2, 9})
-		tryPlace(t, p, a, true)
-		tryPlace(t, p, place{"a", "2"}, true)
-		tryPlace(t, p, place{"a", "3"}, false)
-		tryPlace(t, p, b, true)
+		p := newUploadSlots(slotLimits{9, 2, 9})
+		tryAcquire(t, p, a, true)
+		tryAcquire(t, p, uploadOwner{"a", "2"}, true)
+		tryAcquire(t, p, uploadOwner{"a", "3"}, false)
+		tryAcquire(t, p, b, true)
 	})
 	t.Run("bounds an address, for all users", func(t *testing.T) {
-		p := newPlaces(placeLimits{9, 9, 2})
-		tryPlace(t, p, a, true)
-		tryPlace(t, p, b, true)
-		tryPlace(t, p, place{"x", "1"}, false)
-		tryPlace(t, p, c, true)
+		p := newUploadSlots(slotLimits{9, 9, 2})
+		tryAcquire(t, p, a, true)
+		tryAcquire(t, p, b, true)
+		tryAcquire(t, p, uploadOwner{"x", "1"}, false)
+		tryAcquire(t, p, c, true)
 	})
 	t.Run("grants places in the order of arrival to those that fit", func(t *testing.T) {
-		p := newPlaces(placeLimits{2, 9, 1})
-		tryPlace(t, p, a, true)
-		tryPlace(t, p, c, true)
-		first, second, third := wait(t, p, b), wait(t, p, place{"d", "3"}), wait(t, p, place{"e", "4"})
+		p := newUploadSlots(slotLimits{2, 9, 1})
+		tryAcquire(t, p, a, true)
+		tryAcquire(t, p, c, true)
+		first, second, third := mustQueue(t, p, b), mustQueue(t, p, uploadOwner{"d", "3"}), mustQueue(t, p, uploadOwner{"e", "4"})
 		p.release(c) // address 1 is still full
 		if granted(first) || !granted(second) || granted(third) {
 			t.Errorf("granted: %v %v %v", granted(first), granted(second), granted(third))
@@ -81,18 +81,18 @@ func TestPlaces_acquire(t *testing.T) {
 		}
 	})
 	t.Run("forgets a request that gave up", func(t *testing.T) {
-		p := newPlaces(placeLimits{1, 9, 9})
-		tryPlace(t, p, a, true)
-		tryPlace(t, p, b, false)
+		p := newUploadSlots(slotLimits{1, 9, 9})
+		tryAcquire(t, p, a, true)
+		tryAcquire(t, p, b, false)
 		p.release(a)
-		if len(p.waiting) != 0 || p.taken != 0 || len(p.users) != 0 || len(p.addresses) != 0 {
+		if len(p.waiting) != 0 || p.inUse != 0 || len(p.users) != 0 || len(p.addresses) != 0 {
 			t.Errorf("left: %+v", p)
 		}
 	})
 	t.Run("keeps a place that is granted while its request gives up", func(t *testing.T) {
-		p := newPlaces(placeLimits{1, 9, 9})
-		tryPlace(t, p, a, true)
-		r := wait(t, p, b)
+		p := newUploadSlots(slotLimits{1, 9, 9})
+		tryAcquire(t, p, a, true)
+		r := mustQueue(t, p, b)
 		p.release(a)
 		if p.cancel(r) {
 			t.Error("the place would be lost")
@@ -102,14 +102,14 @@ func TestPlaces_acquire(t *testing.T) {
 }
 
 func TestPlaces_race(t *testing.T) {
-	limits := placeLimits{all: 8, perUser: 2, perAddress: 4}
-	p := newPlaces(limits)
+	limits := slotLimits{total: 8, perUser: 2, perAddress: 4}
+	p := newUploadSlots(limits)
 	var users, addresses [4]atomic.Int32
 	var all atomic.Int32
 	var wg sync.WaitGroup
 	for i := range 64 {
 		user, address := i%len(users), i/4%len(addresses)
-		wanted := place{fmt.Sprint(user), fmt.Sprint(address)}
+		wanted := uploadOwner{fmt.Sprint(user), fmt.Sprint(address)}
 		wg.Go(func() {
 			for n := range 50 {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -130,7 +130,7 @@ func TestPlaces_race(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if p.taken != 0 || len(p.users) != 0 || len(p.addresses) != 0 || len(p.waiting) != 0 {
+	if p.inUse != 0 || len(p.users) != 0 || len(p.addresses) != 0 || len(p.waiting) != 0 {
 		t.Errorf("left: %+v", p)
 	}
 }
@@ -176,7 +176,7 @@ func TestDecoders_acquire(t *testing.T) {
 }
 
 func TestUnreadableClient(t *testing.T) {
-	if strings.ContainsAny(unreadableClient, ".:") {
-		t.Errorf("%q could be the key of an address", unreadableClient)
+	if strings.ContainsAny(unknownClient, ".:") {
+		t.Errorf("%q could be the key of an address", unknownClient)
 	}
 }

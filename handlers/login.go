@@ -10,76 +10,58 @@ import (
 	"wxlogin/wechat"
 )
 
-// maxCode is the longest code in bytes that is passed on to WeChat, whose own are about 32.
-const maxCode = 128
+// CodeExchanger exchanges codes of wx.login at WeChat for one mini-program. *wechat.Client implements it, and its
+// errors are *wechat.Error.
+type CodeExchanger interface {
+	AppID() string
+	Code2Session(ctx context.Context, code string) (wechat.Session, error)
+}
 
-// loginAnswer is what POST /onLogin answers.
-type loginAnswer struct {
+// maxCodeLen is the longest code in bytes that is sent to WeChat. WeChat's own codes have about 32.
+const maxCodeLen = 128
+
+// loginResponse is the response of POST /onLogin.
+type loginResponse struct {
 	Status    int    `json:"status"`
 	Token     string `json:"token"`
 	ExpiresIn int64  `json:"expiresIn"` // seconds without use
 	IsNewUser bool   `json:"isNewUser"`
-	profileAnswer
+	profileResponse
 }
 
-// onLogin is phase one: code in, token out.
+// onLogin serves POST /onLogin, phase one of the flow: it takes a code and returns a token.
 func (p *public) onLogin(w http.ResponseWriter, r *http.Request) error {
-	answer, err := p.login(w, r)
-	p.metrics.login(answer.IsNewUser, err)
+	response, err := p.login(w, r)
+	p.metrics.login(response.IsNewUser, err)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, answer)
+	return writeJSON(w, http.StatusOK, response)
 }
 
-func (p *public) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error) {
-	app, code, err := p.loginRequest(w, r)
+func (p *public) login(w http.ResponseWriter, r *http.Request) (loginResponse, error) {
+	app, code, err := p.readLoginRequest(w, r)
 	if err != nil {
-		return loginAnswer{}, err
+		return loginResponse{}, err
 	}
-	scopeOf(r.Context()).appID = app.AppID()
-	// A client beyond its limit takes no place in the queue, and a login that gets no place is not counted.
-	counted, ok := p.logins.Reserve(clientKey(r))
+	requestLogFrom(r.Context()).appID = app.AppID()
+	// A client beyond its limit must not take a slot, not even in the queue. A login that gets no slot must not count
+	// towards the limit. So the limit is reserved first and counted only once there is a slot.
+	reservation, ok := p.loginLimiter.Reserve(clientKey(r))
 	if !ok {
-		return loginAnswer{}, p.refused(loginRate)
+		return loginResponse{}, p.reject(loginRate)
 	}
-	defer counted.Release()
-	if !p.admission.enter(r.Context()) {
-		return loginAnswer{}, p.refused(overload)
+	defer reservation.Release()
+	if !p.loginSlots.acquire(r.Context()) {
+		return loginResponse{}, p.reject(tooManyLogins)
 	}
-	defer p.admission.leave()
-	counted.Keep()
+	defer p.loginSlots.release()
+	reservation.Keep()
 	return p.exchange(r.Context(), app, code)
 }
 
-// exchange turns a code into a session of a user who exists from then on.
-func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (loginAnswer, error) {
-	exchanged, err := app.Code2Session(ctx, code)
-	if err != nil {
-		return loginAnswer{}, err
-	}
-	ctx, cancel := p.storage(ctx)
-	defer cancel()
-	user, created, err := p.findUser(ctx, store.Identity{
-		AppID: app.AppID(), OpenID: exchanged.OpenID, UnionID: exchanged.UnionID,
-	})
-	if err != nil {
-		return loginAnswer{}, err
-	}
-	token, err := p.sessions.Create(ctx, session.Session{
-		AppID: app.AppID(), OpenID: exchanged.OpenID, SessionKey: exchanged.SessionKey,
-	})
-	if err != nil {
-		return loginAnswer{}, err
-	}
-	return loginAnswer{
-		Status: http.StatusOK, Token: token, ExpiresIn: int64(p.sessions.IdleTTL().Seconds()),
-		IsNewUser: created, profileAnswer: p.profileAnswer(user),
-	}, nil
-}
-
-// loginRequest reads which app a user logs in to, and the code.
-func (p *public) loginRequest(w http.ResponseWriter, r *http.Request) (CodeExchanger, string, error) {
+// readLoginRequest returns the app that the user logs in to, and the code.
+func (p *public) readLoginRequest(w http.ResponseWriter, r *http.Request) (CodeExchanger, string, error) {
 	f, err := request.Read(w, r)
 	if err != nil {
 		return nil, "", err
@@ -88,7 +70,7 @@ func (p *public) loginRequest(w http.ResponseWriter, r *http.Request) (CodeExcha
 	if err != nil {
 		return nil, "", err
 	}
-	if err := checkCode(code); err != nil {
+	if err := validateCode(code); err != nil {
 		return nil, "", err
 	}
 	appID := f["appid"]
@@ -97,44 +79,64 @@ func (p *public) loginRequest(w http.ResponseWriter, r *http.Request) (CodeExcha
 	}
 	app := p.apps[appID]
 	if app == nil {
-		return nil, "", invalidField("appid", "The field appid names a mini-program that this server does not serve.")
+		return nil, "", invalidField("appid", "appid is not a mini-program of this server.")
 	}
 	return app, code, nil
 }
 
-// checkCode refuses what cannot be a code, before WeChat's quota is spent on it.
-func checkCode(code string) error {
+// validateCode rejects a string that cannot be a code, before it costs a call to WeChat.
+func validateCode(code string) error {
 	if code == wechat.MockCode {
-		return failure{code: codeInvalidCode,
-			detail: "This is the mock code of DevTools without an appid: open the project there with your appid."}
+		return apiError{code: codeInvalidCode,
+			detail: "This is the mock code that DevTools returns without an appid: open the project with your appid."}
 	}
-	if len(code) > maxCode {
-		return invalidField("code", "The field code is longer than 128 bytes.")
+	if len(code) > maxCodeLen {
+		return invalidField("code", "code must be at most 128 bytes.")
 	}
 	for _, c := range []byte(code) {
 		if c <= ' ' || c > '~' {
-			return invalidField("code", "The field code holds a character that no code has.")
+			return invalidField("code", "code contains an invalid character.")
 		}
 	}
 	return nil
 }
 
-// findUser finds or creates the user; one that is not active gets no session.
-func (p *public) findUser(ctx context.Context, id store.Identity) (store.User, bool, error) {
-	user, created, err := p.users.Login(ctx, id)
+// exchange exchanges the code at WeChat, finds or creates the user, and creates a session.
+func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (loginResponse, error) {
+	exchanged, err := app.Code2Session(ctx, code)
+	if err != nil {
+		return loginResponse{}, err
+	}
+	ctx, cancel := p.withStorageTimeout(ctx)
+	defer cancel()
+	user, created, err := p.findOrCreateUser(ctx, store.Identity{
+		AppID: app.AppID(), OpenID: exchanged.OpenID, UnionID: exchanged.UnionID,
+	})
+	if err != nil {
+		return loginResponse{}, err
+	}
+	token, err := p.sessions.Create(ctx, session.Session{
+		AppID: app.AppID(), OpenID: exchanged.OpenID, SessionKey: exchanged.SessionKey,
+	})
+	if err != nil {
+		return loginResponse{}, err
+	}
+	return loginResponse{
+		Status: http.StatusOK, Token: token, ExpiresIn: int64(p.sessions.IdleTTL().Seconds()),
+		IsNewUser: created, profileResponse: p.profileResponse(user),
+	}, nil
+}
+
+// findOrCreateUser returns the user with an identity. A user who is not active gets an error, and so no session.
+func (p *public) findOrCreateUser(ctx context.Context, id store.Identity) (user store.User, created bool, err error) {
+	user, created, err = p.users.Login(ctx, id)
 	if err != nil {
 		return store.User{}, false, err
 	}
-	scope := scopeOf(ctx)
-	scope.login = loginReturning
+	log := requestLogFrom(ctx)
+	log.login = loginReturning
 	if created {
-		scope.login = loginNew
+		log.login = loginNew
 	}
-	return user, created, refuseDisabled(ctx, user)
-}
-
-// CodeExchanger exchanges the code of wx.login with WeChat for one mini-program. *wechat.Client is one.
-type CodeExchanger interface {
-	AppID() string
-	Code2Session(ctx context.Context, code string) (wechat.Session, error)
+	return user, created, rejectDisabled(ctx, user)
 }

@@ -20,10 +20,10 @@ func decode(t testing.TB, res *http.Response) (b body) {
 }
 
 func TestOnLogin_answers(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
+	srv := newTestServer(t)
+	p := srv.device("alice")
 
-	first := w.form("/onLogin", "code", p.Login())
+	first := srv.postForm("/onLogin", "code", p.Login())
 	if first.status != http.StatusOK || !first.body.IsNewUser || first.body.ProfileComplete || len(first.body.Token) != 43 {
 		t.Fatalf("first login: %d %+v", first.status, first.body.UserInfo)
 	}
@@ -35,14 +35,14 @@ func TestOnLogin_answers(t *testing.T) {
 		t.Errorf("Content-Type is %s", ct)
 	}
 	var top map[string]any
-	w.must(json.Unmarshal([]byte(first.raw), &top))
+	srv.must(json.Unmarshal([]byte(first.raw), &top))
 	want := []string{"expiresIn", "isNewUser", "phoneNumber", "profileComplete", "status", "token", "userInfo"}
 	if got := keys(top); !slices.Equal(got, want) {
 		t.Errorf("the answer has %v, want %v", got, want)
 	}
 
-	w.mustUpdate(first.body.Token, p.GetUserInfo())
-	again := w.login(p)
+	srv.mustUpdate(first.body.Token, p.GetUserInfo())
+	again := srv.login(p)
 	if again.IsNewUser || !again.ProfileComplete || again.UserInfo["nickName"] != "alice" || again.Token == first.body.Token {
 		t.Errorf("second login: %+v", again.UserInfo)
 	}
@@ -58,7 +58,7 @@ func TestOnLogin_answers(t *testing.T) {
 		`wxlogin_http_request_duration_seconds_bucket{route="/onLogin",le="+Inf"}`:    "2",
 		`wxlogin_wechat_call_duration_seconds_bucket{api="jscode2session",le="+Inf"}`: "2",
 	} {
-		if got := w.metric(series); got != want {
+		if got := srv.metric(series); got != want {
 			t.Errorf("%s is %q, want %s", series, got, want)
 		}
 	}
@@ -74,25 +74,25 @@ func keys(m map[string]any) []string {
 }
 
 func TestOnLogin_takes_json_too(t *testing.T) {
-	w := newWorld(t)
-	content := fmt.Sprintf(`{"code":%q,"appid":null,"extra":{"a":[1]}}`, w.phone("alice").Login())
-	if r := w.do(w.request("/onLogin", "application/json; charset=utf-8", content)); r.status != http.StatusOK {
+	srv := newTestServer(t)
+	content := fmt.Sprintf(`{"code":%q,"appid":null,"extra":{"a":[1]}}`, srv.device("alice").Login())
+	if r := srv.do(srv.request("/onLogin", "application/json; charset=utf-8", content)); r.status != http.StatusOK {
 		t.Errorf("%d %s", r.status, r.raw)
 	}
 }
 
 func TestOnLogin_several_apps(t *testing.T) {
-	w := newWorld(t, twoApps)
-	other := w.sim.Device(otherAppID, wechattest.User{Name: "alice"})
-	w.login(other)
-	if got := w.one("SELECT appid FROM wechat_identities"); got != otherAppID {
+	srv := newTestServer(t, withTwoApps)
+	other := srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})
+	srv.login(other)
+	if got := srv.queryText("SELECT appid FROM wechat_identities"); got != otherAppID {
 		t.Errorf("the identity is of %s", got)
 	}
-	if r := w.form("/onLogin", "code", w.phone("bob").Login()); r.status != http.StatusOK {
+	if r := srv.postForm("/onLogin", "code", srv.device("bob").Login()); r.status != http.StatusOK {
 		t.Errorf("without an appid: %d, want the first app", r.status)
 	}
-	w.wantProblem(w.form("/onLogin", "code", w.phone("bob").Login(), "appid", "wxunknown"), 400, "invalid_request", "none")
-	w.wantProblem(w.form("/onLogin", "code", other.Login(), "appid", appID), 400, "invalid_code", "relogin")
+	srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("bob").Login(), "appid", "wxunknown"), 400, "invalid_request", "none")
+	srv.wantProblem(srv.postForm("/onLogin", "code", other.Login(), "appid", appID), 400, "invalid_code", "relogin")
 }
 
 func TestOnLogin_refusals_of_wechat(t *testing.T) {
@@ -120,12 +120,12 @@ func TestOnLogin_refusals_of_wechat(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.sim.Fail(slices.Repeat([]wechattest.Fault{tt.fault}, 9)...)
-			w.wantProblem(w.form("/onLogin", "code", w.phone("alice").Login()), tt.status, tt.code, tt.action)
-			w.wantUsers("0", "0")
-			w.wantNoKeys()
-			if got := w.metric(`wxlogin_logins_total{outcome="` + tt.code + `"}`); got != "1" {
+			srv := newTestServer(t)
+			srv.sim.Fail(slices.Repeat([]wechattest.Fault{tt.fault}, 9)...)
+			srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("alice").Login()), tt.status, tt.code, tt.action)
+			srv.wantUsers("0", "0")
+			srv.wantNoKeys()
+			if got := srv.metric(`wxlogin_logins_total{outcome="` + tt.code + `"}`); got != "1" {
 				t.Errorf("%q logins of this outcome, want 1", got)
 			}
 		})

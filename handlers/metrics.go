@@ -14,16 +14,16 @@ import (
 
 // Outcomes of a decryption.
 const (
-	openedByOwnKey   = "own_key"   // under the session's session_key
-	openedByOtherKey = "other_key" // under the session_key of another session of the same user
-	notOpened        = "failed"
+	decryptedWithOwnKey   = "own_key"   // under the session's session_key
+	decryptedWithOtherKey = "other_key" // under the session_key of another session of the same user
+	decryptionFailed      = "failed"
 )
 
-// What WeChat's answer to a code that lacks what is needed stands as: in place of an errcode, and as the outcome of a login,
-// apart from the invalid_code that the client gets.
+// How an unusable response of WeChat is counted: instead of an errcode, and as the outcome of a login, which sets it
+// apart from the code invalid_code that the client gets.
 const (
-	callUnusable  = "unusable"
-	loginUnusable = "unusable_answer"
+	errcodeUnusable      = "unusable"
+	loginOutcomeUnusable = "unusable_answer"
 )
 
 // Outcomes of a token check for another service.
@@ -31,10 +31,11 @@ const (
 	tokenActive   = "active"
 	tokenInactive = "inactive"
 	tokenBlocked  = "blocked" // its user is disabled
-	tokenFailed   = "failed"  // nobody knows
+	tokenFailed   = "failed"  // the server could not find out
 )
 
-// Metrics are the figures that GET /metrics gives, in a registry of their own.
+// Metrics are the metrics that GET /metrics returns, in a registry of their own. All methods are safe for concurrent
+// use.
 type Metrics struct {
 	registry       *prometheus.Registry
 	requests       *prometheus.CounterVec
@@ -43,38 +44,41 @@ type Metrics struct {
 	decryptions    *prometheus.CounterVec
 	calls          *prometheus.CounterVec
 	callSeconds    *prometheus.HistogramVec
-	refusals       *prometheus.CounterVec
+	rejections     *prometheus.CounterVec
 	tokenChecks    *prometheus.CounterVec
 
-	unreadableForwardedFor prometheus.Counter
+	invalidForwardedFor prometheus.Counter
 }
 
-// latencyBuckets reach from a cached answer to WeChat's whole budget, in seconds.
+// latencyBuckets, in seconds, range from the fastest response to more than the time limit of a call to WeChat.
 var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// NewMetrics makes the metrics of one server, those of Go and of the process with them.
+// NewMetrics returns the metrics of one server, including those of Go and of the process.
 func NewMetrics() *Metrics {
 	m := &Metrics{
-		registry:       prometheus.NewRegistry(),
-		requests:       counter("http_requests_total", "Requests by route and status (499: the client did not wait).", "route", "status"),
-		requestSeconds: histogram("http_request_duration_seconds", "Time to answer a request, by route.", "route"),
-		logins:         counter("logins_total", "Logins by outcome: new, returning, unusable_answer (WeChat answered without an openid or session_key), or the problem code.", "outcome"),
-		decryptions:    counter("decryptions_total", "Open data by outcome: own_key, other_key or failed.", "outcome"),
-		calls:          counter("wechat_calls_total", "Calls of WeChat by API and errcode (none: no errcode was had; unusable: WeChat answered a code without what is needed).", "api", "errcode"),
-		refusals: counter("refusals_total",
-			"Requests beyond a bound of this server: logins_in_flight, login_rate, update_rate, failed_update_rate, uploads_in_flight or daily_uploads.", "bound"),
+		registry: prometheus.NewRegistry(),
+		requests: counter("http_requests_total",
+			"Requests by route and status (499: the client disconnected).", "route", "status"),
+		requestSeconds: histogram("http_request_duration_seconds", "Duration of requests by route.", "route"),
+		logins: counter("logins_total", "Logins by outcome: new, returning, unusable_answer (WeChat's response had no openid or "+
+			"session_key), or the problem code.", "outcome"),
+		decryptions: counter("decryptions_total", "Decryptions by outcome: own_key, other_key or failed.", "outcome"),
+		calls: counter("wechat_calls_total", "Calls to WeChat by API and errcode (none: there was no errcode; unusable: the "+
+			"response lacked a required field).", "api", "errcode"),
+		rejections: counter("refusals_total", "Requests that exceeded a limit of this server: logins_in_flight, login_rate, "+
+			"update_rate, failed_update_rate, uploads_in_flight or daily_uploads.", "bound"),
 		tokenChecks: counter("token_checks_total",
-			"Tokens that other services asked about, by outcome: active, inactive, blocked or failed.", "outcome"),
-		unreadableForwardedFor: prometheus.NewCounter(prometheus.CounterOpts{
+			"Token checks for other services by outcome: active, inactive, blocked or failed.", "outcome"),
+		invalidForwardedFor: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "wxlogin", Name: "unreadable_forwarded_for_total",
-			Help: "Requests of which a trusted proxy wrote an X-Forwarded-For that cannot be read.",
+			Help: "Requests with an X-Forwarded-For from a trusted proxy that cannot be parsed.",
 		}),
-		callSeconds: histogram("wechat_call_duration_seconds", "Time of a call of WeChat, by API.", "api"),
+		callSeconds: histogram("wechat_call_duration_seconds", "Duration of calls to WeChat by API.", "api"),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds, m.refusals, m.tokenChecks,
-		m.unreadableForwardedFor,
+		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds, m.rejections, m.tokenChecks,
+		m.invalidForwardedFor,
 	)
 	return m
 }
@@ -88,17 +92,17 @@ func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
 		prometheus.HistogramOpts{Namespace: "wxlogin", Name: name, Help: help, Buckets: latencyBuckets}, labels)
 }
 
-// handler serves the figures in Prometheus's text format.
+// handler serves GET /metrics.
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// WeChatCall counts one attempt to call WeChat. It fits wechat.Options.OnCall.
+// WeChatCall counts one attempt of a call to WeChat, for wechat.Options.OnCall.
 func (m *Metrics) WeChatCall(c wechat.Call) {
 	errcode := strconv.Itoa(c.ErrCode)
 	switch {
 	case isUnusable(c.Err):
-		errcode = callUnusable
+		errcode = errcodeUnusable
 	case c.Err != nil && c.ErrCode == 0:
 		errcode = "none"
 	}
@@ -115,9 +119,9 @@ func (m *Metrics) login(created bool, err error) {
 	outcome := "returning"
 	switch {
 	case isUnusable(err):
-		outcome = loginUnusable
+		outcome = loginOutcomeUnusable
 	case err != nil:
-		outcome = string(classify(err).code)
+		outcome = string(toAPIError(err).code)
 	case created:
 		outcome = "new"
 	}
@@ -126,16 +130,16 @@ func (m *Metrics) login(created bool, err error) {
 
 func (m *Metrics) decryption(outcome string) { m.decryptions.WithLabelValues(outcome).Inc() }
 
-func (m *Metrics) refusal(why refusal) { m.refusals.WithLabelValues(string(why)).Inc() }
+func (m *Metrics) rejected(why rejection) { m.rejections.WithLabelValues(string(why)).Inc() }
 
-func (m *Metrics) tokenCheck(err error) { m.tokenChecks.WithLabelValues(outcomeOf(err)).Inc() }
+func (m *Metrics) tokenCheck(err error) { m.tokenChecks.WithLabelValues(tokenOutcome(err)).Inc() }
 
-// outcomeOf says how a token check ended.
-func outcomeOf(err error) string {
+// tokenOutcome returns the outcome of a token check that ended with err.
+func tokenOutcome(err error) string {
 	if err == nil {
 		return tokenActive
 	}
-	switch classify(err).code {
+	switch toAPIError(err).code {
 	case codeInvalidToken:
 		return tokenInactive
 	case codeUserBlocked:
@@ -144,39 +148,39 @@ func outcomeOf(err error) string {
 	return tokenFailed
 }
 
-// Register adds a collector. It panics for one whose figures are there already.
+// Register adds a collector. It panics if one of its metrics is registered already.
 func (m *Metrics) Register(c prometheus.Collector) { m.registry.MustRegister(c) }
 
-// Gauge adds a figure that is read when it is asked for, under the name wxlogin_name. It panics for one that is there.
+// Gauge adds the gauge wxlogin_<name>, whose value read returns at each scrape. It panics if the gauge is registered
+// already.
 func (m *Metrics) Gauge(name, help string, labels map[string]string, read func() float64) {
 	m.Register(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Namespace: "wxlogin", Name: name, Help: help, ConstLabels: labels}, read))
 }
 
-// Counter is Gauge for a figure that only grows.
+// Counter is Gauge for a value that only grows.
 func (m *Metrics) Counter(name, help string, labels map[string]string, read func() float64) {
 	m.Register(prometheus.NewCounterFunc(
 		prometheus.CounterOpts{Namespace: "wxlogin", Name: name, Help: help, ConstLabels: labels}, read))
 }
 
-// watchLogins shows how many logins are at work and how many queue.
-func (m *Metrics) watchLogins(a *admission) {
-	if a == nil {
+// watchLogins adds gauges of the logins in flight and in the queue.
+func (m *Metrics) watchLogins(s *loginSemaphore) {
+	if s == nil {
 		return
 	}
-	m.Gauge("logins_in_flight", "Logins at work.", nil, func() float64 { return float64(len(a.working)) })
-	m.Gauge("logins_in_flight_limit", "Logins that may be at work.", nil, func() float64 { return float64(cap(a.working)) })
-	m.Gauge("logins_queued", "Logins that wait for their turn.", nil, func() float64 { return float64(len(a.queued)) })
+	m.Gauge("logins_in_flight", "Logins in progress.", nil, func() float64 { return float64(len(s.slots)) })
+	m.Gauge("logins_in_flight_limit", "Limit of logins in progress.", nil, func() float64 { return float64(cap(s.slots)) })
+	m.Gauge("logins_queued", "Logins that wait for a slot.", nil, func() float64 { return float64(len(s.queue)) })
 }
 
-// breakerStates are the states of a circuit breaker, as WatchBreaker's function names them.
+// breakerStates are the states of a circuit breaker, as the function that is passed to WatchBreaker names them.
 var breakerStates = []string{"closed", "half-open", "open"}
 
-// WatchBreaker shows the state of the circuit breaker of an app's logins towards WeChat: closed, half-open or open. It may be
-// called once for each app.
+// WatchBreaker adds a gauge for each state of an app's circuit breaker towards WeChat. It may be called once per app.
 func (m *Metrics) WatchBreaker(appID string, state func() string) {
 	for _, s := range breakerStates {
-		m.Gauge("wechat_breaker_state", "1 for the state that the circuit breaker of an app's logins towards WeChat is in.",
+		m.Gauge("wechat_breaker_state", "1 for the current state of an app's circuit breaker towards WeChat, 0 for the others.",
 			map[string]string{"appid": appID, "state": s}, func() float64 {
 				if state() == s {
 					return 1

@@ -22,46 +22,47 @@ import (
 	"wxlogin/wechat"
 )
 
-// statusClientGone stands in log and metrics for a client that did not wait for its answer. It is never sent.
-const statusClientGone = 499
+// statusClientClosedRequest is the status in log and metrics if the client has disconnected before the response. It is
+// nginx's code and is never sent.
+const statusClientClosedRequest = 499
 
-// scope is what one request leaves for its log line.
-type scope struct {
-	requestID string
-	appID     string // of the session, or the app that a login is for; "" if it is not known
-	userID    uint64 // users.id; 0 if it is not known
-	login     string // loginNew or loginReturning for a login that found its user, or else ""
-	failure   failure
-	expected  bool   // an answer of 5xx is no error: the server is being stopped, or says that it is not ready
-	client    string // its key for limits, if the route has one
-}
-
-// Values of scope.login.
+// Values of requestLog.login.
 const (
 	loginNew       = "new"
 	loginReturning = "returning"
 )
 
-type scopeKey struct{}
-
-// scopeOf finds the scope that observe made. Outside of it, a scope that nobody reads.
-func scopeOf(ctx context.Context) *scope {
-	if s, ok := ctx.Value(scopeKey{}).(*scope); ok {
-		return s
-	}
-	return &scope{}
+// requestLog collects what the access log says about one request.
+type requestLog struct {
+	requestID string
+	appID     string // of the session or of the login; "" if unknown
+	userID    uint64 // users.id; 0 if unknown
+	login     string // loginNew or loginReturning for a login that found its user, else ""
+	err       apiError
+	expected  bool   // a 5xx is not logged as an error: the server is shutting down, or reports that it is not ready
+	clientKey string // rate limit key of the client, if the route has one
 }
 
-// observe gives each request an id, and writes one log line and the metrics when it is done. Requests that succeed are
-// logged at the given level, server errors at level error.
-func observe(logger *slog.Logger, level slog.Level, metrics *Metrics) func(http.Handler) http.Handler {
+type requestLogKey struct{}
+
+// requestLogFrom returns the requestLog of a request. Outside a request it returns a throwaway value.
+func requestLogFrom(ctx context.Context) *requestLog {
+	if l, ok := ctx.Value(requestLogKey{}).(*requestLog); ok {
+		return l
+	}
+	return &requestLog{}
+}
+
+// accessLog assigns request ids, and writes a log line and the metrics of each request. Successful requests are logged
+// at the given level, server errors at level error.
+func accessLog(logger *slog.Logger, level slog.Level, metrics *Metrics) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			start := time.Now()
-			s := &scope{requestID: requestID(r)}
-			w.Header().Set("X-Request-Id", s.requestID)
+			l := &requestLog{requestID: requestID(r)}
+			w.Header().Set("X-Request-Id", l.requestID)
 			ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-			r = r.WithContext(context.WithValue(r.Context(), scopeKey{}, s))
+			r = r.WithContext(context.WithValue(r.Context(), requestLogKey{}, l))
 			next.ServeHTTP(ww, r)
 
 			status, duration := ww.Status(), time.Since(start)
@@ -69,34 +70,35 @@ func observe(logger *slog.Logger, level slog.Level, metrics *Metrics) func(http.
 				status = http.StatusOK
 			}
 			if errors.Is(r.Context().Err(), context.Canceled) {
-				status = statusClientGone
+				status = statusClientClosedRequest
 			}
-			route := routeOf(r)
+			route := routePattern(r)
 			metrics.request(route, status, duration)
 			nameSpan(r, route)
-			logRequest(logger, level, r, s, route, status, duration)
+			logRequest(logger, level, r, l, route, status, duration)
 		})
 	}
 }
 
-// routeOf is the pattern that matched: a path as a client sent it could hold anything.
-func routeOf(r *http.Request) string {
+// routePattern returns the pattern that matched. The path itself is not logged, because a client could put anything in
+// it.
+func routePattern(r *http.Request) string {
 	if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" {
 		return pattern
 	}
 	return "unmatched"
 }
 
-// nameSpan names the span of a traced request by its route. Without tracing there is none, and this does nothing.
+// nameSpan names the span of a traced request after its route. Without tracing it does nothing.
 func nameSpan(r *http.Request, route string) {
 	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
-		span.SetName(methodOf(r) + " " + route)
+		span.SetName(knownMethod(r) + " " + route)
 		span.SetAttributes(semconv.HTTPRoute(route))
 	}
 }
 
-// methodOf keeps a made-up method out of log lines.
-func methodOf(r *http.Request) string {
+// knownMethod returns the method, or OTHER if a client made one up.
+func knownMethod(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
 		return r.Method
@@ -104,10 +106,12 @@ func methodOf(r *http.Request) string {
 	return "OTHER"
 }
 
-// logRequest writes a request's one line. The cause of a failure stands in it once, with WeChat's errcode and rid where
-// the failure came from there.
-func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope, route string, status int, duration time.Duration) {
-	if status >= http.StatusInternalServerError && !s.expected || isUnusable(s.failure.cause) {
+// logRequest writes the log line of a request. If the request failed, the line has the cause and, for an error of
+// WeChat, its errcode and rid. The cause is logged nowhere else.
+func logRequest(
+	logger *slog.Logger, level slog.Level, r *http.Request, l *requestLog, route string, status int, duration time.Duration,
+) {
+	if status >= http.StatusInternalServerError && !l.expected || isUnusable(l.err.cause) {
 		level = slog.LevelError
 	}
 	if !logger.Enabled(r.Context(), level) {
@@ -115,39 +119,39 @@ func logRequest(logger *slog.Logger, level slog.Level, r *http.Request, s *scope
 	}
 	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs,
-		slog.String("method", methodOf(r)),
+		slog.String("method", knownMethod(r)),
 		slog.String("route", route),
 		slog.Int("status", status),
-		slog.Float64("duration", float64(duration.Microseconds())/1000), // ms
-		slog.String("requestId", s.requestID),
+		slog.Float64("duration", float64(duration.Microseconds())/1000), // milliseconds
+		slog.String("requestId", l.requestID),
 	)
-	attrs = append(attrs, s.known()...)
-	if s.failure.code != "" {
-		attrs = append(attrs, slog.String("code", string(s.failure.code)))
+	attrs = append(attrs, l.attrs()...)
+	if l.err.code != "" {
+		attrs = append(attrs, slog.String("code", string(l.err.code)))
 	}
-	if s.failure.cause != nil {
-		attrs = append(attrs, slog.String("cause", s.failure.cause.Error()))
+	if l.err.cause != nil {
+		attrs = append(attrs, slog.String("cause", l.err.cause.Error()))
 	}
 	if span := trace.SpanContextFromContext(r.Context()); span.IsSampled() {
 		attrs = append(attrs, slog.String("traceId", span.TraceID().String()))
 	}
-	if e, ok := errors.AsType[*wechat.Error](s.failure.cause); ok {
+	if e, ok := errors.AsType[*wechat.Error](l.err.cause); ok {
 		attrs = append(attrs, slog.Int("errcode", e.ErrCode), slog.String("rid", e.RID))
 	}
-	// Past the Logger, which would look for its caller on the stack, although nobody wants to know.
+	// The record goes to the handler directly, because Logger would walk the stack to find its caller.
 	record := slog.NewRecord(time.Now(), level, "request", 0)
 	record.AddAttrs(attrs...)
-	_ = logger.Handler().Handle(r.Context(), record) // a log that cannot be written has nobody to tell
+	_ = logger.Handler().Handle(r.Context(), record) // if the log cannot be written, there is nowhere to report it
 }
 
-// known is whose request it was and which field was at fault, as far as that is known.
-func (s *scope) known() []slog.Attr {
+// attrs returns the user, the app and the invalid field, as far as they are known.
+func (l *requestLog) attrs() []slog.Attr {
 	attrs := make([]slog.Attr, 0, 4)
-	if s.userID != 0 {
-		attrs = append(attrs, slog.Uint64("userId", s.userID))
+	if l.userID != 0 {
+		attrs = append(attrs, slog.Uint64("userId", l.userID))
 	}
 	for _, a := range [...]struct{ name, value string }{
-		{"appid", s.appID}, {"login", s.login}, {"field", s.failure.field},
+		{"appid", l.appID}, {"login", l.login}, {"field", l.err.field},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.name, a.value))
@@ -156,10 +160,9 @@ func (s *scope) known() []slog.Attr {
 	return attrs
 }
 
-// requestID returns the caller's X-Request-Id if there is one, of 1 to 64 letters, digits, '-', '_' or '.', and a new one
-// otherwise.
+// requestID returns the caller's X-Request-Id if it is valid, or else a new id.
 func requestID(r *http.Request) string {
-	if ids := r.Header.Values("X-Request-Id"); len(ids) == 1 && wellFormedID(ids[0]) {
+	if ids := r.Header.Values("X-Request-Id"); len(ids) == 1 && isValidRequestID(ids[0]) {
 		return ids[0]
 	}
 	var b [16]byte
@@ -167,7 +170,8 @@ func requestID(r *http.Request) string {
 	return hex.EncodeToString(b[:])
 }
 
-func wellFormedID(id string) bool {
+// isValidRequestID reports whether an id consists of 1 to 64 letters, digits, '-', '_' and '.'.
+func isValidRequestID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false
 	}
@@ -181,7 +185,7 @@ func wellFormedID(id string) bool {
 	return true
 }
 
-// recoverPanics turns a panic into one logged 500. http.ErrAbortHandler passes: it is how a handler drops a connection.
+// recoverPanics turns a panic into a 500. It passes http.ErrAbortHandler on, which is how a handler drops a connection.
 func recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -192,36 +196,36 @@ func recoverPanics(next http.Handler) http.Handler {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
-			// The value of a panic may hold what the request held, so only its type is told; the stack says where.
-			writeFailure(w, r, failure{code: codeInternal, cause: fmt.Errorf("panic (%T) at %s", v, debug.Stack())})
+			// The value could contain parts of the request, so only its type is logged, with the stack.
+			writeProblem(w, r, apiError{code: codeInternal, cause: fmt.Errorf("panic (%T) at %s", v, debug.Stack())})
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
-// headerAPIKey is where a service gives the key that it shares with this server.
+// headerAPIKey contains the key that another service shares with this server.
 const headerAPIKey = "X-Api-Key"
 
-// keyHolders lets only those requests through to a handler that give the key; an empty key lets all through. Others are
-// answered with the code refused.
-func keyHolders(key string, given func(*http.Request) string, refused code, next http.Handler) http.Handler {
+// requireAPIKey passes a request on if apiKey finds the key in it, and rejects it with the code denied otherwise. If
+// key is empty, every request passes.
+func requireAPIKey(key string, apiKey func(*http.Request) string, denied code, next http.Handler) http.Handler {
 	if key == "" {
 		return next
 	}
 	want := sha256.Sum256([]byte(key))
 	return handle(func(w http.ResponseWriter, r *http.Request) error {
-		got := sha256.Sum256([]byte(given(r))) // of one length, so that the time of comparing tells nothing
+		got := sha256.Sum256([]byte(apiKey(r))) // hashes have one length, so the comparison takes constant time
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			return failure{code: refused}
+			return apiError{code: denied}
 		}
 		next.ServeHTTP(w, r)
 		return nil
 	})
 }
 
-// keyInHeader is for gateways: Authorization holds the user's token there. A key that is given twice is none: one of the two
-// may be a client's own.
-func keyInHeader(r *http.Request) string {
+// apiKeyFromHeader returns the API key of a gateway, which has the user's token in Authorization. If the header is
+// repeated, it returns "": one of the two could come from a client.
+func apiKeyFromHeader(r *http.Request) string {
 	keys := r.Header.Values(headerAPIKey)
 	if len(keys) != 1 {
 		return ""
@@ -229,14 +233,14 @@ func keyInHeader(r *http.Request) string {
 	return keys[0]
 }
 
-// keyOfCaller is for services that ask themselves, which may also give the key as OAuth clients do: as a bearer token
-// (RFC 7662, section 2.1), or as the password of HTTP Basic, whatever the name (RFC 6749, section 2.3.1). Of a header that is
-// given twice nothing is taken.
-func keyOfCaller(r *http.Request) string {
+// apiKeyOf returns the API key of a service that calls directly. Besides X-Api-Key it may use what OAuth clients use: a
+// bearer token (RFC 7662, section 2.1), or the password of HTTP Basic with any user name (RFC 6749, section 2.3.1). If
+// either header is repeated, it returns "".
+func apiKeyOf(r *http.Request) string {
 	if len(r.Header.Values(headerAPIKey)) > 1 || len(r.Header.Values("Authorization")) > 1 {
 		return ""
 	}
-	if key := keyInHeader(r); key != "" {
+	if key := apiKeyFromHeader(r); key != "" {
 		return key
 	}
 	if key, ok := session.BearerToken(r.Header); ok {

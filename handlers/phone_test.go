@@ -23,36 +23,36 @@ func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code strin
 }
 
 // bindPhone sends what the phone button gave in the old way.
-func (w *world) bindPhone(token string, d wechattest.PhoneData) response {
-	w.t.Helper()
-	return w.form("/bindPhone", "token", token, "encryptedData", d.EncryptedData, "iv", d.IV)
+func (srv *testServer) bindPhone(token string, d wechattest.PhoneData) response {
+	srv.t.Helper()
+	return srv.postForm("/bindPhone", "token", token, "encryptedData", d.EncryptedData, "iv", d.IV)
 }
 
 // phoneOf reads what number the database has for an identity, "" where there is none.
-func (w *world) phoneOf(p *wechattest.Device) string {
-	w.t.Helper()
-	return w.one("SELECT CONCAT('+', u.phone_country_code, u.phone_number) "+
+func (srv *testServer) storedPhone(p *wechattest.Device) string {
+	srv.t.Helper()
+	return srv.queryText("SELECT CONCAT('+', u.phone_country_code, u.phone_number) "+
 		"FROM users u JOIN wechat_identities i ON i.user_id = u.id WHERE i.appid = ? AND i.openid = ?", p.AppID(), p.OpenID())
 }
 
 // wantBound fails unless the answer shows the masked number and the database has it whole.
-func (w *world) wantBound(r response, p *wechattest.Device, countryCode, masked string) {
-	w.t.Helper()
+func (srv *testServer) wantBound(r response, p *wechattest.Device, countryCode, masked string) {
+	srv.t.Helper()
 	if r.status != http.StatusOK || r.body.PhoneNumber != masked || r.body.CountryCode != countryCode {
-		w.t.Errorf("got %d %s", r.status, r.body.Code)
+		srv.t.Errorf("got %d %s", r.status, r.body.Code)
 	}
-	if w.phoneOf(p) != "+"+countryCode+p.PhoneNumber() {
-		w.t.Error("the database has another number, or none")
+	if srv.storedPhone(p) != "+"+countryCode+p.PhoneNumber() {
+		srv.t.Error("the database has another number, or none")
 	}
-	for _, text := range []string{r.raw, w.logs.String()} {
+	for _, text := range []string{r.raw, srv.logs.String()} {
 		if strings.Contains(text, p.PhoneNumber()) {
-			w.t.Error("the whole number is in the answer or in the log")
+			srv.t.Error("the whole number is in the answer or in the log")
 		}
 	}
 }
 
 func TestBindPhone_by_code_and_by_open_data(t *testing.T) {
-	w := newWorld(t)
+	srv := newTestServer(t)
 	for _, test := range []struct {
 		user                wechattest.User
 		countryCode, masked string
@@ -60,9 +60,9 @@ func TestBindPhone_by_code_and_by_open_data(t *testing.T) {
 		{wechattest.User{Name: "alice", PhoneNumber: "13812345678"}, "86", "138****5678"},
 		{wechattest.User{Name: "mei", PhoneNumber: "51234567", CountryCode: "852"}, "852", "******67"},
 	} {
-		p := w.sim.Device(appID, test.user)
-		token := w.login(p).Token
-		w.wantBound(w.form("/bindPhone", "token", token, "code", p.PhoneCode()), p, test.countryCode, test.masked)
+		p := srv.sim.Device(appID, test.user)
+		token := srv.login(p).Token
+		srv.wantBound(srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()), p, test.countryCode, test.masked)
 	}
 	for _, test := range []struct {
 		user                wechattest.User
@@ -71,44 +71,44 @@ func TestBindPhone_by_code_and_by_open_data(t *testing.T) {
 		{wechattest.User{Name: "bob", PhoneNumber: "13987654321"}, "86", "139****4321"},
 		{wechattest.User{Name: "mei", PhoneNumber: "59876543"}, "852", "******43"}, // replaces the one above
 	} {
-		p := w.sim.Device(appID, test.user)
-		token := w.login(p).Token
-		w.wantBound(w.bindPhone(token, p.GetPhoneNumber()), p, test.countryCode, test.masked)
+		p := srv.sim.Device(appID, test.user)
+		token := srv.login(p).Token
+		srv.wantBound(srv.bindPhone(token, p.GetPhoneNumber()), p, test.countryCode, test.masked)
 	}
 }
 
 // Mini-programs get a code and open data from one button. The code counts.
 func TestBindPhone_prefers_the_code(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
 	code, data := p.PhoneCode(), p.GetPhoneNumber()
-	r := w.form("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
-	if s := w.sim.Stats(); r.status != http.StatusOK || s.PhoneCalls != 1 {
+	r := srv.postForm("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
+	if s := srv.sim.Stats(); r.status != http.StatusOK || s.PhoneCalls != 1 {
 		t.Errorf("%d, with %d calls", r.status, s.PhoneCalls)
 	}
-	r = w.form("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
-	w.wantProblem(r, 400, "invalid_code", "relogin")
+	r = srv.postForm("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
+	srv.wantProblem(r, 400, "invalid_code", "relogin")
 }
 
 func TestBindPhone_opens_with_the_key_of_another_session(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	old := w.login(p).Token
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	old := srv.login(p).Token
 	p.NewSessionKey()
-	w.login(p)
-	if r := w.bindPhone(old, p.GetPhoneNumber()); r.status != http.StatusOK || w.phoneOf(p) == "" {
+	srv.login(p)
+	if r := srv.bindPhone(old, p.GetPhoneNumber()); r.status != http.StatusOK || srv.storedPhone(p) == "" {
 		t.Errorf("got %d %s", r.status, r.body.Code)
 	}
-	if n := w.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "1" {
+	if n := srv.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "1" {
 		t.Errorf("%s decryptions by another key, want 1", n)
 	}
 }
 
 func TestBindPhone_refuses_what_cannot_be_opened_in_one_way(t *testing.T) {
-	w := newWorld(t, func(su *setup) { su.limits = handlers.Limits{FailedUpdates: 8} })
-	p, stranger := w.phone("alice"), w.phone("bob")
-	token := w.login(p).Token
+	srv := newTestServer(t, func(cfg *serverConfig) { cfg.limits = handlers.Limits{FailedUpdates: 8} })
+	p, stranger := srv.device("alice"), srv.device("bob")
+	token := srv.login(p).Token
 	good := p.GetPhoneNumber()
 	sealed := func(plain string) wechattest.PhoneData {
 		data, iv := wechattest.Seal(p.SessionKey(), []byte(plain))
@@ -127,26 +127,26 @@ func TestBindPhone_refuses_what_cannot_be_opened_in_one_way(t *testing.T) {
 		"no_number":      sealed(`{"phoneNumber":"","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
 		"strangers_data": stranger.GetPhoneNumber(),
 	} {
-		r := w.bindPhone(token, data)
-		w.wantProblem(r, 422, "undecryptable", "relogin")
+		r := srv.bindPhone(token, data)
+		srv.wantProblem(r, 422, "undecryptable", "relogin")
 		if detail != "" && r.body.Detail != detail {
 			t.Errorf("%s has an answer of its own", name)
 		}
 		detail = r.body.Detail
 	}
-	w.wantProblem(w.bindPhone(token, good), 429, "rate_limited", "retry")
-	w.wantProblem(w.update(token, profile), 429, "rate_limited", "retry") // the limit is one with that of profiles
-	if w.phoneOf(p) != "" || w.sim.Stats().PhoneCalls != 0 {
+	srv.wantProblem(srv.bindPhone(token, good), 429, "rate_limited", "retry")
+	srv.wantProblem(srv.update(token, profile), 429, "rate_limited", "retry") // the limit is one with that of profiles
+	if srv.storedPhone(p) != "" || srv.sim.Stats().PhoneCalls != 0 {
 		t.Error("a number was stored, or WeChat asked")
 	}
 }
 
 func TestBindPhone_failures(t *testing.T) {
-	w := newWorld(t, twoApps)
-	p, bob, elsewhere := w.phone("alice"), w.phone("bob"), w.sim.Device(otherAppID, wechattest.User{Name: "alice"})
-	token := w.login(p).Token
+	srv := newTestServer(t, withTwoApps)
+	p, bob, elsewhere := srv.device("alice"), srv.device("bob"), srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})
+	token := srv.login(p).Token
 	spent := p.PhoneCode()
-	w.form("/bindPhone", "token", w.login(p).Token, "code", spent)
+	srv.postForm("/bindPhone", "token", srv.login(p).Token, "code", spent)
 	fail := func(f wechattest.Fault) []wechattest.Fault { return []wechattest.Fault{f} }
 	with := func(code string) []string { return []string{"token", token, "code", code} }
 	for name, test := range map[string]struct {
@@ -172,67 +172,67 @@ func TestBindPhone_failures(t *testing.T) {
 		"quota":              {with(p.PhoneCode()), fail(wechattest.RateLimited), 429, "rate_limited", "retry"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.t = t
-			w.sim.FailAPI(wechattest.PhoneNumbers, test.faults...)
-			w.wantProblem(w.form("/bindPhone", test.fields...), test.status, test.code, test.action)
+			srv.t = t
+			srv.sim.FailAPI(wechattest.PhoneNumbers, test.faults...)
+			srv.wantProblem(srv.postForm("/bindPhone", test.fields...), test.status, test.code, test.action)
 		})
 	}
 }
 
 func TestBindPhone_counts_as_an_update(t *testing.T) {
-	w := newWorld(t, func(su *setup) { su.limits = handlers.Limits{Updates: 2} })
-	p := w.phone("alice")
-	token := w.login(p).Token
-	w.mustUpdate(token, p.GetUserInfo())
-	if r := w.form("/bindPhone", "token", token, "code", p.PhoneCode()); r.status != http.StatusOK {
+	srv := newTestServer(t, func(cfg *serverConfig) { cfg.limits = handlers.Limits{Updates: 2} })
+	p := srv.device("alice")
+	token := srv.login(p).Token
+	srv.mustUpdate(token, p.GetUserInfo())
+	if r := srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()); r.status != http.StatusOK {
 		t.Fatalf("got %d", r.status)
 	}
-	w.wantProblem(w.form("/bindPhone", "token", token, "code", p.PhoneCode()), 429, "rate_limited", "retry")
-	if n := w.sim.Stats().PhoneCalls; n != 1 {
+	srv.wantProblem(srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()), 429, "rate_limited", "retry")
+	if n := srv.sim.Stats().PhoneCalls; n != 1 {
 		t.Errorf("%d calls of WeChat, want 1", n)
 	}
 }
 
 func TestBindPhone_of_a_disabled_user(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
-	if _, err := w.db.Exec("UPDATE users SET status = 2"); err != nil {
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
+	if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
 		t.Fatal(err)
 	}
 	code := p.PhoneCode()
 	for range 2 {
-		w.wantProblem(w.form("/bindPhone", "token", token, "code", code), 403, "user_blocked", "none")
+		srv.wantProblem(srv.postForm("/bindPhone", "token", token, "code", code), 403, "user_blocked", "none")
 	}
-	w.wantProblem(w.bindPhone(token, p.GetPhoneNumber()), 403, "user_blocked", "none")
-	if n := w.sim.Stats().PhoneCalls; w.phoneOf(p) != "" || n != 0 {
+	srv.wantProblem(srv.bindPhone(token, p.GetPhoneNumber()), 403, "user_blocked", "none")
+	if n := srv.sim.Stats().PhoneCalls; srv.storedPhone(p) != "" || n != 0 {
 		t.Errorf("the number was stored, or WeChat asked: %d calls", n)
 	}
-	if n := w.metric(`wxlogin_decryptions_total{outcome="own_key"}`); n != "" {
+	if n := srv.metric(`wxlogin_decryptions_total{outcome="own_key"}`); n != "" {
 		t.Errorf("%s decryptions", n)
 	}
 }
 
 func TestBindPhone_without_PhoneNumbers_is_not_there(t *testing.T) {
-	w := newWorld(t, func(su *setup) { su.noPhoneNumbers = true })
-	w.wantProblem(w.form("/bindPhone", "token", "x", "code", "c"), 404, "not_found", "none")
+	srv := newTestServer(t, func(cfg *serverConfig) { cfg.noPhoneNumbers = true })
+	srv.wantProblem(srv.postForm("/bindPhone", "token", "x", "code", "c"), 404, "not_found", "none")
 }
 
 // Every answer about a user says, masked, which phone number is bound, so that no client asks for it again.
 func TestPhoneNumber_in_answers(t *testing.T) {
-	w := newWorld(t, twoApps)
+	srv := newTestServer(t, withTwoApps)
 	const number = "13812345678"
 	alice := wechattest.User{Name: "alice", UnionID: "o6_bmasdasdsad6_2sgVt7hMZOPfL", PhoneNumber: number}
-	phone, other := w.sim.Device(appID, alice), w.sim.Device(otherAppID, alice)
+	phone, other := srv.sim.Device(appID, alice), srv.sim.Device(otherAppID, alice)
 	check := func(t *testing.T, phone *wechattest.Device, want string) {
 		t.Helper()
-		token := w.login(phone).Token
+		token := srv.login(phone).Token
 		for route, r := range map[string]response{
-			"/onLogin":        w.form("/onLogin", "code", phone.Login(), "appid", phone.AppID()),
-			"/updateUserInfo": w.update(token, phone.GetUserInfo()),
-			"typed":           w.typed(token, "nickName", "Alice"),
-			"/uploadAvatar":   w.upload(token, pictureFiles(t)["png"]),
-			"/userInfo":       w.readBack("", "Bearer "+token),
+			"/onLogin":        srv.postForm("/onLogin", "code", phone.Login(), "appid", phone.AppID()),
+			"/updateUserInfo": srv.update(token, phone.GetUserInfo()),
+			"typed":           srv.updateManually(token, "nickName", "Alice"),
+			"/uploadAvatar":   srv.upload(token, pictureFiles(t)["png"]),
+			"/userInfo":       srv.getUserInfo("", "Bearer "+token),
 		} {
 			if r.status != http.StatusOK || !strings.Contains(r.raw, `"phoneNumber":"`+want+`"`) {
 				t.Errorf("%s: %d %s without phoneNumber %q", route, r.status, r.body.Code, want)
@@ -243,7 +243,7 @@ func TestPhoneNumber_in_answers(t *testing.T) {
 		}
 	}
 	t.Run("none is bound", func(t *testing.T) { check(t, phone, "") })
-	w.wantBound(w.form("/bindPhone", "token", w.login(phone).Token, "code", phone.PhoneCode()), phone, "86", "138****5678")
+	srv.wantBound(srv.postForm("/bindPhone", "token", srv.login(phone).Token, "code", phone.PhoneCode()), phone, "86", "138****5678")
 	t.Run("one is bound", func(t *testing.T) { check(t, phone, "138****5678") })
 	t.Run("in another mini-program of the same person", func(t *testing.T) { check(t, other, "138****5678") })
 }

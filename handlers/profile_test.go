@@ -21,30 +21,30 @@ const (
 )
 
 // encrypted sends a profile as WeChat encrypts it, made now.
-func (w *world) encrypted(token string, p *wechattest.Device, profile map[string]any) response {
-	w.t.Helper()
-	data := map[string]any{"watermark": map[string]any{"timestamp": w.clock.Now().Unix(), "appid": p.AppID()}, "language": "zh_CN", "gender": 0}
+func (srv *testServer) updateEncrypted(token string, p *wechattest.Device, profile map[string]any) response {
+	srv.t.Helper()
+	data := map[string]any{"watermark": map[string]any{"timestamp": srv.clock.Now().Unix(), "appid": p.AppID()}, "language": "zh_CN", "gender": 0}
 	maps.Copy(data, profile)
 	plain, err := json.Marshal(data)
-	w.must(err)
+	srv.must(err)
 	encryptedData, iv := wechattest.Seal(p.SessionKey(), plain)
-	return w.form("/updateUserInfo", "token", token, "encryptedData", encryptedData, "iv", iv)
+	return srv.postForm("/updateUserInfo", "token", token, "encryptedData", encryptedData, "iv", iv)
 }
 
 // wholeRow is all that the database has of Alice.
-func (w *world) wholeRow() string {
-	w.t.Helper()
-	rows, err := w.db.Query("SELECT * FROM users ORDER BY id LIMIT 1")
-	w.must(err)
+func (srv *testServer) userRow() string {
+	srv.t.Helper()
+	rows, err := srv.db.Query("SELECT * FROM users ORDER BY id LIMIT 1")
+	srv.must(err)
 	defer rows.Close()
 	columns, err := rows.Columns()
-	w.must(err)
+	srv.must(err)
 	values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
 	for i := range values {
 		into[i] = &values[i]
 	}
 	rows.Next()
-	w.must(rows.Scan(into...))
+	srv.must(rows.Scan(into...))
 	var row strings.Builder
 	for i, column := range columns {
 		fmt.Fprintf(&row, "%s: %+q %v\n", column, values[i].String, values[i].Valid)
@@ -53,24 +53,24 @@ func (w *world) wholeRow() string {
 }
 
 // wantUnchanged fails unless Alice's row is the same in every column.
-func (w *world) wantUnchanged(before string) {
-	w.t.Helper()
-	if after := w.wholeRow(); after != before {
-		w.t.Errorf("the row was\n%s\nand is\n%s", before, after)
+func (srv *testServer) wantUnchanged(before string) {
+	srv.t.Helper()
+	if after := srv.userRow(); after != before {
+		srv.t.Errorf("the row was\n%s\nand is\n%s", before, after)
 	}
 }
 
 // alice logs in on a server of her own.
-func alice(t *testing.T) (*world, *wechattest.Device, string) {
+func newServerWithAlice(t *testing.T) (*testServer, *wechattest.Device, string) {
 	t.Helper()
-	w := newWorld(t)
-	p := w.phone("alice")
-	return w, p, w.login(p).Token
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	return srv, p, srv.login(p).Token
 }
 
 func TestGivenName_that_cannot_be_seen(t *testing.T) {
-	w, p, token := alice(t)
-	before := w.wholeRow()
+	srv, p, token := newServerWithAlice(t)
+	before := srv.userRow()
 	for name, in := range map[string]string{
 		"hangul_filler": "\u3164", "choseong_filler": "\u115f", "jungseong_filler": "\u1160", "halfwidth_filler": "\uffa0\uffa0",
 		"zero_width_space": "\u200b", "braille_blank": "\u2800", "tags": "\U000e0041\U000e0042", "mark": "\u0301", "joiner": "\u200d",
@@ -79,27 +79,27 @@ func TestGivenName_that_cannot_be_seen(t *testing.T) {
 		"private_use": "\ue000", "noncharacter": "\uffff", "annotation": "\ufff9", "musical_null": "\U0001d159", "among_spaces": " \u3000\u3164 ",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := w.typed(token, "nickName", in, "avatarUrl", typedAvatar)
-			w.wantProblem(r, 400, "invalid_request", "none")
-			if !strings.HasPrefix(r.body.Detail, "The field nickName ") {
+			r := srv.updateManually(token, "nickName", in, "avatarUrl", manualAvatar)
+			srv.wantProblem(r, 400, "invalid_request", "none")
+			if !strings.HasPrefix(r.body.Detail, "nickName ") {
 				t.Errorf("detail: %s", r.body.Detail)
 			}
-			w.wantUnchanged(before)
-			r = w.encrypted(token, p, map[string]any{"nickName": in, "avatarUrl": wechat.AnonymousAvatarURL})
+			srv.wantUnchanged(before)
+			r = srv.updateEncrypted(token, p, map[string]any{"nickName": in, "avatarUrl": wechat.AnonymousAvatarURL})
 			if r.status != http.StatusOK || !r.body.Anonymous || r.body.ProfileComplete {
 				t.Errorf("WeChat's: %d %s, anonymous %t, complete %t", r.status, r.body.Code, r.body.Anonymous, r.body.ProfileComplete)
 			}
-			w.wantUnchanged(before)
+			srv.wantUnchanged(before)
 		})
 	}
-	r := w.encrypted(token, p, map[string]any{"nickName": "\u3164", "avatarUrl": pictureOfWeChat})
-	if r.status != http.StatusOK || r.body.ProfileComplete || w.column("nickname") != "" || w.column("avatar_url") != pictureOfWeChat {
-		t.Errorf("beside a picture: %d, complete %t, row\n%s", r.status, r.body.ProfileComplete, w.wholeRow())
+	r := srv.updateEncrypted(token, p, map[string]any{"nickName": "\u3164", "avatarUrl": pictureOfWeChat})
+	if r.status != http.StatusOK || r.body.ProfileComplete || srv.column("nickname") != "" || srv.column("avatar_url") != pictureOfWeChat {
+		t.Errorf("beside a picture: %d, complete %t, row\n%s", r.status, r.body.ProfileComplete, srv.userRow())
 	}
 }
 
 func TestGivenName_typed_and_WeChats_alike(t *testing.T) {
-	w, p, token := alice(t)
+	srv, p, token := newServerWithAlice(t)
 	for name, tt := range map[string]struct{ in, typed, weChats string }{
 		"family":              {family, family, family},
 		"32_families":         {strings.Repeat(family, 32), strings.Repeat(family, 32), strings.Repeat(family, 32)},
@@ -116,24 +116,24 @@ func TestGivenName_typed_and_WeChats_alike(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := func() {
-				w.pass(2 * time.Second) // a watermark has whole ones
-				w.typed(token, "nickName", "Before")
+				srv.advance(2 * time.Second) // a watermark has whole ones
+				srv.updateManually(token, "nickName", "Before")
 			}
 			before()
-			r := w.typed(token, "nickName", tt.in)
+			r := srv.updateManually(token, "nickName", tt.in)
 			if tt.typed == "" {
-				w.wantProblem(r, 400, "invalid_request", "none")
+				srv.wantProblem(r, 400, "invalid_request", "none")
 				tt.typed = "Before"
 			} else if r.status != http.StatusOK || r.body.UserInfo["nickName"] != tt.typed {
 				t.Errorf("typed: %d %s, %+q", r.status, r.body.Detail, r.body.UserInfo["nickName"])
 			}
-			if got := w.column("nickname"); got != tt.typed {
+			if got := srv.column("nickname"); got != tt.typed {
 				t.Errorf("typed: %+q, want %+q", got, tt.typed)
 			}
 			before()
-			w.pass(2 * time.Second)
-			r = w.encrypted(token, p, map[string]any{"nickName": tt.in})
-			if got := w.column("nickname"); r.status != http.StatusOK || got != tt.weChats {
+			srv.advance(2 * time.Second)
+			r = srv.updateEncrypted(token, p, map[string]any{"nickName": tt.in})
+			if got := srv.column("nickname"); r.status != http.StatusOK || got != tt.weChats {
 				t.Errorf("WeChat's: %d, %+q, want %+q", r.status, got, tt.weChats)
 			}
 		})
@@ -142,10 +142,10 @@ func TestGivenName_typed_and_WeChats_alike(t *testing.T) {
 
 // An address that is taken is stored, and one that is not is refused; of WeChat's, it is left out.
 func TestGivenAvatar_typed_and_WeChats_alike(t *testing.T) {
-	w, p, token := alice(t)
+	srv, p, token := newServerWithAlice(t)
 	const before = "https://cdn.example.com/before.png"
 	for name, tt := range map[string]struct{ in, want string }{
-		"https":             {typedAvatar, typedAvatar},
+		"https":             {manualAvatar, manualAvatar},
 		"port":              {"https://cdn.example.com:8443/1.png", "https://cdn.example.com:8443/1.png"},
 		"upper_case":        {"HTTPS://CDN.example.com/A.png", "https://cdn.example.com/A.png"},
 		"of_WeChat_by_http": {strings.Replace(pictureOfWeChat, "https", "http", 1), pictureOfWeChat},
@@ -169,28 +169,28 @@ func TestGivenAvatar_typed_and_WeChats_alike(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for way, send := range map[string]func() response{
-				"typed": func() response { return w.typed(token, "avatarUrl", tt.in) },
+				"typed": func() response { return srv.updateManually(token, "avatarUrl", tt.in) },
 				"WeChat's": func() response {
-					return w.encrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": tt.in})
+					return srv.updateEncrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": tt.in})
 				},
 			} {
-				w.pass(2 * time.Second)
-				w.typed(token, "avatarUrl", before)
-				w.pass(2 * time.Second)
-				row, r, want := w.wholeRow(), send(), tt.want
+				srv.advance(2 * time.Second)
+				srv.updateManually(token, "avatarUrl", before)
+				srv.advance(2 * time.Second)
+				row, r, want := srv.userRow(), send(), tt.want
 				if want == "" {
 					want = before
-					w.wantUnchanged(row)
+					srv.wantUnchanged(row)
 				}
 				if way == "typed" && tt.want == "" {
-					w.wantProblem(r, 400, "invalid_request", "none")
-					if !strings.HasPrefix(r.body.Detail, "The field avatarUrl ") {
+					srv.wantProblem(r, 400, "invalid_request", "none")
+					if !strings.HasPrefix(r.body.Detail, "avatarUrl ") {
 						t.Errorf("detail: %s", r.body.Detail)
 					}
 				} else if r.status != http.StatusOK || r.body.UserInfo["avatarUrl"] != want || r.body.Anonymous != (tt.want == "") {
 					t.Errorf("%s: %d %s, anonymous %t, %v", way, r.status, r.body.Detail, r.body.Anonymous, r.body.UserInfo["avatarUrl"])
 				}
-				if got := w.column("avatar_url"); got != want {
+				if got := srv.column("avatar_url"); got != want {
 					t.Errorf("%s: %q, want %q", way, got, want)
 				}
 			}
@@ -200,43 +200,43 @@ func TestGivenAvatar_typed_and_WeChats_alike(t *testing.T) {
 
 // WeChat's placeholder changes nothing of a profile, typed or WeChat's, and makes none of an empty one.
 func TestGivenPlaceholder_writes_nothing(t *testing.T) {
-	for name, fill := range map[string]func(w *world, p *wechattest.Device, token string){
-		"over nothing": func(*world, *wechattest.Device, string) {},
-		"over a typed profile": func(w *world, _ *wechattest.Device, token string) {
-			w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
+	for name, fill := range map[string]func(srv *testServer, p *wechattest.Device, token string){
+		"over nothing": func(*testServer, *wechattest.Device, string) {},
+		"over a typed profile": func(srv *testServer, _ *wechattest.Device, token string) {
+			srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
 		},
-		"over a typed name": func(w *world, _ *wechattest.Device, token string) { w.typed(token, "nickName", "Al") },
-		"over WeChat's":     func(w *world, p *wechattest.Device, token string) { w.mustUpdate(token, p.GetUserInfo()) },
-		"over an uploaded picture": func(w *world, _ *wechattest.Device, token string) {
-			w.upload(token, pictureFiles(w.t)["jpeg"])
+		"over a typed name": func(srv *testServer, _ *wechattest.Device, token string) { srv.updateManually(token, "nickName", "Al") },
+		"over WeChat's":     func(srv *testServer, p *wechattest.Device, token string) { srv.mustUpdate(token, p.GetUserInfo()) },
+		"over an uploaded picture": func(srv *testServer, _ *wechattest.Device, token string) {
+			srv.upload(token, pictureFiles(srv.t)["jpeg"])
 		},
-		"over a profile of a fast clock": func(w *world, _ *wechattest.Device, token string) {
-			w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
-			_, err := w.db.Exec("UPDATE users SET profile_as_of = '2199-01-01'")
-			w.must(err)
+		"over a profile of a fast clock": func(srv *testServer, _ *wechattest.Device, token string) {
+			srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
+			_, err := srv.db.Exec("UPDATE users SET profile_as_of = '2199-01-01'")
+			srv.must(err)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, p, token := alice(t)
-			fill(w, p, token)
-			before := w.wholeRow()
+			srv, p, token := newServerWithAlice(t)
+			fill(srv, p, token)
+			before := srv.userRow()
 			for way, send := range map[string]func() response{
-				"WeChat's": func() response { return w.update(token, p.GetPlaceholder()) },
+				"WeChat's": func() response { return srv.update(token, p.GetPlaceholder()) },
 				"WeChat's with unusable values": func() response {
-					return w.encrypted(token, p, map[string]any{"nickName": " 微信\u200b用户 ", "avatarUrl": "http://tmp/1.png", "language": "en"})
+					return srv.updateEncrypted(token, p, map[string]any{"nickName": " 微信\u200b用户 ", "avatarUrl": "http://tmp/1.png", "language": "en"})
 				},
 				"WeChat's without an avatar": func() response {
-					return w.encrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": "", "gender": 1, "city": "Guangzhou"})
+					return srv.updateEncrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": "", "gender": 1, "city": "Guangzhou"})
 				},
 				"typed": func() response {
-					return w.typed(token, "nickName", "微信用户", "avatarUrl", strings.Replace(wechat.AnonymousAvatarURL, "https", "http", 1))
+					return srv.updateManually(token, "nickName", "微信用户", "avatarUrl", strings.Replace(wechat.AnonymousAvatarURL, "https", "http", 1))
 				},
 			} {
-				w.pass(2 * time.Second) // later than what is stored
+				srv.advance(2 * time.Second) // later than what is stored
 				if r := send(); r.status != http.StatusOK || !r.body.Anonymous {
 					t.Errorf("%s: %d %s, anonymous %t", way, r.status, r.body.Code, r.body.Anonymous)
 				}
-				w.wantUnchanged(before)
+				srv.wantUnchanged(before)
 			}
 		})
 	}
@@ -244,36 +244,36 @@ func TestGivenPlaceholder_writes_nothing(t *testing.T) {
 
 // A real picture beside the placeholder's name is kept, and the other way round.
 func TestGivenPlaceholder_beside_what_is_real(t *testing.T) {
-	w, p, token := alice(t)
-	w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
-	w.pass(2 * time.Second)
-	r := w.encrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": pictureOfWeChat})
-	if r.body.Anonymous || w.column("nickname") != "Al" || w.column("avatar_url") != pictureOfWeChat || w.column("profile_source") != "1" {
-		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, w.wholeRow())
+	srv, p, token := newServerWithAlice(t)
+	srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
+	srv.advance(2 * time.Second)
+	r := srv.updateEncrypted(token, p, map[string]any{"nickName": wechat.AnonymousNickName, "avatarUrl": pictureOfWeChat})
+	if r.body.Anonymous || srv.column("nickname") != "Al" || srv.column("avatar_url") != pictureOfWeChat || srv.column("profile_source") != "1" {
+		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, srv.userRow())
 	}
-	w.pass(2 * time.Second)
-	r = w.encrypted(token, p, map[string]any{"nickName": "Band", "avatarUrl": wechat.AnonymousAvatarURL})
-	if r.body.Anonymous || w.column("nickname") != "Band" || w.column("avatar_url") != pictureOfWeChat || w.column("language") != "zh_CN" {
-		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, w.wholeRow())
+	srv.advance(2 * time.Second)
+	r = srv.updateEncrypted(token, p, map[string]any{"nickName": "Band", "avatarUrl": wechat.AnonymousAvatarURL})
+	if r.body.Anonymous || srv.column("nickname") != "Band" || srv.column("avatar_url") != pictureOfWeChat || srv.column("language") != "zh_CN" {
+		t.Errorf("anonymous %t, row\n%s", r.body.Anonymous, srv.userRow())
 	}
 }
 
 // A body that is not UTF-8 is refused and not mended: a mended name would be another one than was sent.
 func TestGivenName_not_UTF8(t *testing.T) {
-	w, _, token := alice(t)
-	before := w.wholeRow()
+	srv, _, token := newServerWithAlice(t)
+	before := srv.userRow()
 	for name, in := range map[string]struct{ contentType, content string }{
 		"form":             {formType, "nickName=Al%FF&token=" + token},
 		"form_surrogate":   {formType, "nickName=Al%ED%A0%BD&token=" + token},
 		"form_other_field": {formType, "nickName=Al&x=%FF&token=" + token},
 		"json":             {"application/json", "{\"nickName\":\"Al\xff\",\"token\":\"" + token + `"}`},
 		"json_surrogate":   {"application/json", `{"nickName":"Al\ud83d","token":"` + token + `"}`},
-		"json_nul":         {"application/json", `{"avatarUrl":"` + typedAvatar + `\u0000","token":"` + token + `"}`},
+		"json_nul":         {"application/json", `{"avatarUrl":"` + manualAvatar + `\u0000","token":"` + token + `"}`},
 		"json_other_field": {"application/json", `{"nickName":"Al","x":"\ude00","token":"` + token + `"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.wantProblem(w.do(w.request("/updateUserInfo", in.contentType, in.content)), 400, "invalid_request", "none")
-			w.wantUnchanged(before)
+			srv.wantProblem(srv.do(srv.request("/updateUserInfo", in.contentType, in.content)), 400, "invalid_request", "none")
+			srv.wantUnchanged(before)
 		})
 	}
 }

@@ -9,9 +9,9 @@ import (
 )
 
 func TestRequests_that_cannot_be_read(t *testing.T) {
-	w := newWorld(t)
-	token := w.login(w.phone("alice")).Token
-	calls := w.sim.Calls()
+	srv := newTestServer(t)
+	token := srv.login(srv.device("alice")).Token
+	calls := srv.sim.Calls()
 	tests := map[string]struct {
 		path, contentType, content string
 		status                     int
@@ -27,7 +27,7 @@ func TestRequests_that_cannot_be_read(t *testing.T) {
 		"mock_code":        {"/onLogin", formType, "code=the+code+is+a+mock+one", 400, "invalid_code", "DevTools"},
 		"json_array":       {"/onLogin", "application/json", `["code"]`, 400, "invalid_request", "object"},
 		"json_broken":      {"/onLogin", "application/json", `{"code":"a"`, 400, "invalid_request", "object"},
-		"json_trailing":    {"/onLogin", "application/json", `{"code":"a"}{}`, 400, "invalid_request", "follows"},
+		"json_trailing":    {"/onLogin", "application/json", `{"code":"a"}{}`, 400, "invalid_request", "after the JSON object"},
 		"json_number":      {"/onLogin", "application/json", `{"code":1}`, 400, "invalid_request", "code"},
 		"json_twice":       {"/onLogin", "application/json", `{"code":"a","code":"b"}`, 400, "invalid_request", "twice"},
 		"json_empty":       {"/onLogin", "application/json", ``, 400, "invalid_request", "object"},
@@ -43,38 +43,38 @@ func TestRequests_that_cannot_be_read(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := w.do(w.request(tt.path, tt.contentType, tt.content))
+			r := srv.do(srv.request(tt.path, tt.contentType, tt.content))
 			action := "none"
 			if tt.code == "invalid_code" {
 				action = "relogin"
 			}
-			w.wantProblem(r, tt.status, tt.code, action)
+			srv.wantProblem(r, tt.status, tt.code, action)
 			if !strings.Contains(r.body.Detail, tt.detail) {
 				t.Errorf("detail %q does not name %s", r.body.Detail, tt.detail)
 			}
 		})
 	}
 	t.Run("compressed", func(t *testing.T) {
-		req := w.request("/onLogin", formType, "code=a")
+		req := srv.request("/onLogin", formType, "code=a")
 		req.Header.Set("Content-Encoding", "gzip")
-		w.wantProblem(w.do(req), 415, "unsupported_media_type", "none")
+		srv.wantProblem(srv.do(req), 415, "unsupported_media_type", "none")
 	})
 	t.Run("too_large_in_chunks", func(t *testing.T) {
-		req := w.request("/onLogin", formType, "")
+		req := srv.request("/onLogin", formType, "")
 		req.Body = io.NopCloser(bytes.NewReader(bytes.Repeat([]byte("a"), 65<<10)))
 		req.ContentLength = -1
-		w.wantProblem(w.do(req), 413, "request_too_large", "none")
+		srv.wantProblem(srv.do(req), 413, "request_too_large", "none")
 	})
 	t.Run("get", func(t *testing.T) {
-		req := w.request("/onLogin", formType, "")
+		req := srv.request("/onLogin", formType, "")
 		req.Method = http.MethodGet
-		r := w.do(req)
-		w.wantProblem(r, 405, "method_not_allowed", "none")
+		r := srv.do(req)
+		srv.wantProblem(r, 405, "method_not_allowed", "none")
 		if got := r.header.Get("Allow"); got != "POST" {
 			t.Errorf("Allow is %q", got)
 		}
 	})
-	if got := w.sim.Calls(); got != calls {
+	if got := srv.sim.Calls(); got != calls {
 		t.Errorf("WeChat was asked %d times", got-calls)
 	}
 }

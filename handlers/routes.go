@@ -23,70 +23,70 @@ import (
 
 // Defaults of PublicOptions.
 const (
-	DefaultStorageTimeout = time.Second
-	DefaultLateLoginWait  = 300 * time.Millisecond
-	DefaultLoginWait      = 250 * time.Millisecond
-
-	DefaultUploadStopGrace = 5 * time.Second
+	DefaultStorageTimeout    = time.Second
+	DefaultDecryptRetryDelay = 300 * time.Millisecond
+	DefaultLoginWait         = 250 * time.Millisecond
+	DefaultUploadStopGrace   = 5 * time.Second
 )
 
-// PublicOptions are the parts of the public listener.
+// PublicOptions configure the public listener.
 type PublicOptions struct {
-	Apps     []CodeExchanger // required; the first serves requests that name no appid
+	Apps     []CodeExchanger // required; the first one serves requests without an appid
 	Sessions Sessions        // required
 	Users    Users           // required
 	Logger   *slog.Logger    // required
 	Metrics  *Metrics        // required
 
-	// PhoneNumbers serves POST /bindPhone. Without it there is no such route.
+	// PhoneNumbers serves POST /bindPhone. Optional: without it the route does not exist.
 	PhoneNumbers PhoneNumbers
 
-	// StorageTimeout bounds each step that waits for MySQL or Redis; of a login, both together. Default
+	// StorageTimeout bounds each step that waits for MySQL or Redis; in a login, both together. Default
 	// DefaultStorageTimeout.
 	StorageTimeout time.Duration
 
-	// LateLoginWait is how long data that no session_key of its user opens waits, once, for a login under way: another
-	// page's wx.login has replaced the key, and the data came before that page's code did. Default DefaultLateLoginWait.
-	LateLoginWait time.Duration
+	// DecryptRetryDelay is how long to wait before decryption is retried, once, if no session_key of the user fits. A
+	// concurrent wx.login may have replaced the key, and its code may arrive after the data. Default
+	// DefaultDecryptRetryDelay.
+	DecryptRetryDelay time.Duration
 
 	Limits Limits
 
-	// Avatars keeps uploaded pictures. Optional: without it POST /uploadAvatar answers 404 and says why.
+	// Avatars stores uploaded pictures. Optional: without it POST /uploadAvatar returns 404 and says why.
 	Avatars Avatars
-	// OpenAvatar opens a picture by its name for GET /avatars/…. Its error is fs.ErrNotExist if there is no such picture.
-	// Optional: without it another server, such as a bucket, serves the pictures.
+	// OpenAvatar opens a picture by its name for GET /avatars/…. Its error is fs.ErrNotExist if there is no such
+	// picture. Optional: without it another server, such as a bucket, serves the pictures.
 	OpenAvatar func(name string) (file *os.File, contentType string, err error)
 
-	// Closing ends when the server takes no more connections. Uploads may go on for UploadStopGrace then, and are answered 503
-	// after it. Optional.
+	// Closing ends when the server stops accepting connections. Uploads may then continue for UploadStopGrace; after
+	// that they fail with 503. Optional.
 	Closing context.Context
 	// UploadStopGrace is DefaultUploadStopGrace by default.
 	UploadStopGrace time.Duration
 
-	// TrustedProxies are the addresses and networks (CIDR) of the proxies in front, whose X-Forwarded-For names the client's
-	// address. None: a client's address is that of its connection, and X-Forwarded-For is ignored.
+	// TrustedProxies are the addresses and networks (CIDR) of the proxies in front of the server. X-Forwarded-For is
+	// ignored unless the connection comes from one of them.
 	TrustedProxies []string
 }
 
-// Limits bound what the public listener takes on. 0 is no limit.
+// Limits bound the load on the public listener. 0 means no limit.
 type Limits struct {
-	LoginsInFlight int           // logins at work at the same time; as many may queue
+	LoginsInFlight int           // concurrent logins; as many more may queue
 	LoginWait      time.Duration // how long a login may queue. Default DefaultLoginWait
 
-	Logins        int // POST /onLogin, a minute and client address
-	Updates       int // POST /updateUserInfo, /bindPhone and /uploadAvatar together, a minute and user
-	FailedUpdates int // data that cannot be decrypted, a minute and user
+	Logins        int // POST /onLogin, per minute and client address
+	Updates       int // POST /updateUserInfo, /bindPhone and /uploadAvatar together, per minute and user
+	FailedUpdates int // data that cannot be decrypted, per minute and user
 
-	Uploads int // pictures that are decoded, a day and user
+	Uploads int // decoded pictures, per day and user
 
-	// Counter counts for the limits a minute, and DailyCounter for those a day. Their windows are RateWindow and DailyWindow.
-	// Default: counters in this process.
+	// Counter counts for the limits per minute, and DailyCounter for those per day. Their windows are RateWindow and
+	// DailyWindow. Default: counters in this process.
 	Counter, DailyCounter *ratelimit.Counter
 }
 
 func (o *PublicOptions) setDefaults() {
 	o.StorageTimeout = cmp.Or(o.StorageTimeout, DefaultStorageTimeout)
-	o.LateLoginWait = cmp.Or(o.LateLoginWait, DefaultLateLoginWait)
+	o.DecryptRetryDelay = cmp.Or(o.DecryptRetryDelay, DefaultDecryptRetryDelay)
 	o.UploadStopGrace = cmp.Or(o.UploadStopGrace, DefaultUploadStopGrace)
 	o.Limits.LoginWait = cmp.Or(o.Limits.LoginWait, DefaultLoginWait)
 	if o.Limits.Counter == nil {
@@ -99,7 +99,7 @@ func (o *PublicOptions) setDefaults() {
 
 func (o *PublicOptions) validate() error {
 	if len(o.Apps) == 0 {
-		return errors.New("handlers: no app")
+		return errors.New("handlers: Apps is empty")
 	}
 	if o.Sessions == nil || o.Users == nil || o.Logger == nil || o.Metrics == nil {
 		return errors.New("handlers: Sessions, Users, Logger and Metrics are required")
@@ -107,33 +107,34 @@ func (o *PublicOptions) validate() error {
 	return nil
 }
 
-// public holds what the routes for mini-programs share.
+// public is the state that the routes for mini-programs share.
 type public struct {
-	apps           map[string]CodeExchanger
-	defaultApp     string
-	sessions       Sessions
-	users          Users
-	phoneNumbers   PhoneNumbers
-	metrics        *Metrics
-	storageTimeout time.Duration
-	lateLoginWait  time.Duration
+	apps       map[string]CodeExchanger // by appid
+	defaultApp string
 
-	avatars    Avatars
-	openAvatar func(name string) (*os.File, string, error)
+	sessions     Sessions
+	users        Users
+	phoneNumbers PhoneNumbers // nil: no POST /bindPhone
+	avatars      Avatars      // nil: no uploads
+	openAvatar   func(name string) (*os.File, string, error)
 
-	uploadPlaces *places
-	decoders     *decoders
-	uploadsEnd   context.Context // ends some time after Closing
-	logger       *slog.Logger
+	logger            *slog.Logger
+	metrics           *Metrics
+	storageTimeout    time.Duration
+	decryptRetryDelay time.Duration
 
-	admission     *admission
-	logins        *ratelimit.Limiter // by client address
-	updates       *ratelimit.Limiter // by user
-	failedUpdates *ratelimit.Limiter // by user
-	dailyUploads  *ratelimit.Limiter // by user
+	loginSlots    *loginSemaphore
+	uploadSlots   *uploadSlots
+	decoders      *decoders
+	uploadsClosed context.Context // ends UploadStopGrace after Closing
+
+	loginLimiter   *ratelimit.Limiter // by client address
+	updateLimiter  *ratelimit.Limiter // by user
+	decryptLimiter *ratelimit.Limiter // by user
+	uploadLimiter  *ratelimit.Limiter // by user
 }
 
-// NewPublic makes the handler of the public listener: POST /onLogin, POST /updateUserInfo and POST /logout.
+// NewPublic returns the handler of the public listener, which serves mini-programs.
 func NewPublic(o PublicOptions) (http.Handler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -143,62 +144,71 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("handlers: TrustedProxies: %w", err)
 	}
+	p := newPublic(o)
+	o.Metrics.watchLogins(p.loginSlots)
 	clients := &clientAddresses{proxies: proxies, logger: o.Logger, metrics: o.Metrics}
+	r := newRouter(o.Logger, slog.LevelInfo, o.Metrics)
+	p.mount(r, clients.middleware)
+	return r, nil
+}
+
+func newPublic(o PublicOptions) *public {
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
-		sessions: o.Sessions, users: o.Users, phoneNumbers: o.PhoneNumbers, metrics: o.Metrics,
-		storageTimeout: o.StorageTimeout, lateLoginWait: o.LateLoginWait,
-		avatars: o.Avatars, openAvatar: o.OpenAvatar,
-		uploadPlaces:  newPlaces(uploadLimits),
-		decoders:      newDecoders(runtime.GOMAXPROCS(0)),
-		uploadsEnd:    afterGrace(o.Closing, o.UploadStopGrace),
-		logger:        o.Logger,
-		admission:     newAdmission(o.Limits.LoginsInFlight, o.Limits.LoginWait),
-		logins:        o.Limits.Counter.Limiter("logins", o.Limits.Logins),
-		updates:       o.Limits.Counter.Limiter("updates", o.Limits.Updates),
-		failedUpdates: o.Limits.Counter.Limiter("failed updates", o.Limits.FailedUpdates),
-		dailyUploads:  o.Limits.DailyCounter.Limiter("uploads", o.Limits.Uploads),
+		sessions: o.Sessions, users: o.Users, phoneNumbers: o.PhoneNumbers, avatars: o.Avatars, openAvatar: o.OpenAvatar,
+		logger: o.Logger, metrics: o.Metrics, storageTimeout: o.StorageTimeout, decryptRetryDelay: o.DecryptRetryDelay,
+		loginSlots:     newLoginSemaphore(o.Limits.LoginsInFlight, o.Limits.LoginWait),
+		uploadSlots:    newUploadSlots(uploadLimits),
+		decoders:       newDecoders(runtime.GOMAXPROCS(0)),
+		uploadsClosed:  delayedCancel(o.Closing, o.UploadStopGrace),
+		loginLimiter:   o.Limits.Counter.Limiter("logins", o.Limits.Logins),
+		updateLimiter:  o.Limits.Counter.Limiter("updates", o.Limits.Updates),
+		decryptLimiter: o.Limits.Counter.Limiter("failed updates", o.Limits.FailedUpdates),
+		uploadLimiter:  o.Limits.DailyCounter.Limiter("uploads", o.Limits.Uploads),
 	}
 	for _, app := range o.Apps {
 		p.apps[app.AppID()] = app
 	}
-	o.Metrics.watchLogins(p.admission)
-	r := newRouter(o.Logger, slog.LevelInfo, o.Metrics)
-	r.With(clients.middleware).Post("/onLogin", handle(p.onLogin))
+	return p
+}
+
+// mount adds the routes to r. withClient is the middleware of the routes that need the client's address.
+func (p *public) mount(r *chi.Mux, withClient func(http.Handler) http.Handler) {
+	r.With(withClient).Post("/onLogin", handle(p.onLogin))
 	r.Post("/updateUserInfo", handle(p.updateUserInfo))
 	r.Post("/logout", handle(p.logout))
-	if o.PhoneNumbers != nil {
+	if p.phoneNumbers != nil {
 		r.Post("/bindPhone", handle(p.bindPhone))
 	}
-	r.Get("/userInfo", handle(p.readUserInfo))
-	r.With(clients.middleware).Post("/uploadAvatar", handle(p.uploadAvatar))
+	r.Get("/userInfo", handle(p.getUserInfo))
+	r.With(withClient).Post("/uploadAvatar", handle(p.uploadAvatar))
 	if p.openAvatar != nil {
 		r.Get(avatar.Path+"{name}", handle(p.serveAvatar))
 		r.Head(avatar.Path+"{name}", handle(p.serveAvatar))
 	}
-	return r, nil
 }
 
-// storage bounds a step that waits for MySQL or Redis.
-func (p *public) storage(ctx context.Context) (context.Context, context.CancelFunc) {
+// withStorageTimeout bounds a step that waits for MySQL or Redis.
+func (p *public) withStorageTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, p.storageTimeout)
 }
 
-// newRouter makes a router with what every listener has: request ids, access log, metrics, recovery, problem answers.
+// newRouter returns a router with what both listeners have: request ids, access log, metrics, recovery and problem
+// responses. Successful requests are logged at the given level.
 func newRouter(logger *slog.Logger, level slog.Level, metrics *Metrics) *chi.Mux {
 	r := chi.NewRouter()
-	r.Use(observe(logger, level, metrics), recoverPanics)
+	r.Use(accessLog(logger, level, metrics), recoverPanics)
 	r.NotFound(handle(func(http.ResponseWriter, *http.Request) error {
-		return failure{code: codeNotFound}
+		return apiError{code: codeNotFound}
 	}))
 	r.MethodNotAllowed(handle(func(w http.ResponseWriter, r *http.Request) error {
 		w.Header()["Allow"] = allowedMethods(r)
-		return failure{code: codeMethodNotAllowed}
+		return apiError{code: codeMethodNotAllowed}
 	}))
 	return r
 }
 
-// allowedMethods lists the methods that the requested path has (RFC 9110, section 10.2.1).
+// allowedMethods returns the methods of the requested path (RFC 9110, section 10.2.1).
 func allowedMethods(r *http.Request) []string {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
@@ -209,34 +219,34 @@ func allowedMethods(r *http.Request) []string {
 	return allowed
 }
 
+// handle adapts a handler that returns an error. If it does, nothing may have been written.
+func handle(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			writeProblem(w, r, toAPIError(err))
+		}
+	}
+}
+
 const (
 	contentTypeJSON    = "application/json; charset=utf-8"
 	contentTypeProblem = "application/problem+json; charset=utf-8"
 )
 
-// handle adapts a handler that returns its error.
-func handle(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r); err != nil {
-			writeFailure(w, r, classify(err))
-		}
-	}
-}
-
-// writeJSON answers a request that succeeded or, for health checks, did not.
+// writeJSON writes a response that is not a problem. The error is always nil, so that handlers can return it.
 func writeJSON(w http.ResponseWriter, status int, body any) error {
 	writeBody(w, status, contentTypeJSON, body)
 	return nil
 }
 
-// writeBody writes a whole answer. Bodies are structs of this package, so that encoding cannot fail; a client that is
-// gone cannot be told anything, so the error of Write has no reader.
+// writeBody writes a whole response. body is a struct of this package, so encoding cannot fail. The error of Write is
+// ignored: it means that the client has disconnected.
 func writeBody(w http.ResponseWriter, status int, contentType string, body any) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(body); err != nil {
-		panic("handlers: answer cannot be encoded: " + err.Error())
+		panic("handlers: cannot encode the response: " + err.Error())
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)

@@ -13,24 +13,24 @@ import (
 )
 
 // patient is an app at a WeChat that never answers.
-type patient struct {
+type slowWeChat struct {
 	handlers.CodeExchanger
-	asked chan struct{}
+	called chan struct{}
 }
 
-func (p patient) Code2Session(ctx context.Context, _ string) (wechat.Session, error) {
-	p.asked <- struct{}{}
+func (p slowWeChat) Code2Session(ctx context.Context, _ string) (wechat.Session, error) {
+	p.called <- struct{}{}
 	<-ctx.Done()
 	return wechat.Session{}, fmt.Errorf("given up: %w", ctx.Err())
 }
 
 func TestClient_that_does_not_wait_is_logged_as_499(t *testing.T) {
 	asked := make(chan struct{})
-	w := newWorld(t, func(su *setup) {
-		su.exchange = func(e handlers.CodeExchanger) handlers.CodeExchanger { return patient{e, asked} }
+	srv := newTestServer(t, func(cfg *serverConfig) {
+		cfg.wrapApp = func(e handlers.CodeExchanger) handlers.CodeExchanger { return slowWeChat{e, asked} }
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	req := w.request("/onLogin", formType, url.Values{"code": {w.phone("alice").Login()}}.Encode()).WithContext(ctx)
+	req := srv.request("/onLogin", formType, url.Values{"code": {srv.device("alice").Login()}}.Encode()).WithContext(ctx)
 	req.Header.Set("X-Request-Id", "impatient")
 	go func() {
 		<-asked
@@ -39,17 +39,17 @@ func TestClient_that_does_not_wait_is_logged_as_499(t *testing.T) {
 	if _, err := http.DefaultClient.Do(req); err == nil {
 		t.Fatal("it was answered")
 	}
-	w.public.Close() // returns when the handler has
-	if line := w.logLine("impatient"); line["status"] != 499.0 || line["level"] != "INFO" {
+	srv.public.Close() // returns when the handler has
+	if line := srv.logLine("impatient"); line["status"] != 499.0 || line["level"] != "INFO" {
 		t.Errorf("the log says %v", line)
 	}
-	w.wantUsers("0", "0")
-	w.wantNoKeys()
+	srv.wantUsers("0", "0")
+	srv.wantNoKeys()
 }
 
 func TestNewPublic_needs_its_parts(t *testing.T) {
 	whole := handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
+		Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: blockedStore{}, Users: blockedStore{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(),
 	}
 	for name, remove := range map[string]func(*handlers.PublicOptions){

@@ -20,73 +20,73 @@ import (
 
 func TestStorage_that_cannot_be_reached(t *testing.T) {
 	t.Run("redis", func(t *testing.T) {
-		w := newWorld(t, func(su *setup) {
-			su.session.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+		srv := newTestServer(t, func(cfg *serverConfig) {
+			cfg.session.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
 		})
-		p := w.phone("alice")
-		w.wantProblem(w.form("/onLogin", "code", p.Login()), 503, "storage_unavailable", "retry")
-		r := w.update(strings.Repeat("A", 43), p.GetUserInfo())
-		w.wantProblem(r, 503, "storage_unavailable", "retry") // never 401: the token may well be valid
-		if w.logLine(r.body.RequestID)["cause"] == nil {
+		p := srv.device("alice")
+		srv.wantProblem(srv.postForm("/onLogin", "code", p.Login()), 503, "storage_unavailable", "retry")
+		r := srv.update(strings.Repeat("A", 43), p.GetUserInfo())
+		srv.wantProblem(r, 503, "storage_unavailable", "retry") // never 401: the token may well be valid
+		if srv.logLine(r.body.RequestID)["cause"] == nil {
 			t.Error("the log does not say why")
 		}
 	})
 	t.Run("mysql", func(t *testing.T) {
-		w := newWorld(t, func(su *setup) { su.dsn = "root@tcp(127.0.0.1:1)/wxlogin" })
-		w.wantProblem(w.form("/onLogin", "code", w.phone("alice").Login()), 503, "storage_unavailable", "retry")
-		w.wantNoKeys()
+		srv := newTestServer(t, func(cfg *serverConfig) { cfg.dsn = "root@tcp(127.0.0.1:1)/wxlogin" })
+		srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("alice").Login()), 503, "storage_unavailable", "retry")
+		srv.wantNoKeys()
 	})
 	t.Run("tables_are_missing", func(t *testing.T) {
-		w := newWorld(t)
-		if _, err := w.db.Exec("DROP TABLE wechat_identities"); err != nil {
+		srv := newTestServer(t)
+		if _, err := srv.db.Exec("DROP TABLE wechat_identities"); err != nil {
 			t.Fatal(err)
 		}
-		r := w.form("/onLogin", "code", w.phone("alice").Login())
-		w.wantProblem(r, 503, "storage_unavailable", "retry") // wxlogin migrate helps
+		r := srv.postForm("/onLogin", "code", srv.device("alice").Login())
+		srv.wantProblem(r, 503, "storage_unavailable", "retry") // wxlogin migrate helps
 		if strings.Contains(r.raw, "wechat_identities") {
 			t.Error("the answer tells an inner error")
 		}
-		if cause := fmt.Sprint(w.logLine(r.body.RequestID)["cause"]); !strings.Contains(cause, "no such table") {
+		if cause := fmt.Sprint(srv.logLine(r.body.RequestID)["cause"]); !strings.Contains(cause, "no such table") {
 			t.Errorf("the log's cause is %s", cause)
 		}
 	})
 }
 
 // hanging is a storage that never answers.
-type hanging struct {
+type blockedStore struct {
 	handlers.Sessions
 	handlers.Users
 }
 
-func (hanging) Revoke(ctx context.Context, _ string) error {
+func (blockedStore) Revoke(ctx context.Context, _ string) error {
 	<-ctx.Done()
 	return fmt.Errorf("%w: %w", session.ErrUnavailable, ctx.Err())
 }
 
-func (h hanging) RevokeAll(ctx context.Context, _, _ string) error { return h.Revoke(ctx, "") }
+func (h blockedStore) RevokeAll(ctx context.Context, _, _ string) error { return h.Revoke(ctx, "") }
 
-func (hanging) Login(ctx context.Context, _ store.Identity) (store.User, bool, error) {
+func (blockedStore) Login(ctx context.Context, _ store.Identity) (store.User, bool, error) {
 	<-ctx.Done()
 	return store.User{}, false, fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
 }
 
-func (hanging) Lookup(ctx context.Context, _ string) (session.Session, error) {
+func (blockedStore) Lookup(ctx context.Context, _ string) (session.Session, error) {
 	<-ctx.Done()
 	return session.Session{}, fmt.Errorf("%w: %w", session.ErrUnavailable, ctx.Err())
 }
 
 // willing is an app at a WeChat that takes every code.
-type willing struct{}
+type okWeChat struct{}
 
-func (willing) AppID() string { return appID }
+func (okWeChat) AppID() string { return appID }
 
-func (willing) Code2Session(context.Context, string) (wechat.Session, error) {
+func (okWeChat) Code2Session(context.Context, string) (wechat.Session, error) {
 	return wechat.Session{OpenID: "o1", SessionKey: "tiihtNczf5v6AKRyjwEUhQ=="}, nil
 }
 
 func TestStorageTimeout_ends_a_step_that_hangs(t *testing.T) {
 	h, err := handlers.NewPublic(handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{willing{}}, Sessions: hanging{}, Users: hanging{},
+		Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: blockedStore{}, Users: blockedStore{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), StorageTimeout: time.Millisecond,
 	})
 	if err != nil {

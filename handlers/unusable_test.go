@@ -9,9 +9,9 @@ import (
 )
 
 // answers is a WeChat that answers jscode2session, getuserphonenumber and stable_token as the test says.
-type answers map[string]string
+type cannedWeChat map[string]string
 
-func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a cannedWeChat) RoundTrip(r *http.Request) (*http.Response, error) {
 	res := httptest.NewRecorder()
 	res.WriteString(a[r.URL.Path])
 	return res.Result(), nil
@@ -21,20 +21,20 @@ const (
 	loginPath = "/sns/jscode2session"
 	phonePath = "/wxa/business/getuserphonenumber"
 
-	strangeKey = "tiihtNczf5v6AKRyjwEUhQ=="
-	strangeID  = "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
-	goodLogin  = `{"openid":"` + strangeID + `","session_key":"` + strangeKey + `"}`
+	cannedSessionKey = "tiihtNczf5v6AKRyjwEUhQ=="
+	cannedOpenID     = "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
+	cannedLogin      = `{"openid":"` + cannedOpenID + `","session_key":"` + cannedSessionKey + `"}`
 )
 
 // answeredBy makes WeChat answer so; phone numbers need an access_token in addition.
-func answeredBy(a answers) func(*setup) {
-	return func(su *setup) { su.wechat.Transport = a }
+func withResponses(a cannedWeChat) func(*serverConfig) {
+	return func(cfg *serverConfig) { cfg.wechat.Transport = a }
 }
 
 // operatorsLines are the log lines of requests at level error.
-func (w *world) operatorsLines() (lines []map[string]any) {
-	w.t.Helper()
-	for text := range strings.Lines(w.logs.String()) {
+func (srv *testServer) errorLines() (lines []map[string]any) {
+	srv.t.Helper()
+	for text := range strings.Lines(srv.logs.String()) {
 		var line map[string]any
 		if json.Unmarshal([]byte(text), &line) == nil && line["level"] == "ERROR" {
 			lines = append(lines, line)
@@ -48,34 +48,34 @@ func TestOnLogin_answers_of_WeChat_that_cannot_be_used(t *testing.T) {
 	for name, test := range map[string]struct{ answer, missing string }{
 		"nothing":               {`{}`, "openid, session_key"},
 		"an errcode of 0 alone": {`{"errcode":0,"errmsg":"ok"}`, "openid, session_key"},
-		"no openid":             {`{"session_key":"` + strangeKey + `"}`, "openid"},
-		"an openid as a number": {`{"openid":12,"session_key":"` + strangeKey + `"}`, "openid"},
-		"no session_key":        {`{"openid":"` + strangeID + `"}`, "session_key"},
-		"a short session_key":   {`{"openid":"` + strangeID + `","session_key":"AAAA"}`, "session_key"},
-		"a session_key as null": {`{"openid":"` + strangeID + `","session_key":null}`, "session_key"},
+		"no openid":             {`{"session_key":"` + cannedSessionKey + `"}`, "openid"},
+		"an openid as a number": {`{"openid":12,"session_key":"` + cannedSessionKey + `"}`, "openid"},
+		"no session_key":        {`{"openid":"` + cannedOpenID + `"}`, "session_key"},
+		"a short session_key":   {`{"openid":"` + cannedOpenID + `","session_key":"AAAA"}`, "session_key"},
+		"a session_key as null": {`{"openid":"` + cannedOpenID + `","session_key":null}`, "session_key"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, answeredBy(answers{loginPath: test.answer}))
-			r := w.form("/onLogin", "code", "0a1b2c3d4e5f")
-			w.wantProblem(r, 400, "invalid_code", "relogin")
+			srv := newTestServer(t, withResponses(cannedWeChat{loginPath: test.answer}))
+			r := srv.postForm("/onLogin", "code", "0a1b2c3d4e5f")
+			srv.wantProblem(r, 400, "invalid_code", "relogin")
 			if r.header.Get("Retry-After") != "" {
 				t.Error("the client is asked to send the code again")
 			}
-			w.wantUsers("0", "0")
-			w.wantKeys(0)
-			lines := w.operatorsLines()
+			srv.wantUsers("0", "0")
+			srv.wantKeys(0)
+			lines := srv.errorLines()
 			if len(lines) != 1 || lines[0]["cause"] != "wechat: jscode2session: unusable answer: the answer holds no usable "+test.missing {
 				t.Errorf("logged for the operator: %v", lines)
 			}
-			for _, value := range []string{strangeKey, strangeID, "0a1b2c3d4e5f"} {
-				if strings.Contains(w.logs.String()+r.raw, value) {
+			for _, value := range []string{cannedSessionKey, cannedOpenID, "0a1b2c3d4e5f"} {
+				if strings.Contains(srv.logs.String()+r.raw, value) {
 					t.Error("a value of WeChat's answer, or the code, is in the log or the answer")
 				}
 			}
-			if n := w.metric(`wxlogin_logins_total{outcome="unusable_answer"}`); n != "1" {
+			if n := srv.metric(`wxlogin_logins_total{outcome="unusable_answer"}`); n != "1" {
 				t.Errorf("%s logins with an answer that cannot be used, want 1", n)
 			}
-			if n := w.metric(`wxlogin_wechat_calls_total{api="jscode2session",errcode="unusable"}`); n != "1" {
+			if n := srv.metric(`wxlogin_wechat_calls_total{api="jscode2session",errcode="unusable"}`); n != "1" {
 				t.Errorf("%s calls with such an answer, want 1", n)
 			}
 		})
@@ -84,21 +84,21 @@ func TestOnLogin_answers_of_WeChat_that_cannot_be_used(t *testing.T) {
 
 // What cannot be read at all may come from a gateway on the way, and the code may be good.
 func TestOnLogin_answers_that_cannot_be_read(t *testing.T) {
-	for name, answer := range map[string]string{"a page": "<html>", "half an answer": goodLogin[:40], "nothing": ""} {
+	for name, answer := range map[string]string{"a page": "<html>", "half an answer": cannedLogin[:40], "nothing": ""} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, answeredBy(answers{loginPath: answer}))
-			w.wantProblem(w.form("/onLogin", "code", "c"), 503, "wechat_unavailable", "retry")
-			w.wantUsers("0", "0")
+			srv := newTestServer(t, withResponses(cannedWeChat{loginPath: answer}))
+			srv.wantProblem(srv.postForm("/onLogin", "code", "c"), 503, "wechat_unavailable", "retry")
+			srv.wantUsers("0", "0")
 		})
 	}
 }
 
 func TestOnLogin_reads_odd_answers(t *testing.T) {
-	w := newWorld(t, answeredBy(answers{loginPath: "\ufeff{\"errcode\":\"0\",\"errmsg\":\"\n\xff\",\"unionid\":{}," + goodLogin[1:]}))
-	if r := w.form("/onLogin", "code", "c"); r.status != http.StatusOK || r.body.Token == "" {
+	srv := newTestServer(t, withResponses(cannedWeChat{loginPath: "\ufeff{\"errcode\":\"0\",\"errmsg\":\"\n\xff\",\"unionid\":{}," + cannedLogin[1:]}))
+	if r := srv.postForm("/onLogin", "code", "c"); r.status != http.StatusOK || r.body.Token == "" {
 		t.Errorf("got %d %s", r.status, r.body.Code)
 	}
-	w.wantUsers("1", "1")
+	srv.wantUsers("1", "1")
 }
 
 func TestOnLogin_errcodes(t *testing.T) {
@@ -110,12 +110,12 @@ func TestOnLogin_errcodes(t *testing.T) {
 		`{"errcode":77777}`:   {"misconfigured", "none"},
 		`{"errcode":-1000}`:   {"wechat_unavailable", "retry"},
 	} {
-		w := newWorld(t, answeredBy(answers{loginPath: answer}))
+		srv := newTestServer(t, withResponses(cannedWeChat{loginPath: answer}))
 		status := 503
 		if want[0] == "invalid_code" {
 			status = 400
 		}
-		w.wantProblem(w.form("/onLogin", "code", "c"), status, want[0], want[1])
+		srv.wantProblem(srv.postForm("/onLogin", "code", "c"), status, want[0], want[1])
 	}
 }
 
@@ -128,21 +128,21 @@ func TestBindPhone_answers_of_WeChat_that_cannot_be_used(t *testing.T) {
 		"a number of no digits": {`{"phone_info":{"countryCode":"86","purePhoneNumber":"` + number[:5] + `****"}}`, "purePhoneNumber"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, answeredBy(answers{
-				loginPath: goodLogin, phonePath: test.answer, "/cgi-bin/stable_token": `{"access_token":"a","expires_in":"7200"}`,
+			srv := newTestServer(t, withResponses(cannedWeChat{
+				loginPath: cannedLogin, phonePath: test.answer, "/cgi-bin/stable_token": `{"access_token":"a","expires_in":"7200"}`,
 			}))
-			token := w.form("/onLogin", "code", "c").body.Token
-			r := w.form("/bindPhone", "token", token, "code", "c")
-			w.wantProblem(r, 400, "invalid_code", "relogin")
-			if got := w.one("SELECT COUNT(*) FROM users WHERE phone_number <> ''"); got != "0" {
+			token := srv.postForm("/onLogin", "code", "c").body.Token
+			r := srv.postForm("/bindPhone", "token", token, "code", "c")
+			srv.wantProblem(r, 400, "invalid_code", "relogin")
+			if got := srv.queryText("SELECT COUNT(*) FROM users WHERE phone_number <> ''"); got != "0" {
 				t.Error("a number was stored")
 			}
-			lines := w.operatorsLines()
+			lines := srv.errorLines()
 			want := "wechat: getuserphonenumber: unusable answer: the answer holds no usable " + test.missing
-			if len(lines) != 1 || lines[0]["cause"] != want || strings.Contains(w.logs.String(), number[:5]) {
+			if len(lines) != 1 || lines[0]["cause"] != want || strings.Contains(srv.logs.String(), number[:5]) {
 				t.Errorf("logged for the operator: %v", lines)
 			}
-			if n := w.metric(`wxlogin_wechat_calls_total{api="getuserphonenumber",errcode="unusable"}`); n != "1" {
+			if n := srv.metric(`wxlogin_wechat_calls_total{api="getuserphonenumber",errcode="unusable"}`); n != "1" {
 				t.Errorf("%s calls with such an answer, want 1", n)
 			}
 		})

@@ -13,142 +13,159 @@ import (
 	"wxlogin/wechat"
 )
 
-// updateAnswer is what POST /updateUserInfo answers.
-type updateAnswer struct {
+// updateResponse is the response of POST /updateUserInfo.
+type updateResponse struct {
 	Status    int  `json:"status"`
-	Anonymous bool `json:"anonymous"` // what was just sent was only WeChat's placeholder
-	profileAnswer
+	Anonymous bool `json:"anonymous"` // the request contained only WeChat's placeholder
+	profileResponse
 }
 
-// updateUserInfo is phase two: token and open data in, profile filled in and out.
+// updateUserInfo serves POST /updateUserInfo, phase two of the flow: it takes a token and a profile, and returns the
+// stored profile.
 func (p *public) updateUserInfo(w http.ResponseWriter, r *http.Request) error {
 	f, err := request.Read(w, r)
 	if err != nil {
 		return err
 	}
 	ctx := r.Context()
-	sess, err := p.updatedSession(ctx, r, f)
+	sess, err := p.sessionForUpdate(ctx, r, f)
 	if err != nil {
 		return err
 	}
-	given, err := p.givenProfile(ctx, sess, f)
+	input, err := p.readProfile(ctx, sess, f)
 	if err != nil {
 		return err
 	}
-	user, err := p.updateProfile(ctx, sess, given.profile())
+	user, err := p.updateProfile(ctx, sess, input.profile)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, updateAnswer{
-		Status: http.StatusOK, Anonymous: given.anonymous(), profileAnswer: p.profileAnswer(user),
+	return writeJSON(w, http.StatusOK, updateResponse{
+		Status: http.StatusOK, Anonymous: input.anonymous, profileResponse: p.profileResponse(user),
 	})
 }
 
-// given is a profile that came with a request.
-type given struct {
-	wechat.UserInfo
-	source store.ProfileSource
-	// keepsPicture says that the avatar that was given is the one that the user has.
-	keepsPicture bool
+// profileInput is a profile that a request contains.
+type profileInput struct {
+	profile   store.Profile
+	anonymous bool // it is only WeChat's placeholder, and profile is empty
 }
 
-// anonymous reports whether nothing was given but WeChat's placeholder.
-func (g given) anonymous() bool { return !g.keepsPicture && g.IsPlaceholder() }
-
-// givenProfile is what the person typed, or else what WeChat encrypted.
-func (p *public) givenProfile(ctx context.Context, sess session.Session, f request.Fields) (given, error) {
-	if isTyped(f) {
-		return p.typedProfile(ctx, sess, f)
+// newProfileInput leaves out WeChat's placeholders. A placeholder's language is left out too, because it says nothing
+// about the user. asOf is when WeChat made the data; it is zero if the user has just entered it.
+func newProfileInput(info wechat.UserInfo, source store.ProfileSource, asOf time.Time) profileInput {
+	if info.IsPlaceholder() {
+		return profileInput{anonymous: true}
 	}
-	data, err := openDataOf(f)
-	if err != nil {
-		return given{}, err
-	}
-	info, err := openWithinLimit(ctx, p, sess, data.openWith)
-	return fromWeChat(info), err
-}
-
-// profile is the part of it that is worth keeping: nothing of a placeholder, whose language says nothing. What was typed is as
-// new as the request.
-func (g given) profile() store.Profile {
-	if g.anonymous() {
-		return store.Profile{}
-	}
-	info := g.WithoutPlaceholders()
-	p := store.Profile{
+	info = info.WithoutPlaceholders()
+	return profileInput{profile: store.Profile{
 		NickName: info.NickName, AvatarURL: info.AvatarURL, Gender: info.Gender,
 		Country: info.Country, Province: info.Province, City: info.City, Language: info.Language,
-		Source: g.source,
-	}
-	if g.source == store.SourceWeChat {
-		p.AsOf = time.Unix(info.Watermark.Timestamp, 0)
-	}
-	return p
+		Source: source, AsOf: asOf,
+	}}
 }
 
-// isTyped reports whether a request carries what a person gave by hand, by the nickname input and chooseAvatar.
-func isTyped(f request.Fields) bool { return f["nickName"] != "" || f["avatarUrl"] != "" }
-
-// typedProfile reads what a person gave by hand. An avatar has a public https address, or is the picture that the user has
-// already.
-func (p *public) typedProfile(ctx context.Context, sess session.Session, f request.Fields) (g given, err error) {
-	g.source = store.SourceUser
-	if f["encryptedData"] != "" || f["iv"] != "" {
-		return g, invalidRequest("The fields nickName and avatarUrl are sent instead of encryptedData and iv, not beside them.")
+// readProfile returns the profile that the user entered or, if there is none, the profile that WeChat encrypted.
+func (p *public) readProfile(ctx context.Context, sess session.Session, f request.Fields) (profileInput, error) {
+	if isManual(f) {
+		return p.manualProfile(ctx, sess, f)
 	}
-	if g.NickName, err = typedNickName(f["nickName"]); err != nil {
-		return g, err
-	}
-	g.AvatarURL, g.keepsPicture, err = p.typedAvatar(ctx, sess, f["avatarUrl"])
-	return g, err
-}
-
-// nickNameDetails say why a nickname is refused.
-var nickNameDetails = map[error]string{
-	profile.ErrInvisible: "The field nickName has no visible character.",
-	profile.ErrTooLong:   "The field nickName is longer than 32 characters, or 255 Unicode code points.",
-	profile.ErrCharacter: "The field nickName has a character that does not belong in a name.",
-}
-
-func typedNickName(typed string) (string, error) {
-	if typed == "" {
-		return "", nil
-	}
-	name, err := profile.NickName(typed)
+	data, err := readEncryptedData(f)
 	if err != nil {
-		return "", invalidField("nickName", nickNameDetails[err])
+		return profileInput{}, err
 	}
-	return name, nil
+	info, err := decryptRateLimited(ctx, p, sess, data.userInfo)
+	if err != nil {
+		return profileInput{}, err
+	}
+	return newProfileInput(cleanUserInfo(info), store.SourceWeChat, time.Unix(info.Watermark.Timestamp, 0)), nil
 }
 
-// typedAvatar reads the address of an avatar. keeps reports that it is the picture that the user has: this server's own address
-// need not be public.
-func (p *public) typedAvatar(ctx context.Context, sess session.Session, typed string) (address string, keeps bool, err error) {
-	if typed == "" {
-		return "", false, nil
-	}
-	if keeps, err = p.keepsPicture(ctx, sess, strings.TrimSpace(typed)); err != nil || keeps {
-		return "", keeps, err
-	}
-	address, ok := profile.AvatarURL(typed)
-	if !ok {
-		return "", false, invalidField("avatarUrl", "The field avatarUrl is not an https address of a public server, of at most 1024 characters.")
-	}
-	if address != typed { // another spelling may have hidden that it is one of this server's pictures
-		if keeps, err = p.keepsPicture(ctx, sess, address); err != nil || keeps {
-			return "", keeps, err
-		}
-	}
-	return address, false, nil
-}
-
-// fromWeChat reads what WeChat encrypted. What may not be stored counts as not given.
-func fromWeChat(info wechat.UserInfo) given {
+// cleanUserInfo makes WeChat's data fit to be stored. What is not fit is dropped.
+func cleanUserInfo(info wechat.UserInfo) wechat.UserInfo {
 	info.NickName = profile.CleanNickName(info.NickName)
 	info.AvatarURL, _ = profile.AvatarURL(info.AvatarURL)
 	info.Country = profile.CleanText(info.Country)
 	info.Province = profile.CleanText(info.Province)
 	info.City = profile.CleanText(info.City)
 	info.Language = profile.CleanText(info.Language)
-	return given{UserInfo: info, source: store.SourceWeChat}
+	return info
+}
+
+// isManual reports whether a request contains what the user entered in the nickname input or chose by chooseAvatar.
+func isManual(f request.Fields) bool { return f["nickName"] != "" || f["avatarUrl"] != "" }
+
+// manualProfile reads what the user entered. The avatar must have a public https URL, or be the user's current picture.
+func (p *public) manualProfile(ctx context.Context, sess session.Session, f request.Fields) (profileInput, error) {
+	if f["encryptedData"] != "" || f["iv"] != "" {
+		return profileInput{}, invalidRequest("Send either nickName and avatarUrl, or encryptedData and iv, not both.")
+	}
+	name, err := manualNickName(f["nickName"])
+	if err != nil {
+		return profileInput{}, err
+	}
+	address, isCurrent, err := p.manualAvatar(ctx, sess, f["avatarUrl"])
+	if err != nil {
+		return profileInput{}, err
+	}
+	input := newProfileInput(wechat.UserInfo{NickName: name, AvatarURL: address}, store.SourceUser, time.Time{})
+	input.anonymous = input.anonymous && !isCurrent
+	return input, nil
+}
+
+// nickNameDetails are the problem details for a nickname that is rejected.
+var nickNameDetails = map[error]string{
+	profile.ErrInvisible: "nickName must have a visible character.",
+	profile.ErrTooLong:   "nickName must be 1 to 32 characters, and at most 255 Unicode code points.",
+	profile.ErrCharacter: "nickName contains a character that does not belong in a name.",
+}
+
+func manualNickName(entered string) (string, error) {
+	if entered == "" {
+		return "", nil
+	}
+	name, err := profile.NickName(entered)
+	if err != nil {
+		return "", invalidField("nickName", nickNameDetails[err])
+	}
+	return name, nil
+}
+
+// manualAvatar reads the URL of an avatar. If it is the user's current picture, isCurrent is true and address is empty:
+// that picture stays, and this server's own URL need not be public.
+func (p *public) manualAvatar(
+	ctx context.Context, sess session.Session, entered string,
+) (address string, isCurrent bool, err error) {
+	if entered == "" {
+		return "", false, nil
+	}
+	if isCurrent, err = p.isCurrentAvatar(ctx, sess, strings.TrimSpace(entered)); err != nil || isCurrent {
+		return "", isCurrent, err
+	}
+	address, ok := profile.AvatarURL(entered)
+	if !ok {
+		return "", false, invalidField("avatarUrl", "avatarUrl must be an https URL on a public host, at most 1024 characters.")
+	}
+	if address != entered { // another spelling may have hidden that it is one of this server's pictures
+		if isCurrent, err = p.isCurrentAvatar(ctx, sess, address); err != nil || isCurrent {
+			return "", isCurrent, err
+		}
+	}
+	return address, false, nil
+}
+
+// updateProfile merges new data into the profile of the session's user, and deletes the picture that it replaces. Only
+// the session identifies the user: the data of wx.getUserProfile contains no openid. A unionId in the data is ignored,
+// because encrypted data has no MAC.
+func (p *public) updateProfile(ctx context.Context, sess session.Session, input store.Profile) (store.User, error) {
+	bounded, cancel := p.withStorageTimeout(ctx)
+	defer cancel()
+	user, replaced, err := p.users.UpdateProfile(bounded, sess.AppID, sess.OpenID, input)
+	if err != nil {
+		return store.User{}, err
+	}
+	if replaced != "" && p.avatars != nil {
+		p.deletePicture(ctx, replaced)
+	}
+	return user, rejectDisabled(ctx, user)
 }

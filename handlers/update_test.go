@@ -12,17 +12,17 @@ import (
 )
 
 func TestUpdateUserInfo_tokens(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
 	data := p.GetUserInfo()
 	post := func(authorization, field string) response {
 		content := fmt.Sprintf(`{"token":%q,"encryptedData":%q,"iv":%q}`, field, data.EncryptedData, data.IV)
-		req := w.request("/updateUserInfo", "application/json", content)
+		req := srv.request("/updateUserInfo", "application/json", content)
 		if authorization != "" {
 			req.Header.Set("Authorization", authorization)
 		}
-		return w.do(req)
+		return srv.do(req)
 	}
 	for name, r := range map[string]response{
 		"bearer": post("Bearer "+token, ""), "any_case": post("bearer "+token, ""), "field": post("", token), "both": post("Bearer "+token, token),
@@ -31,7 +31,7 @@ func TestUpdateUserInfo_tokens(t *testing.T) {
 			t.Errorf("%s: %d %s", name, r.status, r.body.Code)
 		}
 	}
-	w.wantProblem(post("Bearer "+token, "x"), 400, "invalid_request", "none")
+	srv.wantProblem(post("Bearer "+token, "x"), 400, "invalid_request", "none")
 
 	unknown := strings.Repeat("A", 43)
 	var first string
@@ -40,7 +40,7 @@ func TestUpdateUserInfo_tokens(t *testing.T) {
 		"empty_bearer": post("Bearer ", ""), "bearer_unknown": post("Bearer "+unknown, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.wantProblem(r, 401, "invalid_token", "relogin")
+			srv.wantProblem(r, 401, "invalid_token", "relogin")
 			if got := r.header.Get("WWW-Authenticate"); got != "Bearer" {
 				t.Errorf("WWW-Authenticate is %q", got)
 			}
@@ -56,102 +56,102 @@ func TestUpdateUserInfo_tokens(t *testing.T) {
 }
 
 func TestUpdateUserInfo_of_a_user_whose_row_is_gone(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
-	if _, err := w.db.Exec("DELETE FROM wechat_identities"); err != nil {
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
+	if _, err := srv.db.Exec("DELETE FROM wechat_identities"); err != nil {
 		t.Fatal(err)
 	}
-	w.wantProblem(w.update(token, p.GetUserInfo()), 401, "invalid_token", "relogin")
+	srv.wantProblem(srv.update(token, p.GetUserInfo()), 401, "invalid_token", "relogin")
 }
 
 func TestUpdateUserInfo_newer_data_is_kept(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
 	old := p.GetUserInfo()
-	w.pass(time.Minute)
-	renamed := w.sim.Device(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II"}})
-	w.mustUpdate(token, renamed.GetUserInfo())
-	if got := w.mustUpdate(token, old).UserInfo["nickName"]; got != "Alice II" {
+	srv.advance(time.Minute)
+	renamed := srv.sim.Device(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II"}})
+	srv.mustUpdate(token, renamed.GetUserInfo())
+	if got := srv.mustUpdate(token, old).UserInfo["nickName"]; got != "Alice II" {
 		t.Errorf("older data overwrote newer: %v", got)
 	}
 }
 
-const typedAvatar = "https://cdn.example.com/avatars/1.png"
+const manualAvatar = "https://cdn.example.com/avatars/1.png"
 
 // typed sends what a person typed.
-func (w *world) typed(token string, fields ...string) response {
-	w.t.Helper()
-	return w.form("/updateUserInfo", append([]string{"token", token}, fields...)...)
+func (srv *testServer) updateManually(token string, fields ...string) response {
+	srv.t.Helper()
+	return srv.postForm("/updateUserInfo", append([]string{"token", token}, fields...)...)
 }
 
 // column reads one column of Alice's row.
-func (w *world) column(name string) string {
-	w.t.Helper()
-	return w.one("SELECT " + name + " FROM users ORDER BY id LIMIT 1")
+func (srv *testServer) column(name string) string {
+	srv.t.Helper()
+	return srv.queryText("SELECT " + name + " FROM users ORDER BY id LIMIT 1")
 }
 
 func TestTyped_nickname_and_avatar_fill_the_profile(t *testing.T) {
-	w := newWorld(t)
-	token := w.login(w.phone("alice")).Token
-	r := w.typed(token, "nickName", "  Ame\u0301lie 🐼 ", "avatarUrl", typedAvatar)
+	srv := newTestServer(t)
+	token := srv.login(srv.device("alice")).Token
+	r := srv.updateManually(token, "nickName", "  Ame\u0301lie 🐼 ", "avatarUrl", manualAvatar)
 	if r.status != http.StatusOK || !r.body.ProfileComplete || r.body.Anonymous {
 		t.Fatalf("%d %s, complete %v", r.status, r.body.Code, r.body.ProfileComplete)
 	}
 	if got := r.body.UserInfo["nickName"]; got != "Am\u00e9lie 🐼" { // trimmed, and in the composed form
 		t.Errorf("the answer says %q", got)
 	}
-	if w.column("nickname") != "Am\u00e9lie 🐼" || w.column("avatar_url") != typedAvatar || w.column("profile_source") != "2" {
+	if srv.column("nickname") != "Am\u00e9lie 🐼" || srv.column("avatar_url") != manualAvatar || srv.column("profile_source") != "2" {
 		t.Error("the database has another nickname, avatar or source")
 	}
 }
 
 func TestTyped_one_of_both_keeps_the_other(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
-	w.mustUpdate(token, p.GetUserInfo())
-	if got := w.column("profile_source"); got != "1" {
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
+	srv.mustUpdate(token, p.GetUserInfo())
+	if got := srv.column("profile_source"); got != "1" {
 		t.Errorf("source %s of what came from WeChat", got)
 	}
-	avatar := w.column("avatar_url")
-	if r := w.typed(token, "nickName", "Al"); r.status != http.StatusOK || r.body.UserInfo["avatarUrl"] != avatar {
+	avatar := srv.column("avatar_url")
+	if r := srv.updateManually(token, "nickName", "Al"); r.status != http.StatusOK || r.body.UserInfo["avatarUrl"] != avatar {
 		t.Errorf("%d %s, or another avatar", r.status, r.body.Code)
 	}
-	if w.column("nickname") != "Al" || w.column("gender") == "0" || w.column("profile_source") != "2" {
+	if srv.column("nickname") != "Al" || srv.column("gender") == "0" || srv.column("profile_source") != "2" {
 		t.Error("the database has another nickname, gender or source")
 	}
 }
 
 // WeChat's placeholder, by whichever way, overwrites nothing that a person typed; neither does older data.
 func TestTyped_stays_over_placeholders_and_older_data(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
 	older := p.GetUserInfo()
-	w.pass(2 * time.Second) // a watermark has whole ones
-	w.typed(token, "nickName", "Al", "avatarUrl", typedAvatar)
+	srv.advance(2 * time.Second) // a watermark has whole ones
+	srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
 	for name, r := range map[string]response{
-		"anonymous_data":    w.update(token, p.GetPlaceholder()),
-		"typed_placeholder": w.typed(token, "nickName", "微信用户"),
-		"older_data":        w.update(token, older),
+		"anonymous_data":    srv.update(token, p.GetPlaceholder()),
+		"typed_placeholder": srv.updateManually(token, "nickName", "微信用户"),
+		"older_data":        srv.update(token, older),
 	} {
-		if r.status != http.StatusOK || r.body.UserInfo["nickName"] != "Al" || r.body.UserInfo["avatarUrl"] != typedAvatar {
+		if r.status != http.StatusOK || r.body.UserInfo["nickName"] != "Al" || r.body.UserInfo["avatarUrl"] != manualAvatar {
 			t.Errorf("%s: %d %s, or another profile", name, r.status, r.body.Code)
 		}
 	}
-	if w.column("profile_source") != "2" {
+	if srv.column("profile_source") != "2" {
 		t.Error("the source is another one")
 	}
 }
 
 func TestTyped_refuses(t *testing.T) {
-	w := newWorld(t)
-	p := w.phone("alice")
-	token := w.login(p).Token
+	srv := newTestServer(t)
+	p := srv.device("alice")
+	token := srv.login(p).Token
 	data := p.GetUserInfo()
-	const name, avatar = "The field nickName ", "The field avatarUrl "
+	const name, avatar = "nickName ", "avatarUrl "
 	for what, tt := range map[string]struct {
 		fields []string
 		detail string
@@ -173,36 +173,36 @@ func TestTyped_refuses(t *testing.T) {
 		"space":               {[]string{"avatarUrl", "https://example.com/1 .png"}, avatar},
 		"too_long":            {[]string{"avatarUrl", "https://example.com/" + strings.Repeat("a", 1024)}, avatar},
 		"good_name_bad_image": {[]string{"nickName", "Al", "avatarUrl", "http://tmp/1.png"}, avatar},
-		"beside_data":         {[]string{"nickName", "Al", "encryptedData", data.EncryptedData, "iv", data.IV}, "The fields nickName"},
+		"beside_data":         {[]string{"nickName", "Al", "encryptedData", data.EncryptedData, "iv", data.IV}, "Send either nickName"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			r := w.typed(token, tt.fields...)
-			w.wantProblem(r, 400, "invalid_request", "none")
+			r := srv.updateManually(token, tt.fields...)
+			srv.wantProblem(r, 400, "invalid_request", "none")
 			if !strings.HasPrefix(r.body.Detail, tt.detail) {
 				t.Errorf("detail: %s", r.body.Detail)
 			}
 		})
 	}
-	if w.column("nickname") != "" || w.column("avatar_url") != "" || w.column("profile_updated_at") != "" {
+	if srv.column("nickname") != "" || srv.column("avatar_url") != "" || srv.column("profile_updated_at") != "" {
 		t.Error("something was written")
 	}
-	if r := w.typed(token, "nickName", strings.Repeat("字", 31)+"👩\u200d💻"[:4]); r.status != http.StatusOK {
+	if r := srv.updateManually(token, "nickName", strings.Repeat("字", 31)+"👩\u200d💻"[:4]); r.status != http.StatusOK {
 		t.Errorf("32 characters: %d %s", r.status, r.body.Code)
 	}
-	if r := w.typed(token, "nickName", "👩\u200d💻"); r.status != http.StatusOK || !utf8.ValidString(w.column("nickname")) {
+	if r := srv.updateManually(token, "nickName", "👩\u200d💻"); r.status != http.StatusOK || !utf8.ValidString(srv.column("nickname")) {
 		t.Errorf("an emoji of several characters: %d %s", r.status, r.body.Code)
 	}
 }
 
 func TestTyped_needs_a_token_and_a_user_who_may(t *testing.T) {
-	w := newWorld(t)
-	w.wantProblem(w.typed("x", "nickName", "Al"), 401, "invalid_token", "relogin")
-	token := w.login(w.sim.Device(appID, wechattest.User{Name: "alice"})).Token
-	if _, err := w.db.Exec("UPDATE users SET status = 2"); err != nil {
+	srv := newTestServer(t)
+	srv.wantProblem(srv.updateManually("x", "nickName", "Al"), 401, "invalid_token", "relogin")
+	token := srv.login(srv.sim.Device(appID, wechattest.User{Name: "alice"})).Token
+	if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
 		t.Fatal(err)
 	}
-	w.wantProblem(w.typed(token, "nickName", "Al"), 403, "user_blocked", "none")
-	if w.column("nickname") != "" {
+	srv.wantProblem(srv.updateManually(token, "nickName", "Al"), 403, "user_blocked", "none")
+	if srv.column("nickname") != "" {
 		t.Error("it was written")
 	}
 }

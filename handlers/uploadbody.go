@@ -14,130 +14,132 @@ import (
 	"wxlogin/internal/avatar"
 )
 
-// How slowly the body of an upload may arrive: at uploadRate on average, but for the first seconds.
+// How slowly the body of an upload may arrive.
 const (
-	uploadTime  = time.Minute     // for a whole body
-	uploadGrace = 5 * time.Second // before the rate counts
-	uploadRate  = 32 << 10        // bytes a second
+	maxUploadTime = time.Minute     // for a whole body
+	uploadGrace   = 5 * time.Second // before minUploadRate applies
+	minUploadRate = 32 << 10        // bytes per second, on average
 )
 
 const (
 	maxParts      = 16
 	maxTokenBytes = 1 << 10
-	uploadSlack   = 64 << 10 // of a body, for all that is not the picture
+	uploadSlack   = 64 << 10 // bytes of a body besides the file
 )
 
 var (
 	errSlowBody = errors.New("the body arrives too slowly")
-	errStopping = errors.New("the server is being stopped")
+	errStopping = errors.New("the server is shutting down")
 )
 
-// pacedBody reads a request's body, and gives up if it arrives too slowly or when it is interrupted.
+// pacedBody is a request body with a minimum rate and a maximum size. It is safe for one reader and concurrent calls of
+// interrupt.
 type pacedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 
 	mu      sync.Mutex
-	since   time.Time // when the pace began
-	read    int64     // bytes since then
+	start   time.Time // from which the rate is measured
+	read    int64     // bytes since start
 	allowed int64     // bytes that may still be read
-	done    bool      // nothing is left to be read
-	ended   error     // why nothing more is read
+	done    bool      // the body has been read to its end
+	err     error     // what every further Read returns
 }
 
-// newPacedBody returns a body of which the fields before the file may be read.
+// newPacedBody returns a body of which only uploadSlack may be read until allowFile is called.
 func newPacedBody(w http.ResponseWriter, body io.ReadCloser) *pacedBody {
 	return &pacedBody{
-		ReadCloser: body, control: http.NewResponseController(w), since: time.Now(), allowed: uploadSlack,
+		ReadCloser: body, control: http.NewResponseController(w), start: time.Now(), allowed: uploadSlack,
 	}
 }
 
-// Read implements io.Reader. Its error is errSlowBody or errStopping if the body is given up, and *http.MaxBytesError if it is
-// larger than allowed.
+// Read implements io.Reader. The error is errSlowBody if the body is too slow, errStopping after an interrupt, and
+// *http.MaxBytesError if the body is too large.
 func (b *pacedBody) Read(p []byte) (int, error) {
-	if err := b.extend(); err != nil {
+	if err := b.extendDeadline(); err != nil {
 		return 0, err
 	}
 	n, err := b.ReadCloser.Read(p)
-	return n, b.note(int64(n), err)
+	return n, b.record(int64(n), err)
 }
 
-// extend moves the connection's deadline on to when the next byte is due.
-func (b *pacedBody) extend() error {
+// extendDeadline sets the connection's deadline to when the next byte is due.
+func (b *pacedBody) extendDeadline() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ended != nil {
-		return b.ended
+	if b.err != nil {
+		return b.err
 	}
 	if b.allowed < 0 {
 		return &http.MaxBytesError{Limit: avatar.MaxBytes}
 	}
-	due := uploadGrace + time.Duration(b.read)*time.Second/uploadRate
-	b.setDeadline(b.since.Add(min(due, uploadTime)))
+	due := uploadGrace + time.Duration(b.read)*time.Second/minUploadRate
+	b.setDeadline(b.start.Add(min(due, maxUploadTime)))
 	return nil
 }
 
-func (b *pacedBody) note(n int64, err error) error {
+// record counts the bytes of a Read, and returns the error that the Read returns.
+func (b *pacedBody) record(n int64, err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.read += n
 	b.allowed -= n
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		b.ended = cmp.Or(b.ended, errSlowBody)
-		return b.ended
+		b.err = cmp.Or(b.err, errSlowBody)
+		return b.err
 	case err == io.EOF:
 		b.done = true
-		b.setDeadline(time.Time{}) // net/http goes on reading to see whether the client leaves
+		b.setDeadline(time.Time{}) // net/http continues to read, to notice a disconnect
 	}
 	return err
 }
 
-// admit allows the whole body, whose pace begins now.
-func (b *pacedBody) admit() {
+// allowFile allows the rest of the body. The rate is measured from now.
+func (b *pacedBody) allowFile() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.since, b.read = time.Now(), 0
+	b.start, b.read = time.Now(), 0
 	b.allowed += avatar.MaxBytes
 }
 
-// interrupt ends a Read in progress, and all later ones.
+// interrupt ends a Read in progress and all later ones.
 func (b *pacedBody) interrupt() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended = cmp.Or(b.ended, errStopping)
+	b.err = cmp.Or(b.err, errStopping)
 	if !b.done {
 		b.setDeadline(time.Now())
 	}
 }
 
-// setDeadline bounds reading from the connection. A connection that has no deadlines, in a test, is read to its end.
+// setDeadline sets the deadline for reading. If the connection has no deadlines, as in some tests, it does nothing.
 func (b *pacedBody) setDeadline(t time.Time) { _ = b.control.SetReadDeadline(t) }
 
-// discard reads and drops what is left of the body.
+// discard reads and drops the rest of the body.
 func (b *pacedBody) discard() {
-	b.admit()
+	b.allowFile()
 	_, _ = io.Copy(io.Discard, b)
 	b.interrupt()
 }
 
-// uploadParts reads a multipart body of at most one file.
+// uploadParts reads a multipart body with at most one file.
 type uploadParts struct {
 	reader *multipart.Reader
-	read   int             // parts so far
-	file   *multipart.Part // the file, as soon as the reader has reached it
-	token  string          // the field token, if it came before the file
+	count  int             // parts read so far
+	file   *multipart.Part // the file, once the reader has reached it
+	token  string          // the field token
 }
 
-// next reads fields until the file begins, or the body ends, which is io.EOF.
+// next reads fields up to the file, or to the end of the body, which is io.EOF.
 func (u *uploadParts) next() error {
-	for ; u.read < maxParts; u.read++ {
+	for ; u.count < maxParts; u.count++ {
 		part, err := u.reader.NextRawPart()
 		if err != nil {
-			return err // io.EOF that is wrapped in another error says that the body was cut off
+			return err // a wrapped io.EOF means that the body was cut off
 		}
 		if len(part.Header["Content-Disposition"]) > 1 || len(part.Header["Content-Type"]) > 1 {
-			return invalidRequest("A header of a part is given twice.")
+			return invalidRequest("A part has the same header twice.")
 		}
 		if isFile(part) {
 			if u.file != nil {
@@ -147,7 +149,7 @@ func (u *uploadParts) next() error {
 			return nil
 		}
 		if part.FormName() == "token" {
-			if err := u.takeToken(part); err != nil {
+			if err := u.readToken(part); err != nil {
 				return err
 			}
 		}
@@ -155,14 +157,14 @@ func (u *uploadParts) next() error {
 	return invalidRequest("The body has too many parts.")
 }
 
-// isFile reports whether a part is the picture. Some phones send it without a name of a file.
+// isFile reports whether a part is the picture. Some phones send it without a filename.
 func isFile(part *multipart.Part) bool {
 	mediaType := part.Header.Get("Content-Type")
 	return part.FileName() != "" || part.FormName() == "file" ||
 		strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "application/octet-stream")
 }
 
-func (u *uploadParts) takeToken(part *multipart.Part) error {
+func (u *uploadParts) readToken(part *multipart.Part) error {
 	token, err := io.ReadAll(io.LimitReader(part, maxTokenBytes))
 	if err != nil {
 		return err
@@ -174,8 +176,8 @@ func (u *uploadParts) takeToken(part *multipart.Part) error {
 	return nil
 }
 
-// untilFile reads the fields before the file. Without a file it reads all of the body.
-func (u *uploadParts) untilFile() error {
+// readToFile reads the fields before the file. If there is no file, it reads the whole body.
+func (u *uploadParts) readToFile() error {
 	if u.file != nil {
 		return nil
 	}
@@ -185,9 +187,9 @@ func (u *uploadParts) untilFile() error {
 	return nil
 }
 
-// picture reads the file, and the rest of the body, which holds no other. size is how many bytes the body announced, or -1.
-func (u *uploadParts) picture(size int64) ([]byte, error) {
-	if err := u.untilFile(); err != nil {
+// readFile reads the file and the rest of the body. size is the body's Content-Length, or -1.
+func (u *uploadParts) readFile(size int64) ([]byte, error) {
+	if err := u.readToFile(); err != nil {
 		return nil, err
 	}
 	if u.file == nil {
@@ -206,8 +208,8 @@ func (u *uploadParts) picture(size int64) ([]byte, error) {
 	return file, nil
 }
 
-// readPicture reads a file of at most avatar.MaxBytes. Its buffer grows with what has arrived, and not beyond what the body
-// announced.
+// readPicture reads a file of at most avatar.MaxBytes. Its buffer grows with what has arrived, but not beyond size, if
+// that is not -1.
 func readPicture(r io.Reader, size int64) ([]byte, error) {
 	limit := avatar.MaxBytes + 1
 	if size >= 0 {

@@ -29,8 +29,8 @@ func (l pipeListener) Accept() (net.Conn, error) {
 func (l pipeListener) Close() error   { return nil }
 func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// sendBody sends a request's body of the given size by a function, and returns how many bytes a handler read by a pacedBody, how
-// long that took, and its error. Time is that of a bubble.
+// sendBody sends a request's body of the given size by a function, and returns how many bytes a handler read by a
+// pacedBody, how long that took, and its error. Time is that of a bubble.
 func sendBody(t *testing.T, size int, send func(net.Conn), change func(*pacedBody)) (read int64, took time.Duration, err error) {
 	t.Helper()
 	done := make(chan struct{})
@@ -73,7 +73,7 @@ func trickle(chunk int, pause time.Duration) func(net.Conn) {
 }
 
 func TestPacedBody_Read(t *testing.T) {
-	admit := (*pacedBody).admit
+	admit := (*pacedBody).allowFile
 	for _, tt := range []struct {
 		name   string
 		size   int
@@ -84,9 +84,9 @@ func TestPacedBody_Read(t *testing.T) {
 	}{
 		{"a silent client is given up after the grace", 1 << 20, func(net.Conn) {}, admit, errSlowBody, 5 * time.Second},
 		{"a byte a second is too slow", 1 << 20, trickle(1, time.Second), admit, errSlowBody, 5 * time.Second},
-		{"at half of the rate a body is given up later", 4 << 20, trickle(uploadRate/20, time.Second/10), admit, errSlowBody, 9 * time.Second},
-		{"the rate is enough", 1 << 20, trickle(uploadRate, time.Second), admit, nil, 32 * time.Second},
-		{"a whole body has its time", 4 << 20, trickle(uploadRate*11/10, time.Second), admit, errSlowBody, uploadTime},
+		{"at half of the rate a body is given up later", 4 << 20, trickle(minUploadRate/20, time.Second/10), admit, errSlowBody, 9 * time.Second},
+		{"the rate is enough", 1 << 20, trickle(minUploadRate, time.Second), admit, nil, 32 * time.Second},
+		{"a whole body has its time", 4 << 20, trickle(minUploadRate*11/10, time.Second), admit, errSlowBody, maxUploadTime},
 		{"before it is admitted only its beginning is read", 1 << 20, trickle(1<<14, 0), func(*pacedBody) {}, &http.MaxBytesError{}, 0},
 		{"more than the largest upload is not read", 5 << 20, trickle(1<<16, 0), admit, &http.MaxBytesError{}, 0},
 	} {
@@ -109,7 +109,7 @@ func TestPacedBody_Read(t *testing.T) {
 	t.Run("an interrupt ends a read in progress", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, took, err := sendBody(t, 1<<20, func(net.Conn) {}, func(b *pacedBody) {
-				b.admit()
+				b.allowFile()
 				time.AfterFunc(time.Second, b.interrupt)
 			})
 			if !errors.Is(err, errStopping) || took != time.Second {
@@ -120,7 +120,7 @@ func TestPacedBody_Read(t *testing.T) {
 	t.Run("a body that was read has no deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var body *pacedBody
-			read, _, err := sendBody(t, 100, trickle(100, 0), func(b *pacedBody) { body = b; b.admit() })
+			read, _, err := sendBody(t, 100, trickle(100, 0), func(b *pacedBody) { body = b; b.allowFile() })
 			if err != nil || read != 100 || !body.done {
 				t.Errorf("%d bytes, %v", read, err)
 			}

@@ -28,34 +28,34 @@ func uploadHead(token string, size int) string {
 }
 
 // dial opens a connection to the public listener and sends something.
-func (w *world) dial(send string) net.Conn {
-	w.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(w.public.URL, "http://"))
-	w.must(err)
-	w.t.Cleanup(func() { conn.Close() })
+func (srv *testServer) dial(send string) net.Conn {
+	srv.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.public.URL, "http://"))
+	srv.must(err)
+	srv.t.Cleanup(func() { conn.Close() })
 	_, err = io.WriteString(conn, send)
-	w.must(err)
+	srv.must(err)
 	return conn
 }
 
 // answerOf reads the answer on a connection.
-func (w *world) answerOf(conn net.Conn) (res *http.Response, content string) {
-	w.t.Helper()
+func (srv *testServer) readResponse(conn net.Conn) (res *http.Response, content string) {
+	srv.t.Helper()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	w.must(err)
+	srv.must(err)
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	w.must(err)
+	srv.must(err)
 	return res, string(b)
 }
 
-// Whose upload it is, and whether that user may upload, is known before the body is read: the answer comes although the body
-// does not.
+// Whose upload it is, and whether that user may upload, is known before the body is read: the answer comes although the
+// body does not.
 func TestUploadAvatar_refuses_before_the_body(t *testing.T) {
-	w := newWorld(t)
-	token := w.login(w.phone("alice")).Token
-	blocked := w.login(w.phone("bob")).Token
-	if _, err := w.db.Exec("UPDATE users SET status = 2 WHERE id = ?", w.one("SELECT MAX(id) FROM users")); err != nil {
+	srv := newTestServer(t)
+	token := srv.login(srv.device("alice")).Token
+	blocked := srv.login(srv.device("bob")).Token
+	if _, err := srv.db.Exec("UPDATE users SET status = 2 WHERE id = ?", srv.queryText("SELECT MAX(id) FROM users")); err != nil {
 		t.Fatal(err)
 	}
 	tokenField := "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n"
@@ -74,109 +74,109 @@ func TestUploadAvatar_refuses_before_the_body(t *testing.T) {
 		"a body that is too large": {uploadHead(token, 5<<20), 413},
 	} {
 		t.Run(name, func(t *testing.T) {
-			res, content := w.answerOf(w.dial(tt.send))
+			res, content := srv.readResponse(srv.dial(tt.send))
 			if res.StatusCode != tt.status || !res.Close {
 				t.Errorf("%d, the connection is closed: %v; %s", res.StatusCode, res.Close, content)
 			}
 		})
 	}
 	t.Run("a client that sends all before it reads gets its answer", func(t *testing.T) {
-		conn := w.dial(uploadHead(strings.Repeat("A", 43), 3<<20))
+		conn := srv.dial(uploadHead(strings.Repeat("A", 43), 3<<20))
 		if _, err := conn.Write(make([]byte, 3<<20)); err != nil {
 			t.Fatal(err)
 		}
-		if res, content := w.answerOf(conn); res.StatusCode != 401 {
+		if res, content := srv.readResponse(conn); res.StatusCode != 401 {
 			t.Errorf("%d %s", res.StatusCode, content)
 		}
 	})
-	w.wantPictures(0)
+	srv.wantPictures(0)
 }
 
 // Connections without a token take no place, and those of one user only that user's.
 func TestUploadAvatar_silent_clients_lock_nobody_out(t *testing.T) {
-	w := newWorld(t)
+	srv := newTestServer(t)
 	file := pictureFiles(t)["jpeg"]
 	for range 200 {
-		w.dial(uploadHead("", 4<<20))
+		srv.dial(uploadHead("", 4<<20))
 	}
-	mallory := w.login(w.phone("mallory")).Token
+	mallory := srv.login(srv.device("mallory")).Token
 	for range 40 {
-		w.dial(uploadHead(mallory, 4<<20))
+		srv.dial(uploadHead(mallory, 4<<20))
 	}
-	alice := w.phone("alice")
-	token := w.login(alice).Token
-	w.mustUpdate(token, alice.GetUserInfo())
-	if r := w.upload(token, file); r.status != http.StatusOK {
+	alice := srv.device("alice")
+	token := srv.login(alice).Token
+	srv.mustUpdate(token, alice.GetUserInfo())
+	if r := srv.upload(token, file); r.status != http.StatusOK {
 		t.Errorf("an honest upload: %d %s", r.status, r.body.Code)
 	}
-	w.wantPictures(1)
+	srv.wantPictures(1)
 }
 
 // A stop gives uploads some time and answers them then, so that it does not wait for bodies that do not come.
 func TestUploadAvatar_ends_at_a_stop(t *testing.T) {
 	closing, stop := context.WithCancel(t.Context())
-	w := newWorld(t, func(su *setup) { su.closing, su.uploadStopGrace = closing, time.Nanosecond })
-	token := w.login(w.phone("alice")).Token
-	reading := []net.Conn{w.dial(uploadHead(token, 4<<20)), w.dial(uploadHead(token, 4<<20) + "--b\r\n")}
-	waiting := w.dial(uploadHead(token, 4<<20)) // for a place: the user has two
-	tokenless := w.dial(uploadHead("", 4<<20) + "--b\r\n")
+	srv := newTestServer(t, func(cfg *serverConfig) { cfg.closing, cfg.uploadStopGrace = closing, time.Nanosecond })
+	token := srv.login(srv.device("alice")).Token
+	reading := []net.Conn{srv.dial(uploadHead(token, 4<<20)), srv.dial(uploadHead(token, 4<<20) + "--b\r\n")}
+	waiting := srv.dial(uploadHead(token, 4<<20)) // for a place: the user has two
+	tokenless := srv.dial(uploadHead("", 4<<20) + "--b\r\n")
 	stop()
 	for _, conn := range append(reading, waiting, tokenless) {
-		if res, content := w.answerOf(conn); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+		if res, content := srv.readResponse(conn); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
 			t.Errorf("%d %s", res.StatusCode, content)
 		}
 	}
-	w.wantPictures(0)
+	srv.wantPictures(0)
 }
 
 func TestLimit_of_uploads_a_day(t *testing.T) {
 	file := pictureFiles(t)["jpeg"]
-	clock := func(w **world) func(su *setup) {
-		return func(su *setup) {
-			su.limits.Uploads = 3
-			su.limits.DailyCounter = ratelimit.New(ratelimit.Options{
-				Window: 24 * time.Hour, Now: func() time.Time { return (*w).clock.Now() },
+	clock := func(srv **testServer) func(cfg *serverConfig) {
+		return func(cfg *serverConfig) {
+			cfg.limits.Uploads = 3
+			cfg.limits.DailyCounter = ratelimit.New(ratelimit.Options{
+				Window: 24 * time.Hour, Now: func() time.Time { return (*srv).clock.Now() },
 			})
 		}
 	}
 	t.Run("counts what is decoded, for the user", func(t *testing.T) {
-		var w *world
-		w = newWorld(t, clock(&w))
+		var srv *testServer
+		srv = newTestServer(t, clock(&srv))
 		for range 3 {
-			w.wantProblem(w.upload(w.login(w.phone("alice")).Token, []byte("text")), 422, "invalid_picture", "none")
-			if r := w.upload(w.login(w.phone("alice")).Token, file); r.status != http.StatusOK {
+			srv.wantProblem(srv.upload(srv.login(srv.device("alice")).Token, []byte("text")), 422, "invalid_picture", "none")
+			if r := srv.upload(srv.login(srv.device("alice")).Token, file); r.status != http.StatusOK {
 				t.Fatalf("%d %s", r.status, r.body.Code)
 			}
 		}
-		r := w.upload(w.login(w.phone("alice")).Token, file)
-		w.wantProblem(r, 429, "rate_limited", "retry")
+		r := srv.upload(srv.login(srv.device("alice")).Token, file)
+		srv.wantProblem(r, 429, "rate_limited", "retry")
 		if r.header.Get("Retry-After") != "3600" {
 			t.Errorf("Retry-After %s", r.header.Get("Retry-After"))
 		}
-		w.wantRefusals("daily_uploads", "1")
-		if r := w.upload(w.login(w.phone("bob")).Token, file); r.status != http.StatusOK {
+		srv.wantRefusals("daily_uploads", "1")
+		if r := srv.upload(srv.login(srv.device("bob")).Token, file); r.status != http.StatusOK {
 			t.Errorf("another user: %d %s", r.status, r.body.Code)
 		}
-		w.pass(48 * time.Hour)
-		if r := w.upload(w.login(w.phone("alice")).Token, file); r.status != http.StatusOK {
+		srv.advance(48 * time.Hour)
+		if r := srv.upload(srv.login(srv.device("alice")).Token, file); r.status != http.StatusOK {
 			t.Errorf("two days later: %d %s", r.status, r.body.Code)
 		}
 	})
 	t.Run("holds for uploads at once", func(t *testing.T) {
-		var w *world
-		w = newWorld(t, clock(&w))
-		token := w.login(w.phone("alice")).Token
+		var srv *testServer
+		srv = newTestServer(t, clock(&srv))
+		token := srv.login(srv.device("alice")).Token
 		var body bytes.Buffer
 		m := multipart.NewWriter(&body)
-		w.must(m.WriteField("token", token))
-		w.filePart(m, file)
-		w.must(m.Close())
+		srv.must(m.WriteField("token", token))
+		srv.filePart(m, file)
+		srv.must(m.Close())
 		var mu sync.Mutex
 		statuses := map[int]int{}
 		var wg sync.WaitGroup
 		for range 12 {
 			wg.Go(func() {
-				r := w.do(w.request("/uploadAvatar", m.FormDataContentType(), body.String()))
+				r := srv.do(srv.request("/uploadAvatar", m.FormDataContentType(), body.String()))
 				mu.Lock()
 				defer mu.Unlock()
 				statuses[r.status]++
@@ -186,6 +186,6 @@ func TestLimit_of_uploads_a_day(t *testing.T) {
 		if statuses[200] != 3 || statuses[429] != 9 {
 			t.Errorf("statuses %v", statuses)
 		}
-		w.wantPictures(1)
+		srv.wantPictures(1)
 	})
 }

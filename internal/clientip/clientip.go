@@ -8,9 +8,9 @@
 //	}
 //	allowed := limiter.Allow(clientip.Key(addr))
 //
-// X-Forwarded-For counts only if the connection comes from a trusted proxy. Each proxy appends the address that it was called
-// from, so the client is the rightmost address that does not belong to a trusted proxy; everything to the left of it was sent
-// by the client and could be forged.
+// X-Forwarded-For counts only if the connection comes from a trusted proxy. Each proxy appends the address that it was
+// called from, so the client is the rightmost address that does not belong to a trusted proxy; everything to the left
+// of it was sent by the client and could be forged.
 //
 // The package imports nothing of this module.
 package clientip
@@ -25,8 +25,8 @@ import (
 // Networks are the networks of the trusted proxies. If there are none, every client is the peer of its connection.
 type Networks []netip.Prefix
 
-// ParseNetworks parses IP addresses and networks in CIDR notation. IPv4 may be written in the form that is mapped to IPv6.
-// The error quotes the first entry that is neither.
+// ParseNetworks parses IP addresses and networks in CIDR notation. IPv4 may be written in the form that is mapped to
+// IPv6. The error quotes the first entry that is neither.
 func ParseNetworks(entries []string) (Networks, error) {
 	var networks Networks
 	for _, entry := range entries {
@@ -46,8 +46,8 @@ func ParseNetworks(entries []string) (Networks, error) {
 	return networks, nil
 }
 
-// Key returns the rate limit key of a client: its IPv4 address, or the /64 of its IPv6 address, because a client usually has a
-// whole /64.
+// Key returns the rate limit key of a client: its IPv4 address, or the /64 of its IPv6 address, because a client
+// usually has a whole /64.
 func Key(addr netip.Addr) string {
 	if addr.Is6() {
 		addr = netip.PrefixFrom(addr, 64).Masked().Addr()
@@ -55,8 +55,9 @@ func Key(addr netip.Addr) string {
 	return addr.String()
 }
 
-// Client returns the client of a request, without a zone and with IPv4 unmapped. If every address in X-Forwarded-For belongs
-// to a trusted proxy, the client is the leftmost one. ok is false if an entry that a trusted proxy wrote cannot be parsed.
+// Client returns the client of a request, without a zone and with IPv4 unmapped. If every address in X-Forwarded-For
+// belongs to a trusted proxy, the client is the leftmost one. ok is false if an entry that a trusted proxy wrote cannot
+// be parsed.
 func (n Networks) Client(r *http.Request) (addr netip.Addr, ok bool) {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return n.client(plainAddr(peer.Addr()), r.Header["X-Forwarded-For"])
@@ -96,8 +97,8 @@ func cutLast(list string) (rest, entry string, more bool) {
 	return list[:max(comma, 0)], strings.Trim(list[comma+1:], " \t"), comma >= 0
 }
 
-// parseForwardedFor parses an entry of X-Forwarded-For: an address or, as some proxies write it, an address with its port. An
-// IPv6 address may stand in brackets, and must if a port follows.
+// parseForwardedFor parses an entry of X-Forwarded-For: an address or, as some proxies write it, an address with its
+// port. An IPv6 address may stand in brackets, and must if a port follows.
 func parseForwardedFor(entry string) (addr netip.Addr, ok bool) {
 	if inner, ok := unwrap(entry, '"', '"'); ok {
 		entry = strings.Trim(inner, " \t")

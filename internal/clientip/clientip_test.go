@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func mustNetworks(t testing.TB, entries ...string) Networks {
+func mustParse(t testing.TB, entries ...string) Networks {
 	t.Helper()
 	n, err := ParseNetworks(entries)
 	if err != nil {
@@ -17,7 +17,7 @@ func mustNetworks(t testing.TB, entries ...string) Networks {
 }
 
 func TestNetworks_Client(t *testing.T) {
-	trusted := mustNetworks(t, "10.0.0.0/8", "192.0.2.1", "2001:db8:ffff::/48", "::ffff:172.16.0.0/108")
+	trusted := mustParse(t, "10.0.0.0/8", "192.0.2.1", "2001:db8:ffff::/48", "::ffff:172.16.0.0/108")
 	for name, test := range map[string]struct {
 		peer   string
 		header []string
@@ -97,7 +97,7 @@ func TestParseNetworks(t *testing.T) {
 
 // Whatever a client sends in front of what proxies append, it does not change whose address is taken.
 func FuzzNetworks_Client(f *testing.F) {
-	trusted := mustNetworks(f, "10.0.0.0/8", "2001:db8:ffff::/48")
+	trusted := mustParse(f, "10.0.0.0/8", "2001:db8:ffff::/48")
 	peer := netip.MustParseAddr("10.0.0.1")
 	for _, seed := range []string{
 		"203.0.113.3", "203.0.113.3:5000", "[2001:db8::1]:443", "unknown", `"[fe80::1%eth0]:1"`, "::ffff:203.0.113.3, 10.0.0.2", ",", "[", `"`,

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// MaxAvatarURL is the length of the longest address that is stored, in characters.
+// MaxAvatarURL is the maximum length of an avatar URL in characters.
 const MaxAvatarURL = 1024
 
-// AvatarURL returns the address of an avatar as it is stored, and false if it is none that other people's phones can load: it
-// must lead by https to a server with a public name. The scheme and the host come back in lower case and without the default
-// port; an http address of WeChat's own pictures comes back as https, which those servers speak too.
+// AvatarURL returns the URL of an avatar in the form in which it is stored. ok is false if other users' phones could
+// not load it: it must be an https URL on a host with a public name. The result has scheme and host in lower case and
+// no default port. An http URL of WeChat's own pictures becomes https, which those hosts serve too.
 //
-// It refuses what chooseAvatar gives, which is a file on the phone (wxfile://tmp…, http://tmp/…), IP addresses, names without
-// a dot or of the local network, a user name in the address, and all characters that RFC 3986 does not have in an
-// address or that end an attribute or a string in HTML and CSS.
-func AvatarURL(given string) (address string, ok bool) {
-	given = strings.TrimSpace(given)
-	if len(given) > MaxAvatarURL || strings.ContainsFunc(given, notInURL) {
+// It rejects what chooseAvatar returns, which is a file on the phone (wxfile://tmp…, http://tmp/…), IP addresses, names
+// without a dot or of a local network, URLs with a user name, and every character that RFC 3986 does not allow in a URL
+// or that ends an attribute or a string in HTML or CSS.
+func AvatarURL(raw string) (address string, ok bool) {
+	raw = strings.TrimSpace(raw)
+	if len(raw) > MaxAvatarURL || strings.ContainsFunc(raw, isForbiddenInURL) {
 		return "", false
 	}
-	u, err := url.Parse(given)
+	u, err := url.Parse(raw)
 	if err != nil || u.Opaque != "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return "", false
 	}
@@ -30,8 +30,8 @@ func AvatarURL(given string) (address string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	// What follows the host stays as it was given: net/url might write it differently.
-	_, rest, _ := strings.Cut(given, "//")
+	// The part after the host stays unchanged; net/url might write it differently.
+	_, rest, _ := strings.Cut(raw, "//")
 	rest = rest[len(u.Host):]
 	if address = "https://" + host + rest; len(address) > MaxAvatarURL { // https is one character more than http
 		return "", false
@@ -39,26 +39,29 @@ func AvatarURL(given string) (address string, ok bool) {
 	return address, true
 }
 
-// notInURL reports whether a character is not allowed in an address.
-func notInURL(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'<>\\^`{|}", r) }
+// isForbiddenInURL reports whether a character is not allowed in a URL.
+func isForbiddenInURL(r rune) bool {
+	return r <= ' ' || r > '~' || strings.ContainsRune("\"'<>\\^`{|}", r)
+}
 
-// publicName is a domain name of at least two labels. The last one begins with a letter, as all top-level domains do: so
-// that no form of an IP address is a name.
+// publicName matches a domain name of at least two labels. The last one begins with a letter, as all top-level domains
+// do, so that no form of an IP address matches.
 var publicName = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$`)
 
-// localNames are top-level domains that no public server has (RFC 6761, RFC 6762, RFC 7686; internal is ICANN's for private use).
-var localNames = []string{".localhost", ".local", ".internal", ".invalid", ".onion", ".home.arpa"}
+// localDomains are domains that no public host has (RFC 6761, RFC 6762, RFC 7686; internal is ICANN's for private use).
+var localDomains = []string{".localhost", ".local", ".internal", ".invalid", ".onion", ".home.arpa"}
 
-// weChatHosts serve the avatars of WeChat's users.
+// weChatHosts are the domains of avatars of WeChat's users.
 var weChatHosts = []string{"qlogo.cn", "qpic.cn", "c2c.wechat.com"}
 
-// publicHost returns the host of an address, with its port unless that is the scheme's own.
+// publicHost returns the host of a URL, with its port unless that is the default. ok is false if the host is not
+// public.
 func publicHost(u *url.URL) (host string, ok bool) {
 	name, port := strings.ToLower(u.Hostname()), u.Port()
 	if len(name) > 253 || !publicName.MatchString(name) || strings.HasSuffix(u.Host, ":") {
 		return "", false
 	}
-	for _, local := range localNames {
+	for _, local := range localDomains {
 		if strings.HasSuffix("."+name, local) {
 			return "", false
 		}

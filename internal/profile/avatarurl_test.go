@@ -136,7 +136,8 @@ func TestAvatarURL_refuses(t *testing.T) {
 	}
 }
 
-// An address that is taken is taken once more as it is, leads to a host with a public name by https, and ends no attribute.
+// An address that is taken is taken once more as it is, leads to a host with a public name by https, and ends no
+// attribute.
 func FuzzAvatarURL(f *testing.F) {
 	for _, s := range []string{
 		"", "https://a.example/1.png", "http://" + weChatPicture, "http://tmp/1.png", "wxfile://tmp_1", "https://a:b@c.de/", "HTTPS://A.DE:443/%41?%zz#",

@@ -1,7 +1,12 @@
-// Package profile decides which nicknames and avatar addresses the server stores. The rules are the same for what a person
-// typed and for what WeChat encrypted; only the consequence differs. A person can correct a nickname, so NickName refuses it
-// with a reason. WeChat's data cannot be corrected, so CleanNickName and CleanText leave out what does not belong, and an
-// address that AvatarURL refuses counts as not given.
+// Package profile checks and normalizes nicknames and avatar URLs before they are stored.
 //
-// The package knows nothing of WeChat's placeholders: those are in package wechat. It imports nothing else of this module.
+//	name, err := profile.NickName(entered)        // what a user entered: err says what is wrong
+//	name := profile.CleanNickName(info.NickName)  // what WeChat sent: drops what is not allowed
+//	address, ok := profile.AvatarURL(entered)     // either; ok is false if others could not load it
+//
+// The rules are the same for both sources, and only the consequence differs. A user can correct a nickname, so NickName
+// rejects it with a reason. WeChat's data cannot be corrected, so CleanNickName and CleanText drop what does not belong
+// in it, and the caller treats a URL that AvatarURL rejects as missing.
+//
+// WeChat's placeholders are not known here; package wechat recognizes them. The package imports nothing of this module.
 package profile

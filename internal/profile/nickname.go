@@ -10,81 +10,83 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The longest nickname.
+// The maximum length of a nickname.
 const (
-	// MaxNickName is in characters as people count them: grapheme clusters (Unicode Standard Annex 29), so that an emoji of
-	// several code points is one. WeChat's own nicknames have up to 32.
+	// MaxNickName is in characters as users count them: grapheme clusters (Unicode Standard Annex 29), so that an emoji
+	// of several code points counts as one. WeChat's own limit is 32 too.
 	MaxNickName = 32
 
-	// MaxCodePoints is the length of the column users.nickname. One character may consist of many code points.
+	// MaxCodePoints is the length of the column users.nickname. A character may consist of many code points.
 	MaxCodePoints = 255
 )
 
-// What NickName refuses.
+// Errors of NickName.
 var (
 	ErrInvisible = errors.New("profile: the nickname has no visible character")
 	ErrTooLong   = errors.New("profile: the nickname is too long")
 	ErrCharacter = errors.New("profile: the nickname has a character that does not belong in a name")
 )
 
-// NickName returns a nickname that a person typed as it is stored: without white space around it and in Unicode's composed
-// form (NFC), in which equal texts are equal bytes.
+// NickName returns a nickname that a user entered in the form in which it is stored: without surrounding white space,
+// and in Unicode's composed form (NFC), in which equal texts are equal bytes.
 //
-// Errors: ErrCharacter if it has control characters or others that cannot be seen, outside of the emoji and scripts that
-// need them, more than 6 combining marks in a row, or invalid UTF-8; ErrInvisible if nothing of it can be seen; ErrTooLong
-// if it has more than MaxNickName characters or MaxCodePoints code points.
-func NickName(typed string) (string, error) {
-	name := normalize(typed)
+// It returns ErrCharacter if the nickname has invalid UTF-8, more than 6 combining marks in a row, or control
+// characters or other invisible characters outside the emoji and scripts that need them. It returns ErrInvisible if no
+// character is visible, and ErrTooLong if there are more than MaxNickName characters or MaxCodePoints code points.
+func NickName(entered string) (string, error) {
+	name := normalize(entered)
 	switch {
-	case withoutStrays(name) != name:
+	case stripInvalid(name) != name:
 		return "", ErrCharacter
 	case !hasVisible(name):
 		return "", ErrInvisible
-	case cut(name, MaxNickName, MaxCodePoints) != name:
+	case truncate(name, MaxNickName, MaxCodePoints) != name:
 		return "", ErrTooLong
 	}
 	return name, nil
 }
 
-// CleanNickName returns a nickname of WeChat's as it is stored. It takes all that NickName takes, and of other names what is
-// left without the characters that NickName refuses, cut between two characters. It returns "" if nothing of that can be seen.
-func CleanNickName(given string) string {
-	name := normalize(cut(clean(given), MaxNickName, MaxCodePoints))
+// CleanNickName returns a nickname from WeChat in the form in which it is stored. If NickName accepts the nickname, the
+// result is the same. Otherwise it drops the characters that NickName rejects, and truncates the rest between two
+// characters. If nothing visible is left, it returns "".
+func CleanNickName(raw string) string {
+	name := normalize(truncate(clean(raw), MaxNickName, MaxCodePoints))
 	if !hasVisible(name) {
 		return ""
 	}
 	return name
 }
 
-// CleanText is CleanNickName for other short texts, such as a city. Their length is left to the store.
-func CleanText(given string) string {
-	text := clean(given)
+// CleanText is CleanNickName for other short texts, such as a city. It does not truncate; the store does.
+func CleanText(raw string) string {
+	text := clean(raw)
 	if !hasVisible(text) {
 		return ""
 	}
 	return text
 }
 
-// normalize returns a text in NFC without white space around it.
+// normalize returns a text in NFC without surrounding white space.
 func normalize(s string) string {
 	return strings.TrimFunc(norm.NFC.String(s), func(r rune) bool { return unicode.IsSpace(r) || isBlank(r) })
 }
 
-// clean returns a text that is normalized and has no strays. Either step may give the other one more to do.
+// clean normalizes a text and drops invalid characters. It repeats both, because each may give the other something to
+// do.
 func clean(s string) string {
 	for {
 		normalized := normalize(s)
-		if s = withoutStrays(normalized); s == normalized {
+		if s = stripInvalid(normalized); s == normalized {
 			return s
 		}
 	}
 }
 
-// hasVisible reports whether anything of a text without strays can be seen.
+// hasVisible reports whether a cleaned text has a visible character.
 func hasVisible(s string) bool { return strings.ContainsFunc(s, isVisible) }
 
-// cut returns the longest beginning of s that has at most this many characters and code points.
-func cut(s string, characters, codePoints int) string {
+// truncate returns the longest prefix of s with at most this many characters and code points.
+func truncate(s string, characters, codePoints int) string {
 	for c := graphemes.FromString(s); c.Next(); characters-- {
 		codePoints -= utf8.RuneCountInString(c.Value())
 		if characters == 0 || codePoints < 0 {

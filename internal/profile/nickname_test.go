@@ -226,8 +226,8 @@ func wantNickName(t *testing.T, given, name string) {
 	}
 }
 
-// A name that is taken is taken once more as it is. WeChat's are judged alike: one that may be typed stays whole, and what is
-// left of another one may be typed.
+// A name that is taken is taken once more as it is. WeChat's are judged alike: one that may be typed stays whole, and
+// what is left of another one may be typed.
 func FuzzNickName(f *testing.F) {
 	addNames(f)
 	f.Fuzz(func(t *testing.T, given string) {

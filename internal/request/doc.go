@@ -1,9 +1,17 @@
-// Package request reads what a mini-program sends: the fields of a body, form-encoded or JSON, and the token.
+// Package request reads the fields and the token of a request.
 //
-// Whatever comes in is read in one way or refused: a field that is given twice, a known field of another type or a token
-// given in two ways is an error, because two readers could take different ones; so is what is not UTF-8, in any field. Fields that
-// the server does not know are ignored otherwise.
+//	fields, err := request.Read(w, r) // application/x-www-form-urlencoded or application/json
+//	if err != nil {
+//		return err
+//	}
+//	code, err := fields.Required("code")
+//	// …
+//	token, err := request.Token(r.Header, fields) // from Authorization or the field token
 //
-// It links neither the router nor any engine, so that its fuzz targets run at full speed. It imports nothing else of this
-// module; package handlers turns its errors into answers.
+// A request has one reading or it is rejected. If two parsers could read it differently, it is an error: a field that
+// is given twice, a known field of another type, two tokens that differ, or text that is not UTF-8 in any field. Other
+// unknown fields are ignored.
+//
+// The package imports neither the router nor any database client, so that its fuzz targets run fast. Package handlers
+// turns its errors into responses.
 package request

@@ -64,8 +64,8 @@ func checkRefusal(t *testing.T, content []byte, err error) {
 	t.Errorf("%q is refused as %v", content, err)
 }
 
-// A text is one thing, and taken or not, whether it comes in a form or in JSON, in a field or in a field's name, and however JSON
-// spells it. Not UTF-8 is refused in all.
+// A text is one thing, and taken or not, whether it comes in a form or in JSON, in a field or in a field's name, and
+// however JSON spells it. Not UTF-8 is refused in all.
 func FuzzRead_forms_and_JSON_alike(f *testing.F) {
 	for _, s := range []string{"", "a", "a\xff", "\xed\xa0\xbd", "\xed\xa0\xbd\xed\xb8\x80", "\xf0\x9f\x98\x80", "\x00", `\ud83d`, "\ufffd", `"\`, "%00"} {
 		f.Add(s)
@@ -91,8 +91,8 @@ func FuzzRead_forms_and_JSON_alike(f *testing.F) {
 	})
 }
 
-// quoted is a text as a string of JSON, with its bytes as they are or with all that is not ASCII escaped. Of half a surrogate
-// pair in UTF-8 (ED A0 80 to ED BF BF) the escape is that half.
+// quoted is a text as a string of JSON, with its bytes as they are or with all that is not ASCII escaped. Of half a
+// surrogate pair in UTF-8 (ED A0 80 to ED BF BF) the escape is that half.
 func quoted(s string, escape bool) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -130,7 +130,7 @@ func checkFields(t *testing.T, content []byte, form bool, got Fields) {
 		if !utf8.ValidString(name+value) || strings.Contains(name+value, "\x00") {
 			t.Errorf("%q: the field %q is %q", content, name, value)
 		}
-		if !form && known[name] == 0 {
+		if !form && knownFields[name] == 0 {
 			t.Errorf("%q: the unknown field %q is read", content, name)
 		}
 		again.Set(name, value)

@@ -11,14 +11,48 @@ import (
 	"wxlogin/session"
 )
 
-// MaxBody is the largest request body in bytes.
+// MaxBody is the maximum size of a request body in bytes.
 const MaxBody = 64 << 10
 
-// Read reads a request's body, form-encoded or JSON.
+const (
+	formType = "application/x-www-form-urlencoded"
+	jsonType = "application/json"
+)
+
+// ErrMediaType means that a body has an unsupported media type, or is compressed.
+var ErrMediaType = errors.New("request: unsupported media type")
+
+// Error is a request that cannot be read.
+type Error struct {
+	Detail string // a constant sentence for the client; it contains nothing that the client sent
+	Field  string // the invalid field, if it is a single known one, else ""
+	Cause  error  // for the log; nil if the request itself is invalid
+}
+
+func (e *Error) Error() string { return e.Detail }
+func (e *Error) Unwrap() error { return e.Cause }
+
+func newError(detail string) error { return &Error{Detail: detail} }
+
+func newFieldError(field, detail string) error { return &Error{Detail: detail, Field: field} }
+
+// Fields are the fields of a request body by name. Fields that are null or empty are left out.
+type Fields map[string]string
+
+// Required returns a field, or an *Error that names it if it is missing.
+func (f Fields) Required(name string) (string, error) {
+	if v := f[name]; v != "" {
+		return v, nil
+	}
+	return "", newFieldError(name, name+" is required.")
+}
+
+// Read reads a form or JSON body.
 //
-// ErrMediaType: another type of body. *http.MaxBytesError: the body is larger than MaxBody. *Error: Content-Type is given
-// twice, or the body ended early, is malformed, has a field twice, a known field that is no string, or anything that is not
-// UTF-8, NUL, or half a surrogate pair, in whichever field and in names too.
+// It returns ErrMediaType for any other type of body, *http.MaxBytesError if the body is larger than MaxBody, and
+// *Error if Content-Type is given twice or the body cannot be read: it ended early, is malformed, has a field twice or
+// a known field that is not a string. Invalid UTF-8, NUL and half a surrogate pair are an *Error too, in any name or
+// value.
 func Read(w http.ResponseWriter, r *http.Request) (Fields, error) {
 	mediaType, err := MediaType(r.Header)
 	if err != nil {
@@ -26,9 +60,9 @@ func Read(w http.ResponseWriter, r *http.Request) (Fields, error) {
 	}
 	var parse func([]byte) (Fields, error)
 	switch mediaType {
-	case "application/x-www-form-urlencoded":
+	case formType:
 		parse = parseForm
-	case "application/json":
+	case jsonType:
 		parse = parseJSON
 	default:
 		return nil, ErrMediaType
@@ -37,35 +71,36 @@ func Read(w http.ResponseWriter, r *http.Request) (Fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := mixedUp(mediaType, body); err != nil {
+	if err := checkMismatch(mediaType, body); err != nil {
 		return nil, err
 	}
 	return parse(body)
 }
 
-// looksLikeForm matches a form-encoded field.
+// looksLikeForm matches the beginning of a form.
 var looksLikeForm = regexp.MustCompile(`^[A-Za-z0-9_.+%-]+=`)
 
-// mixedUp finds a JSON object that is sent as a form, and a form that is sent as JSON: which field is missing would be no help.
-func mixedUp(mediaType string, body []byte) error {
+// checkMismatch returns an error for JSON that is sent as a form and for a form that is sent as JSON. Otherwise the
+// client would learn only that a field is missing.
+func checkMismatch(mediaType string, body []byte) error {
 	object := bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n\ufeff"), []byte("{"))
 	switch {
-	case mediaType == "application/x-www-form-urlencoded" && object:
-		return invalid("The body is JSON, but its Content-Type is application/x-www-form-urlencoded: send application/json.")
-	case mediaType == "application/json" && looksLikeForm.Match(body):
-		return invalid("The body is a form, but its Content-Type is application/json: send application/x-www-form-urlencoded.")
+	case mediaType == formType && object:
+		return newError("The body is JSON, but its Content-Type is application/x-www-form-urlencoded: send application/json.")
+	case mediaType == jsonType && looksLikeForm.Match(body):
+		return newError("The body is a form, but its Content-Type is application/json: send application/x-www-form-urlencoded.")
 	}
 	return nil
 }
 
-// MediaType returns the media type of a request's body, without its parameters.
+// MediaType returns the media type of a request body without its parameters.
 //
-// *Error: Content-Type is given twice, even if both say the same. ErrMediaType: it is missing or malformed, or the body is
-// compressed.
+// It returns *Error if Content-Type is given twice, even with the same value, and ErrMediaType if it is missing or
+// malformed or the body is compressed.
 func MediaType(header http.Header) (string, error) {
 	types := header.Values("Content-Type")
 	if len(types) > 1 {
-		return "", invalid("Content-Type is given twice.")
+		return "", newError("Content-Type is given twice.")
 	}
 	compressed := slices.ContainsFunc(header.Values("Content-Encoding"), func(coding string) bool { return coding != "" })
 	if len(types) == 0 || compressed {
@@ -78,7 +113,7 @@ func MediaType(header http.Header) (string, error) {
 	return mediaType, nil
 }
 
-// readBody reads at most MaxBody bytes; more is a *http.MaxBytesError.
+// readBody reads a body of at most MaxBody bytes.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > MaxBody {
 		return nil, &http.MaxBytesError{Limit: MaxBody}
@@ -96,46 +131,18 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Fields are the fields of a request body by name. A field that is absent, null or empty is not in it.
-type Fields map[string]string
-
-// Required gives a field, or an *Error that names it where it is missing.
-func (f Fields) Required(name string) (string, error) {
-	if v := f[name]; v != "" {
-		return v, nil
-	}
-	return "", invalidField(name, "The field "+name+" is missing.")
-}
-
-// ErrMediaType says that a body is of a type that is not read, or is compressed.
-var ErrMediaType = errors.New("fields: unsupported media type")
-
-// Error is a request that cannot be read.
-type Error struct {
-	Detail string // a constant sentence, fit for a client: it holds nothing that the client sent
-	Field  string // the field that is at fault, one that the server asks for; "" if it is none or several
-	Cause  error  // for a log; nil where the request itself is at fault
-}
-
-func (e *Error) Error() string { return e.Detail }
-func (e *Error) Unwrap() error { return e.Cause }
-
-func invalid(detail string) error { return &Error{Detail: detail} }
-
-func invalidField(field, detail string) error { return &Error{Detail: detail, Field: field} }
-
-// Token finds the token of a request: in the Authorization header, as session.BearerToken reads it, or in the field token.
-// With such a header the field alone is not enough. The token's shape is not looked at: whatever is no token of ours is
-// refused by the session store.
+// Token returns the token of a request: from the Authorization header, as session.BearerToken reads it, or from the
+// field token. If there is an Authorization header without a bearer token, the field is not used. The result is "" if
+// there is no token; its form is not checked, because the session store rejects whatever is not a token.
 //
-// *Error: header and field name different tokens.
+// It returns *Error if header and field differ.
 func Token(header http.Header, f Fields) (string, error) {
 	if len(header.Values("Authorization")) == 0 {
 		return f["token"], nil
 	}
 	token, ok := session.BearerToken(header)
 	if field := f["token"]; ok && field != "" && field != token {
-		return "", invalidField("token", "Authorization and the field token differ.")
+		return "", newFieldError("token", "Authorization and the field token differ.")
 	}
 	return token, nil
 }

@@ -68,11 +68,11 @@ func TestRead_refuses(t *testing.T) {
 		"json_cut":             {jsonType, `{"code":"a"`, "The body is not a JSON object."},
 		"json_field_twice":     {jsonType, `{"code":"a","code":"a"}`, "A field is given twice."},
 		"json_unknown_twice":   {jsonType, `{"x":1,"x":1}`, "A field is given twice."},
-		"json_two_objects":     {jsonType, `{"code":"a"}{}`, "Something follows the JSON object."},
-		"json_number":          {jsonType, `{"code":1}`, "The field code is not a string."},
-		"json_boolean":         {jsonType, `{"code":true}`, "The field code is not a string."},
-		"json_flag_as_number":  {jsonType, `{"everywhere":1}`, "The field everywhere is neither a boolean nor a string."},
-		"json_flag_as_element": {jsonType, `{"everywhere":[true]}`, "The field everywhere is neither a boolean nor a string."},
+		"json_two_objects":     {jsonType, `{"code":"a"}{}`, "Unexpected data after the JSON object."},
+		"json_number":          {jsonType, `{"code":1}`, "code must be a string."},
+		"json_boolean":         {jsonType, `{"code":true}`, "code must be a string."},
+		"json_flag_as_number":  {jsonType, `{"everywhere":1}`, "everywhere must be a boolean or a string."},
+		"json_flag_as_element": {jsonType, `{"everywhere":[true]}`, "everywhere must be a boolean or a string."},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -102,19 +102,19 @@ func testNotText(t *testing.T) {
 		{object, `\ude00\ud83d`}, {object, `\ud83d\ud83d\ude00`}, {object, `\ud83d\n`}, {object, `\\\ud83d`}, {object, `a\u0000`},
 	} {
 		for body, detail := range map[string]string{
-			"form nickName=TEXT":         "The field nickName is",
-			"form rawData=TEXT":          "The field rawData is",
-			"form code=a&x=TEXT":         "A field is",
-			"form code=a&TEXT=":          "A field is",
-			"form code=a&x=1&x=TEXT":     "A field is",
-			`json {"nickName":"TEXT"}`:   "The field nickName is",
-			`json {"rawData":"TEXT"}`:    "The field rawData is",
-			`json {"x":"TEXT"}`:          "A field is",
-			`json {"x":[{"y":"TEXT"}]}`:  "A field is",
-			`json {"x":[{"TEXT":"y"}]}`:  "A field is",
-			`json {"a":"b" , "TEXT":1}`:  "A field is",
-			`json {"TEXT":1}`:            "A field is",
-			`json {"nickName":["TEXT"]}`: "The field nickName is",
+			"form nickName=TEXT":         "nickName must be",
+			"form rawData=TEXT":          "rawData must be",
+			"form code=a&x=TEXT":         "A field is not",
+			"form code=a&TEXT=":          "A field is not",
+			"form code=a&x=1&x=TEXT":     "A field is not",
+			`json {"nickName":"TEXT"}`:   "nickName must be",
+			`json {"rawData":"TEXT"}`:    "rawData must be",
+			`json {"x":"TEXT"}`:          "A field is not",
+			`json {"x":[{"y":"TEXT"}]}`:  "A field is not",
+			`json {"x":[{"TEXT":"y"}]}`:  "A field is not",
+			`json {"a":"b" , "TEXT":1}`:  "A field is not",
+			`json {"TEXT":1}`:            "A field is not",
+			`json {"nickName":["TEXT"]}`: "nickName must be",
 		} {
 			kind, content, _ := strings.Cut(body, " ")
 			if kind != test.kind {
@@ -123,7 +123,7 @@ func testNotText(t *testing.T) {
 			contentType := map[string]string{form: formType, object: jsonType}[kind]
 			got, err := read(contentType, strings.NewReader(strings.ReplaceAll(content, "TEXT", test.text)))
 			e, ok := errors.AsType[*request.Error](err)
-			if !ok || e.Detail != detail+" not UTF-8 text without NUL." || got != nil {
+			if !ok || e.Detail != detail+" UTF-8 text without NUL." || got != nil {
 				t.Errorf("%s with %+q: %q, %v", content, test.text, got, err)
 			}
 		}
@@ -200,7 +200,7 @@ func TestFields_Required(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	_, err := f.Required("iv")
-	if e, ok := errors.AsType[*request.Error](err); !ok || e.Detail != "The field iv is missing." {
+	if e, ok := errors.AsType[*request.Error](err); !ok || e.Detail != "iv is required." {
 		t.Errorf("%v", err)
 	}
 }
