@@ -74,7 +74,7 @@ func (srv *testServer) postConcurrently(path []string, forms []url.Values) map[i
 	return got
 }
 
-func TestLimit_of_failed_decryptions_at_once(t *testing.T) {
+func TestDecryptLimit_Concurrent(t *testing.T) {
 	t.Run("no_more_than_the_limit_are_tried", func(t *testing.T) {
 		const limit, attempts = 10, 256
 		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: limit}), withGatedSessions(limit))
@@ -134,19 +134,21 @@ func (failingSessions) OtherSessionKeys(context.Context, session.Session) ([]str
 	return nil, session.ErrUnavailable
 }
 
-// A guess that was tried under the session's own key counts, even if storage fails before the others are: its client
-// sees that the data did not open.
-func TestLimit_of_failed_decryptions_counts_guesses_that_storage_cuts_short(t *testing.T) {
-	srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 3}), func(cfg *serverConfig) {
-		cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions { return failingSessions{s} }
+func TestDecryptLimit(t *testing.T) {
+	// A guess that was tried under the session's own key counts, even if storage fails before the others are: its client
+	// sees that the data did not open.
+	t.Run("counts an attempt that a storage failure interrupts", func(t *testing.T) {
+		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 3}), func(cfg *serverConfig) {
+			cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions { return failingSessions{s} }
+		})
+		p := srv.device("mallory")
+		token := srv.login(p).Token
+		for range 3 {
+			srv.mustUpdate(token, p.GetUserInfo()) // needs no other key, and is not counted
+			srv.wantProblem(srv.update(token, wechattest.OpenData{EncryptedData: garbage, IV: garbage}), 503, "storage_unavailable", "retry")
+		}
+		srv.wantLimited(srv.update(token, p.GetUserInfo()))
 	})
-	p := srv.device("mallory")
-	token := srv.login(p).Token
-	for range 3 {
-		srv.mustUpdate(token, p.GetUserInfo()) // needs no other key, and is not counted
-		srv.wantProblem(srv.update(token, wechattest.OpenData{EncryptedData: garbage, IV: garbage}), 503, "storage_unavailable", "retry")
-	}
-	srv.wantLimited(srv.update(token, p.GetUserInfo()))
 }
 
 // countedKeys counts how often the keys of other sessions are asked for.
@@ -160,68 +162,70 @@ func (c *countingSessions) OtherSessionKeys(ctx context.Context, sess session.Se
 	return c.Sessions.OtherSessionKeys(ctx, sess)
 }
 
-// What no key can open is told from what does not open under this one: a login is of no use. It is no guess either.
-func TestMalformed_open_data_is_an_invalid_request(t *testing.T) {
-	const (
-		badData = "encryptedData must be the base64 of whole 16-byte blocks."
-		badIV   = "iv must be the base64 of 16 bytes."
-	)
-	bytes := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
-	keys := &countingSessions{}
-	srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 2}), func(cfg *serverConfig) {
-		cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions { keys.Sessions = s; return keys }
-	})
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	good := p.GetUserInfo()
-	for name, test := range map[string]struct{ data, iv, detail string }{
-		"data that is no base64":     {"%%%%", good.IV, badData},
-		"data that is JSON":          {`{"a":1}`, good.IV, badData},
-		"data percent-encoded twice": {strings.ReplaceAll(good.EncryptedData[:62], "A", "B") + "%3D", good.IV, badData},
-		"data with a bad padding":    {bytes(16) + "=", good.IV, badData},
-		"data of no bytes":           {"\n", good.IV, badData},
-		"data of 1 byte":             {bytes(1), good.IV, badData},
-		"data of 15 bytes":           {bytes(15), good.IV, badData},
-		"data of 17 bytes":           {bytes(17), good.IV, badData},
-		"data cut short":             {good.EncryptedData[:40], good.IV, badData},
-		"data in hex":                {"0123456789abcdef0", good.IV, badData},
-		"an iv that is no base64":    {good.EncryptedData, "undefined!", badIV},
-		"an iv of no bytes":          {good.EncryptedData, "\t", badIV},
-		"an iv of 3 bytes":           {good.EncryptedData, "AAAA", badIV},
-		"an iv of 15 bytes":          {good.EncryptedData, bytes(15), badIV},
-		"an iv of 17 bytes":          {good.EncryptedData, bytes(17), badIV},
-		"both":                       {"x", "x", badData},
-	} {
-		for _, path := range []string{"/updateUserInfo", "/bindPhone"} {
-			r := srv.postForm(path, "token", token, "encryptedData", test.data, "iv", test.iv)
-			srv.wantProblem(r, 400, "invalid_request", "none")
-			if r.body.Detail != test.detail {
-				t.Errorf("%s, %s: %q", path, name, r.body.Detail)
+func TestEncryptedData_Malformed(t *testing.T) {
+	// What no key can open is told from what does not open under this one: a login is of no use. It is no guess either.
+	t.Run("is an invalid request", func(t *testing.T) {
+		const (
+			badData = "encryptedData must be the base64 of whole 16-byte blocks."
+			badIV   = "iv must be the base64 of 16 bytes."
+		)
+		bytes := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
+		keys := &countingSessions{}
+		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 2}), func(cfg *serverConfig) {
+			cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions { keys.Sessions = s; return keys }
+		})
+		p := srv.device("alice")
+		token := srv.login(p).Token
+		good := p.GetUserInfo()
+		for name, test := range map[string]struct{ data, iv, detail string }{
+			"data that is no base64":     {"%%%%", good.IV, badData},
+			"data that is JSON":          {`{"a":1}`, good.IV, badData},
+			"data percent-encoded twice": {strings.ReplaceAll(good.EncryptedData[:62], "A", "B") + "%3D", good.IV, badData},
+			"data with a bad padding":    {bytes(16) + "=", good.IV, badData},
+			"data of no bytes":           {"\n", good.IV, badData},
+			"data of 1 byte":             {bytes(1), good.IV, badData},
+			"data of 15 bytes":           {bytes(15), good.IV, badData},
+			"data of 17 bytes":           {bytes(17), good.IV, badData},
+			"data cut short":             {good.EncryptedData[:40], good.IV, badData},
+			"data in hex":                {"0123456789abcdef0", good.IV, badData},
+			"an iv that is no base64":    {good.EncryptedData, "undefined!", badIV},
+			"an iv of no bytes":          {good.EncryptedData, "\t", badIV},
+			"an iv of 3 bytes":           {good.EncryptedData, "AAAA", badIV},
+			"an iv of 15 bytes":          {good.EncryptedData, bytes(15), badIV},
+			"an iv of 17 bytes":          {good.EncryptedData, bytes(17), badIV},
+			"both":                       {"x", "x", badData},
+		} {
+			for _, path := range []string{"/updateUserInfo", "/bindPhone"} {
+				r := srv.postForm(path, "token", token, "encryptedData", test.data, "iv", test.iv)
+				srv.wantProblem(r, 400, "invalid_request", "none")
+				if r.body.Detail != test.detail {
+					t.Errorf("%s, %s: %q", path, name, r.body.Detail)
+				}
 			}
 		}
-	}
-	if n := keys.calls.Load(); n != 0 {
-		t.Errorf("the keys of other sessions were asked for %d times", n)
-	}
-	for _, outcome := range []string{"failed", "own_key", "other_key"} {
-		if n := srv.metric(`wxlogin_decryptions_total{outcome="` + outcome + `"}`); n != "" {
-			t.Errorf("%s decryptions are %s", n, outcome)
+		if n := keys.calls.Load(); n != 0 {
+			t.Errorf("the keys of other sessions were asked for %d times", n)
 		}
-	}
-	for range 3 { // no place of the limit was taken
-		srv.mustUpdate(token, good)
-	}
-	srv.wantProblem(srv.postForm("/updateUserInfo", "token", token, "encryptedData", garbage, "iv", garbage), 422, "undecryptable", "relogin")
-}
+		for _, outcome := range []string{"failed", "own_key", "other_key"} {
+			if n := srv.metric(`wxlogin_decryptions_total{outcome="` + outcome + `"}`); n != "" {
+				t.Errorf("%s decryptions are %s", n, outcome)
+			}
+		}
+		for range 3 { // no place of the limit was taken
+			srv.mustUpdate(token, good)
+		}
+		srv.wantProblem(srv.postForm("/updateUserInfo", "token", token, "encryptedData", garbage, "iv", garbage), 422, "undecryptable", "relogin")
+	})
 
-// A session that is not there is the first thing to be said, and a code makes open data superfluous.
-func TestMalformed_open_data_beside_other_things(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	srv.wantProblem(srv.postForm("/updateUserInfo", "token", strings.Repeat("A", 43), "encryptedData", "x", "iv", "x"), 401, "invalid_token", "relogin")
-	r := srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode(), "encryptedData", "x", "iv", "x")
-	srv.wantBound(r, p, "86", "138****"+p.PhoneNumber()[7:])
+	// A session that is not there is the first thing to be said, and a code makes open data superfluous.
+	t.Run("is checked after the token, and not at all if there is a code", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
+		token := srv.login(p).Token
+		srv.wantProblem(srv.postForm("/updateUserInfo", "token", strings.Repeat("A", 43), "encryptedData", "x", "iv", "x"), 401, "invalid_token", "relogin")
+		r := srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode(), "encryptedData", "x", "iv", "x")
+		srv.wantBound(r, p, "86", "138****"+p.PhoneNumber()[7:])
+	})
 }
 
 // undecryptable is data of every kind that p's session must refuse.

@@ -17,50 +17,52 @@ import (
 	"wxlogin/session"
 )
 
-// Whatever package request refuses has a code of the contract, its own words and its cause for the log.
-func TestClassify_requests_that_cannot_be_read(t *testing.T) {
-	early, tooLarge := iotest.ErrReader(io.ErrUnexpectedEOF), strings.NewReader(strings.Repeat(" ", request.MaxBody+1))
-	tests := map[string]struct {
-		contentType string
-		body        io.Reader
-		code        code
-		detail      string
-		cause       error
-	}{
-		"malformed":     {"application/json", strings.NewReader("[]"), codeInvalidRequest, "The body is not a JSON object.", nil},
-		"ended_early":   {"application/json", early, codeInvalidRequest, "The body ended early.", io.ErrUnexpectedEOF},
-		"other_type":    {"text/plain", strings.NewReader("code=a"), codeUnsupportedMediaType, "", nil},
-		"over_the_size": {"application/json", tooLarge, codeRequestTooLarge, "", nil},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			r := httptest.NewRequest(http.MethodPost, "/", test.body)
-			r.Header.Set("Content-Type", test.contentType)
-			_, err := request.Read(httptest.NewRecorder(), r)
-			got := toAPIError(err)
-			if got.code != test.code || got.detail != test.detail || !errors.Is(got.cause, test.cause) {
-				t.Errorf("got %+v, want %s %q %v", got, test.code, test.detail, test.cause)
-			}
-		})
-	}
-}
-
-func TestClassify_fields_that_are_missing_or_differ(t *testing.T) {
-	f := request.Fields{"token": "abc"}
-	_, missing := f.Required("iv")
-	r := httptest.NewRequest(http.MethodPost, "/", nil)
-	r.Header.Set("Authorization", "Bearer abd")
-	_, differ := request.Token(r.Header, f)
-	for want, err := range map[string]error{
-		"iv is required.": missing, "Authorization and the field token differ.": differ,
-	} {
-		if got := toAPIError(err); fmt.Sprint(got.code, got.detail) != fmt.Sprint(codeInvalidRequest, want) {
-			t.Errorf("got %+v, want %q", got, want)
+func TestToAPIError(t *testing.T) {
+	// Whatever package request refuses has a code of the contract, its own words and its cause for the log.
+	t.Run("classifies requests that cannot be read", func(t *testing.T) {
+		early, tooLarge := iotest.ErrReader(io.ErrUnexpectedEOF), strings.NewReader(strings.Repeat(" ", request.MaxBody+1))
+		tests := map[string]struct {
+			contentType string
+			body        io.Reader
+			code        code
+			detail      string
+			cause       error
+		}{
+			"malformed":     {"application/json", strings.NewReader("[]"), codeInvalidRequest, "The body is not a JSON object.", nil},
+			"ended_early":   {"application/json", early, codeInvalidRequest, "The body ended early.", io.ErrUnexpectedEOF},
+			"other_type":    {"text/plain", strings.NewReader("code=a"), codeUnsupportedMediaType, "", nil},
+			"over_the_size": {"application/json", tooLarge, codeRequestTooLarge, "", nil},
 		}
-	}
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				r := httptest.NewRequest(http.MethodPost, "/", test.body)
+				r.Header.Set("Content-Type", test.contentType)
+				_, err := request.Read(httptest.NewRecorder(), r)
+				got := toAPIError(err)
+				if got.code != test.code || got.detail != test.detail || !errors.Is(got.cause, test.cause) {
+					t.Errorf("got %+v, want %s %q %v", got, test.code, test.detail, test.cause)
+				}
+			})
+		}
+	})
+
+	t.Run("classifies missing and contradictory fields", func(t *testing.T) {
+		f := request.Fields{"token": "abc"}
+		_, missing := f.Required("iv")
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set("Authorization", "Bearer abd")
+		_, differ := request.Token(r.Header, f)
+		for want, err := range map[string]error{
+			"iv is required.": missing, "Authorization and the field token differ.": differ,
+		} {
+			if got := toAPIError(err); fmt.Sprint(got.code, got.detail) != fmt.Sprint(codeInvalidRequest, want) {
+				t.Errorf("got %+v, want %q", got, want)
+			}
+		}
+	})
 }
 
-func TestProblems_are_whole(t *testing.T) {
+func TestProblems(t *testing.T) {
 	for c, p := range problems {
 		if p.status < 400 || p.title == "" || p.detail == "" || p.action == "" {
 			t.Errorf("%s is not whole: %+v", c, p)
@@ -72,7 +74,7 @@ func TestProblems_are_whole(t *testing.T) {
 }
 
 // README's table of errors is the server's own.
-func TestReadme_errors(t *testing.T) {
+func TestProblems_Readme(t *testing.T) {
 	for _, file := range []string{"../README.md", "../README.zh-CN.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -93,7 +95,7 @@ func TestReadme_errors(t *testing.T) {
 
 // A service that uses the session package alone answers as this server does, but for a request id: clients know one
 // kind of refusal.
-func TestSession_refuses_as_the_server_does(t *testing.T) {
+func TestProblems_SessionPackage(t *testing.T) {
 	for c, err := range map[code]error{codeInvalidToken: session.ErrNotFound, codeStorageUnavailable: session.ErrUnavailable} {
 		theirs, ours := httptest.NewRecorder(), httptest.NewRecorder()
 		session.WriteError(theirs, nil, err)

@@ -65,7 +65,7 @@ func (srv *testServer) pprof(path, key string) (status int, content []byte) {
 	return res.StatusCode, content
 }
 
-func TestProfiles_are_for_holders_of_the_key(t *testing.T) {
+func TestPprof(t *testing.T) {
 	srv := newTestServer(t, withAPIKey)
 	gzipped := []byte{0x1f, 0x8b}
 	for _, path := range []string{"heap", "goroutine", "profile?seconds=1"} {
@@ -141,29 +141,45 @@ func (srv *testServer) wantInactive(token string) {
 
 var identityHeaders = []string{"X-User-Id", "X-Wechat-Openid", "X-Wechat-Appid", "X-Wechat-Unionid"}
 
-func TestIntrospect_tells_whose_token_it_is(t *testing.T) {
-	srv := newTestServer(t)
-	alice := srv.device("alice")
-	began := srv.clock.Now().Unix()
-	token := srv.login(alice).Token
-	srv.advance(time.Hour)
-	a := srv.introspect(token)
-	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json; charset=utf-8" {
-		t.Fatalf("%d %s", a.status, a.header.Get("Content-Type"))
-	}
-	want := map[string]any{
-		"active": true, "token_type": "Bearer", "sub": srv.queryText("SELECT id FROM users"), "client_id": appID,
-		"openid": alice.OpenID(), "iat": float64(began),
-		"exp": float64(srv.clock.Now().Add(session.DefaultIdleTTL).Unix()),
-	}
-	if got := a.active; !equalJSON(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	alice.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
-	srv.login(alice)
-	if a := srv.introspect(token); a.active["unionid"] != "ocMvos6NjeKLIBqg5Mr9QjxrP1FA" {
-		t.Errorf("unionid is %v", a.active["unionid"])
-	}
+func TestIntrospect(t *testing.T) {
+	t.Run("returns the owner of the token", func(t *testing.T) {
+		srv := newTestServer(t)
+		alice := srv.device("alice")
+		began := srv.clock.Now().Unix()
+		token := srv.login(alice).Token
+		srv.advance(time.Hour)
+		a := srv.introspect(token)
+		if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Fatalf("%d %s", a.status, a.header.Get("Content-Type"))
+		}
+		want := map[string]any{
+			"active": true, "token_type": "Bearer", "sub": srv.queryText("SELECT id FROM users"), "client_id": appID,
+			"openid": alice.OpenID(), "iat": float64(began),
+			"exp": float64(srv.clock.Now().Add(session.DefaultIdleTTL).Unix()),
+		}
+		if got := a.active; !equalJSON(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		alice.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
+		srv.login(alice)
+		if a := srv.introspect(token); a.active["unionid"] != "ocMvos6NjeKLIBqg5Mr9QjxrP1FA" {
+			t.Errorf("unionid is %v", a.active["unionid"])
+		}
+	})
+
+	// A session that is nearly as old as sessions get does not live for another idle time.
+	t.Run("exp is never later than the absolute expiry", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		end := srv.clock.Now().Add(session.DefaultMaxTTL)
+		for range 6 {
+			srv.advance(5 * 24 * time.Hour)
+			if a := srv.introspect(token); a.active["active"] == true && int64(a.active["exp"].(float64)) > end.Unix() {
+				t.Errorf("exp is %v after the absolute expiry", time.Unix(int64(a.active["exp"].(float64)), 0).Sub(end))
+			}
+		}
+		srv.wantInactive(token)
+	})
 }
 
 func equalJSON(a, b any) bool {
@@ -172,107 +188,124 @@ func equalJSON(a, b any) bool {
 	return string(x) == string(y)
 }
 
-// A session that is nearly as old as sessions get does not live for another idle time.
-func TestIntrospect_exp_is_never_later_than_the_absolute_expiry(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	end := srv.clock.Now().Add(session.DefaultMaxTTL)
-	for range 6 {
-		srv.advance(5 * 24 * time.Hour)
-		if a := srv.introspect(token); a.active["active"] == true && int64(a.active["exp"].(float64)) > end.Unix() {
-			t.Errorf("exp is %v after the absolute expiry", time.Unix(int64(a.active["exp"].(float64)), 0).Sub(end))
-		}
-	}
-	srv.wantInactive(token)
-}
-
-func TestVerify_tells_a_gateway_whose_request_it_has(t *testing.T) {
-	srv := newTestServer(t)
-	alice := srv.device("alice")
-	token := srv.login(alice).Token
-	a := srv.verify(token)
-	want := []string{srv.queryText("SELECT id FROM users"), alice.OpenID(), appID, ""}
-	for i, name := range identityHeaders {
-		if got := a.header.Get(name); got != want[i] {
-			t.Errorf("%s is %q, want %q", name, got, want[i])
-		}
-	}
-	if a.status != http.StatusOK || strings.TrimSpace(a.raw) != `{"status":200}` {
-		t.Errorf("%d %s", a.status, a.raw)
-	}
-	alice.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
-	srv.login(alice)
-	if got := srv.verify(token).header.Get("X-Wechat-Unionid"); got != "ocMvos6NjeKLIBqg5Mr9QjxrP1FA" {
-		t.Errorf("X-Wechat-Unionid is %q", got)
-	}
-}
-
-// Envoy asks with the method and path of the request at hand, others with GET; what a client says of itself is not
-// believed.
-func TestVerify_answers_every_method_and_path(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	id := srv.queryText("SELECT id FROM users")
-	for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
-		for _, path := range []string{"/verify", "/verify/", "/verify/orders/7?token=x"} {
-			a := srv.callInternal(method, path, "", header{"Authorization", "Bearer " + token}, header{"X-User-Id", "999"})
-			if a.status != http.StatusOK || a.header.Get("X-User-Id") != id {
-				t.Errorf("%s %s: %d, X-User-Id %q", method, path, a.status, a.header.Get("X-User-Id"))
+func TestVerify(t *testing.T) {
+	t.Run("returns the owner of the token in headers", func(t *testing.T) {
+		srv := newTestServer(t)
+		alice := srv.device("alice")
+		token := srv.login(alice).Token
+		a := srv.verify(token)
+		want := []string{srv.queryText("SELECT id FROM users"), alice.OpenID(), appID, ""}
+		for i, name := range identityHeaders {
+			if got := a.header.Get(name); got != want[i] {
+				t.Errorf("%s is %q, want %q", name, got, want[i])
 			}
-			srv.wantProblem(srv.callInternal(method, path, "").response, 401, "invalid_token", "relogin")
 		}
-	}
+		if a.status != http.StatusOK || strings.TrimSpace(a.raw) != `{"status":200}` {
+			t.Errorf("%d %s", a.status, a.raw)
+		}
+		alice.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
+		srv.login(alice)
+		if got := srv.verify(token).header.Get("X-Wechat-Unionid"); got != "ocMvos6NjeKLIBqg5Mr9QjxrP1FA" {
+			t.Errorf("X-Wechat-Unionid is %q", got)
+		}
+	})
+
+	// Envoy asks with the method and path of the request at hand, others with GET; what a client says of itself is not
+	// believed.
+	t.Run("accepts every method and path", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		id := srv.queryText("SELECT id FROM users")
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
+			for _, path := range []string{"/verify", "/verify/", "/verify/orders/7?token=x"} {
+				a := srv.callInternal(method, path, "", header{"Authorization", "Bearer " + token}, header{"X-User-Id", "999"})
+				if a.status != http.StatusOK || a.header.Get("X-User-Id") != id {
+					t.Errorf("%s %s: %d, X-User-Id %q", method, path, a.status, a.header.Get("X-User-Id"))
+				}
+				srv.wantProblem(srv.callInternal(method, path, "").response, 401, "invalid_token", "relogin")
+			}
+		}
+	})
 }
 
-func TestTokenCheck_of_what_is_no_token(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	for _, bad := range []string{"x", token[:42], token + "A", strings.Repeat("A", 43), strings.ToUpper(token)} {
-		srv.wantInactive(bad)
-	}
-	srv.postForm("/logout", "token", token)
-	srv.wantInactive(token)
-	srv.wantProblem(srv.introspect("").response, 400, "invalid_request", "none")
-	srv.wantProblem(srv.callInternal("GET", "/introspect", "").response, 405, "method_not_allowed", "none")
-}
+func TestTokenOwner(t *testing.T) {
+	t.Run("rejects malformed, unknown and revoked tokens", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		for _, bad := range []string{"x", token[:42], token + "A", strings.Repeat("A", 43), strings.ToUpper(token)} {
+			srv.wantInactive(bad)
+		}
+		srv.postForm("/logout", "token", token)
+		srv.wantInactive(token)
+		srv.wantProblem(srv.introspect("").response, 400, "invalid_request", "none")
+		srv.wantProblem(srv.callInternal("GET", "/introspect", "").response, 405, "method_not_allowed", "none")
+	})
 
-func TestTokenCheck_slides_the_session(t *testing.T) {
-	srv := newTestServer(t)
-	introspected, verified, left := srv.login(srv.device("a")).Token, srv.login(srv.device("b")).Token, srv.login(srv.device("c")).Token
-	for range 3 {
-		srv.advance(session.DefaultIdleTTL - time.Hour)
-		srv.introspect(introspected)
-		srv.verify(verified)
-	}
-	if a := srv.introspect(introspected); a.active["active"] != true {
-		t.Error("a session that is introspected ends")
-	}
-	if a := srv.verify(verified); a.status != http.StatusOK {
-		t.Error("a session that is verified ends")
-	}
-	srv.wantInactive(left)
-}
+	t.Run("restarts the idle expiry", func(t *testing.T) {
+		srv := newTestServer(t)
+		introspected, verified, left := srv.login(srv.device("a")).Token, srv.login(srv.device("b")).Token, srv.login(srv.device("c")).Token
+		for range 3 {
+			srv.advance(session.DefaultIdleTTL - time.Hour)
+			srv.introspect(introspected)
+			srv.verify(verified)
+		}
+		if a := srv.introspect(introspected); a.active["active"] != true {
+			t.Error("a session that is introspected ends")
+		}
+		if a := srv.verify(verified); a.status != http.StatusOK {
+			t.Error("a session that is verified ends")
+		}
+		srv.wantInactive(left)
+	})
 
-func TestTokenCheck_refuses_a_disabled_user(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	_, err := srv.db.Exec("UPDATE users SET status = 2")
-	srv.must(err)
-	if a := srv.introspect(token); strings.TrimSpace(a.raw) != `{"active":false}` {
-		t.Errorf("/introspect: %s", a.raw)
-	}
-	a := srv.verify(token)
-	srv.wantProblem(a.response, 403, "user_blocked", "none")
-	if a.header.Get("X-User-Id") != "" {
-		t.Error("/verify tells who is blocked")
-	}
-	if n := srv.metric(`wxlogin_token_checks_total{outcome="blocked"}`); n != "2" {
-		t.Errorf("%s checks were blocked, want 2", n)
-	}
+	t.Run("rejects a disabled user", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		_, err := srv.db.Exec("UPDATE users SET status = 2")
+		srv.must(err)
+		if a := srv.introspect(token); strings.TrimSpace(a.raw) != `{"active":false}` {
+			t.Errorf("/introspect: %s", a.raw)
+		}
+		a := srv.verify(token)
+		srv.wantProblem(a.response, 403, "user_blocked", "none")
+		if a.header.Get("X-User-Id") != "" {
+			t.Error("/verify tells who is blocked")
+		}
+		if n := srv.metric(`wxlogin_token_checks_total{outcome="blocked"}`); n != "2" {
+			t.Errorf("%s checks were blocked, want 2", n)
+		}
+	})
+
+	// A token is checked by many at once while its session ends: each answer is right for its time, and none comes after
+	// the end.
+	t.Run("is not found after a concurrent logout", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		var ended sync.WaitGroup
+		outcomes := make([][]int, 8)
+		for i := range outcomes {
+			ended.Go(func() {
+				for range 20 {
+					outcomes[i] = append(outcomes[i], srv.verify(token).status)
+				}
+			})
+		}
+		srv.postForm("/logout", "token", token)
+		ended.Wait()
+		for _, seen := range outcomes {
+			if !slices.IsSortedFunc(seen, func(a, b int) int { return a - b }) || slices.Max(seen) > 401 {
+				t.Errorf("a phone that was logged out came back: %v", seen)
+			}
+		}
+		srv.wantInactive(token)
+		if n, _ := strconv.Atoi(srv.metric(`wxlogin_token_checks_total{outcome="failed"}`)); n != 0 {
+			t.Errorf("%d checks failed", n)
+		}
+	})
 }
 
 // Storage that is away says nothing about a token.
-func TestTokenCheck_without_storage_knows_nothing(t *testing.T) {
+func TestTokenOwner_StorageUnavailable(t *testing.T) {
 	wantUnknown := func(srv *testServer, token string) {
 		srv.wantProblem(srv.introspect(token).response, 503, "storage_unavailable", "retry")
 		srv.wantProblem(srv.verify(token).response, 503, "storage_unavailable", "retry")
@@ -294,75 +327,50 @@ func TestTokenCheck_without_storage_knows_nothing(t *testing.T) {
 	})
 }
 
-func TestTokenCheck_wants_the_key(t *testing.T) {
-	srv := newTestServer(t, withAPIKey)
-	token := srv.login(srv.device("alice")).Token
-	basic := func(password string) header {
-		req := &http.Request{Header: http.Header{}}
-		req.SetBasicAuth("orders", password)
-		return header{"Authorization", req.Header.Get("Authorization")}
-	}
-	for _, good := range []header{{"X-Api-Key", apiKey}, {"Authorization", "Bearer " + apiKey}, basic(apiKey)} {
-		if a := srv.introspect(token, good); a.active["active"] != true {
-			t.Errorf("/introspect with %s: %d", good.name, a.status)
+func TestAPIKey(t *testing.T) {
+	t.Run("is required", func(t *testing.T) {
+		srv := newTestServer(t, withAPIKey)
+		token := srv.login(srv.device("alice")).Token
+		basic := func(password string) header {
+			req := &http.Request{Header: http.Header{}}
+			req.SetBasicAuth("orders", password)
+			return header{"Authorization", req.Header.Get("Authorization")}
 		}
-	}
-	for _, bad := range []header{{"X-Other", ""}, {"X-Api-Key", apiKey + "x"}, {"X-Api-Key", apiKey[1:]}, {"Authorization", "Bearer " + token}, basic("x")} {
-		a := srv.introspect(token, bad)
-		srv.wantProblem(a.response, 401, "invalid_api_key", "none")
-	}
-	if a := srv.verify(token, header{"X-Api-Key", apiKey}); a.status != http.StatusOK || a.header.Get("X-User-Id") == "" {
-		t.Errorf("/verify with the key: %d", a.status)
-	}
-	for _, bad := range []header{{"X-Other", ""}, {"X-Api-Key", "x"}, {"X-Api-Key", token}} {
-		srv.wantProblem(srv.verify(token, bad).response, 403, "forbidden", "none")
-	}
-	for _, open := range []string{"/healthz", "/readyz", "/metrics"} {
-		if got := srv.getInternal(open); strings.Contains(got, "api_key") {
-			t.Errorf("%s wants the key", open)
-		}
-	}
-}
-
-func TestTokenCheck_leaves_no_secret_in_the_log(t *testing.T) {
-	srv := newTestServer(t, withAPIKey)
-	alice := srv.device("alice")
-	token := srv.login(alice).Token
-	for _, h := range []header{{"X-Api-Key", apiKey}, {"X-Api-Key", apiKey + "x"}} {
-		srv.introspect(token, h)
-		srv.verify(token, h)
-	}
-	logs := srv.logs.String()
-	for _, secret := range []string{token, apiKey, alice.OpenID(), alice.SessionKey()} {
-		if strings.Contains(logs, secret) {
-			t.Error("the log holds a token, the apiKey, an openid or a session_key")
-		}
-	}
-}
-
-// A token is checked by many at once while its session ends: each answer is right for its time, and none comes after
-// the end.
-func TestTokenCheck_race_with_logout(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	var ended sync.WaitGroup
-	outcomes := make([][]int, 8)
-	for i := range outcomes {
-		ended.Go(func() {
-			for range 20 {
-				outcomes[i] = append(outcomes[i], srv.verify(token).status)
+		for _, good := range []header{{"X-Api-Key", apiKey}, {"Authorization", "Bearer " + apiKey}, basic(apiKey)} {
+			if a := srv.introspect(token, good); a.active["active"] != true {
+				t.Errorf("/introspect with %s: %d", good.name, a.status)
 			}
-		})
-	}
-	srv.postForm("/logout", "token", token)
-	ended.Wait()
-	for _, seen := range outcomes {
-		if !slices.IsSortedFunc(seen, func(a, b int) int { return a - b }) || slices.Max(seen) > 401 {
-			t.Errorf("a phone that was logged out came back: %v", seen)
 		}
-	}
-	srv.wantInactive(token)
-	if n, _ := strconv.Atoi(srv.metric(`wxlogin_token_checks_total{outcome="failed"}`)); n != 0 {
-		t.Errorf("%d checks failed", n)
-	}
+		for _, bad := range []header{{"X-Other", ""}, {"X-Api-Key", apiKey + "x"}, {"X-Api-Key", apiKey[1:]}, {"Authorization", "Bearer " + token}, basic("x")} {
+			a := srv.introspect(token, bad)
+			srv.wantProblem(a.response, 401, "invalid_api_key", "none")
+		}
+		if a := srv.verify(token, header{"X-Api-Key", apiKey}); a.status != http.StatusOK || a.header.Get("X-User-Id") == "" {
+			t.Errorf("/verify with the key: %d", a.status)
+		}
+		for _, bad := range []header{{"X-Other", ""}, {"X-Api-Key", "x"}, {"X-Api-Key", token}} {
+			srv.wantProblem(srv.verify(token, bad).response, 403, "forbidden", "none")
+		}
+		for _, open := range []string{"/healthz", "/readyz", "/metrics"} {
+			if got := srv.getInternal(open); strings.Contains(got, "api_key") {
+				t.Errorf("%s wants the key", open)
+			}
+		}
+	})
+
+	t.Run("is not logged, nor is the token", func(t *testing.T) {
+		srv := newTestServer(t, withAPIKey)
+		alice := srv.device("alice")
+		token := srv.login(alice).Token
+		for _, h := range []header{{"X-Api-Key", apiKey}, {"X-Api-Key", apiKey + "x"}} {
+			srv.introspect(token, h)
+			srv.verify(token, h)
+		}
+		logs := srv.logs.String()
+		for _, secret := range []string{token, apiKey, alice.OpenID(), alice.SessionKey()} {
+			if strings.Contains(logs, secret) {
+				t.Error("the log holds a token, the apiKey, an openid or a session_key")
+			}
+		}
+	})
 }

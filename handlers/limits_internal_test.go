@@ -42,7 +42,7 @@ func granted(r *slotRequest) bool {
 	}
 }
 
-func TestPlaces_acquire(t *testing.T) {
+func TestUploadSlots(t *testing.T) {
 	a, b, c := uploadOwner{"a", "1"}, uploadOwner{"b", "1"}, uploadOwner{"c", "2"}
 	t.Run("bounds them in all", func(t *testing.T) {
 		p := newUploadSlots(slotLimits{2, 9, 9})
@@ -101,7 +101,7 @@ func TestPlaces_acquire(t *testing.T) {
 	})
 }
 
-func TestPlaces_race(t *testing.T) {
+func TestUploadSlots_Concurrent(t *testing.T) {
 	limits := slotLimits{total: 8, perUser: 2, perAddress: 4}
 	p := newUploadSlots(limits)
 	var users, addresses [4]atomic.Int32
@@ -135,7 +135,7 @@ func TestPlaces_race(t *testing.T) {
 	}
 }
 
-func TestDecoders_acquire(t *testing.T) {
+func TestDecoders(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		cpus   int
@@ -175,7 +175,7 @@ func TestDecoders_acquire(t *testing.T) {
 	}
 }
 
-func TestUnreadableClient(t *testing.T) {
+func TestUnknownClient(t *testing.T) {
 	if strings.ContainsAny(unknownClient, ".:") {
 		t.Errorf("%q could be the key of an address", unknownClient)
 	}

@@ -31,19 +31,21 @@ func (srv *testServer) wantRefusals(bound, n string) {
 	}
 }
 
-func TestLimit_of_logins_by_address(t *testing.T) {
-	srv := newTestServer(t, withLimits(handlers.Limits{Logins: 2}))
-	srv.login(srv.device("alice"))
-	srv.login(srv.device("bob"))
-	srv.wantLimited(srv.postForm("/onLogin", "code", srv.device("carol").Login()))
-	srv.wantRefusals("login_rate", "1")
-	srv.wantUsers("2", "2")
-	if n := srv.sim.Calls(); n != 2 {
-		t.Errorf("WeChat was asked %d times, want 2", n)
-	}
+func TestLoginLimit(t *testing.T) {
+	t.Run("is per client address", func(t *testing.T) {
+		srv := newTestServer(t, withLimits(handlers.Limits{Logins: 2}))
+		srv.login(srv.device("alice"))
+		srv.login(srv.device("bob"))
+		srv.wantLimited(srv.postForm("/onLogin", "code", srv.device("carol").Login()))
+		srv.wantRefusals("login_rate", "1")
+		srv.wantUsers("2", "2")
+		if n := srv.sim.Calls(); n != 2 {
+			t.Errorf("WeChat was asked %d times, want 2", n)
+		}
+	})
 }
 
-func TestLimit_believes_only_trusted_proxies(t *testing.T) {
+func TestLoginLimit_TrustedProxies(t *testing.T) {
 	ask := func(srv *testServer, forwarded string) response {
 		req := srv.request("/onLogin", formType, url.Values{"code": {srv.device("alice").Login()}}.Encode())
 		req.Header.Set("X-Forwarded-For", forwarded)
@@ -121,54 +123,56 @@ func TestLimit_believes_only_trusted_proxies(t *testing.T) {
 	})
 }
 
-// A user can log in again at will: all sessions share one limit of updates, phone codes and pictures.
-func TestLimit_of_updates_by_user(t *testing.T) {
-	srv := newTestServer(t, withTwoApps, withLimits(handlers.Limits{Updates: 3}))
-	p := srv.device("alice")
-	first, second := srv.login(p).Token, srv.login(p).Token
-	srv.mustUpdate(first, p.GetUserInfo())
-	srv.mustUpdate(second, p.GetUserInfo())
-	if r := srv.postForm("/bindPhone", "token", srv.login(p).Token, "code", p.PhoneCode()); r.status != http.StatusOK {
-		t.Errorf("bindPhone: %d %s", r.status, r.body.Code)
-	}
-	for _, token := range []string{first, second, srv.login(p).Token} {
-		srv.wantLimited(srv.update(token, p.GetUserInfo()))
-		srv.wantLimited(srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()))
-		srv.wantLimited(srv.upload(token, []byte("no picture")))
-	}
-	srv.wantRefusals("update_rate", "9")
-	if n := srv.sim.Stats().PhoneCalls; n != 1 {
-		t.Errorf("%d calls of WeChat, want 1", n)
-	}
-
-	bob, elsewhere := srv.device("bob"), srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})
-	srv.mustUpdate(srv.login(bob).Token, bob.GetUserInfo())
-	srv.mustUpdate(srv.login(elsewhere).Token, elsewhere.GetUserInfo())
-}
-
-// Tokens that stand for nobody leave nothing in the counters, which a flood of them would fill.
-func TestLimit_counts_no_unknown_tokens(t *testing.T) {
-	keys := testenv.NewRedis(t)
-	count := func(ask func(srv *testServer)) int {
-		counter := ratelimit.New(ratelimit.Options{
-			Redis: keys.Client, Prefix: "rate:", Window: handlers.RateWindow, Timeout: time.Minute,
-		})
-		ask(newTestServer(t, withLimits(handlers.Limits{Updates: 1, FailedUpdates: 1, Counter: counter})))
-		if err := counter.Close(); err != nil || counter.Degraded() {
-			t.Fatalf("%v, degraded %v", err, counter.Degraded())
+func TestUpdateLimit(t *testing.T) {
+	// A user can log in again at will: all sessions share one limit of updates, phone codes and pictures.
+	t.Run("is per user, over all sessions", func(t *testing.T) {
+		srv := newTestServer(t, withTwoApps, withLimits(handlers.Limits{Updates: 3}))
+		p := srv.device("alice")
+		first, second := srv.login(p).Token, srv.login(p).Token
+		srv.mustUpdate(first, p.GetUserInfo())
+		srv.mustUpdate(second, p.GetUserInfo())
+		if r := srv.postForm("/bindPhone", "token", srv.login(p).Token, "code", p.PhoneCode()); r.status != http.StatusOK {
+			t.Errorf("bindPhone: %d %s", r.status, r.body.Code)
 		}
-		return len(keys.Dump(t))
-	}
-	if n := count(func(srv *testServer) { srv.wantInvalidToken("x") }); n != 0 {
-		t.Errorf("%d keys are counted", n)
-	}
-	if n := count(func(srv *testServer) { srv.wantValidToken(srv.login(srv.device("alice")).Token) }); n != 2 {
-		t.Errorf("%d keys are counted, want those of updates and of failed updates", n)
-	}
+		for _, token := range []string{first, second, srv.login(p).Token} {
+			srv.wantLimited(srv.update(token, p.GetUserInfo()))
+			srv.wantLimited(srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()))
+			srv.wantLimited(srv.upload(token, []byte("no picture")))
+		}
+		srv.wantRefusals("update_rate", "9")
+		if n := srv.sim.Stats().PhoneCalls; n != 1 {
+			t.Errorf("%d calls of WeChat, want 1", n)
+		}
+
+		bob, elsewhere := srv.device("bob"), srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})
+		srv.mustUpdate(srv.login(bob).Token, bob.GetUserInfo())
+		srv.mustUpdate(srv.login(elsewhere).Token, elsewhere.GetUserInfo())
+	})
+
+	// Tokens that stand for nobody leave nothing in the counters, which a flood of them would fill.
+	t.Run("does not count unknown tokens", func(t *testing.T) {
+		keys := testenv.NewRedis(t)
+		count := func(ask func(srv *testServer)) int {
+			counter := ratelimit.New(ratelimit.Options{
+				Redis: keys.Client, Prefix: "rate:", Window: handlers.RateWindow, Timeout: time.Minute,
+			})
+			ask(newTestServer(t, withLimits(handlers.Limits{Updates: 1, FailedUpdates: 1, Counter: counter})))
+			if err := counter.Close(); err != nil || counter.Degraded() {
+				t.Fatalf("%v, degraded %v", err, counter.Degraded())
+			}
+			return len(keys.Dump(t))
+		}
+		if n := count(func(srv *testServer) { srv.wantInvalidToken("x") }); n != 0 {
+			t.Errorf("%d keys are counted", n)
+		}
+		if n := count(func(srv *testServer) { srv.wantValidToken(srv.login(srv.device("alice")).Token) }); n != 2 {
+			t.Errorf("%d keys are counted, want those of updates and of failed updates", n)
+		}
+	})
 }
 
 // Who sends data that cannot be opened soon learns nothing more, in whichever session, not even whether it would open.
-func TestLimit_of_failed_decryptions_starves_an_oracle(t *testing.T) {
+func TestDecryptLimit_Oracle(t *testing.T) {
 	srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 3}))
 	p := srv.device("mallory")
 	token := srv.login(p).Token

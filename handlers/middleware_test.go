@@ -16,17 +16,104 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-func TestOnLogin_logs_errcode_and_rid(t *testing.T) {
-	srv := newTestServer(t)
-	srv.sim.Fail(wechattest.ErrCode(40164))
-	r := srv.postForm("/onLogin", "code", srv.device("alice").Login())
-	line := srv.logLine(r.body.RequestID)
-	if line["errcode"] != 40164.0 || line["rid"] == "" || line["level"] != "ERROR" || line["code"] != "misconfigured" {
-		t.Errorf("the log says %v", line)
-	}
-	if strings.Contains(r.raw, "40164") || strings.Contains(r.raw, fmt.Sprint(line["rid"])) {
-		t.Error("the answer tells the client what is the operator's")
-	}
+func TestAccessLog(t *testing.T) {
+	t.Run("has errcode and rid of a WeChat error", func(t *testing.T) {
+		srv := newTestServer(t)
+		srv.sim.Fail(wechattest.ErrCode(40164))
+		r := srv.postForm("/onLogin", "code", srv.device("alice").Login())
+		line := srv.logLine(r.body.RequestID)
+		if line["errcode"] != 40164.0 || line["rid"] == "" || line["level"] != "ERROR" || line["code"] != "misconfigured" {
+			t.Errorf("the log says %v", line)
+		}
+		if strings.Contains(r.raw, "40164") || strings.Contains(r.raw, fmt.Sprint(line["rid"])) {
+			t.Error("the answer tells the client what is the operator's")
+		}
+	})
+
+	t.Run("has the route pattern and nothing from the request", func(t *testing.T) {
+		srv := newTestServer(t)
+		r := srv.do(srv.request("/onLogin?token=sesame", formType, "code=opensesame"))
+		line := srv.logLine(r.body.RequestID)
+		if line["route"] != "/onLogin" || line["method"] != "POST" || line["status"] != 400.0 || line["duration"] == nil {
+			t.Errorf("the log says %v", line)
+		}
+		r = srv.do(srv.request("/sesame", formType, ""))
+		if got := srv.logLine(r.body.RequestID)["route"]; got != "unmatched" {
+			t.Errorf("route is %v", got)
+		}
+		if strings.Contains(srv.logs.String(), "sesame") {
+			t.Error("the log holds what a client sent")
+		}
+	})
+
+	// A request's line says whose it was, as far as that is known, and never more of a person than the user id.
+	t.Run("identifies the user, only by the user id", func(t *testing.T) {
+		srv := newTestServer(t)
+		alice := srv.device("alice")
+		loggedIn := func(wantLogin string) string {
+			t.Helper()
+			r := srv.postForm("/onLogin", "code", alice.Login())
+			srv.wantLogLine(r, map[string]any{"login": wantLogin, "appid": appID, "userId": srv.userID(), "field": nil, "code": nil})
+			return r.body.Token
+		}
+		loggedIn("new")
+		token := loggedIn("returning")
+		known := map[string]any{"login": nil, "appid": appID, "userId": srv.userID()}
+		srv.wantLogLine(srv.update(token, alice.GetUserInfo()), known)
+		srv.wantLogLine(srv.postForm("/updateUserInfo", "token", token, "nickName", "Alice"), known)
+		srv.wantLogLine(srv.bindPhone(token, alice.GetPhoneNumber()), known)
+		srv.wantLogLine(srv.getUserInfo("", "Bearer "+token), known)
+		srv.wantLogLine(srv.introspect(token).response, known)
+		srv.wantLogLine(srv.verify(token).response, known)
+		srv.wantLogLine(srv.postForm("/updateUserInfo", "token", strings.Repeat("A", 43), "nickName", "x"), map[string]any{"appid": nil, "userId": nil})
+		_, err := srv.db.Exec("UPDATE users SET status = 2")
+		srv.must(err)
+		known["code"] = "user_blocked"
+		srv.wantLogLine(srv.postForm("/onLogin", "code", alice.Login()), map[string]any{"login": "returning", "userId": srv.userID(), "code": "user_blocked"})
+		srv.wantLogLine(srv.getUserInfo("", "Bearer "+token), known)
+		srv.wantLogLine(srv.verify(token).response, known)
+		for _, secret := range []string{token, alice.OpenID(), alice.SessionKey(), secret, "Alice"} {
+			if strings.Contains(srv.logs.String(), secret) {
+				t.Error("the log holds a token, an openid, a session_key, an AppSecret or a name")
+			}
+		}
+	})
+
+	t.Run("names the invalid field of a 400", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		for field, r := range map[string]response{
+			"code":          srv.postForm("/onLogin"),
+			"appid":         srv.postForm("/onLogin", "code", "x", "appid", "wx0"),
+			"encryptedData": srv.postForm("/updateUserInfo", "token", token),
+			"iv":            srv.postForm("/updateUserInfo", "token", token, "encryptedData", "x"),
+			"signature":     srv.postForm("/updateUserInfo", "token", token, "encryptedData", "x", "iv", "x", "rawData", "x"),
+			"nickName":      srv.postForm("/updateUserInfo", "token", token, "nickName", strings.Repeat("x", 33)),
+			"avatarUrl":     srv.postForm("/updateUserInfo", "token", token, "avatarUrl", "http://tmp/x.png"),
+			"everywhere":    srv.postForm("/logout", "token", token, "everywhere", "yes"),
+			"token":         srv.do(srv.request("/logout", "application/json", `{"token":7}`)),
+		} {
+			if r.status != http.StatusBadRequest {
+				t.Errorf("%s: it is answered %d", field, r.status)
+			}
+			srv.wantLogLine(r, map[string]any{"field": field, "code": "invalid_request"})
+		}
+		srv.wantLogLine(srv.do(srv.request("/onLogin", formType, "code=a&code=b")), map[string]any{"field": "code"})
+		srv.wantLogLine(srv.do(srv.request("/onLogin", formType, "sesame=a&sesame=b&code=c")), map[string]any{"field": nil})
+		if strings.Contains(srv.logs.String(), "sesame") {
+			t.Error("the log holds a name that a client made up")
+		}
+	})
+
+	// The duration is in milliseconds, not in Go's nanoseconds.
+	t.Run("has the duration in milliseconds", func(t *testing.T) {
+		srv := newTestServer(t)
+		srv.sim.Fail(wechattest.Busy) // which the client repeats after some 100 ms
+		r := srv.postForm("/onLogin", "code", srv.device("alice").Login())
+		if ms, _ := srv.logLine(r.header.Get("X-Request-Id"))["duration"].(float64); ms < 1 || ms > 60_000 {
+			t.Errorf("a login took %v", ms)
+		}
+	})
 }
 
 // logLine finds the one access line of a request.
@@ -57,7 +144,7 @@ func (panickingWeChat) Code2Session(_ context.Context, code string) (wechat.Sess
 	panic("lost " + code)
 }
 
-func TestPanic_is_one_logged_500(t *testing.T) {
+func TestRecoverPanics(t *testing.T) {
 	srv := newTestServer(t, func(cfg *serverConfig) {
 		cfg.wrapApp = func(e handlers.CodeExchanger) handlers.CodeExchanger { return panickingWeChat{e} }
 	})
@@ -87,91 +174,6 @@ func TestRequestID(t *testing.T) {
 		if got := send(bad); len(got) != 32 || got == bad {
 			t.Errorf("%q became %q", bad, got)
 		}
-	}
-}
-
-func TestAccessLog_has_the_pattern_and_nothing_of_the_request(t *testing.T) {
-	srv := newTestServer(t)
-	r := srv.do(srv.request("/onLogin?token=sesame", formType, "code=opensesame"))
-	line := srv.logLine(r.body.RequestID)
-	if line["route"] != "/onLogin" || line["method"] != "POST" || line["status"] != 400.0 || line["duration"] == nil {
-		t.Errorf("the log says %v", line)
-	}
-	r = srv.do(srv.request("/sesame", formType, ""))
-	if got := srv.logLine(r.body.RequestID)["route"]; got != "unmatched" {
-		t.Errorf("route is %v", got)
-	}
-	if strings.Contains(srv.logs.String(), "sesame") {
-		t.Error("the log holds what a client sent")
-	}
-}
-
-// A request's line says whose it was, as far as that is known, and never more of a person than the user id.
-func TestRequestLog_says_whose_request_it_was(t *testing.T) {
-	srv := newTestServer(t)
-	alice := srv.device("alice")
-	loggedIn := func(wantLogin string) string {
-		t.Helper()
-		r := srv.postForm("/onLogin", "code", alice.Login())
-		srv.wantLogLine(r, map[string]any{"login": wantLogin, "appid": appID, "userId": srv.userID(), "field": nil, "code": nil})
-		return r.body.Token
-	}
-	loggedIn("new")
-	token := loggedIn("returning")
-	known := map[string]any{"login": nil, "appid": appID, "userId": srv.userID()}
-	srv.wantLogLine(srv.update(token, alice.GetUserInfo()), known)
-	srv.wantLogLine(srv.postForm("/updateUserInfo", "token", token, "nickName", "Alice"), known)
-	srv.wantLogLine(srv.bindPhone(token, alice.GetPhoneNumber()), known)
-	srv.wantLogLine(srv.getUserInfo("", "Bearer "+token), known)
-	srv.wantLogLine(srv.introspect(token).response, known)
-	srv.wantLogLine(srv.verify(token).response, known)
-	srv.wantLogLine(srv.postForm("/updateUserInfo", "token", strings.Repeat("A", 43), "nickName", "x"), map[string]any{"appid": nil, "userId": nil})
-	_, err := srv.db.Exec("UPDATE users SET status = 2")
-	srv.must(err)
-	known["code"] = "user_blocked"
-	srv.wantLogLine(srv.postForm("/onLogin", "code", alice.Login()), map[string]any{"login": "returning", "userId": srv.userID(), "code": "user_blocked"})
-	srv.wantLogLine(srv.getUserInfo("", "Bearer "+token), known)
-	srv.wantLogLine(srv.verify(token).response, known)
-	for _, secret := range []string{token, alice.OpenID(), alice.SessionKey(), secret, "Alice"} {
-		if strings.Contains(srv.logs.String(), secret) {
-			t.Error("the log holds a token, an openid, a session_key, an AppSecret or a name")
-		}
-	}
-}
-
-func TestRequestLog_says_which_field_a_400_is_about(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	for field, r := range map[string]response{
-		"code":          srv.postForm("/onLogin"),
-		"appid":         srv.postForm("/onLogin", "code", "x", "appid", "wx0"),
-		"encryptedData": srv.postForm("/updateUserInfo", "token", token),
-		"iv":            srv.postForm("/updateUserInfo", "token", token, "encryptedData", "x"),
-		"signature":     srv.postForm("/updateUserInfo", "token", token, "encryptedData", "x", "iv", "x", "rawData", "x"),
-		"nickName":      srv.postForm("/updateUserInfo", "token", token, "nickName", strings.Repeat("x", 33)),
-		"avatarUrl":     srv.postForm("/updateUserInfo", "token", token, "avatarUrl", "http://tmp/x.png"),
-		"everywhere":    srv.postForm("/logout", "token", token, "everywhere", "yes"),
-		"token":         srv.do(srv.request("/logout", "application/json", `{"token":7}`)),
-	} {
-		if r.status != http.StatusBadRequest {
-			t.Errorf("%s: it is answered %d", field, r.status)
-		}
-		srv.wantLogLine(r, map[string]any{"field": field, "code": "invalid_request"})
-	}
-	srv.wantLogLine(srv.do(srv.request("/onLogin", formType, "code=a&code=b")), map[string]any{"field": "code"})
-	srv.wantLogLine(srv.do(srv.request("/onLogin", formType, "sesame=a&sesame=b&code=c")), map[string]any{"field": nil})
-	if strings.Contains(srv.logs.String(), "sesame") {
-		t.Error("the log holds a name that a client made up")
-	}
-}
-
-// The duration is in milliseconds, not in Go's nanoseconds.
-func TestRequestLog_duration_is_in_milliseconds(t *testing.T) {
-	srv := newTestServer(t)
-	srv.sim.Fail(wechattest.Busy) // which the client repeats after some 100 ms
-	r := srv.postForm("/onLogin", "code", srv.device("alice").Login())
-	if ms, _ := srv.logLine(r.header.Get("X-Request-Id"))["duration"].(float64); ms < 1 || ms > 60_000 {
-		t.Errorf("a login took %v", ms)
 	}
 }
 

@@ -60,109 +60,113 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func TestOverload_refuses_what_neither_works_nor_queues(t *testing.T) {
-	srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour})
-	first := srv.startLogin("first")
-	<-weChat.called
-	second := srv.startLogin("second")
-	waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
-	if got := srv.metric("wxlogin_logins_in_flight"); got != "1" {
-		t.Errorf("%s logins are at work, want 1", got)
-	}
-
-	r := srv.postForm("/onLogin", "code", srv.device("third").Login())
-	srv.wantProblem(r, 503, "wechat_unavailable", "retry")
-	srv.wantRefusals("logins_in_flight", "1")
-	// Updates and logouts hold nothing upstream: they go on.
-	srv.wantInvalidToken("x")
-	srv.mustLogout("token", "x")
-
-	weChat.release <- struct{}{}
-	<-weChat.called // the second has taken the first one's place
-	weChat.release <- struct{}{}
-	for name, status := range map[string]<-chan int{"first": first, "second": second} {
-		if got := <-status; got != http.StatusOK {
-			t.Errorf("the %s login was answered %d", name, got)
+func TestLoginSlots(t *testing.T) {
+	t.Run("rejects a login if the queue is full", func(t *testing.T) {
+		srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour})
+		first := srv.startLogin("first")
+		<-weChat.called
+		second := srv.startLogin("second")
+		waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
+		if got := srv.metric("wxlogin_logins_in_flight"); got != "1" {
+			t.Errorf("%s logins are at work, want 1", got)
 		}
-	}
-	srv.wantUsers("2", "2")
-}
 
-func TestOverload_queues_only_for_a_short_time(t *testing.T) {
-	srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Millisecond})
-	first := srv.startLogin("first")
-	<-weChat.called
-	srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("second").Login()), 503, "wechat_unavailable", "retry")
-	weChat.release <- struct{}{}
-	if got := <-first; got != http.StatusOK {
-		t.Errorf("the login at work was answered %d", got)
-	}
-	// The place is free again.
-	third := srv.startLogin("third")
-	<-weChat.called
-	weChat.release <- struct{}{}
-	if got := <-third; got != http.StatusOK {
-		t.Errorf("the login after it was answered %d", got)
-	}
-}
+		r := srv.postForm("/onLogin", "code", srv.device("third").Login())
+		srv.wantProblem(r, 503, "wechat_unavailable", "retry")
+		srv.wantRefusals("logins_in_flight", "1")
+		// Updates and logouts hold nothing upstream: they go on.
+		srv.wantInvalidToken("x")
+		srv.mustLogout("token", "x")
 
-// Who hangs up while he queues holds no place.
-func TestOverload_forgets_clients_that_do_not_wait(t *testing.T) {
-	srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour})
-	first := srv.startLogin("first")
-	<-weChat.called
-	ctx, cancel := context.WithCancel(t.Context())
-	req := srv.request("/onLogin", formType, url.Values{"code": {srv.device("second").Login()}}.Encode()).WithContext(ctx)
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			res.Body.Close()
-			t.Error("it was answered")
+		weChat.release <- struct{}{}
+		<-weChat.called // the second has taken the first one's place
+		weChat.release <- struct{}{}
+		for name, status := range map[string]<-chan int{"first": first, "second": second} {
+			if got := <-status; got != http.StatusOK {
+				t.Errorf("the %s login was answered %d", name, got)
+			}
 		}
-	}()
-	waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
-	cancel()
-	<-gone
-	waitFor(t, "the queue is empty", func() bool { return srv.metric("wxlogin_logins_queued") == "0" })
-	weChat.release <- struct{}{}
-	if got := <-first; got != http.StatusOK {
-		t.Errorf("the login at work was answered %d", got)
-	}
-}
+		srv.wantUsers("2", "2")
+	})
 
-// An address beyond its limit takes no place of others, not even in the queue; and a login that finds no place counts
-// for no address.
-func TestOverload_and_the_limit_by_address(t *testing.T) {
-	srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour, Logins: 2})
-	first := srv.startLogin("first")
-	<-weChat.called
-	second := srv.startLogin("second")
-	waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
-	srv.wantLimited(srv.postForm("/onLogin", "code", srv.device("third").Login())) // and does not find the queue full
-	srv.wantRefusals("login_rate", "1")
-
-	weChat.release <- struct{}{}
-	<-weChat.called
-	weChat.release <- struct{}{}
-	if a, b := <-first, <-second; a != http.StatusOK || b != http.StatusOK {
-		t.Errorf("answered %d and %d", a, b)
-	}
-}
-
-func TestOverload_counts_for_no_address(t *testing.T) {
-	srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Millisecond, Logins: 2})
-	first := srv.startLogin("first")
-	<-weChat.called
-	for range 5 {
+	t.Run("rejects a login that has waited too long", func(t *testing.T) {
+		srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Millisecond})
+		first := srv.startLogin("first")
+		<-weChat.called
 		srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("second").Login()), 503, "wechat_unavailable", "retry")
-	}
-	weChat.release <- struct{}{}
-	<-first
-	second := srv.startLogin("second")
-	<-weChat.called
-	weChat.release <- struct{}{}
-	if got := <-second; got != http.StatusOK {
-		t.Errorf("answered %d", got)
-	}
+		weChat.release <- struct{}{}
+		if got := <-first; got != http.StatusOK {
+			t.Errorf("the login at work was answered %d", got)
+		}
+		// The place is free again.
+		third := srv.startLogin("third")
+		<-weChat.called
+		weChat.release <- struct{}{}
+		if got := <-third; got != http.StatusOK {
+			t.Errorf("the login after it was answered %d", got)
+		}
+	})
+
+	// Who hangs up while he queues holds no place.
+	t.Run("frees the queue if a client disconnects", func(t *testing.T) {
+		srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour})
+		first := srv.startLogin("first")
+		<-weChat.called
+		ctx, cancel := context.WithCancel(t.Context())
+		req := srv.request("/onLogin", formType, url.Values{"code": {srv.device("second").Login()}}.Encode()).WithContext(ctx)
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			if res, err := http.DefaultClient.Do(req); err == nil {
+				res.Body.Close()
+				t.Error("it was answered")
+			}
+		}()
+		waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
+		cancel()
+		<-gone
+		waitFor(t, "the queue is empty", func() bool { return srv.metric("wxlogin_logins_queued") == "0" })
+		weChat.release <- struct{}{}
+		if got := <-first; got != http.StatusOK {
+			t.Errorf("the login at work was answered %d", got)
+		}
+	})
+}
+
+func TestLoginSlots_RateLimit(t *testing.T) {
+	// An address beyond its limit takes no place of others, not even in the queue; and a login that finds no place counts
+	// for no address.
+	t.Run("rejects a client beyond its limit before it queues", func(t *testing.T) {
+		srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour, Logins: 2})
+		first := srv.startLogin("first")
+		<-weChat.called
+		second := srv.startLogin("second")
+		waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
+		srv.wantLimited(srv.postForm("/onLogin", "code", srv.device("third").Login())) // and does not find the queue full
+		srv.wantRefusals("login_rate", "1")
+
+		weChat.release <- struct{}{}
+		<-weChat.called
+		weChat.release <- struct{}{}
+		if a, b := <-first, <-second; a != http.StatusOK || b != http.StatusOK {
+			t.Errorf("answered %d and %d", a, b)
+		}
+	})
+
+	t.Run("does not count a login that gets no slot", func(t *testing.T) {
+		srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Millisecond, Logins: 2})
+		first := srv.startLogin("first")
+		<-weChat.called
+		for range 5 {
+			srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("second").Login()), 503, "wechat_unavailable", "retry")
+		}
+		weChat.release <- struct{}{}
+		<-first
+		second := srv.startLogin("second")
+		<-weChat.called
+		weChat.release <- struct{}{}
+		if got := <-second; got != http.StatusOK {
+			t.Errorf("answered %d", got)
+		}
+	})
 }

@@ -51,61 +51,102 @@ func (srv *testServer) wantBound(r response, p *wechattest.Device, countryCode, 
 	}
 }
 
-func TestBindPhone_by_code_and_by_open_data(t *testing.T) {
-	srv := newTestServer(t)
-	for _, test := range []struct {
-		user                wechattest.User
-		countryCode, masked string
-	}{
-		{wechattest.User{Name: "alice", PhoneNumber: "13812345678"}, "86", "138****5678"},
-		{wechattest.User{Name: "mei", PhoneNumber: "51234567", CountryCode: "852"}, "852", "******67"},
-	} {
-		p := srv.sim.Device(appID, test.user)
+func TestBindPhone(t *testing.T) {
+	t.Run("stores the number of a code and of encrypted data", func(t *testing.T) {
+		srv := newTestServer(t)
+		for _, test := range []struct {
+			user                wechattest.User
+			countryCode, masked string
+		}{
+			{wechattest.User{Name: "alice", PhoneNumber: "13812345678"}, "86", "138****5678"},
+			{wechattest.User{Name: "mei", PhoneNumber: "51234567", CountryCode: "852"}, "852", "******67"},
+		} {
+			p := srv.sim.Device(appID, test.user)
+			token := srv.login(p).Token
+			srv.wantBound(srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()), p, test.countryCode, test.masked)
+		}
+		for _, test := range []struct {
+			user                wechattest.User
+			countryCode, masked string
+		}{
+			{wechattest.User{Name: "bob", PhoneNumber: "13987654321"}, "86", "139****4321"},
+			{wechattest.User{Name: "mei", PhoneNumber: "59876543"}, "852", "******43"}, // replaces the one above
+		} {
+			p := srv.sim.Device(appID, test.user)
+			token := srv.login(p).Token
+			srv.wantBound(srv.bindPhone(token, p.GetPhoneNumber()), p, test.countryCode, test.masked)
+		}
+	})
+
+	// Mini-programs get a code and open data from one button. The code counts.
+	t.Run("prefers the code to encrypted data", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
 		token := srv.login(p).Token
-		srv.wantBound(srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()), p, test.countryCode, test.masked)
-	}
-	for _, test := range []struct {
-		user                wechattest.User
-		countryCode, masked string
-	}{
-		{wechattest.User{Name: "bob", PhoneNumber: "13987654321"}, "86", "139****4321"},
-		{wechattest.User{Name: "mei", PhoneNumber: "59876543"}, "852", "******43"}, // replaces the one above
-	} {
-		p := srv.sim.Device(appID, test.user)
+		code, data := p.PhoneCode(), p.GetPhoneNumber()
+		r := srv.postForm("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
+		if s := srv.sim.Stats(); r.status != http.StatusOK || s.PhoneCalls != 1 {
+			t.Errorf("%d, with %d calls", r.status, s.PhoneCalls)
+		}
+		r = srv.postForm("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
+		srv.wantProblem(r, 400, "invalid_code", "relogin")
+	})
+
+	t.Run("decrypts with the key of another session", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
+		old := srv.login(p).Token
+		p.NewSessionKey()
+		srv.login(p)
+		if r := srv.bindPhone(old, p.GetPhoneNumber()); r.status != http.StatusOK || srv.storedPhone(p) == "" {
+			t.Errorf("got %d %s", r.status, r.body.Code)
+		}
+		if n := srv.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "1" {
+			t.Errorf("%s decryptions by another key, want 1", n)
+		}
+	})
+
+	t.Run("counts towards the limit of updates", func(t *testing.T) {
+		srv := newTestServer(t, func(cfg *serverConfig) { cfg.limits = handlers.Limits{Updates: 2} })
+		p := srv.device("alice")
 		token := srv.login(p).Token
-		srv.wantBound(srv.bindPhone(token, p.GetPhoneNumber()), p, test.countryCode, test.masked)
-	}
+		srv.mustUpdate(token, p.GetUserInfo())
+		if r := srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()); r.status != http.StatusOK {
+			t.Fatalf("got %d", r.status)
+		}
+		srv.wantProblem(srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()), 429, "rate_limited", "retry")
+		if n := srv.sim.Stats().PhoneCalls; n != 1 {
+			t.Errorf("%d calls of WeChat, want 1", n)
+		}
+	})
+
+	t.Run("rejects a disabled user before the code is spent", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
+		token := srv.login(p).Token
+		if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
+			t.Fatal(err)
+		}
+		code := p.PhoneCode()
+		for range 2 {
+			srv.wantProblem(srv.postForm("/bindPhone", "token", token, "code", code), 403, "user_blocked", "none")
+		}
+		srv.wantProblem(srv.bindPhone(token, p.GetPhoneNumber()), 403, "user_blocked", "none")
+		if n := srv.sim.Stats().PhoneCalls; srv.storedPhone(p) != "" || n != 0 {
+			t.Errorf("the number was stored, or WeChat asked: %d calls", n)
+		}
+		if n := srv.metric(`wxlogin_decryptions_total{outcome="own_key"}`); n != "" {
+			t.Errorf("%s decryptions", n)
+		}
+	})
+
+	t.Run("does not exist without PhoneNumbers", func(t *testing.T) {
+		srv := newTestServer(t, func(cfg *serverConfig) { cfg.noPhoneNumbers = true })
+		srv.wantProblem(srv.postForm("/bindPhone", "token", "x", "code", "c"), 404, "not_found", "none")
+	})
 }
 
-// Mini-programs get a code and open data from one button. The code counts.
-func TestBindPhone_prefers_the_code(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	code, data := p.PhoneCode(), p.GetPhoneNumber()
-	r := srv.postForm("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
-	if s := srv.sim.Stats(); r.status != http.StatusOK || s.PhoneCalls != 1 {
-		t.Errorf("%d, with %d calls", r.status, s.PhoneCalls)
-	}
-	r = srv.postForm("/bindPhone", "token", token, "code", code, "encryptedData", data.EncryptedData, "iv", data.IV)
-	srv.wantProblem(r, 400, "invalid_code", "relogin")
-}
-
-func TestBindPhone_opens_with_the_key_of_another_session(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	old := srv.login(p).Token
-	p.NewSessionKey()
-	srv.login(p)
-	if r := srv.bindPhone(old, p.GetPhoneNumber()); r.status != http.StatusOK || srv.storedPhone(p) == "" {
-		t.Errorf("got %d %s", r.status, r.body.Code)
-	}
-	if n := srv.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "1" {
-		t.Errorf("%s decryptions by another key, want 1", n)
-	}
-}
-
-func TestBindPhone_refuses_what_cannot_be_opened_in_one_way(t *testing.T) {
+func TestBindPhone_Undecryptable(t *testing.T) {
 	srv := newTestServer(t, func(cfg *serverConfig) { cfg.limits = handlers.Limits{FailedUpdates: 8} })
 	p, stranger := srv.device("alice"), srv.device("bob")
 	token := srv.login(p).Token
@@ -141,7 +182,7 @@ func TestBindPhone_refuses_what_cannot_be_opened_in_one_way(t *testing.T) {
 	}
 }
 
-func TestBindPhone_failures(t *testing.T) {
+func TestBindPhone_Errors(t *testing.T) {
 	srv := newTestServer(t, withTwoApps)
 	p, bob, elsewhere := srv.device("alice"), srv.device("bob"), srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	token := srv.login(p).Token
@@ -179,47 +220,8 @@ func TestBindPhone_failures(t *testing.T) {
 	}
 }
 
-func TestBindPhone_counts_as_an_update(t *testing.T) {
-	srv := newTestServer(t, func(cfg *serverConfig) { cfg.limits = handlers.Limits{Updates: 2} })
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	srv.mustUpdate(token, p.GetUserInfo())
-	if r := srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()); r.status != http.StatusOK {
-		t.Fatalf("got %d", r.status)
-	}
-	srv.wantProblem(srv.postForm("/bindPhone", "token", token, "code", p.PhoneCode()), 429, "rate_limited", "retry")
-	if n := srv.sim.Stats().PhoneCalls; n != 1 {
-		t.Errorf("%d calls of WeChat, want 1", n)
-	}
-}
-
-func TestBindPhone_of_a_disabled_user(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
-		t.Fatal(err)
-	}
-	code := p.PhoneCode()
-	for range 2 {
-		srv.wantProblem(srv.postForm("/bindPhone", "token", token, "code", code), 403, "user_blocked", "none")
-	}
-	srv.wantProblem(srv.bindPhone(token, p.GetPhoneNumber()), 403, "user_blocked", "none")
-	if n := srv.sim.Stats().PhoneCalls; srv.storedPhone(p) != "" || n != 0 {
-		t.Errorf("the number was stored, or WeChat asked: %d calls", n)
-	}
-	if n := srv.metric(`wxlogin_decryptions_total{outcome="own_key"}`); n != "" {
-		t.Errorf("%s decryptions", n)
-	}
-}
-
-func TestBindPhone_without_PhoneNumbers_is_not_there(t *testing.T) {
-	srv := newTestServer(t, func(cfg *serverConfig) { cfg.noPhoneNumbers = true })
-	srv.wantProblem(srv.postForm("/bindPhone", "token", "x", "code", "c"), 404, "not_found", "none")
-}
-
 // Every answer about a user says, masked, which phone number is bound, so that no client asks for it again.
-func TestPhoneNumber_in_answers(t *testing.T) {
+func TestPhoneNumber_InResponses(t *testing.T) {
 	srv := newTestServer(t, withTwoApps)
 	const number = "13812345678"
 	alice := wechattest.User{Name: "alice", UnionID: "o6_bmasdasdsad6_2sgVt7hMZOPfL", PhoneNumber: number}

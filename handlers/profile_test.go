@@ -68,7 +68,7 @@ func newServerWithAlice(t *testing.T) (*testServer, *wechattest.Device, string) 
 	return srv, p, srv.login(p).Token
 }
 
-func TestGivenName_that_cannot_be_seen(t *testing.T) {
+func TestProfileInput_InvisibleName(t *testing.T) {
 	srv, p, token := newServerWithAlice(t)
 	before := srv.userRow()
 	for name, in := range map[string]string{
@@ -98,7 +98,7 @@ func TestGivenName_that_cannot_be_seen(t *testing.T) {
 	}
 }
 
-func TestGivenName_typed_and_WeChats_alike(t *testing.T) {
+func TestProfileInput_Name(t *testing.T) {
 	srv, p, token := newServerWithAlice(t)
 	for name, tt := range map[string]struct{ in, typed, weChats string }{
 		"family":              {family, family, family},
@@ -141,7 +141,7 @@ func TestGivenName_typed_and_WeChats_alike(t *testing.T) {
 }
 
 // An address that is taken is stored, and one that is not is refused; of WeChat's, it is left out.
-func TestGivenAvatar_typed_and_WeChats_alike(t *testing.T) {
+func TestProfileInput_Avatar(t *testing.T) {
 	srv, p, token := newServerWithAlice(t)
 	const before = "https://cdn.example.com/before.png"
 	for name, tt := range map[string]struct{ in, want string }{
@@ -199,7 +199,7 @@ func TestGivenAvatar_typed_and_WeChats_alike(t *testing.T) {
 }
 
 // WeChat's placeholder changes nothing of a profile, typed or WeChat's, and makes none of an empty one.
-func TestGivenPlaceholder_writes_nothing(t *testing.T) {
+func TestProfileInput_Placeholder(t *testing.T) {
 	for name, fill := range map[string]func(srv *testServer, p *wechattest.Device, token string){
 		"over nothing": func(*testServer, *wechattest.Device, string) {},
 		"over a typed profile": func(srv *testServer, _ *wechattest.Device, token string) {
@@ -243,7 +243,7 @@ func TestGivenPlaceholder_writes_nothing(t *testing.T) {
 }
 
 // A real picture beside the placeholder's name is kept, and the other way round.
-func TestGivenPlaceholder_beside_what_is_real(t *testing.T) {
+func TestProfileInput_PartialPlaceholder(t *testing.T) {
 	srv, p, token := newServerWithAlice(t)
 	srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
 	srv.advance(2 * time.Second)
@@ -259,7 +259,7 @@ func TestGivenPlaceholder_beside_what_is_real(t *testing.T) {
 }
 
 // A body that is not UTF-8 is refused and not mended: a mended name would be another one than was sent.
-func TestGivenName_not_UTF8(t *testing.T) {
+func TestProfileInput_InvalidUTF8(t *testing.T) {
 	srv, _, token := newServerWithAlice(t)
 	before := srv.userRow()
 	for name, in := range map[string]struct{ contentType, content string }{

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestRequests_that_cannot_be_read(t *testing.T) {
+func TestRequests_Invalid(t *testing.T) {
 	srv := newTestServer(t)
 	token := srv.login(srv.device("alice")).Token
 	calls := srv.sim.Calls()

@@ -24,7 +24,7 @@ func (p slowWeChat) Code2Session(ctx context.Context, _ string) (wechat.Session,
 	return wechat.Session{}, fmt.Errorf("given up: %w", ctx.Err())
 }
 
-func TestClient_that_does_not_wait_is_logged_as_499(t *testing.T) {
+func TestAccessLog_ClientClosedRequest(t *testing.T) {
 	asked := make(chan struct{})
 	srv := newTestServer(t, func(cfg *serverConfig) {
 		cfg.wrapApp = func(e handlers.CodeExchanger) handlers.CodeExchanger { return slowWeChat{e, asked} }
@@ -47,7 +47,7 @@ func TestClient_that_does_not_wait_is_logged_as_499(t *testing.T) {
 	srv.wantNoKeys()
 }
 
-func TestNewPublic_needs_its_parts(t *testing.T) {
+func TestNewPublic_RequiredOptions(t *testing.T) {
 	whole := handlers.PublicOptions{
 		Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: blockedStore{}, Users: blockedStore{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(),

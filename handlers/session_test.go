@@ -10,7 +10,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-func TestDisabled_user_can_neither_log_in_nor_update(t *testing.T) {
+func TestDisabledUser(t *testing.T) {
 	srv := newTestServer(t)
 	p := srv.device("alice")
 	token := srv.login(p).Token
@@ -56,35 +56,37 @@ func (srv *testServer) wantKeys(n int) {
 	}
 }
 
-func TestLogout_ends_this_session_and_no_other(t *testing.T) {
-	srv := newTestServer(t)
-	phone, tablet, bob := srv.login(srv.device("alice")).Token, srv.login(srv.device("alice")).Token, srv.login(srv.device("bob")).Token
-	srv.wantKeys(5)
-	for range 2 { // once more does no harm
-		srv.mustLogout("token", phone)
+func TestLogout(t *testing.T) {
+	t.Run("ends only this session", func(t *testing.T) {
+		srv := newTestServer(t)
+		phone, tablet, bob := srv.login(srv.device("alice")).Token, srv.login(srv.device("alice")).Token, srv.login(srv.device("bob")).Token
+		srv.wantKeys(5)
+		for range 2 { // once more does no harm
+			srv.mustLogout("token", phone)
+			srv.wantInvalidToken(phone)
+			srv.wantKeys(4)
+		}
+		srv.wantValidToken(tablet)
+		srv.wantValidToken(bob)
+	})
+
+	t.Run("with everywhere ends all sessions of the user in this app", func(t *testing.T) {
+		srv := newTestServer(t, withTwoApps)
+		phone, tablet, bob := srv.login(srv.device("alice")).Token, srv.login(srv.device("alice")).Token, srv.login(srv.device("bob")).Token
+		other := srv.login(srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})).Token
+		srv.mustLogout("token", phone, "everywhere", "true")
 		srv.wantInvalidToken(phone)
+		srv.wantInvalidToken(tablet)
+		srv.wantValidToken(bob)
+		srv.wantValidToken(other)
 		srv.wantKeys(4)
-	}
-	srv.wantValidToken(tablet)
-	srv.wantValidToken(bob)
+		// Whose sessions they were cannot be told any more, and 200 would say that all have ended.
+		srv.wantProblem(srv.postForm("/logout", "token", phone, "everywhere", "true"), 401, "invalid_token", "relogin")
+		srv.mustLogout("token", phone)
+	})
 }
 
-func TestLogout_everywhere_ends_all_sessions_of_the_user_in_this_app(t *testing.T) {
-	srv := newTestServer(t, withTwoApps)
-	phone, tablet, bob := srv.login(srv.device("alice")).Token, srv.login(srv.device("alice")).Token, srv.login(srv.device("bob")).Token
-	other := srv.login(srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})).Token
-	srv.mustLogout("token", phone, "everywhere", "true")
-	srv.wantInvalidToken(phone)
-	srv.wantInvalidToken(tablet)
-	srv.wantValidToken(bob)
-	srv.wantValidToken(other)
-	srv.wantKeys(4)
-	// Whose sessions they were cannot be told any more, and 200 would say that all have ended.
-	srv.wantProblem(srv.postForm("/logout", "token", phone, "everywhere", "true"), 401, "invalid_token", "relogin")
-	srv.mustLogout("token", phone)
-}
-
-func TestLogout_requests(t *testing.T) {
+func TestLogout_Requests(t *testing.T) {
 	srv := newTestServer(t)
 	t.Run("token_in_the_header_without_a_body", func(t *testing.T) {
 		token := srv.login(srv.device("alice")).Token
@@ -136,41 +138,43 @@ func (srv *testServer) getUserInfo(query, authorization string) response {
 	return srv.do(req)
 }
 
-func TestUserInfo_is_the_profile_as_it_is_now(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	if r := srv.getUserInfo("", "Bearer "+token); r.status != http.StatusOK || r.body.ProfileComplete || r.body.UserInfo["nickName"] != "" {
-		t.Errorf("before: %d %s", r.status, r.body.Code)
-	}
-	srv.mustUpdate(token, p.GetUserInfo())
-	r := srv.getUserInfo("", "Bearer "+token)
-	if r.status != http.StatusOK || !r.body.ProfileComplete || r.body.UserInfo["nickName"] != "alice" || len(r.body.UserInfo) != 7 {
-		t.Errorf("after: %d %s, %d fields", r.status, r.body.Code, len(r.body.UserInfo))
-	}
-	// Another session of the same person sees it too; another person does not.
-	if r := srv.getUserInfo("", "Bearer "+srv.login(p).Token); r.body.UserInfo["nickName"] != "alice" {
-		t.Error("another session shows another profile")
-	}
-	if r := srv.getUserInfo("", "Bearer "+srv.login(srv.device("bob")).Token); r.body.UserInfo["nickName"] != "" {
-		t.Error("somebody else is shown")
-	}
-}
+func TestUserInfo(t *testing.T) {
+	t.Run("returns the current profile", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
+		token := srv.login(p).Token
+		if r := srv.getUserInfo("", "Bearer "+token); r.status != http.StatusOK || r.body.ProfileComplete || r.body.UserInfo["nickName"] != "" {
+			t.Errorf("before: %d %s", r.status, r.body.Code)
+		}
+		srv.mustUpdate(token, p.GetUserInfo())
+		r := srv.getUserInfo("", "Bearer "+token)
+		if r.status != http.StatusOK || !r.body.ProfileComplete || r.body.UserInfo["nickName"] != "alice" || len(r.body.UserInfo) != 7 {
+			t.Errorf("after: %d %s, %d fields", r.status, r.body.Code, len(r.body.UserInfo))
+		}
+		// Another session of the same person sees it too; another person does not.
+		if r := srv.getUserInfo("", "Bearer "+srv.login(p).Token); r.body.UserInfo["nickName"] != "alice" {
+			t.Error("another session shows another profile")
+		}
+		if r := srv.getUserInfo("", "Bearer "+srv.login(srv.device("bob")).Token); r.body.UserInfo["nickName"] != "" {
+			t.Error("somebody else is shown")
+		}
+	})
 
-func TestUserInfo_refuses(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	srv.wantProblem(srv.getUserInfo("", ""), 401, "invalid_token", "relogin")
-	srv.wantProblem(srv.getUserInfo("?token="+token, ""), 401, "invalid_token", "relogin")
-	srv.wantProblem(srv.getUserInfo("", "Basic "+token), 401, "invalid_token", "relogin")
-	if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
-		t.Fatal(err)
-	}
-	srv.wantProblem(srv.getUserInfo("", "Bearer "+token), 403, "user_blocked", "none")
+	t.Run("rejects requests without a valid token in the header", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		srv.wantProblem(srv.getUserInfo("", ""), 401, "invalid_token", "relogin")
+		srv.wantProblem(srv.getUserInfo("?token="+token, ""), 401, "invalid_token", "relogin")
+		srv.wantProblem(srv.getUserInfo("", "Basic "+token), 401, "invalid_token", "relogin")
+		if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
+			t.Fatal(err)
+		}
+		srv.wantProblem(srv.getUserInfo("", "Bearer "+token), 403, "user_blocked", "none")
+	})
 }
 
 // Only status 1 is let through, whatever else stands there: by a route that reads the user or one that writes it.
-func TestStatus_otherThanActiveIsRefused(t *testing.T) {
+func TestUserStatus(t *testing.T) {
 	picture := pictureFiles(t)["jpeg"]
 	for _, status := range []int{0, 2, 3, 4, 5, 7, 255} {
 		t.Run(fmt.Sprint("status ", status), func(t *testing.T) {
@@ -217,7 +221,7 @@ func (srv *testServer) userSummary() string {
 }
 
 // A user whose row was deleted by hand: the old token leads to a login, and that to a new user.
-func TestDeletedUser_logsInAsNew(t *testing.T) {
+func TestDeletedUser(t *testing.T) {
 	srv := newTestServer(t)
 	p := srv.device("alice")
 	token := srv.login(p).Token
@@ -243,7 +247,7 @@ func TestDeletedUser_logsInAsNew(t *testing.T) {
 }
 
 // Many updates of one session at once are all answered 200.
-func TestUpdates_ofOneSessionAtOnce(t *testing.T) {
+func TestUpdateUserInfo_Concurrent(t *testing.T) {
 	const n = 100
 	srv := newTestServer(t)
 	token := srv.login(srv.device("alice")).Token
@@ -271,7 +275,7 @@ func TestUpdates_ofOneSessionAtOnce(t *testing.T) {
 
 // A person is known in two mini-programs before WeChat tells that it is one person: from then on there is one user, who
 // has both identities and the profile, and nobody is signed out.
-func TestPerson_in_two_apps_becomes_one_user(t *testing.T) {
+func TestOnLogin_UserInTwoApps(t *testing.T) {
 	srv := newTestServer(t, withTwoApps)
 	here, there := srv.sim.Device(appID, wechattest.User{Name: "alice"}), srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	tokenHere := srv.login(here).Token

@@ -18,7 +18,7 @@ import (
 	"wxlogin/wechat"
 )
 
-func TestStorage_that_cannot_be_reached(t *testing.T) {
+func TestStorageUnavailable(t *testing.T) {
 	t.Run("redis", func(t *testing.T) {
 		srv := newTestServer(t, func(cfg *serverConfig) {
 			cfg.session.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
@@ -84,7 +84,7 @@ func (okWeChat) Code2Session(context.Context, string) (wechat.Session, error) {
 	return wechat.Session{OpenID: "o1", SessionKey: "tiihtNczf5v6AKRyjwEUhQ=="}, nil
 }
 
-func TestStorageTimeout_ends_a_step_that_hangs(t *testing.T) {
+func TestStorageTimeout(t *testing.T) {
 	h, err := handlers.NewPublic(handlers.PublicOptions{
 		Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: blockedStore{}, Users: blockedStore{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), StorageTimeout: time.Millisecond,

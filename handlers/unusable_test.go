@@ -44,7 +44,7 @@ func (srv *testServer) errorLines() (lines []map[string]any) {
 }
 
 // A code to which WeChat answers without what is needed is spent: the same one can be of no use again.
-func TestOnLogin_answers_of_WeChat_that_cannot_be_used(t *testing.T) {
+func TestOnLogin_UnusableResponses(t *testing.T) {
 	for name, test := range map[string]struct{ answer, missing string }{
 		"nothing":               {`{}`, "openid, session_key"},
 		"an errcode of 0 alone": {`{"errcode":0,"errmsg":"ok"}`, "openid, session_key"},
@@ -83,7 +83,7 @@ func TestOnLogin_answers_of_WeChat_that_cannot_be_used(t *testing.T) {
 }
 
 // What cannot be read at all may come from a gateway on the way, and the code may be good.
-func TestOnLogin_answers_that_cannot_be_read(t *testing.T) {
+func TestOnLogin_UnreadableResponses(t *testing.T) {
 	for name, answer := range map[string]string{"a page": "<html>", "half an answer": cannedLogin[:40], "nothing": ""} {
 		t.Run(name, func(t *testing.T) {
 			srv := newTestServer(t, withResponses(cannedWeChat{loginPath: answer}))
@@ -93,7 +93,7 @@ func TestOnLogin_answers_that_cannot_be_read(t *testing.T) {
 	}
 }
 
-func TestOnLogin_reads_odd_answers(t *testing.T) {
+func TestOnLogin_UnusualResponses(t *testing.T) {
 	srv := newTestServer(t, withResponses(cannedWeChat{loginPath: "\ufeff{\"errcode\":\"0\",\"errmsg\":\"\n\xff\",\"unionid\":{}," + cannedLogin[1:]}))
 	if r := srv.postForm("/onLogin", "code", "c"); r.status != http.StatusOK || r.body.Token == "" {
 		t.Errorf("got %d %s", r.status, r.body.Code)
@@ -101,7 +101,7 @@ func TestOnLogin_reads_odd_answers(t *testing.T) {
 	srv.wantUsers("1", "1")
 }
 
-func TestOnLogin_errcodes(t *testing.T) {
+func TestOnLogin_ErrCodes(t *testing.T) {
 	for answer, want := range map[string][2]string{
 		`{"errcode":"40029"}`: {"invalid_code", "relogin"},
 		`{"errcode":40013}`:   {"misconfigured", "none"},
@@ -119,7 +119,7 @@ func TestOnLogin_errcodes(t *testing.T) {
 	}
 }
 
-func TestBindPhone_answers_of_WeChat_that_cannot_be_used(t *testing.T) {
+func TestBindPhone_UnusableResponses(t *testing.T) {
 	const number = "13800138000"
 	for name, test := range map[string]struct{ answer, missing string }{
 		"no phone_info":         {`{"errcode":0}`, "purePhoneNumber, countryCode"},

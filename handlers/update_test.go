@@ -11,7 +11,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-func TestUpdateUserInfo_tokens(t *testing.T) {
+func TestUpdateUserInfo_Token(t *testing.T) {
 	srv := newTestServer(t)
 	p := srv.device("alice")
 	token := srv.login(p).Token
@@ -55,27 +55,29 @@ func TestUpdateUserInfo_tokens(t *testing.T) {
 	}
 }
 
-func TestUpdateUserInfo_of_a_user_whose_row_is_gone(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	if _, err := srv.db.Exec("DELETE FROM wechat_identities"); err != nil {
-		t.Fatal(err)
-	}
-	srv.wantProblem(srv.update(token, p.GetUserInfo()), 401, "invalid_token", "relogin")
-}
+func TestUpdateUserInfo(t *testing.T) {
+	t.Run("rejects the token of a user without a row", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
+		token := srv.login(p).Token
+		if _, err := srv.db.Exec("DELETE FROM wechat_identities"); err != nil {
+			t.Fatal(err)
+		}
+		srv.wantProblem(srv.update(token, p.GetUserInfo()), 401, "invalid_token", "relogin")
+	})
 
-func TestUpdateUserInfo_newer_data_is_kept(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	old := p.GetUserInfo()
-	srv.advance(time.Minute)
-	renamed := srv.sim.Device(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II"}})
-	srv.mustUpdate(token, renamed.GetUserInfo())
-	if got := srv.mustUpdate(token, old).UserInfo["nickName"]; got != "Alice II" {
-		t.Errorf("older data overwrote newer: %v", got)
-	}
+	t.Run("does not overwrite newer data", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
+		token := srv.login(p).Token
+		old := p.GetUserInfo()
+		srv.advance(time.Minute)
+		renamed := srv.sim.Device(appID, wechattest.User{Name: "alice", Info: wechattest.Info{NickName: "Alice II"}})
+		srv.mustUpdate(token, renamed.GetUserInfo())
+		if got := srv.mustUpdate(token, old).UserInfo["nickName"]; got != "Alice II" {
+			t.Errorf("older data overwrote newer: %v", got)
+		}
+	})
 }
 
 const manualAvatar = "https://cdn.example.com/avatars/1.png"
@@ -92,61 +94,76 @@ func (srv *testServer) column(name string) string {
 	return srv.queryText("SELECT " + name + " FROM users ORDER BY id LIMIT 1")
 }
 
-func TestTyped_nickname_and_avatar_fill_the_profile(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	r := srv.updateManually(token, "nickName", "  Ame\u0301lie 🐼 ", "avatarUrl", manualAvatar)
-	if r.status != http.StatusOK || !r.body.ProfileComplete || r.body.Anonymous {
-		t.Fatalf("%d %s, complete %v", r.status, r.body.Code, r.body.ProfileComplete)
-	}
-	if got := r.body.UserInfo["nickName"]; got != "Am\u00e9lie 🐼" { // trimmed, and in the composed form
-		t.Errorf("the answer says %q", got)
-	}
-	if srv.column("nickname") != "Am\u00e9lie 🐼" || srv.column("avatar_url") != manualAvatar || srv.column("profile_source") != "2" {
-		t.Error("the database has another nickname, avatar or source")
-	}
-}
-
-func TestTyped_one_of_both_keeps_the_other(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	srv.mustUpdate(token, p.GetUserInfo())
-	if got := srv.column("profile_source"); got != "1" {
-		t.Errorf("source %s of what came from WeChat", got)
-	}
-	avatar := srv.column("avatar_url")
-	if r := srv.updateManually(token, "nickName", "Al"); r.status != http.StatusOK || r.body.UserInfo["avatarUrl"] != avatar {
-		t.Errorf("%d %s, or another avatar", r.status, r.body.Code)
-	}
-	if srv.column("nickname") != "Al" || srv.column("gender") == "0" || srv.column("profile_source") != "2" {
-		t.Error("the database has another nickname, gender or source")
-	}
-}
-
-// WeChat's placeholder, by whichever way, overwrites nothing that a person typed; neither does older data.
-func TestTyped_stays_over_placeholders_and_older_data(t *testing.T) {
-	srv := newTestServer(t)
-	p := srv.device("alice")
-	token := srv.login(p).Token
-	older := p.GetUserInfo()
-	srv.advance(2 * time.Second) // a watermark has whole ones
-	srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
-	for name, r := range map[string]response{
-		"anonymous_data":    srv.update(token, p.GetPlaceholder()),
-		"typed_placeholder": srv.updateManually(token, "nickName", "微信用户"),
-		"older_data":        srv.update(token, older),
-	} {
-		if r.status != http.StatusOK || r.body.UserInfo["nickName"] != "Al" || r.body.UserInfo["avatarUrl"] != manualAvatar {
-			t.Errorf("%s: %d %s, or another profile", name, r.status, r.body.Code)
+func TestManualProfile(t *testing.T) {
+	t.Run("fills the profile", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		r := srv.updateManually(token, "nickName", "  Ame\u0301lie 🐼 ", "avatarUrl", manualAvatar)
+		if r.status != http.StatusOK || !r.body.ProfileComplete || r.body.Anonymous {
+			t.Fatalf("%d %s, complete %v", r.status, r.body.Code, r.body.ProfileComplete)
 		}
-	}
-	if srv.column("profile_source") != "2" {
-		t.Error("the source is another one")
-	}
+		if got := r.body.UserInfo["nickName"]; got != "Am\u00e9lie 🐼" { // trimmed, and in the composed form
+			t.Errorf("the answer says %q", got)
+		}
+		if srv.column("nickname") != "Am\u00e9lie 🐼" || srv.column("avatar_url") != manualAvatar || srv.column("profile_source") != "2" {
+			t.Error("the database has another nickname, avatar or source")
+		}
+	})
+
+	t.Run("keeps what is not sent", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
+		token := srv.login(p).Token
+		srv.mustUpdate(token, p.GetUserInfo())
+		if got := srv.column("profile_source"); got != "1" {
+			t.Errorf("source %s of what came from WeChat", got)
+		}
+		avatar := srv.column("avatar_url")
+		if r := srv.updateManually(token, "nickName", "Al"); r.status != http.StatusOK || r.body.UserInfo["avatarUrl"] != avatar {
+			t.Errorf("%d %s, or another avatar", r.status, r.body.Code)
+		}
+		if srv.column("nickname") != "Al" || srv.column("gender") == "0" || srv.column("profile_source") != "2" {
+			t.Error("the database has another nickname, gender or source")
+		}
+	})
+
+	// WeChat's placeholder, by whichever way, overwrites nothing that a person typed; neither does older data.
+	t.Run("is not overwritten by placeholders or older data", func(t *testing.T) {
+		srv := newTestServer(t)
+		p := srv.device("alice")
+		token := srv.login(p).Token
+		older := p.GetUserInfo()
+		srv.advance(2 * time.Second) // a watermark has whole ones
+		srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
+		for name, r := range map[string]response{
+			"anonymous_data":    srv.update(token, p.GetPlaceholder()),
+			"typed_placeholder": srv.updateManually(token, "nickName", "微信用户"),
+			"older_data":        srv.update(token, older),
+		} {
+			if r.status != http.StatusOK || r.body.UserInfo["nickName"] != "Al" || r.body.UserInfo["avatarUrl"] != manualAvatar {
+				t.Errorf("%s: %d %s, or another profile", name, r.status, r.body.Code)
+			}
+		}
+		if srv.column("profile_source") != "2" {
+			t.Error("the source is another one")
+		}
+	})
+
+	t.Run("requires a token and an active user", func(t *testing.T) {
+		srv := newTestServer(t)
+		srv.wantProblem(srv.updateManually("x", "nickName", "Al"), 401, "invalid_token", "relogin")
+		token := srv.login(srv.sim.Device(appID, wechattest.User{Name: "alice"})).Token
+		if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
+			t.Fatal(err)
+		}
+		srv.wantProblem(srv.updateManually(token, "nickName", "Al"), 403, "user_blocked", "none")
+		if srv.column("nickname") != "" {
+			t.Error("it was written")
+		}
+	})
 }
 
-func TestTyped_refuses(t *testing.T) {
+func TestManualProfile_Invalid(t *testing.T) {
 	srv := newTestServer(t)
 	p := srv.device("alice")
 	token := srv.login(p).Token
@@ -191,18 +208,5 @@ func TestTyped_refuses(t *testing.T) {
 	}
 	if r := srv.updateManually(token, "nickName", "👩\u200d💻"); r.status != http.StatusOK || !utf8.ValidString(srv.column("nickname")) {
 		t.Errorf("an emoji of several characters: %d %s", r.status, r.body.Code)
-	}
-}
-
-func TestTyped_needs_a_token_and_a_user_who_may(t *testing.T) {
-	srv := newTestServer(t)
-	srv.wantProblem(srv.updateManually("x", "nickName", "Al"), 401, "invalid_token", "relogin")
-	token := srv.login(srv.sim.Device(appID, wechattest.User{Name: "alice"})).Token
-	if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
-		t.Fatal(err)
-	}
-	srv.wantProblem(srv.updateManually(token, "nickName", "Al"), 403, "user_blocked", "none")
-	if srv.column("nickname") != "" {
-		t.Error("it was written")
 	}
 }

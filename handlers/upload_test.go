@@ -119,7 +119,7 @@ func (srv *testServer) fetch(address string) (*http.Response, []byte) {
 }
 
 // The way since 2022: chooseAvatar, upload, nickname input.
-func TestUploadAvatar_then_nickname_completes_the_profile(t *testing.T) {
+func TestUploadAvatar_CompletesProfile(t *testing.T) {
 	for kind, file := range pictureFiles(t) {
 		t.Run(kind, func(t *testing.T) {
 			srv := newTestServer(t)
@@ -148,34 +148,49 @@ func TestUploadAvatar_then_nickname_completes_the_profile(t *testing.T) {
 	}
 }
 
-func TestUploadAvatar_refuses_hostile_files_and_keeps_nothing(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	for kind, file := range invalidFiles(t) {
-		t.Run(kind, func(t *testing.T) {
-			srv.wantProblem(srv.upload(token, file), 422, "invalid_picture", "none")
+func TestUploadAvatar_Rejects(t *testing.T) {
+	t.Run("invalid files", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		for kind, file := range invalidFiles(t) {
+			t.Run(kind, func(t *testing.T) {
+				srv.wantProblem(srv.upload(token, file), 422, "invalid_picture", "none")
+			})
+		}
+		srv.wantProblem(srv.upload(token, make([]byte, avatar.MaxBytes+1)), 413, "request_too_large", "none")
+		srv.wantPictures(0)
+		if srv.column("avatar_url") != "" {
+			t.Error("an avatar was stored")
+		}
+	})
+
+	t.Run("requests without a valid token or an active user", func(t *testing.T) {
+		srv := newTestServer(t)
+		file := pictureFiles(t)["jpeg"]
+		srv.wantProblem(srv.upload("x", file), 401, "invalid_token", "relogin")
+		token := srv.login(srv.device("alice")).Token
+		if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
+			t.Fatal(err)
+		}
+		srv.wantProblem(srv.upload(token, file), 403, "user_blocked", "none")
+		srv.wantPictures(0)
+	})
+
+	// The token comes before the file, or the file is not read.
+	t.Run("a token after the file", func(t *testing.T) {
+		srv := newTestServer(t)
+		token := srv.login(srv.device("alice")).Token
+		file := pictureFiles(t)["jpeg"]
+		r := srv.uploadParts(func(m *multipart.Writer) {
+			srv.filePart(m, file)
+			srv.must(m.WriteField("token", token))
 		})
-	}
-	srv.wantProblem(srv.upload(token, make([]byte, avatar.MaxBytes+1)), 413, "request_too_large", "none")
-	srv.wantPictures(0)
-	if srv.column("avatar_url") != "" {
-		t.Error("an avatar was stored")
-	}
+		srv.wantProblem(r, 401, "invalid_token", "relogin")
+		srv.wantPictures(0)
+	})
 }
 
-func TestUploadAvatar_keeps_nothing_for_those_who_may_not(t *testing.T) {
-	srv := newTestServer(t)
-	file := pictureFiles(t)["jpeg"]
-	srv.wantProblem(srv.upload("x", file), 401, "invalid_token", "relogin")
-	token := srv.login(srv.device("alice")).Token
-	if _, err := srv.db.Exec("UPDATE users SET status = 2"); err != nil {
-		t.Fatal(err)
-	}
-	srv.wantProblem(srv.upload(token, file), 403, "user_blocked", "none")
-	srv.wantPictures(0)
-}
-
-func TestUploadAvatar_requests(t *testing.T) {
+func TestUploadAvatar_Requests(t *testing.T) {
 	srv := newTestServer(t)
 	token := srv.login(srv.device("alice")).Token
 	file := pictureFiles(t)["jpeg"]
@@ -244,20 +259,7 @@ func authorizedRaw(srv *testServer, token, body string) response {
 	return srv.do(req)
 }
 
-// The token comes before the file, or the file is not read.
-func TestUploadAvatar_token_first(t *testing.T) {
-	srv := newTestServer(t)
-	token := srv.login(srv.device("alice")).Token
-	file := pictureFiles(t)["jpeg"]
-	r := srv.uploadParts(func(m *multipart.Writer) {
-		srv.filePart(m, file)
-		srv.must(m.WriteField("token", token))
-	})
-	srv.wantProblem(r, 401, "invalid_token", "relogin")
-	srv.wantPictures(0)
-}
-
-func TestAvatars_that_are_not_there(t *testing.T) {
+func TestServeAvatar_NotFound(t *testing.T) {
 	srv := newTestServer(t)
 	for _, name := range []string{strings.Repeat("a", 32) + ".jpg", "x.txt", "..%2f..%2fetc%2fpasswd", ""} {
 		if res, _ := srv.fetch(avatarBase + "/avatars/" + name); res.StatusCode != http.StatusNotFound {
@@ -270,7 +272,7 @@ func TestAvatars_that_are_not_there(t *testing.T) {
 }
 
 // Phones put videos and other pictures behind a picture. Nothing of that is kept.
-func TestUploadAvatar_whatFollowsThePicture(t *testing.T) {
+func TestUploadAvatar_TrailingData(t *testing.T) {
 	const tail = "PK\x03\x04 an archive"
 	for kind, file := range pictureFiles(t) {
 		t.Run(kind, func(t *testing.T) {
@@ -286,7 +288,7 @@ func TestUploadAvatar_whatFollowsThePicture(t *testing.T) {
 	}
 }
 
-func TestUploadAvatar_files(t *testing.T) {
+func TestUploadAvatar_Files(t *testing.T) {
 	file := pictureFiles(t)["png"]
 	t.Run("one file belongs to one user", func(t *testing.T) {
 		srv := newTestServer(t)
@@ -350,7 +352,7 @@ func TestUploadAvatar_files(t *testing.T) {
 }
 
 // What the database holds is a path: its address is that of today's PUBLIC_URL.
-func TestUploadAvatar_addresses(t *testing.T) {
+func TestUploadAvatar_URLs(t *testing.T) {
 	srv := newTestServer(t)
 	p := srv.device("alice")
 	token := srv.login(p).Token
@@ -381,7 +383,7 @@ func TestUploadAvatar_addresses(t *testing.T) {
 }
 
 // The answer says that uploads are not configured, before any token counts, and whatever the size of the picture.
-func TestUploadAvatar_says_that_uploads_are_not_configured(t *testing.T) {
+func TestUploadAvatar_NotConfigured(t *testing.T) {
 	srv := newTestServer(t, func(cfg *serverConfig) { cfg.noAvatars = true })
 	token := srv.login(srv.device("alice")).Token
 	for name, size := range map[string]int{"small": 100, "large": 3 << 20} {

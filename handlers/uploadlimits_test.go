@@ -51,7 +51,7 @@ func (srv *testServer) readResponse(conn net.Conn) (res *http.Response, content 
 
 // Whose upload it is, and whether that user may upload, is known before the body is read: the answer comes although the
 // body does not.
-func TestUploadAvatar_refuses_before_the_body(t *testing.T) {
+func TestUploadAvatar_RejectsBeforeBody(t *testing.T) {
 	srv := newTestServer(t)
 	token := srv.login(srv.device("alice")).Token
 	blocked := srv.login(srv.device("bob")).Token
@@ -93,7 +93,7 @@ func TestUploadAvatar_refuses_before_the_body(t *testing.T) {
 }
 
 // Connections without a token take no place, and those of one user only that user's.
-func TestUploadAvatar_silent_clients_lock_nobody_out(t *testing.T) {
+func TestUploadAvatar_SilentClients(t *testing.T) {
 	srv := newTestServer(t)
 	file := pictureFiles(t)["jpeg"]
 	for range 200 {
@@ -113,7 +113,7 @@ func TestUploadAvatar_silent_clients_lock_nobody_out(t *testing.T) {
 }
 
 // A stop gives uploads some time and answers them then, so that it does not wait for bodies that do not come.
-func TestUploadAvatar_ends_at_a_stop(t *testing.T) {
+func TestUploadAvatar_Shutdown(t *testing.T) {
 	closing, stop := context.WithCancel(t.Context())
 	srv := newTestServer(t, func(cfg *serverConfig) { cfg.closing, cfg.uploadStopGrace = closing, time.Nanosecond })
 	token := srv.login(srv.device("alice")).Token
@@ -129,7 +129,7 @@ func TestUploadAvatar_ends_at_a_stop(t *testing.T) {
 	srv.wantPictures(0)
 }
 
-func TestLimit_of_uploads_a_day(t *testing.T) {
+func TestUploadLimit(t *testing.T) {
 	file := pictureFiles(t)["jpeg"]
 	clock := func(srv **testServer) func(cfg *serverConfig) {
 		return func(cfg *serverConfig) {

@@ -11,7 +11,7 @@ import (
 
 const weChatPicture = "thirdwx.qlogo.cn/mmopen/vi_32/Q0j4TwGTfTKxCqRzuYWQmpwiaqQEjNxbC7WicaJ/132"
 
-func TestAvatarURL_takes(t *testing.T) {
+func TestAvatarURL_Valid(t *testing.T) {
 	longest := "https://example.com/" + strings.Repeat("x", profile.MaxAvatarURL-len("https://example.com/"))
 	for name, test := range map[string]struct{ in, want string }{
 		"https":                 {"https://cdn.example.com/avatar/1.png?v=2&w=100#x", ""},
@@ -46,7 +46,7 @@ func TestAvatarURL_takes(t *testing.T) {
 	}
 }
 
-func TestAvatarURL_refuses(t *testing.T) {
+func TestAvatarURL_Invalid(t *testing.T) {
 	for name, in := range map[string]string{
 		"empty":                      "",
 		"space":                      " ",

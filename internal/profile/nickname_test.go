@@ -71,7 +71,7 @@ var wholeNames = map[string]string{
 	"placeholder_is_not_looked_for": "微信用户",
 }
 
-func TestNickName_keeps(t *testing.T) {
+func TestNickName_Valid(t *testing.T) {
 	for name, in := range wholeNames {
 		t.Run(name, func(t *testing.T) {
 			if !norm.NFC.IsNormalString(in) {
@@ -160,7 +160,7 @@ var refusedNames = map[string]struct {
 	"a_hundred_strays_do_not_cut": {strings.Repeat("\u206f", 300) + "Al", profile.ErrCharacter, "Al"},
 }
 
-func TestNickName_refuses(t *testing.T) {
+func TestNickName_Invalid(t *testing.T) {
 	for name, test := range refusedNames {
 		t.Run(name, func(t *testing.T) {
 			if got, err := profile.NickName(test.in); got != "" || !errors.Is(err, test.err) {
@@ -174,7 +174,7 @@ func TestNickName_refuses(t *testing.T) {
 }
 
 // Each of these is nothing by itself, and is no part of a name of letters either.
-func TestNickName_characters_that_cannot_be_seen(t *testing.T) {
+func TestNickName_InvisibleCharacters(t *testing.T) {
 	for _, list := range [][2]rune{
 		{0x0000, 0x001f}, {0x007f, 0x009f}, {0x00ad, 0x00ad}, {0x034f, 0x034f}, {0x061c, 0x061c}, {0x115f, 0x1160}, {0x17b4, 0x17b5},
 		{0x180b, 0x180f}, {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164}, {0xe000, 0xe001}, {0xfdd0, 0xfdef},

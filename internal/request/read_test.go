@@ -59,7 +59,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestRead_refuses(t *testing.T) {
+func TestRead_Invalid(t *testing.T) {
 	tests := map[string]struct{ contentType, body, want string }{
 		"form_bad_escape":      {formType, "code=%zz", "The body is not form-encoded."},
 		"form_field_twice":     {formType, "code=a&code=a", "A field is given twice."},
@@ -130,7 +130,7 @@ func testNotText(t *testing.T) {
 	}
 }
 
-func TestRead_other_media_types(t *testing.T) {
+func TestRead_MediaTypes(t *testing.T) {
 	for _, contentType := range []string{"", "text/plain", "multipart/form-data; boundary=x", "application/json; =", "json"} {
 		if _, err := read(contentType, strings.NewReader("code=a")); err != request.ErrMediaType {
 			t.Errorf("%q: %v, want ErrMediaType", contentType, err)
@@ -179,7 +179,7 @@ func TestMediaType(t *testing.T) {
 	}
 }
 
-func TestRead_large_body(t *testing.T) {
+func TestRead_LargeBody(t *testing.T) {
 	body := strings.Repeat("a", request.MaxBody+1)
 	for name, reader := range map[string]io.Reader{
 		"length_is_told":    strings.NewReader(body),
@@ -238,7 +238,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-func TestRead_JSON_as_form_and_form_as_JSON(t *testing.T) {
+func TestRead_WrongContentType(t *testing.T) {
 	const form, json = "application/x-www-form-urlencoded", "application/json"
 	for name, tt := range map[string]struct{ contentType, body, detail string }{
 		"JSON as form":               {form, `{"code":"x"}`, "send application/json"},
