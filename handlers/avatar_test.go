@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// manyRanges is a Range header of the largest size that a listener takes.
+// manyRanges is a Range header of the maximum size that a listener accepts.
 var manyRanges = "bytes=" + strings.Repeat("0-0,", 4500) + "0-0"
 
-// keptPicture is a picture that this world serves.
+// servedPicture is a picture that the server serves.
 type servedPicture struct {
 	*testServer
 	path string
@@ -31,7 +31,7 @@ func newServedPicture(tb testing.TB) servedPicture {
 	return servedPicture{srv, "/avatars/" + path.Base(r.body.AvatarURL), data}
 }
 
-// ask sends a request with these headers in pairs to the handler itself.
+// request calls the handler directly. headers are names and values in turn.
 func (k servedPicture) request(method string, headers ...string) *http.Response {
 	req := httptest.NewRequest(method, k.path, nil)
 	for i := 0; i < len(headers); i += 2 {
@@ -133,7 +133,7 @@ func TestServeAvatar_IfNoneMatch(t *testing.T) {
 	}
 }
 
-// BenchmarkServeAvatar is what a picture costs, with the headers that could make it dear.
+// BenchmarkServeAvatar measures a picture with headers that could make it expensive.
 func BenchmarkServeAvatar(b *testing.B) {
 	k := newServedPicture(b)
 	for name, headers := range map[string][]string{

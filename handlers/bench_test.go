@@ -11,13 +11,13 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// post sends a form over the benchmark's connections.
+// postOK posts a form over a reused connection. The response must be 200.
 func (srv *testServer) postOK(b *testing.B, path string, form url.Values) {
 	b.Helper()
 	srv.postWant(b, http.StatusOK, path, form)
 }
 
-// postFor sends a form that must be answered with a status.
+// postWant is postOK for any status.
 func (srv *testServer) postWant(b *testing.B, status int, path string, form url.Values) {
 	b.Helper()
 	res, err := http.Post(srv.public.URL+path, formType, strings.NewReader(form.Encode()))
@@ -31,7 +31,7 @@ func (srv *testServer) postWant(b *testing.B, status int, path string, form url.
 	}
 }
 
-// BenchmarkOnLogin logs a returning user in, end to end: HTTP, WeChat's simulator, MySQL, Redis.
+// BenchmarkOnLogin measures a returning login end to end: HTTP, WeChat's simulator, MySQL, Redis.
 func BenchmarkOnLogin(b *testing.B) {
 	srv := newTestServer(b)
 	p := srv.device("alice")
@@ -42,7 +42,7 @@ func BenchmarkOnLogin(b *testing.B) {
 	}
 }
 
-// BenchmarkUpdateUserInfo sends a profile that is known already, end to end: HTTP, Redis, decryption, MySQL.
+// BenchmarkUpdateUserInfo measures an update that changes nothing, end to end: HTTP, Redis, decryption, MySQL.
 func BenchmarkUpdateUserInfo(b *testing.B) {
 	srv := newTestServer(b)
 	p := srv.device("alice")
@@ -59,7 +59,7 @@ func formOf(token string, d wechattest.OpenData) url.Values {
 	}
 }
 
-// BenchmarkRefusal is what a request without a token costs: no storage is asked.
+// BenchmarkRefusal measures a request without a token, which needs neither Redis nor MySQL.
 func BenchmarkRefusal(b *testing.B) {
 	srv := newTestServer(b)
 	b.ReportAllocs()

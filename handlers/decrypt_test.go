@@ -17,11 +17,10 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// garbage has the form of open data and of an iv, and opens under no key.
+// garbage has the form of encrypted data and of an iv. No key decrypts it.
 const garbage = "AAAAAAAAAAAAAAAAAAAAAA=="
 
-// gatedKeys are sessions of which the keys of others are had when the gate opens: when enough calls have asked for
-// them.
+// gatedSessions blocks OtherSessionKeys until enough calls have arrived.
 type gatedSessions struct {
 	handlers.Sessions
 	mu    sync.Mutex
@@ -40,7 +39,7 @@ func (g *gatedSessions) OtherSessionKeys(ctx context.Context, sess session.Sessi
 	return g.Sessions.OtherSessionKeys(ctx, sess)
 }
 
-// gateKeys has the keys of other sessions wait until enough calls ask for them.
+// withGatedSessions blocks OtherSessionKeys until the given number of calls have arrived.
 func withGatedSessions(calls int) func(*serverConfig) {
 	return func(cfg *serverConfig) {
 		cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions {
@@ -49,7 +48,7 @@ func withGatedSessions(calls int) func(*serverConfig) {
 	}
 }
 
-// atOnce posts forms at the same time, and counts the statuses of the answers.
+// postConcurrently posts forms to the paths in turn, all at once, and counts the statuses of the responses.
 func (srv *testServer) postConcurrently(path []string, forms []url.Values) map[int]int {
 	srv.t.Helper()
 	statuses := make(chan int, len(forms))
@@ -75,7 +74,7 @@ func (srv *testServer) postConcurrently(path []string, forms []url.Values) map[i
 }
 
 func TestDecryptLimit_Concurrent(t *testing.T) {
-	t.Run("no_more_than_the_limit_are_tried", func(t *testing.T) {
+	t.Run("tries no more than the limit", func(t *testing.T) {
 		const limit, attempts = 10, 256
 		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: limit}), withGatedSessions(limit))
 		p := srv.device("mallory")
@@ -93,7 +92,7 @@ func TestDecryptLimit_Concurrent(t *testing.T) {
 		}
 		srv.wantLimited(srv.update(srv.login(p).Token, p.GetUserInfo()))
 	})
-	t.Run("good_data_is_not_refused", func(t *testing.T) {
+	t.Run("accepts valid data", func(t *testing.T) {
 		const limit, updates = 10, 40
 		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: limit}))
 		p := srv.device("alice")
@@ -106,9 +105,9 @@ func TestDecryptLimit_Concurrent(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
-	t.Run("good_data_under_the_key_of_another_session_is_not_refused", func(t *testing.T) {
+	t.Run("accepts valid data under the key of another session", func(t *testing.T) {
 		const limit, updates = 10, 40
-		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: limit}), withGatedSessions(limit)) // all places are taken at once
+		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: limit}), withGatedSessions(limit)) // the limit is fully reserved
 		p := srv.device("alice")
 		token := srv.login(p).Token
 		p.NewSessionKey()
@@ -123,11 +122,11 @@ func TestDecryptLimit_Concurrent(t *testing.T) {
 		if n := srv.metric(`wxlogin_decryptions_total{outcome="other_key"}`); n != "40" {
 			t.Errorf("%s decryptions, want 40", n)
 		}
-		srv.mustUpdate(token, p.GetUserInfo()) // all places were given back
+		srv.mustUpdate(token, p.GetUserInfo()) // all reservations were released
 	})
 }
 
-// failingKeys are sessions of which the keys of others cannot be had.
+// failingSessions is a session store whose OtherSessionKeys fails.
 type failingSessions struct{ handlers.Sessions }
 
 func (failingSessions) OtherSessionKeys(context.Context, session.Session) ([]string, error) {
@@ -135,8 +134,8 @@ func (failingSessions) OtherSessionKeys(context.Context, session.Session) ([]str
 }
 
 func TestDecryptLimit(t *testing.T) {
-	// A guess that was tried under the session's own key counts, even if storage fails before the others are: its client
-	// sees that the data did not open.
+	// An attempt counts once it was tried under the session's own key, even if storage fails before other keys are
+	// tried: the client can see that the data did not decrypt.
 	t.Run("counts an attempt that a storage failure interrupts", func(t *testing.T) {
 		srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 3}), func(cfg *serverConfig) {
 			cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions { return failingSessions{s} }
@@ -144,14 +143,14 @@ func TestDecryptLimit(t *testing.T) {
 		p := srv.device("mallory")
 		token := srv.login(p).Token
 		for range 3 {
-			srv.mustUpdate(token, p.GetUserInfo()) // needs no other key, and is not counted
+			srv.mustUpdate(token, p.GetUserInfo()) // needs no other key and is not counted
 			srv.wantProblem(srv.update(token, wechattest.OpenData{EncryptedData: garbage, IV: garbage}), 503, "storage_unavailable", "retry")
 		}
 		srv.wantLimited(srv.update(token, p.GetUserInfo()))
 	})
 }
 
-// countedKeys counts how often the keys of other sessions are asked for.
+// countingSessions counts the calls of OtherSessionKeys.
 type countingSessions struct {
 	handlers.Sessions
 	calls atomic.Int64
@@ -163,7 +162,8 @@ func (c *countingSessions) OtherSessionKeys(ctx context.Context, sess session.Se
 }
 
 func TestEncryptedData_Malformed(t *testing.T) {
-	// What no key can open is told from what does not open under this one: a login is of no use. It is no guess either.
+	// Data that no key could decrypt is not undecryptable but invalid, because a new login would not help. It does not
+	// count towards the limit.
 	t.Run("is an invalid request", func(t *testing.T) {
 		const (
 			badData = "encryptedData must be the base64 of whole 16-byte blocks."
@@ -204,20 +204,20 @@ func TestEncryptedData_Malformed(t *testing.T) {
 			}
 		}
 		if n := keys.calls.Load(); n != 0 {
-			t.Errorf("the keys of other sessions were asked for %d times", n)
+			t.Errorf("OtherSessionKeys was called %d times", n)
 		}
 		for _, outcome := range []string{"failed", "own_key", "other_key"} {
 			if n := srv.metric(`wxlogin_decryptions_total{outcome="` + outcome + `"}`); n != "" {
 				t.Errorf("%s decryptions are %s", n, outcome)
 			}
 		}
-		for range 3 { // no place of the limit was taken
+		for range 3 { // nothing was counted
 			srv.mustUpdate(token, good)
 		}
 		srv.wantProblem(srv.postForm("/updateUserInfo", "token", token, "encryptedData", garbage, "iv", garbage), 422, "undecryptable", "relogin")
 	})
 
-	// A session that is not there is the first thing to be said, and a code makes open data superfluous.
+	// An invalid token is reported first. If there is a code, encrypted data is ignored.
 	t.Run("is checked after the token, and not at all if there is a code", func(t *testing.T) {
 		srv := newTestServer(t)
 		p := srv.device("alice")
@@ -228,7 +228,7 @@ func TestEncryptedData_Malformed(t *testing.T) {
 	})
 }
 
-// undecryptable is data of every kind that p's session must refuse.
+// undecryptable returns data of every kind that p's session must reject.
 func undecryptable(p, stranger *wechattest.Device) map[string]wechattest.OpenData {
 	good := p.GetUserInfo()
 	sealed := func(plain string) wechattest.OpenData {
@@ -236,23 +236,23 @@ func undecryptable(p, stranger *wechattest.Device) map[string]wechattest.OpenDat
 		return wechattest.OpenData{EncryptedData: data, IV: iv}
 	}
 	return map[string]wechattest.OpenData{
-		"bad_padding":     {EncryptedData: good.EncryptedData[:64], IV: good.IV},
-		"other_iv":        {EncryptedData: good.EncryptedData, IV: "AAAAAAAAAAAAAAAAAAAAAA=="},
-		"no_json":         sealed("hello"),
-		"no_profile":      sealed(`{"watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
-		"phone_number":    sealed(`{"phoneNumber":"+8613","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
-		"other_app":       sealed(`{"nickName":"x","watermark":{"timestamp":1,"appid":"` + otherAppID + `"}}`),
-		"no_watermark":    sealed(`{"nickName":"x"}`),
-		"other_openid":    sealed(`{"openId":"oOTHER","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
-		"strangers_data":  stranger.GetUserInfo(),
-		"wrong_signature": {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: strings.Repeat("0", 40)},
-		"odd_signature":   {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: "x"},
-		"other_raw_data":  {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData + " ", Signature: good.Signature},
+		"bad padding":     {EncryptedData: good.EncryptedData[:64], IV: good.IV},
+		"other iv":        {EncryptedData: good.EncryptedData, IV: "AAAAAAAAAAAAAAAAAAAAAA=="},
+		"no json":         sealed("hello"),
+		"no profile":      sealed(`{"watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
+		"phone number":    sealed(`{"phoneNumber":"+8613","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
+		"other app":       sealed(`{"nickName":"x","watermark":{"timestamp":1,"appid":"` + otherAppID + `"}}`),
+		"no watermark":    sealed(`{"nickName":"x"}`),
+		"other openid":    sealed(`{"openId":"oOTHER","nickName":"x","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
+		"strangers data":  stranger.GetUserInfo(),
+		"wrong signature": {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: strings.Repeat("0", 40)},
+		"odd signature":   {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData, Signature: "x"},
+		"other raw data":  {EncryptedData: good.EncryptedData, IV: good.IV, RawData: good.RawData + " ", Signature: good.Signature},
 	}
 }
 
-// BenchmarkUpdateUserInfo_undecryptable shows that no kind of fault in the data stands out by the time that it takes.
-// The wait for a login under way, the same for all, is left out: it would hide differences.
+// BenchmarkUpdateUserInfo_undecryptable shows that all kinds of undecryptable data take the same time. It leaves out
+// the delay before the retry, which is the same for all and would hide differences.
 func BenchmarkUpdateUserInfo_undecryptable(b *testing.B) {
 	srv := newTestServer(b)
 	p := srv.device("alice")

@@ -18,7 +18,7 @@ import (
 )
 
 func TestToAPIError(t *testing.T) {
-	// Whatever package request refuses has a code of the contract, its own words and its cause for the log.
+	// Every error of package request has a code, its own detail, and its cause for the log.
 	t.Run("classifies requests that cannot be read", func(t *testing.T) {
 		early, tooLarge := iotest.ErrReader(io.ErrUnexpectedEOF), strings.NewReader(strings.Repeat(" ", request.MaxBody+1))
 		tests := map[string]struct {
@@ -29,9 +29,9 @@ func TestToAPIError(t *testing.T) {
 			cause       error
 		}{
 			"malformed":     {"application/json", strings.NewReader("[]"), codeInvalidRequest, "The body is not a JSON object.", nil},
-			"ended_early":   {"application/json", early, codeInvalidRequest, "The body ended early.", io.ErrUnexpectedEOF},
-			"other_type":    {"text/plain", strings.NewReader("code=a"), codeUnsupportedMediaType, "", nil},
-			"over_the_size": {"application/json", tooLarge, codeRequestTooLarge, "", nil},
+			"ended early":   {"application/json", early, codeInvalidRequest, "The body ended early.", io.ErrUnexpectedEOF},
+			"other type":    {"text/plain", strings.NewReader("code=a"), codeUnsupportedMediaType, "", nil},
+			"over the size": {"application/json", tooLarge, codeRequestTooLarge, "", nil},
 		}
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestToAPIError(t *testing.T) {
 func TestProblems(t *testing.T) {
 	for c, p := range problems {
 		if p.status < 400 || p.title == "" || p.detail == "" || p.action == "" {
-			t.Errorf("%s is not whole: %+v", c, p)
+			t.Errorf("%s is incomplete: %+v", c, p)
 		}
 		if (p.action == actionRetry) != (p.retryAfter > 0) {
 			t.Errorf("%s: action %s, Retry-After %d s", c, p.action, p.retryAfter)
@@ -73,7 +73,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// README's table of errors is the server's own.
+// The tables of errors in README list the same codes, statuses and actions as problems.
 func TestProblems_Readme(t *testing.T) {
 	for _, file := range []string{"../README.md", "../README.zh-CN.md"} {
 		text, err := os.ReadFile(file)
@@ -93,8 +93,7 @@ func TestProblems_Readme(t *testing.T) {
 	}
 }
 
-// A service that uses the session package alone answers as this server does, but for a request id: clients know one
-// kind of refusal.
+// A service that uses only package session sends the same error responses, except for the request id.
 func TestProblems_SessionPackage(t *testing.T) {
 	for c, err := range map[code]error{codeInvalidToken: session.ErrNotFound, codeStorageUnavailable: session.ErrUnavailable} {
 		theirs, ours := httptest.NewRecorder(), httptest.NewRecorder()

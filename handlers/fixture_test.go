@@ -27,7 +27,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// avatarBase is where clients would reach the server; tests reach it elsewhere.
+// avatarBase is PUBLIC_URL. Tests reach the server under another address.
 const avatarBase = "http://127.0.0.1:8080"
 
 const (
@@ -37,8 +37,8 @@ const (
 	otherSecret = "0the25ec2e70the25ec2e70the25ec2e"
 )
 
-// world is a server with everything it needs, all real: the simulator behind the real client, MySQL, Redis, HTTP. Its
-// clock is moved by the test.
+// testServer is a server with real dependencies: the real client against the simulator, MySQL, Redis and HTTP. The test
+// moves its clock.
 type testServer struct {
 	t         testing.TB
 	public    *httptest.Server
@@ -48,13 +48,13 @@ type testServer struct {
 	redis     *testenv.Redis
 	db        *sql.DB
 	logs      *testenv.Log
-	responses *testenv.Log // all that do was answered, headers included
+	responses *testenv.Log // all responses, with headers
 	clock     *testenv.Clock
 
 	avatarDir string
 }
 
-// setup is what a test may change before the world begins.
+// serverConfig is what a test may change before the server starts.
 type serverConfig struct {
 	wechat       wechat.Options
 	session      session.Options
@@ -117,7 +117,7 @@ func (srv *testServer) serve(cfg serverConfig) {
 	apps, phones := srv.exchangers(cfg, metrics)
 	options := handlers.PublicOptions{
 		Apps: apps, PhoneNumbers: phones, Sessions: cfg.wrapSessions(sessions), Users: db.Users(), Logger: logger, Metrics: metrics,
-		StorageTimeout:    time.Minute, // the machine may be busy; what hangs is another test's business
+		StorageTimeout:    time.Minute, // the machine may be busy; storage_test.go tests the timeout
 		DecryptRetryDelay: time.Nanosecond,
 		Limits:            cfg.limits, TrustedProxies: cfg.proxies,
 		Closing: cfg.closing, UploadStopGrace: cfg.uploadStopGrace,
@@ -141,7 +141,7 @@ func (srv *testServer) serve(cfg serverConfig) {
 	srv.t.Cleanup(srv.internal.Close)
 }
 
-// exchangers makes a client of the simulator for each app, appID first.
+// exchangers returns a client of the simulator for each app, appID first.
 func (srv *testServer) exchangers(cfg serverConfig, metrics *handlers.Metrics) ([]handlers.CodeExchanger, handlers.PhoneNumbers) {
 	srv.t.Helper()
 	weChat := httptest.NewServer(srv.sim)
@@ -175,7 +175,7 @@ func (srv *testServer) must(err error) {
 	}
 }
 
-// pass lets time pass for everybody.
+// advance moves the clocks of the server and of Redis.
 func (srv *testServer) advance(d time.Duration) {
 	srv.t.Helper()
 	srv.clock.Advance(d)
@@ -184,12 +184,12 @@ func (srv *testServer) advance(d time.Duration) {
 
 func withTwoApps(cfg *serverConfig) { cfg.apps[otherAppID] = otherSecret }
 
-// phone is a person's phone with the default app open.
+// device returns a user's phone with the default mini-program.
 func (srv *testServer) device(name string) *wechattest.Device {
 	return srv.sim.Device(appID, wechattest.User{Name: name})
 }
 
-// response is an answer, read whole.
+// response is a response with its whole body.
 type response struct {
 	status int
 	header http.Header
@@ -197,7 +197,7 @@ type response struct {
 	body   body
 }
 
-// body has the fields of every answer of the public listener.
+// body has the fields of all responses of the public listener.
 type body struct {
 	Status          int
 	Token           string
@@ -213,7 +213,7 @@ type body struct {
 	Type, Title, Detail, Code, Action, RequestID string
 }
 
-// do sends a request and checks what holds for every answer of the public listener.
+// do sends a request and checks what holds for every response of the public listener.
 func (srv *testServer) do(req *http.Request) response {
 	srv.t.Helper()
 	r := srv.send(req)
@@ -223,7 +223,7 @@ func (srv *testServer) do(req *http.Request) response {
 	return r
 }
 
-// send sends a request and checks what holds for every answer.
+// send sends a request and checks what holds for every response.
 func (srv *testServer) send(req *http.Request) response {
 	srv.t.Helper()
 	res, err := http.DefaultClient.Do(req)
@@ -234,7 +234,7 @@ func (srv *testServer) send(req *http.Request) response {
 	fmt.Fprintln(srv.responses, res.Header, string(raw))
 	r := response{status: res.StatusCode, header: res.Header, raw: string(raw)}
 	if err := json.Unmarshal(raw, &r.body); err != nil {
-		srv.t.Fatalf("%d: the answer is not JSON: %v", r.status, err)
+		srv.t.Fatalf("%d: the response is not JSON: %v", r.status, err)
 	}
 	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("X-Request-Id") == "" {
 		srv.t.Error("Cache-Control or X-Request-Id is missing")
@@ -242,7 +242,7 @@ func (srv *testServer) send(req *http.Request) response {
 	return r
 }
 
-// request makes a POST as wx.request does.
+// request returns a POST like that of wx.request.
 func (srv *testServer) request(path, contentType, content string) *http.Request {
 	srv.t.Helper()
 	req, err := http.NewRequest(http.MethodPost, srv.public.URL+path, strings.NewReader(content))
@@ -253,7 +253,7 @@ func (srv *testServer) request(path, contentType, content string) *http.Request 
 
 const formType = "application/x-www-form-urlencoded"
 
-// form posts fields, names and values in turn.
+// postForm posts fields, names and values in turn.
 func (srv *testServer) postForm(path string, fields ...string) response {
 	srv.t.Helper()
 	values := url.Values{}
@@ -263,7 +263,7 @@ func (srv *testServer) postForm(path string, fields ...string) response {
 	return srv.do(srv.request(path, formType, values.Encode()))
 }
 
-// login logs a phone in and returns the answer, which must be 200.
+// login logs a device in. The response must be 200.
 func (srv *testServer) login(p *wechattest.Device) body {
 	srv.t.Helper()
 	r := srv.postForm("/onLogin", "code", p.Login(), "appid", p.AppID())
@@ -273,14 +273,14 @@ func (srv *testServer) login(p *wechattest.Device) body {
 	return r.body
 }
 
-// update sends open data with a token.
+// update sends encrypted data with a token.
 func (srv *testServer) update(token string, d wechattest.OpenData) response {
 	srv.t.Helper()
 	return srv.postForm("/updateUserInfo", "token", token,
 		"encryptedData", d.EncryptedData, "iv", d.IV, "rawData", d.RawData, "signature", d.Signature)
 }
 
-// mustUpdate is update that must be answered 200.
+// mustUpdate is update with a response that must be 200.
 func (srv *testServer) mustUpdate(token string, d wechattest.OpenData) body {
 	srv.t.Helper()
 	r := srv.update(token, d)
@@ -290,7 +290,7 @@ func (srv *testServer) mustUpdate(token string, d wechattest.OpenData) body {
 	return r.body
 }
 
-// wantProblem fails unless the answer is this problem, in full.
+// wantProblem checks that the response is a complete problem with these values.
 func (srv *testServer) wantProblem(r response, status int, code, action string) {
 	srv.t.Helper()
 	if r.status != status || r.body.Code != code || r.body.Action != action {
@@ -301,14 +301,14 @@ func (srv *testServer) wantProblem(r response, status int, code, action string) 
 	}
 	b := r.body
 	if b.Type != "urn:wxlogin:problem:"+code || b.Title == "" || b.Detail == "" || b.RequestID != r.header.Get("X-Request-Id") {
-		srv.t.Errorf("the problem is not whole: %+v", b)
+		srv.t.Errorf("the problem is incomplete: %+v", b)
 	}
 	if (r.header.Get("Retry-After") != "") != (action == "retry") {
 		srv.t.Errorf("action %s, Retry-After %q", action, r.header.Get("Retry-After"))
 	}
 }
 
-// one reads one text from the database.
+// queryText reads one text from the database. NULL is "".
 func (srv *testServer) queryText(query string, args ...any) string {
 	srv.t.Helper()
 	var v sql.NullString
@@ -325,14 +325,14 @@ func (srv *testServer) wantUsers(users, identities string) {
 	}
 }
 
-// nickname reads whose nickname the database has for an identity.
+// nickname reads the nickname of an identity from the database.
 func (srv *testServer) nickname(appID, openID string) string {
 	srv.t.Helper()
 	return srv.queryText("SELECT u.nickname FROM users u JOIN wechat_identities i ON i.user_id = u.id WHERE i.appid = ? AND i.openid = ?",
 		appID, openID)
 }
 
-// metric reads one line of /metrics: the value behind a series, "" where there is none.
+// metric returns the value of a series in /metrics, or "" if there is none.
 func (srv *testServer) metric(series string) string {
 	srv.t.Helper()
 	for line := range strings.Lines(srv.getInternal("/metrics")) {
@@ -343,7 +343,7 @@ func (srv *testServer) metric(series string) string {
 	return ""
 }
 
-// get reads a page of the internal listener.
+// getInternal returns the body of a GET request to the internal listener.
 func (srv *testServer) getInternal(path string) string {
 	srv.t.Helper()
 	res, err := http.Get(srv.internal.URL + path)

@@ -31,13 +31,13 @@ func TestInternal(t *testing.T) {
 			t.Errorf("/metrics lacks %s", want)
 		}
 	}
-	t.Run("not_ready_says_what_is_missing", func(t *testing.T) {
+	t.Run("names the failed check", func(t *testing.T) {
 		srv := newTestServer(t, func(cfg *serverConfig) { cfg.dsn = "root@tcp(127.0.0.1:1)/wxlogin" })
 		if got := srv.getInternal("/readyz"); got != `{"status":503,"checks":{"mysql":"failed","redis":"ok"}}`+"\n" {
 			t.Errorf("readyz: %s", got)
 		}
 	})
-	t.Run("public_listener_has_none_of_it", func(t *testing.T) {
+	t.Run("is not on the public listener", func(t *testing.T) {
 		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 			res, err := http.Get(srv.public.URL + path)
 			srv.must(err)
@@ -49,7 +49,7 @@ func TestInternal(t *testing.T) {
 	})
 }
 
-// profile asks the internal listener for one of Go's profiles.
+// pprof gets a runtime profile from the internal listener.
 func (srv *testServer) pprof(path, key string) (status int, content []byte) {
 	srv.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, srv.internal.URL+"/debug/pprof/"+path, nil)
@@ -81,21 +81,21 @@ func TestPprof(t *testing.T) {
 	}
 }
 
-// apiKey is what other services share with the server where withAPIKey says so.
+// apiKey is the key of the internal listener with withAPIKey.
 const apiKey = "a-key-that-is-shared"
 
 func withAPIKey(cfg *serverConfig) { cfg.apiKey = apiKey }
 
-// asked is what the internal listener answers about a token.
+// internalResponse is a response of the internal listener.
 type internalResponse struct {
 	response
-	active map[string]any // the answer of /introspect
+	active map[string]any // the body of /introspect
 }
 
-// header sets a header of a request.
+// header is a request header.
 type header struct{ name, value string }
 
-// ask sends a request to the internal listener.
+// callInternal sends a request to the internal listener.
 func (srv *testServer) callInternal(method, path, form string, headers ...header) internalResponse {
 	srv.t.Helper()
 	req, err := http.NewRequest(method, srv.internal.URL+path, strings.NewReader(form))
@@ -121,7 +121,7 @@ func (srv *testServer) verify(token string, headers ...header) internalResponse 
 	return srv.callInternal(http.MethodGet, "/verify", "", append(headers, header{"Authorization", "Bearer " + token})...)
 }
 
-// wantInactive fails unless nothing is told of a token, by either route.
+// wantInactive checks that neither /introspect nor /verify reveals anything about a token.
 func (srv *testServer) wantInactive(token string) {
 	srv.t.Helper()
 	if a := srv.introspect(token); a.status != http.StatusOK || strings.TrimSpace(a.raw) != `{"active":false}` {
@@ -167,7 +167,7 @@ func TestIntrospect(t *testing.T) {
 		}
 	})
 
-	// A session that is nearly as old as sessions get does not live for another idle time.
+	// A session that is close to its absolute expiry does not live for another idle TTL.
 	t.Run("exp is never later than the absolute expiry", func(t *testing.T) {
 		srv := newTestServer(t)
 		token := srv.login(srv.device("alice")).Token
@@ -210,8 +210,7 @@ func TestVerify(t *testing.T) {
 		}
 	})
 
-	// Envoy asks with the method and path of the request at hand, others with GET; what a client says of itself is not
-	// believed.
+	// Envoy uses the method and path of the original request, others use GET. A client cannot set the identity headers.
 	t.Run("accepts every method and path", func(t *testing.T) {
 		srv := newTestServer(t)
 		token := srv.login(srv.device("alice")).Token
@@ -269,15 +268,14 @@ func TestTokenOwner(t *testing.T) {
 		a := srv.verify(token)
 		srv.wantProblem(a.response, 403, "user_blocked", "none")
 		if a.header.Get("X-User-Id") != "" {
-			t.Error("/verify tells who is blocked")
+			t.Error("/verify reveals the user")
 		}
 		if n := srv.metric(`wxlogin_token_checks_total{outcome="blocked"}`); n != "2" {
 			t.Errorf("%s checks were blocked, want 2", n)
 		}
 	})
 
-	// A token is checked by many at once while its session ends: each answer is right for its time, and none comes after
-	// the end.
+	// Many calls check a token while its session ends. Once one of them is rejected, all later ones are.
 	t.Run("is not found after a concurrent logout", func(t *testing.T) {
 		srv := newTestServer(t)
 		token := srv.login(srv.device("alice")).Token
@@ -294,7 +292,7 @@ func TestTokenOwner(t *testing.T) {
 		ended.Wait()
 		for _, seen := range outcomes {
 			if !slices.IsSortedFunc(seen, func(a, b int) int { return a - b }) || slices.Max(seen) > 401 {
-				t.Errorf("a phone that was logged out came back: %v", seen)
+				t.Errorf("a revoked token was accepted again: %v", seen)
 			}
 		}
 		srv.wantInactive(token)
@@ -304,7 +302,7 @@ func TestTokenOwner(t *testing.T) {
 	})
 }
 
-// Storage that is away says nothing about a token.
+// If storage is unavailable, the response is 503: the token may be valid.
 func TestTokenOwner_StorageUnavailable(t *testing.T) {
 	wantUnknown := func(srv *testServer, token string) {
 		srv.wantProblem(srv.introspect(token).response, 503, "storage_unavailable", "retry")
@@ -369,7 +367,7 @@ func TestAPIKey(t *testing.T) {
 		logs := srv.logs.String()
 		for _, secret := range []string{token, apiKey, alice.OpenID(), alice.SessionKey()} {
 			if strings.Contains(logs, secret) {
-				t.Error("the log holds a token, the apiKey, an openid or a session_key")
+				t.Error("the log contains a token, the apiKey, an openid or a session_key")
 			}
 		}
 	})

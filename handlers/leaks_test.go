@@ -16,7 +16,7 @@ import (
 
 const phoneNumber = "13800138000"
 
-// leakHunt drives a world and remembers every secret that went in or came out.
+// leakTest drives a testServer and records every secret that went in or came out.
 type leakTest struct {
 	*testServer
 	alice, bob *wechattest.Device
@@ -26,7 +26,7 @@ type leakTest struct {
 	keys       []string // session_keys
 }
 
-// code is a new code of Alice's.
+// code returns a new code of Alice's.
 func (h *leakTest) code() string {
 	code := h.alice.Login()
 	h.codes = append(h.codes, code)
@@ -34,7 +34,7 @@ func (h *leakTest) code() string {
 	return code
 }
 
-// token is a token that works, or one of the same form where nobody can log in.
+// token returns a valid token or, if logins fail in this state of the server, one of the same form.
 func (h *leakTest) token() string {
 	r := h.postForm("/onLogin", "code", h.code())
 	token := r.body.Token
@@ -45,7 +45,7 @@ func (h *leakTest) token() string {
 	return token
 }
 
-// logins provokes every answer of /onLogin.
+// logins provokes every response of /onLogin.
 func (h *leakTest) logins() {
 	spent := h.code()
 	for range 2 {
@@ -64,7 +64,7 @@ func (h *leakTest) logins() {
 	h.postForm("/onLogin", "code", h.code(), "appid", h.token())
 }
 
-// updates provokes every answer of /updateUserInfo.
+// updates provokes every response of /updateUserInfo.
 func (h *leakTest) updates() {
 	token := h.token()
 	h.update(token, h.alice.GetUserInfo())
@@ -81,7 +81,7 @@ func (h *leakTest) updates() {
 	h.postForm("/updateUserInfo", "token", token+"x", "encryptedData", "x", "iv", "x")
 }
 
-// phoneNumbers provokes the answers of /bindPhone, in both ways.
+// phoneNumbers provokes the responses of /bindPhone, with a code and with encrypted data.
 func (h *leakTest) phoneNumbers() {
 	phoneCode := func() string {
 		code := h.alice.PhoneCode()
@@ -106,7 +106,7 @@ func (h *leakTest) phoneNumbers() {
 	h.bindPhone(token, h.bob.GetPhoneNumber())
 }
 
-// misuse sends secrets where nobody expects them, to every route.
+// misuse sends secrets to every route in places where they do not belong.
 func (h *leakTest) misuse() {
 	for _, path := range []string{"/onLogin", "/updateUserInfo", "/bindPhone", "/userInfo", "/logout", "/nowhere"} {
 		code, token := h.code(), h.token()
@@ -132,18 +132,18 @@ func (h *leakTest) misuse() {
 	h.postForm("/logout", "token", h.token(), "everywhere", "true")
 }
 
-// wantNo fails if a text holds one of these secrets, as it is or as it stands in a URL. It does not print them.
+// wantNo checks that a text contains none of these secrets, neither plain nor URL-encoded. It does not print them.
 func wantNo(t *testing.T, where, text, kind string, secrets ...string) {
 	t.Helper()
 	for _, s := range secrets {
 		if strings.Contains(text, s) || strings.Contains(text, url.QueryEscape(s)) {
-			t.Errorf("%s: it holds a secret: %s", where, kind)
+			t.Errorf("%s contains a secret: %s", where, kind)
 			return
 		}
 	}
 }
 
-// report searches everything that left the server. Tokens may stand in the answers of the logins that made them.
+// report searches everything that left the server. A token may be in the response of the login that created it.
 func (h *leakTest) report(t *testing.T) {
 	t.Helper()
 	answers := h.responses.String()
@@ -164,19 +164,19 @@ func (h *leakTest) report(t *testing.T) {
 	}
 	wantNo(t, "answers", answers, "an openid or unionid", h.alice.OpenID(), h.bob.OpenID(), h.unionID)
 	if len(answers) < 10_000 || len(places["log"]) < 10_000 {
-		t.Errorf("%d bytes of answers and %d of log: too little was provoked", len(answers), len(places["log"]))
+		t.Errorf("only %d bytes of responses and %d of log", len(answers), len(places["log"]))
 	}
 }
 
-// One hunt for each state of the server: every route, every failure, and afterwards no secret anywhere.
+// TestLeaks provokes every route and every failure in each state of the server, and then finds no secret anywhere.
 func TestLeaks(t *testing.T) {
 	for name, change := range map[string]func(*serverConfig){
-		"all_well": func(*serverConfig) {},
-		"redis_down": func(cfg *serverConfig) {
+		"healthy": func(*serverConfig) {},
+		"redis down": func(cfg *serverConfig) {
 			cfg.session.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 		},
-		"mysql_down": func(cfg *serverConfig) { cfg.dsn = "root:" + secret + "@tcp(127.0.0.1:1)/wxlogin" },
-		"wechat_down": func(cfg *serverConfig) {
+		"mysql down": func(cfg *serverConfig) { cfg.dsn = "root:" + secret + "@tcp(127.0.0.1:1)/wxlogin" },
+		"wechat down": func(cfg *serverConfig) {
 			cfg.wechat.BaseURL, cfg.wechat.Timeout = "http://127.0.0.1:1", 50*time.Millisecond // no time for a second attempt
 		},
 		"panic": func(cfg *serverConfig) {

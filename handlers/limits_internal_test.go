@@ -13,22 +13,22 @@ import (
 	"wxlogin/internal/avatar"
 )
 
-// tryAcquire asks for a place that must be there, or not be there, at once.
+// tryAcquire checks whether a slot can be acquired without waiting.
 func tryAcquire(t *testing.T, p *uploadSlots, wanted uploadOwner, want bool) {
 	t.Helper()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if got := p.acquire(ended, wanted); got != want {
-		t.Errorf("a place for %v: %v", wanted, got)
+		t.Errorf("a slot for %v: %v", wanted, got)
 	}
 }
 
-// wait asks for a place in the background, and returns when the request is queued.
+// mustQueue requests a slot and fails the test if there is one.
 func mustQueue(t *testing.T, p *uploadSlots, wanted uploadOwner) *slotRequest {
 	t.Helper()
 	r := p.enqueue(wanted)
 	if r == nil {
-		t.Fatalf("%v need not wait", wanted)
+		t.Fatalf("%v does not have to wait", wanted)
 	}
 	return r
 }
@@ -44,7 +44,7 @@ func granted(r *slotRequest) bool {
 
 func TestUploadSlots(t *testing.T) {
 	a, b, c := uploadOwner{"a", "1"}, uploadOwner{"b", "1"}, uploadOwner{"c", "2"}
-	t.Run("bounds them in all", func(t *testing.T) {
+	t.Run("bounds the total", func(t *testing.T) {
 		p := newUploadSlots(slotLimits{2, 9, 9})
 		tryAcquire(t, p, a, true)
 		tryAcquire(t, p, b, true)
@@ -66,7 +66,7 @@ func TestUploadSlots(t *testing.T) {
 		tryAcquire(t, p, uploadOwner{"x", "1"}, false)
 		tryAcquire(t, p, c, true)
 	})
-	t.Run("grants places in the order of arrival to those that fit", func(t *testing.T) {
+	t.Run("grants slots in order of arrival to the requests that fit", func(t *testing.T) {
 		p := newUploadSlots(slotLimits{2, 9, 1})
 		tryAcquire(t, p, a, true)
 		tryAcquire(t, p, c, true)
@@ -80,7 +80,7 @@ func TestUploadSlots(t *testing.T) {
 			t.Errorf("granted: %v %v", granted(first), granted(third))
 		}
 	})
-	t.Run("forgets a request that gave up", func(t *testing.T) {
+	t.Run("forgets a cancelled request", func(t *testing.T) {
 		p := newUploadSlots(slotLimits{1, 9, 9})
 		tryAcquire(t, p, a, true)
 		tryAcquire(t, p, b, false)
@@ -89,13 +89,13 @@ func TestUploadSlots(t *testing.T) {
 			t.Errorf("left: %+v", p)
 		}
 	})
-	t.Run("keeps a place that is granted while its request gives up", func(t *testing.T) {
+	t.Run("keeps a slot that is granted while its request is cancelled", func(t *testing.T) {
 		p := newUploadSlots(slotLimits{1, 9, 9})
 		tryAcquire(t, p, a, true)
 		r := mustQueue(t, p, b)
 		p.release(a)
 		if p.cancel(r) {
-			t.Error("the place would be lost")
+			t.Error("the slot would be lost")
 		}
 		p.release(b)
 	})
@@ -114,11 +114,11 @@ func TestUploadSlots_Concurrent(t *testing.T) {
 			for n := range 50 {
 				ctx, cancel := context.WithCancel(t.Context())
 				if n%7 == 0 {
-					cancel() // gives up at once unless there is a place
+					cancel() // gives up immediately unless there is a slot
 				}
 				if p.acquire(ctx, wanted) {
 					if all.Add(1) > 8 || users[user].Add(1) > 2 || addresses[address].Add(1) > 4 {
-						t.Error("more places than the limits allow")
+						t.Error("more slots than the limits allow")
 					}
 					all.Add(-1)
 					users[user].Add(-1)
@@ -140,12 +140,12 @@ func TestDecoders(t *testing.T) {
 		name   string
 		cpus   int
 		memory int64 // of each picture
-		want   int   // how many may be decoded at once
+		want   int   // concurrent pictures
 	}{
 		{"one on one CPU", 1, 1, 1},
 		{"one on two CPUs", 2, 1, 1},
-		{"a CPU is left", 4, 1, 3},
-		{"a picture of all memory is alone", 8, avatar.MaxMemory, 1},
+		{"leaves a CPU", 4, 1, 3},
+		{"a picture that needs all memory runs alone", 8, avatar.MaxMemory, 1},
 		{"large pictures by their memory", 8, avatar.MaxMemory / 3, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,7 +23,7 @@ func (srv *testServer) wantLimited(r response) {
 	srv.wantProblem(r, 429, "rate_limited", "retry")
 }
 
-// wantRefusals fails unless /metrics has counted so many requests beyond a bound.
+// wantRefusals checks the count of rejected requests in /metrics.
 func (srv *testServer) wantRefusals(bound, n string) {
 	srv.t.Helper()
 	if got := srv.metric(`wxlogin_refusals_total{bound="` + bound + `"}`); got != n {
@@ -40,7 +40,7 @@ func TestLoginLimit(t *testing.T) {
 		srv.wantRefusals("login_rate", "1")
 		srv.wantUsers("2", "2")
 		if n := srv.sim.Calls(); n != 2 {
-			t.Errorf("WeChat was asked %d times, want 2", n)
+			t.Errorf("%d calls to WeChat, want 2", n)
 		}
 	})
 }
@@ -51,27 +51,27 @@ func TestLoginLimit_TrustedProxies(t *testing.T) {
 		req.Header.Set("X-Forwarded-For", forwarded)
 		return srv.do(req)
 	}
-	t.Run("untrusted_peer", func(t *testing.T) {
+	t.Run("untrusted peer", func(t *testing.T) {
 		srv := newTestServer(t, withLimits(handlers.Limits{Logins: 1}))
 		ask(srv, "192.0.2.1")
 		srv.wantLimited(ask(srv, "192.0.2.2"))
 	})
-	t.Run("untrusted_peer_beside_trusted_networks", func(t *testing.T) {
+	t.Run("untrusted peer, but trusted networks", func(t *testing.T) {
 		srv := newTestServer(t, withLimits(handlers.Limits{Logins: 1}), func(cfg *serverConfig) { cfg.proxies = []string{"10.0.0.0/8"} })
 		ask(srv, "192.0.2.1")
 		srv.wantLimited(ask(srv, "192.0.2.2"))
 	})
 	trusted := func(cfg *serverConfig) { cfg.limits.Logins, cfg.proxies = 1, []string{"127.0.0.1/32", "::1/128"} }
-	t.Run("trusted_peer", func(t *testing.T) {
+	t.Run("trusted peer", func(t *testing.T) {
 		srv := newTestServer(t, trusted)
 		for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
 			if r := ask(srv, address); r.status != http.StatusOK {
 				t.Errorf("%d %s", r.status, r.body.Code)
 			}
 		}
-		srv.wantLimited(ask(srv, "198.51.100.7, 192.0.2.1")) // what a client puts in front is not believed
+		srv.wantLimited(ask(srv, "198.51.100.7, 192.0.2.1")) // the part that the client sent is ignored
 	})
-	t.Run("one_IPv6_network_is_one_client", func(t *testing.T) {
+	t.Run("one IPv6 network is one client", func(t *testing.T) {
 		srv := newTestServer(t, trusted)
 		ask(srv, "2001:db8::1")
 		srv.wantLimited(ask(srv, "2001:db8::2"))
@@ -79,7 +79,7 @@ func TestLoginLimit_TrustedProxies(t *testing.T) {
 			t.Errorf("another network: %d %s", r.status, r.body.Code)
 		}
 	})
-	t.Run("clients_with_ports_are_told_apart", func(t *testing.T) {
+	t.Run("ports are ignored", func(t *testing.T) {
 		srv := newTestServer(t, trusted)
 		for _, address := range []string{"192.0.2.1:5000", "192.0.2.2:5000", "[2001:db8::1]:443", "[2001:db8:0:1::1]:443", `"192.0.2.3"`} {
 			if r := ask(srv, address); r.status != http.StatusOK {
@@ -93,7 +93,7 @@ func TestLoginLimit_TrustedProxies(t *testing.T) {
 			t.Errorf("%s headers could not be read", n)
 		}
 	})
-	t.Run("what_cannot_be_read_counts_apart_and_is_logged_once", func(t *testing.T) {
+	t.Run("clients with an invalid header share a limit, and it is logged once", func(t *testing.T) {
 		srv := newTestServer(t, trusted)
 		if r := ask(srv, "unknown"); r.status != http.StatusOK {
 			t.Errorf("%d %s", r.status, r.body.Code)
@@ -112,7 +112,7 @@ func TestLoginLimit_TrustedProxies(t *testing.T) {
 			t.Errorf("it is logged %d times, or with the value", n)
 		}
 	})
-	t.Run("networks_that_cannot_be_read_are_refused", func(t *testing.T) {
+	t.Run("invalid networks are rejected", func(t *testing.T) {
 		_, err := handlers.NewPublic(handlers.PublicOptions{
 			Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: blockedStore{}, Users: blockedStore{},
 			Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), TrustedProxies: []string{"10.0.0.0/8", "proxy"},
@@ -124,7 +124,7 @@ func TestLoginLimit_TrustedProxies(t *testing.T) {
 }
 
 func TestUpdateLimit(t *testing.T) {
-	// A user can log in again at will: all sessions share one limit of updates, phone codes and pictures.
+	// A user can log in again at will, so all sessions share one limit for updates, phone numbers and pictures.
 	t.Run("is per user, over all sessions", func(t *testing.T) {
 		srv := newTestServer(t, withTwoApps, withLimits(handlers.Limits{Updates: 3}))
 		p := srv.device("alice")
@@ -149,7 +149,7 @@ func TestUpdateLimit(t *testing.T) {
 		srv.mustUpdate(srv.login(elsewhere).Token, elsewhere.GetUserInfo())
 	})
 
-	// Tokens that stand for nobody leave nothing in the counters, which a flood of them would fill.
+	// Unknown tokens leave nothing in the counters. Otherwise a flood of them would fill the counters.
 	t.Run("does not count unknown tokens", func(t *testing.T) {
 		keys := testenv.NewRedis(t)
 		count := func(ask func(srv *testServer)) int {
@@ -171,12 +171,12 @@ func TestUpdateLimit(t *testing.T) {
 	})
 }
 
-// Who sends data that cannot be opened soon learns nothing more, in whichever session, not even whether it would open.
+// A client that sends undecryptable data is soon rejected in all sessions, even if the data would decrypt.
 func TestDecryptLimit_Oracle(t *testing.T) {
 	srv := newTestServer(t, withLimits(handlers.Limits{FailedUpdates: 3}))
 	p := srv.device("mallory")
 	token := srv.login(p).Token
-	srv.mustUpdate(token, p.GetUserInfo()) // what opens is not counted
+	srv.mustUpdate(token, p.GetUserInfo()) // successful decryptions are not counted
 	for range 3 {
 		srv.wantValidToken(token)
 	}

@@ -10,7 +10,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// decode reads the fields of an answer.
+// decode decodes a response.
 func decode(t testing.TB, res *http.Response) (b body) {
 	t.Helper()
 	if err := json.NewDecoder(res.Body).Decode(&b); err != nil {
@@ -39,7 +39,7 @@ func TestOnLogin(t *testing.T) {
 		srv.must(json.Unmarshal([]byte(first.raw), &top))
 		want := []string{"expiresIn", "isNewUser", "phoneNumber", "profileComplete", "status", "token", "userInfo"}
 		if got := keys(top); !slices.Equal(got, want) {
-			t.Errorf("the answer has %v, want %v", got, want)
+			t.Errorf("the response has %v, want %v", got, want)
 		}
 
 		srv.mustUpdate(first.body.Token, p.GetUserInfo())
@@ -105,20 +105,20 @@ func TestOnLogin_WeChatErrors(t *testing.T) {
 		action string
 	}{
 		"busy":            {wechattest.Busy, 503, "wechat_unavailable", "retry"},
-		"html_502":        {wechattest.BadGateway, 503, "wechat_unavailable", "retry"},
-		"broken_json":     {wechattest.BrokenJSON, 503, "wechat_unavailable", "retry"},
+		"html 502":        {wechattest.BadGateway, 503, "wechat_unavailable", "retry"},
+		"broken json":     {wechattest.BrokenJSON, 503, "wechat_unavailable", "retry"},
 		"dropped":         {wechattest.Dropped, 503, "wechat_unavailable", "retry"},
-		"rate_limited":    {wechattest.RateLimited, 429, "rate_limited", "retry"},
+		"rate limited":    {wechattest.RateLimited, 429, "rate_limited", "retry"},
 		"blocked":         {wechattest.Blocked, 403, "user_blocked", "none"},
-		"invalid_code":    {wechattest.ErrCode(40029), 400, "invalid_code", "relogin"},
-		"used_code":       {wechattest.ErrCode(40163), 400, "invalid_code", "relogin"},
-		"invalid_appid":   {wechattest.ErrCode(40013), 503, "misconfigured", "none"},
-		"invalid_secret":  {wechattest.ErrCode(40125), 503, "misconfigured", "none"},
-		"ip_not_listed":   {wechattest.ErrCode(40164), 503, "misconfigured", "none"},
+		"invalid code":    {wechattest.ErrCode(40029), 400, "invalid_code", "relogin"},
+		"used code":       {wechattest.ErrCode(40163), 400, "invalid_code", "relogin"},
+		"invalid appid":   {wechattest.ErrCode(40013), 503, "misconfigured", "none"},
+		"invalid secret":  {wechattest.ErrCode(40125), 503, "misconfigured", "none"},
+		"ip not listed":   {wechattest.ErrCode(40164), 503, "misconfigured", "none"},
 		"frozen":          {wechattest.ErrCode(40243), 503, "misconfigured", "none"},
-		"malformed_call":  {wechattest.ErrCode(41002), 503, "misconfigured", "none"},
+		"malformed call":  {wechattest.ErrCode(41002), 503, "misconfigured", "none"},
 		"unauthorized":    {wechattest.ErrCode(48001), 503, "misconfigured", "none"},
-		"unheard_of_code": {wechattest.ErrCode(99999), 503, "misconfigured", "none"},
+		"unknown errcode": {wechattest.ErrCode(99999), 503, "misconfigured", "none"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

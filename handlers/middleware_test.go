@@ -23,10 +23,10 @@ func TestAccessLog(t *testing.T) {
 		r := srv.postForm("/onLogin", "code", srv.device("alice").Login())
 		line := srv.logLine(r.body.RequestID)
 		if line["errcode"] != 40164.0 || line["rid"] == "" || line["level"] != "ERROR" || line["code"] != "misconfigured" {
-			t.Errorf("the log says %v", line)
+			t.Errorf("the log line is %v", line)
 		}
 		if strings.Contains(r.raw, "40164") || strings.Contains(r.raw, fmt.Sprint(line["rid"])) {
-			t.Error("the answer tells the client what is the operator's")
+			t.Error("the response reveals the errcode or rid")
 		}
 	})
 
@@ -35,18 +35,18 @@ func TestAccessLog(t *testing.T) {
 		r := srv.do(srv.request("/onLogin?token=sesame", formType, "code=opensesame"))
 		line := srv.logLine(r.body.RequestID)
 		if line["route"] != "/onLogin" || line["method"] != "POST" || line["status"] != 400.0 || line["duration"] == nil {
-			t.Errorf("the log says %v", line)
+			t.Errorf("the log line is %v", line)
 		}
 		r = srv.do(srv.request("/sesame", formType, ""))
 		if got := srv.logLine(r.body.RequestID)["route"]; got != "unmatched" {
 			t.Errorf("route is %v", got)
 		}
 		if strings.Contains(srv.logs.String(), "sesame") {
-			t.Error("the log holds what a client sent")
+			t.Error("the log contains what a client sent")
 		}
 	})
 
-	// A request's line says whose it was, as far as that is known, and never more of a person than the user id.
+	// The log line identifies the user only by the user id.
 	t.Run("identifies the user, only by the user id", func(t *testing.T) {
 		srv := newTestServer(t)
 		alice := srv.device("alice")
@@ -74,7 +74,7 @@ func TestAccessLog(t *testing.T) {
 		srv.wantLogLine(srv.verify(token).response, known)
 		for _, secret := range []string{token, alice.OpenID(), alice.SessionKey(), secret, "Alice"} {
 			if strings.Contains(srv.logs.String(), secret) {
-				t.Error("the log holds a token, an openid, a session_key, an AppSecret or a name")
+				t.Error("the log contains a token, an openid, a session_key, an AppSecret or a name")
 			}
 		}
 	})
@@ -94,21 +94,21 @@ func TestAccessLog(t *testing.T) {
 			"token":         srv.do(srv.request("/logout", "application/json", `{"token":7}`)),
 		} {
 			if r.status != http.StatusBadRequest {
-				t.Errorf("%s: it is answered %d", field, r.status)
+				t.Errorf("%s: status %d", field, r.status)
 			}
 			srv.wantLogLine(r, map[string]any{"field": field, "code": "invalid_request"})
 		}
 		srv.wantLogLine(srv.do(srv.request("/onLogin", formType, "code=a&code=b")), map[string]any{"field": "code"})
 		srv.wantLogLine(srv.do(srv.request("/onLogin", formType, "sesame=a&sesame=b&code=c")), map[string]any{"field": nil})
 		if strings.Contains(srv.logs.String(), "sesame") {
-			t.Error("the log holds a name that a client made up")
+			t.Error("the log contains a name that a client made up")
 		}
 	})
 
-	// The duration is in milliseconds, not in Go's nanoseconds.
+	// Milliseconds, not the nanoseconds of time.Duration.
 	t.Run("has the duration in milliseconds", func(t *testing.T) {
 		srv := newTestServer(t)
-		srv.sim.Fail(wechattest.Busy) // which the client repeats after some 100 ms
+		srv.sim.Fail(wechattest.Busy) // the client retries after about 100 ms
 		r := srv.postForm("/onLogin", "code", srv.device("alice").Login())
 		if ms, _ := srv.logLine(r.header.Get("X-Request-Id"))["duration"].(float64); ms < 1 || ms > 60_000 {
 			t.Errorf("a login took %v", ms)
@@ -116,7 +116,7 @@ func TestAccessLog(t *testing.T) {
 	})
 }
 
-// logLine finds the one access line of a request.
+// logLine returns the only log line of a request.
 func (srv *testServer) logLine(requestID string) map[string]any {
 	srv.t.Helper()
 	var found map[string]any
@@ -137,7 +137,7 @@ func (srv *testServer) logLine(requestID string) map[string]any {
 	return found
 }
 
-// panicker is an app whose exchange fails in a way that nobody foresaw.
+// panickingWeChat is an app whose exchange panics.
 type panickingWeChat struct{ handlers.CodeExchanger }
 
 func (panickingWeChat) Code2Session(_ context.Context, code string) (wechat.Session, error) {
@@ -177,7 +177,7 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// wantLine fails unless the line of an answered request has these attributes; nil: it has not.
+// wantLogLine checks attributes of the log line of a request. nil means that there is no such attribute.
 func (srv *testServer) wantLogLine(r response, want map[string]any) {
 	srv.t.Helper()
 	line := srv.logLine(r.header.Get("X-Request-Id"))
@@ -188,7 +188,7 @@ func (srv *testServer) wantLogLine(r response, want map[string]any) {
 	}
 }
 
-// userID is the id of the only user, as JSON has it.
+// userID returns the id of the only user, as JSON decodes it.
 func (srv *testServer) userID() float64 {
 	srv.t.Helper()
 	id, err := strconv.ParseFloat(srv.queryText("SELECT id FROM users"), 64)
@@ -196,7 +196,7 @@ func (srv *testServer) userID() float64 {
 	return id
 }
 
-// A header that decides how a request is read is taken once or not at all: a proxy may read the other one.
+// A header that is given twice is not used, because a proxy may read the other value.
 func TestHeaders_GivenTwice(t *testing.T) {
 	const detail = "Content-Type is given twice."
 	srv := newTestServer(t, withAPIKey)

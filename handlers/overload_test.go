@@ -11,7 +11,7 @@ import (
 	"wxlogin/wechat"
 )
 
-// gated is an app at a WeChat that tells when it is asked, and waits until it may answer.
+// gatedWeChat is an app that announces each call of WeChat and waits for release.
 type gatedWeChat struct {
 	handlers.CodeExchanger
 	called, release chan struct{}
@@ -23,7 +23,7 @@ func (g gatedWeChat) Code2Session(ctx context.Context, code string) (wechat.Sess
 	return g.CodeExchanger.Code2Session(ctx, code)
 }
 
-// newGatedWorld is a world with bounds for logins whose WeChat waits for proceed.
+// newGatedServer returns a server with limits whose logins wait in gatedWeChat.
 func newGatedServer(t *testing.T, l handlers.Limits) (srv *testServer, g gatedWeChat) {
 	t.Helper()
 	g = gatedWeChat{called: make(chan struct{}), release: make(chan struct{})}
@@ -32,7 +32,7 @@ func newGatedServer(t *testing.T, l handlers.Limits) (srv *testServer, g gatedWe
 	}), g
 }
 
-// begin logs somebody in, and tells the status of the answer when there is one.
+// startLogin logs a user in and returns a channel for the status of the response.
 func (srv *testServer) startLogin(name string) <-chan int {
 	srv.t.Helper()
 	form := url.Values{"code": {srv.device(name).Login()}}
@@ -50,7 +50,7 @@ func (srv *testServer) startLogin(name string) <-chan int {
 	return status
 }
 
-// until waits for something that is bound to become true.
+// waitFor waits for a condition that is bound to become true.
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {
@@ -68,22 +68,22 @@ func TestLoginSlots(t *testing.T) {
 		second := srv.startLogin("second")
 		waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
 		if got := srv.metric("wxlogin_logins_in_flight"); got != "1" {
-			t.Errorf("%s logins are at work, want 1", got)
+			t.Errorf("%s logins in flight, want 1", got)
 		}
 
 		r := srv.postForm("/onLogin", "code", srv.device("third").Login())
 		srv.wantProblem(r, 503, "wechat_unavailable", "retry")
 		srv.wantRefusals("logins_in_flight", "1")
-		// Updates and logouts hold nothing upstream: they go on.
+		// Updates and logouts do not call WeChat, so they go on.
 		srv.wantInvalidToken("x")
 		srv.mustLogout("token", "x")
 
 		weChat.release <- struct{}{}
-		<-weChat.called // the second has taken the first one's place
+		<-weChat.called // the second login has the slot of the first
 		weChat.release <- struct{}{}
 		for name, status := range map[string]<-chan int{"first": first, "second": second} {
 			if got := <-status; got != http.StatusOK {
-				t.Errorf("the %s login was answered %d", name, got)
+				t.Errorf("%s login: status %d", name, got)
 			}
 		}
 		srv.wantUsers("2", "2")
@@ -96,18 +96,18 @@ func TestLoginSlots(t *testing.T) {
 		srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("second").Login()), 503, "wechat_unavailable", "retry")
 		weChat.release <- struct{}{}
 		if got := <-first; got != http.StatusOK {
-			t.Errorf("the login at work was answered %d", got)
+			t.Errorf("login in progress: status %d", got)
 		}
-		// The place is free again.
+		// The slot is free again.
 		third := srv.startLogin("third")
 		<-weChat.called
 		weChat.release <- struct{}{}
 		if got := <-third; got != http.StatusOK {
-			t.Errorf("the login after it was answered %d", got)
+			t.Errorf("next login: status %d", got)
 		}
 	})
 
-	// Who hangs up while he queues holds no place.
+	// A client that disconnects leaves the queue.
 	t.Run("frees the queue if a client disconnects", func(t *testing.T) {
 		srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour})
 		first := srv.startLogin("first")
@@ -119,7 +119,7 @@ func TestLoginSlots(t *testing.T) {
 			defer close(gone)
 			if res, err := http.DefaultClient.Do(req); err == nil {
 				res.Body.Close()
-				t.Error("it was answered")
+				t.Error("the request got a response")
 			}
 		}()
 		waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
@@ -128,28 +128,27 @@ func TestLoginSlots(t *testing.T) {
 		waitFor(t, "the queue is empty", func() bool { return srv.metric("wxlogin_logins_queued") == "0" })
 		weChat.release <- struct{}{}
 		if got := <-first; got != http.StatusOK {
-			t.Errorf("the login at work was answered %d", got)
+			t.Errorf("login in progress: status %d", got)
 		}
 	})
 }
 
 func TestLoginSlots_RateLimit(t *testing.T) {
-	// An address beyond its limit takes no place of others, not even in the queue; and a login that finds no place counts
-	// for no address.
+	// A client beyond its limit takes no slot, not even in the queue, and is rejected for its rate.
 	t.Run("rejects a client beyond its limit before it queues", func(t *testing.T) {
 		srv, weChat := newGatedServer(t, handlers.Limits{LoginsInFlight: 1, LoginWait: time.Hour, Logins: 2})
 		first := srv.startLogin("first")
 		<-weChat.called
 		second := srv.startLogin("second")
 		waitFor(t, "the second login queues", func() bool { return srv.metric("wxlogin_logins_queued") == "1" })
-		srv.wantLimited(srv.postForm("/onLogin", "code", srv.device("third").Login())) // and does not find the queue full
+		srv.wantLimited(srv.postForm("/onLogin", "code", srv.device("third").Login())) // not for the full queue
 		srv.wantRefusals("login_rate", "1")
 
 		weChat.release <- struct{}{}
 		<-weChat.called
 		weChat.release <- struct{}{}
 		if a, b := <-first, <-second; a != http.StatusOK || b != http.StatusOK {
-			t.Errorf("answered %d and %d", a, b)
+			t.Errorf("status %d and %d", a, b)
 		}
 	})
 
@@ -166,7 +165,7 @@ func TestLoginSlots_RateLimit(t *testing.T) {
 		<-weChat.called
 		weChat.release <- struct{}{}
 		if got := <-second; got != http.StatusOK {
-			t.Errorf("answered %d", got)
+			t.Errorf("status %d", got)
 		}
 	})
 }

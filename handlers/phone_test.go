@@ -11,7 +11,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// phoneNumbers gets phone numbers with an access_token of its own for each, by appid.
+// phoneNumbers gets phone numbers by appid. Each call gets a new access_token.
 type phoneNumbers map[string]*wechat.Client
 
 func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code string) (wechat.PhoneNumber, error) {
@@ -22,20 +22,20 @@ func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code strin
 	return p[appID].PhoneNumber(ctx, token, openID, code)
 }
 
-// bindPhone sends what the phone button gave in the old way.
+// bindPhone sends what the phone button returned before it returned codes.
 func (srv *testServer) bindPhone(token string, d wechattest.PhoneData) response {
 	srv.t.Helper()
 	return srv.postForm("/bindPhone", "token", token, "encryptedData", d.EncryptedData, "iv", d.IV)
 }
 
-// phoneOf reads what number the database has for an identity, "" where there is none.
+// storedPhone reads the phone number of an identity from the database, or "" if there is none.
 func (srv *testServer) storedPhone(p *wechattest.Device) string {
 	srv.t.Helper()
 	return srv.queryText("SELECT CONCAT('+', u.phone_country_code, u.phone_number) "+
 		"FROM users u JOIN wechat_identities i ON i.user_id = u.id WHERE i.appid = ? AND i.openid = ?", p.AppID(), p.OpenID())
 }
 
-// wantBound fails unless the answer shows the masked number and the database has it whole.
+// wantBound checks that the response has the masked number and the database the whole number.
 func (srv *testServer) wantBound(r response, p *wechattest.Device, countryCode, masked string) {
 	srv.t.Helper()
 	if r.status != http.StatusOK || r.body.PhoneNumber != masked || r.body.CountryCode != countryCode {
@@ -46,7 +46,7 @@ func (srv *testServer) wantBound(r response, p *wechattest.Device, countryCode, 
 	}
 	for _, text := range []string{r.raw, srv.logs.String()} {
 		if strings.Contains(text, p.PhoneNumber()) {
-			srv.t.Error("the whole number is in the answer or in the log")
+			srv.t.Error("the whole number is in the response or in the log")
 		}
 	}
 }
@@ -70,7 +70,7 @@ func TestBindPhone(t *testing.T) {
 			countryCode, masked string
 		}{
 			{wechattest.User{Name: "bob", PhoneNumber: "13987654321"}, "86", "139****4321"},
-			{wechattest.User{Name: "mei", PhoneNumber: "59876543"}, "852", "******43"}, // replaces the one above
+			{wechattest.User{Name: "mei", PhoneNumber: "59876543"}, "852", "******43"}, // replaces the number above
 		} {
 			p := srv.sim.Device(appID, test.user)
 			token := srv.login(p).Token
@@ -78,7 +78,7 @@ func TestBindPhone(t *testing.T) {
 		}
 	})
 
-	// Mini-programs get a code and open data from one button. The code counts.
+	// The phone button returns both a code and encrypted data. The code is used.
 	t.Run("prefers the code to encrypted data", func(t *testing.T) {
 		srv := newTestServer(t)
 		p := srv.device("alice")
@@ -133,7 +133,7 @@ func TestBindPhone(t *testing.T) {
 		}
 		srv.wantProblem(srv.bindPhone(token, p.GetPhoneNumber()), 403, "user_blocked", "none")
 		if n := srv.sim.Stats().PhoneCalls; srv.storedPhone(p) != "" || n != 0 {
-			t.Errorf("the number was stored, or WeChat asked: %d calls", n)
+			t.Errorf("the number was stored, or WeChat called: %d calls", n)
 		}
 		if n := srv.metric(`wxlogin_decryptions_total{outcome="own_key"}`); n != "" {
 			t.Errorf("%s decryptions", n)
@@ -159,26 +159,26 @@ func TestBindPhone_Undecryptable(t *testing.T) {
 	profile := p.GetUserInfo()
 	var detail string
 	for name, data := range map[string]wechattest.PhoneData{
-		"other_iv":       {EncryptedData: good.EncryptedData, IV: garbage},
-		"bad_padding":    {EncryptedData: good.EncryptedData[:64], IV: good.IV},
-		"no_json":        sealed("13800138000"),
-		"a_profile":      {EncryptedData: profile.EncryptedData, IV: profile.IV},
-		"no_watermark":   sealed(one + `}`),
-		"other_app":      sealed(one + `,"watermark":{"timestamp":1,"appid":"` + otherAppID + `"}}`),
-		"no_number":      sealed(`{"phoneNumber":"","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
-		"strangers_data": stranger.GetPhoneNumber(),
+		"other iv":       {EncryptedData: good.EncryptedData, IV: garbage},
+		"bad padding":    {EncryptedData: good.EncryptedData[:64], IV: good.IV},
+		"no json":        sealed("13800138000"),
+		"a profile":      {EncryptedData: profile.EncryptedData, IV: profile.IV},
+		"no watermark":   sealed(one + `}`),
+		"other app":      sealed(one + `,"watermark":{"timestamp":1,"appid":"` + otherAppID + `"}}`),
+		"no number":      sealed(`{"phoneNumber":"","watermark":{"timestamp":1,"appid":"` + appID + `"}}`),
+		"strangers data": stranger.GetPhoneNumber(),
 	} {
 		r := srv.bindPhone(token, data)
 		srv.wantProblem(r, 422, "undecryptable", "relogin")
 		if detail != "" && r.body.Detail != detail {
-			t.Errorf("%s has an answer of its own", name)
+			t.Errorf("%s has a different response", name)
 		}
 		detail = r.body.Detail
 	}
 	srv.wantProblem(srv.bindPhone(token, good), 429, "rate_limited", "retry")
-	srv.wantProblem(srv.update(token, profile), 429, "rate_limited", "retry") // the limit is one with that of profiles
+	srv.wantProblem(srv.update(token, profile), 429, "rate_limited", "retry") // profiles share the limit
 	if srv.storedPhone(p) != "" || srv.sim.Stats().PhoneCalls != 0 {
-		t.Error("a number was stored, or WeChat asked")
+		t.Error("a number was stored, or WeChat called")
 	}
 }
 
@@ -197,19 +197,19 @@ func TestBindPhone_Errors(t *testing.T) {
 		code   string
 		action string
 	}{
-		"no_token":           {[]string{"code", "c"}, nil, 401, "invalid_token", "relogin"},
-		"unknown_token":      {[]string{"token", strings.Repeat("A", 43), "code", "c"}, nil, 401, "invalid_token", "relogin"},
+		"no token":           {[]string{"code", "c"}, nil, 401, "invalid_token", "relogin"},
+		"unknown token":      {[]string{"token", strings.Repeat("A", 43), "code", "c"}, nil, 401, "invalid_token", "relogin"},
 		"nothing":            {[]string{"token", token}, nil, 400, "invalid_request", "none"},
-		"only_an_iv":         {[]string{"token", token, "iv", "x"}, nil, 400, "invalid_request", "none"},
-		"long_code":          {with(strings.Repeat("c", 129)), nil, 400, "invalid_request", "none"},
-		"spent_code":         {with(spent), nil, 400, "invalid_code", "relogin"},
-		"another_users_code": {with(bob.PhoneCode()), nil, 400, "invalid_code", "relogin"},
-		"another_apps_code":  {with(elsewhere.PhoneCode()), nil, 400, "invalid_code", "relogin"},
-		"code_of_wx.login":   {with(p.Login()), nil, 400, "invalid_code", "relogin"},
+		"only an iv":         {[]string{"token", token, "iv", "x"}, nil, 400, "invalid_request", "none"},
+		"long code":          {with(strings.Repeat("c", 129)), nil, 400, "invalid_request", "none"},
+		"spent code":         {with(spent), nil, 400, "invalid_code", "relogin"},
+		"another users code": {with(bob.PhoneCode()), nil, 400, "invalid_code", "relogin"},
+		"another apps code":  {with(elsewhere.PhoneCode()), nil, 400, "invalid_code", "relogin"},
+		"code of wx.login":   {with(p.Login()), nil, 400, "invalid_code", "relogin"},
 		"lost":               {with(p.PhoneCode()), fail(wechattest.Dropped), 503, "wechat_unavailable", "retry"},
 		"unreadable":         {with(p.PhoneCode()), fail(wechattest.BrokenJSON), 503, "wechat_unavailable", "retry"},
-		"token_refused":      {with(p.PhoneCode()), fail(wechattest.ErrCode(40001)), 503, "misconfigured", "none"},
-		"not_allowed":        {with(p.PhoneCode()), fail(wechattest.ErrCode(48001)), 503, "misconfigured", "none"},
+		"token refused":      {with(p.PhoneCode()), fail(wechattest.ErrCode(40001)), 503, "misconfigured", "none"},
+		"not allowed":        {with(p.PhoneCode()), fail(wechattest.ErrCode(48001)), 503, "misconfigured", "none"},
 		"quota":              {with(p.PhoneCode()), fail(wechattest.RateLimited), 429, "rate_limited", "retry"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestBindPhone_Errors(t *testing.T) {
 	}
 }
 
-// Every answer about a user says, masked, which phone number is bound, so that no client asks for it again.
+// Every response about a user has the masked phone number, so that clients do not ask for it again.
 func TestPhoneNumber_InResponses(t *testing.T) {
 	srv := newTestServer(t, withTwoApps)
 	const number = "13812345678"

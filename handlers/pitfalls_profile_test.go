@@ -11,10 +11,10 @@ import (
 
 func testDamagedBase64(t *testing.T) {
 	damage := map[string]func(string) string{
-		"plus_became_space": func(s string) string { return strings.ReplaceAll(s, "+", " ") },
-		"url_safe":          func(s string) string { return strings.NewReplacer("+", "-", "/", "_").Replace(s) },
+		"plus became space": func(s string) string { return strings.ReplaceAll(s, "+", " ") },
+		"url safe":          func(s string) string { return strings.NewReplacer("+", "-", "/", "_").Replace(s) },
 		"unpadded":          func(s string) string { return strings.TrimRight(s, "=") },
-		"line_breaks":       func(s string) string { return s[:10] + "\r\n" + s[10:] + "\n" },
+		"line breaks":       func(s string) string { return s[:10] + "\r\n" + s[10:] + "\n" },
 	}
 	srv := newTestServer(t)
 	p := srv.device("alice")
@@ -31,7 +31,7 @@ func testDamagedBase64(t *testing.T) {
 			}
 		})
 	}
-	t.Run("plus_unescaped_in_a_form", func(t *testing.T) {
+	t.Run("plus unescaped in a form", func(t *testing.T) {
 		d := p.GetUserInfo()
 		r := srv.do(srv.request("/updateUserInfo", formType, "token="+token+"&encryptedData="+d.EncryptedData+"&iv="+d.IV))
 		if r.status != http.StatusOK {
@@ -51,7 +51,7 @@ func testProfileOfAnotherUser(t *testing.T) {
 	for _, p := range people {
 		b := srv.login(p)
 		if !b.IsNewUser || b.UserInfo["nickName"] != "" {
-			t.Error("a stranger is taken for a user")
+			t.Error("a new user gets an existing profile")
 		}
 		srv.mustUpdate(b.Token, p.GetUserProfile())
 	}
@@ -70,7 +70,7 @@ func testEmoji(t *testing.T) {
 	const name = "李🐼 👨‍👩‍👧‍👦 é"
 	p := srv.sim.Device(appID, wechattest.User{Name: "li", Info: wechattest.Info{NickName: name, AvatarURL: "https://thirdwx.qlogo.cn/li/132"}})
 	if got := srv.mustUpdate(srv.login(p).Token, p.GetUserInfo()).UserInfo["nickName"]; got != name {
-		t.Errorf("answered %v", got)
+		t.Errorf("the response has %v", got)
 	}
 	if got := srv.nickname(appID, p.OpenID()); got != name {
 		t.Errorf("stored %s", got)
@@ -107,7 +107,7 @@ func testPlaceholderOverwritesProfile(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 
-	t.Run("a_new_users_placeholder_is_not_stored", func(t *testing.T) {
+	t.Run("a new users placeholder is not stored", func(t *testing.T) {
 		bob := srv.device("bob")
 		b := srv.mustUpdate(srv.login(bob).Token, bob.GetPlaceholder())
 		if !b.Anonymous || b.ProfileComplete || b.UserInfo["nickName"] != "" || b.UserInfo["avatarUrl"] != "" {
@@ -136,7 +136,7 @@ func testTemporaryAvatar(t *testing.T) {
 func testDataWithoutOpenID(t *testing.T) {
 	srv := newTestServer(t)
 	p := srv.device("alice")
-	srv.mustUpdate(srv.login(p).Token, p.GetUserProfile()) // getUserProfile's data names nobody
+	srv.mustUpdate(srv.login(p).Token, p.GetUserProfile()) // getUserProfile's data has no openid
 	srv.wantUsers("1", "1")
 	if got := srv.nickname(appID, p.OpenID()); got != "alice" {
 		t.Errorf("the session's user is called %q", got)

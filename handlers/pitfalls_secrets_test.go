@@ -11,8 +11,8 @@ import (
 
 func testSecretInErrors(t *testing.T) {
 	faults := map[string]wechattest.Fault{
-		"busy": wechattest.Busy, "dropped": wechattest.Dropped, "html_502": wechattest.BadGateway,
-		"broken_json": wechattest.BrokenJSON, "invalid_appid": wechattest.ErrCode(40013), "not_in_whitelist": wechattest.ErrCode(40164),
+		"busy": wechattest.Busy, "dropped": wechattest.Dropped, "html 502": wechattest.BadGateway,
+		"broken json": wechattest.BrokenJSON, "invalid appid": wechattest.ErrCode(40013), "not in whitelist": wechattest.ErrCode(40164),
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func testSecretInErrors(t *testing.T) {
 		srv.wantProblem(r, 503, "wechat_unavailable", "retry")
 		srv.wantNoSecrets(r.raw, code)
 	})
-	t.Run("code_injects_no_parameter", func(t *testing.T) {
+	t.Run("code injects no parameter", func(t *testing.T) {
 		srv := newTestServer(t)
 		r := srv.postForm("/onLogin", "code", "x&appid="+otherAppID+"&secret="+otherSecret)
 		srv.wantProblem(r, 400, "invalid_code", "relogin")
@@ -56,7 +56,7 @@ func testDecryptionOracle(t *testing.T) {
 				first = answer
 			}
 			if answer != first {
-				t.Errorf("another answer: %s", answer)
+				t.Errorf("different response: %s", answer)
 			}
 		})
 	}
@@ -79,17 +79,17 @@ func testSessionKeyLeak(t *testing.T) {
 	for _, answer := range []string{login.raw, update.raw} {
 		for _, inside := range []string{p.SessionKey(), p.OpenID(), "ocMvos6NjeKLIBqg5Mr9QjxrP1FA", secret} {
 			if strings.Contains(answer, inside) {
-				t.Error("an answer holds a session_key, openid, unionid or AppSecret")
+				t.Error("a response contains a session_key, openid, unionid or AppSecret")
 			}
 		}
 	}
 	if strings.Contains(update.raw, login.body.Token) {
-		t.Error("the update's answer repeats the token")
+		t.Error("the response of the update contains the token")
 	}
 	dump := fmt.Sprint(srv.redis.Dump(t))
 	for _, inside := range []string{login.body.Token, p.SessionKey(), secret} {
 		if strings.Contains(dump, inside) || strings.Contains(srv.logs.String(), inside) || strings.Contains(srv.getInternal("/metrics"), inside) {
-			t.Error("Redis, the log or the metrics hold a token, session_key or AppSecret")
+			t.Error("Redis, the log or the metrics contain a token, session_key or AppSecret")
 		}
 	}
 	srv.wantNoSecrets("", code)
@@ -100,20 +100,20 @@ func testSessionKeyLeak(t *testing.T) {
 	}
 }
 
-// wantNoSecrets searches an answer, the log and the metrics for the AppSecret and a code.
+// wantNoSecrets checks that the response, the log and the metrics contain neither the AppSecret nor the code.
 func (srv *testServer) wantNoSecrets(answer, code string) {
 	srv.t.Helper()
 	for name, text := range map[string]string{"answer": answer, "log": srv.logs.String(), "metrics": srv.getInternal("/metrics")} {
 		if strings.Contains(text, secret) || strings.Contains(text, code) {
-			srv.t.Errorf("the %s holds the AppSecret or the code", name)
+			srv.t.Errorf("the %s contains the AppSecret or the code", name)
 		}
 	}
 }
 
-// wantNoKeys fails if Redis holds anything.
+// wantNoKeys checks that Redis is empty.
 func (srv *testServer) wantNoKeys() {
 	srv.t.Helper()
 	if n := len(srv.redis.Dump(srv.t)); n != 0 {
-		srv.t.Errorf("Redis holds %d keys", n)
+		srv.t.Errorf("Redis has %d keys", n)
 	}
 }

@@ -45,7 +45,7 @@ func TestPitfalls(t *testing.T) {
 }
 
 func testSessionKeyRace(t *testing.T) {
-	t.Run("older_token_newer_key", func(t *testing.T) {
+	t.Run("older token newer key", func(t *testing.T) {
 		srv := newTestServer(t)
 		p := srv.device("alice")
 		older := srv.login(p).Token
@@ -58,7 +58,7 @@ func testSessionKeyRace(t *testing.T) {
 			t.Errorf("%s decryptions by another session's key, want 1", got)
 		}
 	})
-	t.Run("newer_token_older_key", func(t *testing.T) {
+	t.Run("newer token older key", func(t *testing.T) {
 		srv := newTestServer(t)
 		p := srv.device("alice")
 		srv.login(p)
@@ -69,7 +69,7 @@ func testSessionKeyRace(t *testing.T) {
 			t.Errorf("nickName is %v", got)
 		}
 	})
-	t.Run("double_tap_gives_two_tokens_that_both_work", func(t *testing.T) {
+	t.Run("double tap gives two tokens that both work", func(t *testing.T) {
 		srv := newTestServer(t)
 		p := srv.device("alice")
 		first, second := srv.login(p).Token, srv.login(p).Token
@@ -80,7 +80,7 @@ func testSessionKeyRace(t *testing.T) {
 			t.Errorf("%s decryptions by the session's own key, want 2", got)
 		}
 	})
-	t.Run("data_overtakes_the_login_of_its_key", func(t *testing.T) {
+	t.Run("data overtakes the login of its key", func(t *testing.T) {
 		ring := &hookedSessions{}
 		srv := newTestServer(t, func(cfg *serverConfig) {
 			cfg.wrapSessions = func(s handlers.Sessions) handlers.Sessions { ring.Sessions = s; return ring }
@@ -88,12 +88,12 @@ func testSessionKeyRace(t *testing.T) {
 		p := srv.device("alice")
 		older := srv.login(p).Token
 		p.NewSessionKey()
-		ring.afterFirstCall = func() { srv.login(p) } // the other page's code arrives while the data waits
+		ring.afterFirstCall = func() { srv.login(p) } // another page's login completes before the retry
 		if got := srv.mustUpdate(older, p.GetUserProfile()).UserInfo["nickName"]; got != "alice" {
 			t.Errorf("nickName is %v", got)
 		}
 	})
-	t.Run("another_users_key_is_not_tried", func(t *testing.T) {
+	t.Run("another users key is not tried", func(t *testing.T) {
 		srv := newTestServer(t)
 		alice, bob := srv.device("alice"), srv.device("bob")
 		token := srv.login(alice).Token
@@ -105,7 +105,7 @@ func testSessionKeyRace(t *testing.T) {
 	})
 }
 
-// interrupted is a session store in which something happens right after the first look at the key ring.
+// hookedSessions calls a function after the first call of OtherSessionKeys.
 type hookedSessions struct {
 	handlers.Sessions
 	once           sync.Once
@@ -119,7 +119,7 @@ func (i *hookedSessions) OtherSessionKeys(ctx context.Context, sess session.Sess
 }
 
 func testCodeUsedTwice(t *testing.T) {
-	t.Run("second_use_is_refused_with_relogin", func(t *testing.T) {
+	t.Run("second use is refused with relogin", func(t *testing.T) {
 		srv := newTestServer(t)
 		code := srv.device("alice").Login()
 		if r := srv.postForm("/onLogin", "code", code); r.status != http.StatusOK {
@@ -128,7 +128,7 @@ func testCodeUsedTwice(t *testing.T) {
 		srv.wantProblem(srv.postForm("/onLogin", "code", code), 400, "invalid_code", "relogin")
 		srv.wantUsers("1", "1")
 	})
-	t.Run("an_exchange_that_may_have_arrived_is_not_repeated", func(t *testing.T) {
+	t.Run("an exchange that may have arrived is not repeated", func(t *testing.T) {
 		srv := newTestServer(t)
 		p := srv.device("alice")
 		srv.login(p) // a connection that is reused
@@ -139,7 +139,7 @@ func testCodeUsedTwice(t *testing.T) {
 			t.Errorf("%d exchanges, want 1", got)
 		}
 	})
-	t.Run("busy_is_tried_again_within_the_request", func(t *testing.T) {
+	t.Run("busy is tried again within the request", func(t *testing.T) {
 		srv := newTestServer(t)
 		srv.sim.Fail(wechattest.Busy)
 		srv.login(srv.device("alice"))
@@ -160,7 +160,7 @@ func testOneUserInTwoApps(t *testing.T) {
 	here := srv.sim.Device(appID, wechattest.User{Name: "alice"})
 	there := srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	if !srv.login(here).IsNewUser || !srv.login(there).IsNewUser {
-		t.Fatal("without a unionid nobody can know that they are one")
+		t.Fatal("without a unionid the two identities are two users")
 	}
 	srv.wantUsers("2", "2")
 	here.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA")
@@ -170,7 +170,7 @@ func testOneUserInTwoApps(t *testing.T) {
 	srv.wantUsers("1", "2")
 	srv.mustUpdate(srv.login(here).Token, here.GetUserInfo())
 	if !srv.login(there).ProfileComplete {
-		t.Error("the profile of one mini-program is not the other's")
+		t.Error("the profile of one mini-program is not the profile of the other")
 	}
 }
 
@@ -233,7 +233,7 @@ func testSlowWeChat(t *testing.T) {
 	srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("alice").Login()), 503, "wechat_unavailable", "retry")
 	srv.login(srv.device("bob"))
 
-	t.Run("connections_are_reused_under_load", func(t *testing.T) {
+	t.Run("connections are reused under load", func(t *testing.T) {
 		var connections sync.Map
 		sim := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})
 		weChat := httptest.NewUnstartedServer(sim)

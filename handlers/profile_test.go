@@ -20,7 +20,7 @@ const (
 	england         = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 )
 
-// encrypted sends a profile as WeChat encrypts it, made now.
+// updateEncrypted encrypts a profile as WeChat does, and sends it.
 func (srv *testServer) updateEncrypted(token string, p *wechattest.Device, profile map[string]any) response {
 	srv.t.Helper()
 	data := map[string]any{"watermark": map[string]any{"timestamp": srv.clock.Now().Unix(), "appid": p.AppID()}, "language": "zh_CN", "gender": 0}
@@ -31,7 +31,7 @@ func (srv *testServer) updateEncrypted(token string, p *wechattest.Device, profi
 	return srv.postForm("/updateUserInfo", "token", token, "encryptedData", encryptedData, "iv", iv)
 }
 
-// wholeRow is all that the database has of Alice.
+// userRow returns all columns of Alice's row.
 func (srv *testServer) userRow() string {
 	srv.t.Helper()
 	rows, err := srv.db.Query("SELECT * FROM users ORDER BY id LIMIT 1")
@@ -52,7 +52,7 @@ func (srv *testServer) userRow() string {
 	return row.String()
 }
 
-// wantUnchanged fails unless Alice's row is the same in every column.
+// wantUnchanged checks that no column of Alice's row has changed.
 func (srv *testServer) wantUnchanged(before string) {
 	srv.t.Helper()
 	if after := srv.userRow(); after != before {
@@ -60,7 +60,7 @@ func (srv *testServer) wantUnchanged(before string) {
 	}
 }
 
-// alice logs in on a server of her own.
+// newServerWithAlice starts a server and logs Alice in.
 func newServerWithAlice(t *testing.T) (*testServer, *wechattest.Device, string) {
 	t.Helper()
 	srv := newTestServer(t)
@@ -72,11 +72,11 @@ func TestProfileInput_InvisibleName(t *testing.T) {
 	srv, p, token := newServerWithAlice(t)
 	before := srv.userRow()
 	for name, in := range map[string]string{
-		"hangul_filler": "\u3164", "choseong_filler": "\u115f", "jungseong_filler": "\u1160", "halfwidth_filler": "\uffa0\uffa0",
-		"zero_width_space": "\u200b", "braille_blank": "\u2800", "tags": "\U000e0041\U000e0042", "mark": "\u0301", "joiner": "\u200d",
-		"variation_selector": "\ufe0f", "soft_hyphen": "\u00ad", "grapheme_joiner": "\u034f", "mongolian_separator": "\u180e",
-		"word_joiner": "\u2060", "deprecated": "\u206f", "bom": "\ufeff", "bidi": "\u202e", "line_separator": "\u2028\u2029",
-		"private_use": "\ue000", "noncharacter": "\uffff", "annotation": "\ufff9", "musical_null": "\U0001d159", "among_spaces": " \u3000\u3164 ",
+		"hangul filler": "\u3164", "choseong filler": "\u115f", "jungseong filler": "\u1160", "halfwidth filler": "\uffa0\uffa0",
+		"zero width space": "\u200b", "braille blank": "\u2800", "tags": "\U000e0041\U000e0042", "mark": "\u0301", "joiner": "\u200d",
+		"variation selector": "\ufe0f", "soft hyphen": "\u00ad", "grapheme joiner": "\u034f", "mongolian separator": "\u180e",
+		"word joiner": "\u2060", "deprecated": "\u206f", "bom": "\ufeff", "bidi": "\u202e", "line separator": "\u2028\u2029",
+		"private use": "\ue000", "noncharacter": "\uffff", "annotation": "\ufff9", "musical null": "\U0001d159", "among spaces": " \u3000\u3164 ",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := srv.updateManually(token, "nickName", in, "avatarUrl", manualAvatar)
@@ -94,7 +94,7 @@ func TestProfileInput_InvisibleName(t *testing.T) {
 	}
 	r := srv.updateEncrypted(token, p, map[string]any{"nickName": "\u3164", "avatarUrl": pictureOfWeChat})
 	if r.status != http.StatusOK || r.body.ProfileComplete || srv.column("nickname") != "" || srv.column("avatar_url") != pictureOfWeChat {
-		t.Errorf("beside a picture: %d, complete %t, row\n%s", r.status, r.body.ProfileComplete, srv.userRow())
+		t.Errorf("with a picture: %d, complete %t, row\n%s", r.status, r.body.ProfileComplete, srv.userRow())
 	}
 }
 
@@ -102,21 +102,21 @@ func TestProfileInput_Name(t *testing.T) {
 	srv, p, token := newServerWithAlice(t)
 	for name, tt := range map[string]struct{ in, typed, weChats string }{
 		"family":              {family, family, family},
-		"32_families":         {strings.Repeat(family, 32), strings.Repeat(family, 32), strings.Repeat(family, 32)},
-		"33_families":         {strings.Repeat(family, 33), "", strings.Repeat(family, 32)},
-		"32_flags":            {strings.Repeat(england, 32), strings.Repeat(england, 32), strings.Repeat(england, 32)},
-		"256_characters":      {strings.Repeat("字", 256), "", strings.Repeat("字", 32)},
+		"32 families":         {strings.Repeat(family, 32), strings.Repeat(family, 32), strings.Repeat(family, 32)},
+		"33 families":         {strings.Repeat(family, 33), "", strings.Repeat(family, 32)},
+		"32 flags":            {strings.Repeat(england, 32), strings.Repeat(england, 32), strings.Repeat(england, 32)},
+		"256 characters":      {strings.Repeat("字", 256), "", strings.Repeat("字", 32)},
 		"persian":             {"می\u200cخواهم", "می\u200cخواهم", "می\u200cخواهم"},
 		"hindi":               {"क्\u200dष", "क्\u200dष", "क्\u200dष"},
 		"decomposed":          {" Ame\u0301lie\u3000", "Am\u00e9lie", "Am\u00e9lie"},
 		"stray":               {"Ali\u206fce", "", "Alice"},
-		"marks_without_end":   {"z" + strings.Repeat("\u0316", 300), "", "z" + strings.Repeat("\u0316", 6)},
-		"hidden_placeholder":  {"微信\u200b用户", "", "Before"},
-		"placeholder_in_name": {"微信用户2", "微信用户2", "微信用户2"},
+		"marks without end":   {"z" + strings.Repeat("\u0316", 300), "", "z" + strings.Repeat("\u0316", 6)},
+		"hidden placeholder":  {"微信\u200b用户", "", "Before"},
+		"placeholder in name": {"微信用户2", "微信用户2", "微信用户2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := func() {
-				srv.advance(2 * time.Second) // a watermark has whole ones
+				srv.advance(2 * time.Second) // a watermark has whole seconds
 				srv.updateManually(token, "nickName", "Before")
 			}
 			before()
@@ -140,32 +140,32 @@ func TestProfileInput_Name(t *testing.T) {
 	}
 }
 
-// An address that is taken is stored, and one that is not is refused; of WeChat's, it is left out.
+// A valid URL is stored. An invalid one is rejected if the user entered it, and dropped if WeChat sent it.
 func TestProfileInput_Avatar(t *testing.T) {
 	srv, p, token := newServerWithAlice(t)
 	const before = "https://cdn.example.com/before.png"
 	for name, tt := range map[string]struct{ in, want string }{
 		"https":             {manualAvatar, manualAvatar},
 		"port":              {"https://cdn.example.com:8443/1.png", "https://cdn.example.com:8443/1.png"},
-		"upper_case":        {"HTTPS://CDN.example.com/A.png", "https://cdn.example.com/A.png"},
-		"of_WeChat_by_http": {strings.Replace(pictureOfWeChat, "https", "http", 1), pictureOfWeChat},
-		"article_by_http":   {"http://mmbiz.qpic.cn/mmbiz/a/0?wx_fmt=png", "https://mmbiz.qpic.cn/mmbiz/a/0?wx_fmt=png"},
-		"other_http":        {"http://cdn.example.com/1.png", ""},
+		"upper case":        {"HTTPS://CDN.example.com/A.png", "https://cdn.example.com/A.png"},
+		"of WeChat by http": {strings.Replace(pictureOfWeChat, "https", "http", 1), pictureOfWeChat},
+		"article by http":   {"http://mmbiz.qpic.cn/mmbiz/a/0?wx_fmt=png", "https://mmbiz.qpic.cn/mmbiz/a/0?wx_fmt=png"},
+		"other http":        {"http://cdn.example.com/1.png", ""},
 		"localhost":         {"https://localhost/1.png", ""},
 		"quote":             {`https://x.example.com/"><script>`, ""},
-		"single_label":      {`https://x/1.png`, ""},
+		"single label":      {`https://x/1.png`, ""},
 		"ip":                {"https://192.0.2.7/1.png", ""},
 		"ipv6":              {"https://[2001:db8::1]/1.png", ""},
 		"user":              {"https://a@cdn.example.com/1.png", ""},
 		"temporary":         {"wxfile://tmp_1.png", ""},
-		"temporary_http":    {"http://tmp/1.png", ""},
+		"temporary http":    {"http://tmp/1.png", ""},
 		"blob":              {"blob:https://cdn.example.com/1", ""},
 		"data":              {"data:image/png;base64,AAAA", ""},
 		"backslash":         {`https://cdn.example.com\@evil.example.com/`, ""},
-		"non_ascii":         {"https://例子.中国/1.png", ""},
+		"non ascii":         {"https://例子.中国/1.png", ""},
 		"control":           {"https://cdn.example.com/\x7f", ""},
 		"spaces":            {" \t", ""},
-		"too_long":          {"https://cdn.example.com/" + strings.Repeat("a", 1001), ""},
+		"too long":          {"https://cdn.example.com/" + strings.Repeat("a", 1001), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for way, send := range map[string]func() response{
@@ -198,7 +198,7 @@ func TestProfileInput_Avatar(t *testing.T) {
 	}
 }
 
-// WeChat's placeholder changes nothing of a profile, typed or WeChat's, and makes none of an empty one.
+// WeChat's placeholder does not change a profile, whether entered or encrypted, and does not fill an empty one.
 func TestProfileInput_Placeholder(t *testing.T) {
 	for name, fill := range map[string]func(srv *testServer, p *wechattest.Device, token string){
 		"over nothing": func(*testServer, *wechattest.Device, string) {},
@@ -242,7 +242,7 @@ func TestProfileInput_Placeholder(t *testing.T) {
 	}
 }
 
-// A real picture beside the placeholder's name is kept, and the other way round.
+// A real picture is stored although the name is a placeholder, and vice versa.
 func TestProfileInput_PartialPlaceholder(t *testing.T) {
 	srv, p, token := newServerWithAlice(t)
 	srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
@@ -258,18 +258,18 @@ func TestProfileInput_PartialPlaceholder(t *testing.T) {
 	}
 }
 
-// A body that is not UTF-8 is refused and not mended: a mended name would be another one than was sent.
+// Text that is not UTF-8 is rejected, not repaired: a repaired name would differ from what was sent.
 func TestProfileInput_InvalidUTF8(t *testing.T) {
 	srv, _, token := newServerWithAlice(t)
 	before := srv.userRow()
 	for name, in := range map[string]struct{ contentType, content string }{
 		"form":             {formType, "nickName=Al%FF&token=" + token},
-		"form_surrogate":   {formType, "nickName=Al%ED%A0%BD&token=" + token},
-		"form_other_field": {formType, "nickName=Al&x=%FF&token=" + token},
+		"form surrogate":   {formType, "nickName=Al%ED%A0%BD&token=" + token},
+		"form other field": {formType, "nickName=Al&x=%FF&token=" + token},
 		"json":             {"application/json", "{\"nickName\":\"Al\xff\",\"token\":\"" + token + `"}`},
-		"json_surrogate":   {"application/json", `{"nickName":"Al\ud83d","token":"` + token + `"}`},
-		"json_nul":         {"application/json", `{"avatarUrl":"` + manualAvatar + `\u0000","token":"` + token + `"}`},
-		"json_other_field": {"application/json", `{"nickName":"Al","x":"\ude00","token":"` + token + `"}`},
+		"json surrogate":   {"application/json", `{"nickName":"Al\ud83d","token":"` + token + `"}`},
+		"json nul":         {"application/json", `{"avatarUrl":"` + manualAvatar + `\u0000","token":"` + token + `"}`},
+		"json other field": {"application/json", `{"nickName":"Al","x":"\ude00","token":"` + token + `"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv.wantProblem(srv.do(srv.request("/updateUserInfo", in.contentType, in.content)), 400, "invalid_request", "none")

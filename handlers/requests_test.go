@@ -17,28 +17,28 @@ func TestRequests_Invalid(t *testing.T) {
 		status                     int
 		code, detail               string
 	}{
-		"no_code":          {"/onLogin", formType, "", 400, "invalid_request", "code"},
-		"empty_code":       {"/onLogin", formType, "code=", 400, "invalid_request", "code"},
-		"code_twice":       {"/onLogin", formType, "code=a&code=b", 400, "invalid_request", "twice"},
-		"bad_escape":       {"/onLogin", formType, "code=%zz", 400, "invalid_request", "form-encoded"},
-		"long_code":        {"/onLogin", formType, "code=" + strings.Repeat("a", 129), 400, "invalid_request", "code"},
-		"code_with_space":  {"/onLogin", formType, "code=a+b", 400, "invalid_request", "code"},
-		"code_with_nul":    {"/onLogin", formType, "code=a%00b", 400, "invalid_request", "code"},
-		"mock_code":        {"/onLogin", formType, "code=the+code+is+a+mock+one", 400, "invalid_code", "DevTools"},
-		"json_array":       {"/onLogin", "application/json", `["code"]`, 400, "invalid_request", "object"},
-		"json_broken":      {"/onLogin", "application/json", `{"code":"a"`, 400, "invalid_request", "object"},
-		"json_trailing":    {"/onLogin", "application/json", `{"code":"a"}{}`, 400, "invalid_request", "after the JSON object"},
-		"json_number":      {"/onLogin", "application/json", `{"code":1}`, 400, "invalid_request", "code"},
-		"json_twice":       {"/onLogin", "application/json", `{"code":"a","code":"b"}`, 400, "invalid_request", "twice"},
-		"json_empty":       {"/onLogin", "application/json", ``, 400, "invalid_request", "object"},
+		"no code":          {"/onLogin", formType, "", 400, "invalid_request", "code"},
+		"empty code":       {"/onLogin", formType, "code=", 400, "invalid_request", "code"},
+		"code twice":       {"/onLogin", formType, "code=a&code=b", 400, "invalid_request", "twice"},
+		"bad escape":       {"/onLogin", formType, "code=%zz", 400, "invalid_request", "form-encoded"},
+		"long code":        {"/onLogin", formType, "code=" + strings.Repeat("a", 129), 400, "invalid_request", "code"},
+		"code with space":  {"/onLogin", formType, "code=a+b", 400, "invalid_request", "code"},
+		"code with nul":    {"/onLogin", formType, "code=a%00b", 400, "invalid_request", "code"},
+		"mock code":        {"/onLogin", formType, "code=the+code+is+a+mock+one", 400, "invalid_code", "DevTools"},
+		"json array":       {"/onLogin", "application/json", `["code"]`, 400, "invalid_request", "object"},
+		"json broken":      {"/onLogin", "application/json", `{"code":"a"`, 400, "invalid_request", "object"},
+		"json trailing":    {"/onLogin", "application/json", `{"code":"a"}{}`, 400, "invalid_request", "after the JSON object"},
+		"json number":      {"/onLogin", "application/json", `{"code":1}`, 400, "invalid_request", "code"},
+		"json twice":       {"/onLogin", "application/json", `{"code":"a","code":"b"}`, 400, "invalid_request", "twice"},
+		"json empty":       {"/onLogin", "application/json", ``, 400, "invalid_request", "object"},
 		"xml":              {"/onLogin", "text/xml", "<code/>", 415, "unsupported_media_type", ""},
-		"no_content_type":  {"/onLogin", "", "code=a", 415, "unsupported_media_type", ""},
+		"no content type":  {"/onLogin", "", "code=a", 415, "unsupported_media_type", ""},
 		"multipart":        {"/onLogin", "multipart/form-data; boundary=x", "--x--", 415, "unsupported_media_type", ""},
-		"too_large":        {"/onLogin", formType, "code=a&x=" + strings.Repeat("a", 64<<10), 413, "request_too_large", ""},
-		"no_data":          {"/updateUserInfo", formType, "iv=x&token=" + token, 400, "invalid_request", "encryptedData"},
-		"no_iv":            {"/updateUserInfo", formType, "encryptedData=x&token=" + token, 400, "invalid_request", "iv"},
-		"half_a_signature": {"/updateUserInfo", formType, "encryptedData=x&iv=x&rawData=x&token=" + token, 400, "invalid_request", "signature"},
-		"unknown_path":     {"/onlogin", formType, "code=a", 404, "not_found", ""},
+		"too large":        {"/onLogin", formType, "code=a&x=" + strings.Repeat("a", 64<<10), 413, "request_too_large", ""},
+		"no data":          {"/updateUserInfo", formType, "iv=x&token=" + token, 400, "invalid_request", "encryptedData"},
+		"no iv":            {"/updateUserInfo", formType, "encryptedData=x&token=" + token, 400, "invalid_request", "iv"},
+		"half a signature": {"/updateUserInfo", formType, "encryptedData=x&iv=x&rawData=x&token=" + token, 400, "invalid_request", "signature"},
+		"unknown path":     {"/onlogin", formType, "code=a", 404, "not_found", ""},
 		"root":             {"/", formType, "", 404, "not_found", ""},
 	}
 	for name, tt := range tests {
@@ -59,7 +59,7 @@ func TestRequests_Invalid(t *testing.T) {
 		req.Header.Set("Content-Encoding", "gzip")
 		srv.wantProblem(srv.do(req), 415, "unsupported_media_type", "none")
 	})
-	t.Run("too_large_in_chunks", func(t *testing.T) {
+	t.Run("too large in chunks", func(t *testing.T) {
 		req := srv.request("/onLogin", formType, "")
 		req.Body = io.NopCloser(bytes.NewReader(bytes.Repeat([]byte("a"), 65<<10)))
 		req.ContentLength = -1
@@ -75,6 +75,6 @@ func TestRequests_Invalid(t *testing.T) {
 		}
 	})
 	if got := srv.sim.Calls(); got != calls {
-		t.Errorf("WeChat was asked %d times", got-calls)
+		t.Errorf("%d calls to WeChat", got-calls)
 	}
 }

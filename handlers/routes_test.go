@@ -12,7 +12,7 @@ import (
 	"wxlogin/wechat"
 )
 
-// patient is an app at a WeChat that never answers.
+// slowWeChat is an app that never gets a response from WeChat.
 type slowWeChat struct {
 	handlers.CodeExchanger
 	called chan struct{}
@@ -37,11 +37,11 @@ func TestAccessLog_ClientClosedRequest(t *testing.T) {
 		cancel()
 	}()
 	if _, err := http.DefaultClient.Do(req); err == nil {
-		t.Fatal("it was answered")
+		t.Fatal("the request got a response")
 	}
-	srv.public.Close() // returns when the handler has
+	srv.public.Close() // waits for the handler
 	if line := srv.logLine("impatient"); line["status"] != 499.0 || line["level"] != "INFO" {
-		t.Errorf("the log says %v", line)
+		t.Errorf("the log line is %v", line)
 	}
 	srv.wantUsers("0", "0")
 	srv.wantNoKeys()
@@ -62,10 +62,10 @@ func TestNewPublic_RequiredOptions(t *testing.T) {
 		o := whole
 		remove(&o)
 		if _, err := handlers.NewPublic(o); err == nil {
-			t.Errorf("without %s it is made", name)
+			t.Errorf("no error without %s", name)
 		}
 	}
 	if _, err := handlers.NewInternal(handlers.InternalOptions{}); err == nil {
-		t.Error("an internal listener without parts is made")
+		t.Error("NewInternal without options returns no error")
 	}
 }

@@ -28,7 +28,7 @@ func TestDisabledUser(t *testing.T) {
 	}
 }
 
-// mustLogout is a logout that must be answered 200.
+// mustLogout is a logout with a response that must be 200.
 func (srv *testServer) mustLogout(fields ...string) {
 	srv.t.Helper()
 	if r := srv.postForm("/logout", fields...); r.status != http.StatusOK || r.raw != "{\"status\":200}\n" {
@@ -36,23 +36,23 @@ func (srv *testServer) mustLogout(fields ...string) {
 	}
 }
 
-// wantDead fails unless a token stands for nobody.
+// wantInvalidToken checks that a token is rejected.
 func (srv *testServer) wantInvalidToken(token string) {
 	srv.t.Helper()
 	srv.wantProblem(srv.postForm("/updateUserInfo", "token", token, "encryptedData", "x", "iv", "x"), 401, "invalid_token", "relogin")
 }
 
-// wantAlive fails unless a token stands for somebody.
+// wantValidToken checks that a token is accepted.
 func (srv *testServer) wantValidToken(token string) {
 	srv.t.Helper()
 	srv.wantProblem(srv.postForm("/updateUserInfo", "token", token, "encryptedData", garbage, "iv", garbage), 422, "undecryptable", "relogin")
 }
 
-// wantKeys fails unless Redis holds so many keys: a record for each session and an index for each user.
+// wantKeys checks the number of keys in Redis: a record per session and an index per user.
 func (srv *testServer) wantKeys(n int) {
 	srv.t.Helper()
 	if keys := srv.redis.Dump(srv.t); len(keys) != n {
-		srv.t.Errorf("Redis holds %d keys, want %d", len(keys), n)
+		srv.t.Errorf("Redis has %d keys, want %d", len(keys), n)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestLogout(t *testing.T) {
 		srv := newTestServer(t)
 		phone, tablet, bob := srv.login(srv.device("alice")).Token, srv.login(srv.device("alice")).Token, srv.login(srv.device("bob")).Token
 		srv.wantKeys(5)
-		for range 2 { // once more does no harm
+		for range 2 { // a logout may be repeated
 			srv.mustLogout("token", phone)
 			srv.wantInvalidToken(phone)
 			srv.wantKeys(4)
@@ -80,7 +80,7 @@ func TestLogout(t *testing.T) {
 		srv.wantValidToken(bob)
 		srv.wantValidToken(other)
 		srv.wantKeys(4)
-		// Whose sessions they were cannot be told any more, and 200 would say that all have ended.
+		// The user of the token is not known any more, and 200 would mean that all sessions have ended.
 		srv.wantProblem(srv.postForm("/logout", "token", phone, "everywhere", "true"), 401, "invalid_token", "relogin")
 		srv.mustLogout("token", phone)
 	})
@@ -88,7 +88,7 @@ func TestLogout(t *testing.T) {
 
 func TestLogout_Requests(t *testing.T) {
 	srv := newTestServer(t)
-	t.Run("token_in_the_header_without_a_body", func(t *testing.T) {
+	t.Run("token in the header without a body", func(t *testing.T) {
 		token := srv.login(srv.device("alice")).Token
 		req := srv.request("/logout", "", "")
 		req.Header.Del("Content-Type")
@@ -98,7 +98,7 @@ func TestLogout_Requests(t *testing.T) {
 		}
 		srv.wantInvalidToken(token)
 	})
-	t.Run("everywhere_as_JSON", func(t *testing.T) {
+	t.Run("everywhere as JSON", func(t *testing.T) {
 		first, second := srv.login(srv.device("alice")).Token, srv.login(srv.device("alice")).Token
 		r := srv.do(srv.request("/logout", "application/json", `{"token":"`+first+`","everywhere":true}`))
 		if r.status != http.StatusOK {
@@ -106,28 +106,28 @@ func TestLogout_Requests(t *testing.T) {
 		}
 		srv.wantInvalidToken(second)
 	})
-	t.Run("everywhere_false", func(t *testing.T) {
+	t.Run("everywhere false", func(t *testing.T) {
 		first, second := srv.login(srv.device("alice")).Token, srv.login(srv.device("alice")).Token
 		srv.mustLogout("token", first, "everywhere", "false")
 		srv.wantInvalidToken(first)
 		srv.wantValidToken(second)
 	})
-	t.Run("unclear_everywhere_ends_nothing", func(t *testing.T) {
+	t.Run("invalid everywhere", func(t *testing.T) {
 		token := srv.login(srv.device("alice")).Token
 		srv.wantProblem(srv.postForm("/logout", "token", token, "everywhere", "yes"), 400, "invalid_request", "none")
 		srv.wantValidToken(token)
 	})
-	t.Run("no_token", func(t *testing.T) {
+	t.Run("no token", func(t *testing.T) {
 		srv.wantProblem(srv.postForm("/logout", "everywhere", "true"), 401, "invalid_token", "relogin")
 		srv.wantProblem(srv.do(srv.request("/logout", "", "")), 401, "invalid_token", "relogin")
 	})
-	t.Run("unknown_token_has_ended_already", func(t *testing.T) {
+	t.Run("unknown token", func(t *testing.T) {
 		srv.mustLogout("token", strings.Repeat("A", 43))
 		srv.mustLogout("token", "x")
 	})
 }
 
-// readBack asks for the profile with this Authorization header, "" for none.
+// getUserInfo gets the profile. authorization may be "".
 func (srv *testServer) getUserInfo(query, authorization string) response {
 	srv.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, srv.public.URL+"/userInfo"+query, nil)
@@ -151,12 +151,12 @@ func TestUserInfo(t *testing.T) {
 		if r.status != http.StatusOK || !r.body.ProfileComplete || r.body.UserInfo["nickName"] != "alice" || len(r.body.UserInfo) != 7 {
 			t.Errorf("after: %d %s, %d fields", r.status, r.body.Code, len(r.body.UserInfo))
 		}
-		// Another session of the same person sees it too; another person does not.
+		// Another session of the same user returns the same profile, another user's does not.
 		if r := srv.getUserInfo("", "Bearer "+srv.login(p).Token); r.body.UserInfo["nickName"] != "alice" {
 			t.Error("another session shows another profile")
 		}
 		if r := srv.getUserInfo("", "Bearer "+srv.login(srv.device("bob")).Token); r.body.UserInfo["nickName"] != "" {
-			t.Error("somebody else is shown")
+			t.Error("the profile of another user is returned")
 		}
 	})
 
@@ -173,7 +173,7 @@ func TestUserInfo(t *testing.T) {
 	})
 }
 
-// Only status 1 is let through, whatever else stands there: by a route that reads the user or one that writes it.
+// Only status 1 is accepted, on routes that read the user and on those that write it.
 func TestUserStatus(t *testing.T) {
 	picture := pictureFiles(t)["jpeg"]
 	for _, status := range []int{0, 2, 3, 4, 5, 7, 255} {
@@ -214,13 +214,13 @@ func TestUserStatus(t *testing.T) {
 	}
 }
 
-// row is the only user, as one text.
+// userSummary returns the only user as one text.
 func (srv *testServer) userSummary() string {
 	srv.t.Helper()
 	return srv.queryText("SELECT CONCAT_WS('|', id, status, nickname, avatar_url, phone_number, updated_at, last_login_at) FROM users")
 }
 
-// A user whose row was deleted by hand: the old token leads to a login, and that to a new user.
+// If an administrator has deleted the row, the old token leads to a login, and the login creates a new user.
 func TestDeletedUser(t *testing.T) {
 	srv := newTestServer(t)
 	p := srv.device("alice")
@@ -232,7 +232,7 @@ func TestDeletedUser(t *testing.T) {
 	srv.wantProblem(srv.getUserInfo("", "Bearer "+token), 401, "invalid_token", "relogin")
 	answer := srv.login(p)
 	if !answer.IsNewUser {
-		t.Error("it is no new user")
+		t.Error("the login does not create a new user")
 	}
 	if r := srv.updateManually(answer.Token, "nickName", "Alice"); r.status != http.StatusOK {
 		t.Errorf("update: %d %s", r.status, r.body.Code)
@@ -246,7 +246,7 @@ func TestDeletedUser(t *testing.T) {
 	}
 }
 
-// Many updates of one session at once are all answered 200.
+// Concurrent updates of one session all succeed.
 func TestUpdateUserInfo_Concurrent(t *testing.T) {
 	const n = 100
 	srv := newTestServer(t)
@@ -273,18 +273,18 @@ func TestUpdateUserInfo_Concurrent(t *testing.T) {
 	}
 }
 
-// A person is known in two mini-programs before WeChat tells that it is one person: from then on there is one user, who
-// has both identities and the profile, and nobody is signed out.
+// A user logs in to two mini-programs before they share a unionid. Once they do, there is one user with both identities
+// and the profile, and all tokens stay valid.
 func TestOnLogin_UserInTwoApps(t *testing.T) {
 	srv := newTestServer(t, withTwoApps)
 	here, there := srv.sim.Device(appID, wechattest.User{Name: "alice"}), srv.sim.Device(otherAppID, wechattest.User{Name: "alice"})
 	tokenHere := srv.login(here).Token
 	srv.mustUpdate(tokenHere, here.GetUserInfo())
-	here.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA") // the mini-programs are bound to one Open Platform account
+	here.SetUnionID("ocMvos6NjeKLIBqg5Mr9QjxrP1FA") // the mini-programs now share an Open Platform account
 	tokenThere := srv.login(there).Token
 	srv.wantUsers("2", "2")
 	if name := srv.login(here).UserInfo["nickName"]; name != "alice" {
-		t.Errorf("after WeChat told, the profile here is %v", name)
+		t.Errorf("once the unionid is known, the nickname here is %v", name)
 	}
 	srv.wantUsers("1", "2")
 	for where, token := range map[string]string{"here": tokenHere, "there": tokenThere} {
@@ -293,8 +293,8 @@ func TestOnLogin_UserInTwoApps(t *testing.T) {
 		}
 	}
 	if n := srv.queryText("SELECT COUNT(*) FROM user_merges"); n != "1" {
-		t.Errorf("%s merges are on record, want 1", n)
+		t.Errorf("%s merges are recorded, want 1", n)
 	}
-	// Data of one app does not open in a session of the other.
+	// Data of one app does not decrypt in a session of the other.
 	srv.wantProblem(srv.update(tokenThere, here.GetUserInfo()), 422, "undecryptable", "relogin")
 }

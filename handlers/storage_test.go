@@ -26,7 +26,7 @@ func TestStorageUnavailable(t *testing.T) {
 		p := srv.device("alice")
 		srv.wantProblem(srv.postForm("/onLogin", "code", p.Login()), 503, "storage_unavailable", "retry")
 		r := srv.update(strings.Repeat("A", 43), p.GetUserInfo())
-		srv.wantProblem(r, 503, "storage_unavailable", "retry") // never 401: the token may well be valid
+		srv.wantProblem(r, 503, "storage_unavailable", "retry") // never 401: the token may be valid
 		if srv.logLine(r.body.RequestID)["cause"] == nil {
 			t.Error("the log does not say why")
 		}
@@ -36,15 +36,15 @@ func TestStorageUnavailable(t *testing.T) {
 		srv.wantProblem(srv.postForm("/onLogin", "code", srv.device("alice").Login()), 503, "storage_unavailable", "retry")
 		srv.wantNoKeys()
 	})
-	t.Run("tables_are_missing", func(t *testing.T) {
+	t.Run("tables are missing", func(t *testing.T) {
 		srv := newTestServer(t)
 		if _, err := srv.db.Exec("DROP TABLE wechat_identities"); err != nil {
 			t.Fatal(err)
 		}
 		r := srv.postForm("/onLogin", "code", srv.device("alice").Login())
-		srv.wantProblem(r, 503, "storage_unavailable", "retry") // wxlogin migrate helps
+		srv.wantProblem(r, 503, "storage_unavailable", "retry") // wxlogin migrate would fix it
 		if strings.Contains(r.raw, "wechat_identities") {
-			t.Error("the answer tells an inner error")
+			t.Error("the response contains an inner error")
 		}
 		if cause := fmt.Sprint(srv.logLine(r.body.RequestID)["cause"]); !strings.Contains(cause, "no such table") {
 			t.Errorf("the log's cause is %s", cause)
@@ -52,7 +52,7 @@ func TestStorageUnavailable(t *testing.T) {
 	})
 }
 
-// hanging is a storage that never answers.
+// blockedStore is a storage that never responds.
 type blockedStore struct {
 	handlers.Sessions
 	handlers.Users
@@ -75,7 +75,7 @@ func (blockedStore) Lookup(ctx context.Context, _ string) (session.Session, erro
 	return session.Session{}, fmt.Errorf("%w: %w", session.ErrUnavailable, ctx.Err())
 }
 
-// willing is an app at a WeChat that takes every code.
+// okWeChat is an app whose WeChat accepts every code.
 type okWeChat struct{}
 
 func (okWeChat) AppID() string { return appID }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// answers is a WeChat that answers jscode2session, getuserphonenumber and stable_token as the test says.
+// cannedWeChat is an http.RoundTripper that returns these bodies by path.
 type cannedWeChat map[string]string
 
 func (a cannedWeChat) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -26,12 +26,12 @@ const (
 	cannedLogin      = `{"openid":"` + cannedOpenID + `","session_key":"` + cannedSessionKey + `"}`
 )
 
-// answeredBy makes WeChat answer so; phone numbers need an access_token in addition.
+// withResponses replaces WeChat. For a phone number, an access_token is needed too.
 func withResponses(a cannedWeChat) func(*serverConfig) {
 	return func(cfg *serverConfig) { cfg.wechat.Transport = a }
 }
 
-// operatorsLines are the log lines of requests at level error.
+// errorLines returns the log lines at level error.
 func (srv *testServer) errorLines() (lines []map[string]any) {
 	srv.t.Helper()
 	for text := range strings.Lines(srv.logs.String()) {
@@ -43,7 +43,7 @@ func (srv *testServer) errorLines() (lines []map[string]any) {
 	return lines
 }
 
-// A code to which WeChat answers without what is needed is spent: the same one can be of no use again.
+// If WeChat's response to a code lacks a required field, the code is spent and cannot be used again.
 func TestOnLogin_UnusableResponses(t *testing.T) {
 	for name, test := range map[string]struct{ answer, missing string }{
 		"nothing":               {`{}`, "openid, session_key"},
@@ -59,30 +59,30 @@ func TestOnLogin_UnusableResponses(t *testing.T) {
 			r := srv.postForm("/onLogin", "code", "0a1b2c3d4e5f")
 			srv.wantProblem(r, 400, "invalid_code", "relogin")
 			if r.header.Get("Retry-After") != "" {
-				t.Error("the client is asked to send the code again")
+				t.Error("Retry-After is set, but the code cannot be used again")
 			}
 			srv.wantUsers("0", "0")
 			srv.wantKeys(0)
 			lines := srv.errorLines()
 			if len(lines) != 1 || lines[0]["cause"] != "wechat: jscode2session: unusable answer: the answer holds no usable "+test.missing {
-				t.Errorf("logged for the operator: %v", lines)
+				t.Errorf("error lines: %v", lines)
 			}
 			for _, value := range []string{cannedSessionKey, cannedOpenID, "0a1b2c3d4e5f"} {
 				if strings.Contains(srv.logs.String()+r.raw, value) {
-					t.Error("a value of WeChat's answer, or the code, is in the log or the answer")
+					t.Error("a value of WeChat's response, or the code, is in the log or the response")
 				}
 			}
 			if n := srv.metric(`wxlogin_logins_total{outcome="unusable_answer"}`); n != "1" {
-				t.Errorf("%s logins with an answer that cannot be used, want 1", n)
+				t.Errorf("%s logins with an unusable response, want 1", n)
 			}
 			if n := srv.metric(`wxlogin_wechat_calls_total{api="jscode2session",errcode="unusable"}`); n != "1" {
-				t.Errorf("%s calls with such an answer, want 1", n)
+				t.Errorf("%s calls with an unusable response, want 1", n)
 			}
 		})
 	}
 }
 
-// What cannot be read at all may come from a gateway on the way, and the code may be good.
+// An unreadable response may come from a gateway in between, so the code may still be valid.
 func TestOnLogin_UnreadableResponses(t *testing.T) {
 	for name, answer := range map[string]string{"a page": "<html>", "half an answer": cannedLogin[:40], "nothing": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -140,10 +140,10 @@ func TestBindPhone_UnusableResponses(t *testing.T) {
 			lines := srv.errorLines()
 			want := "wechat: getuserphonenumber: unusable answer: the answer holds no usable " + test.missing
 			if len(lines) != 1 || lines[0]["cause"] != want || strings.Contains(srv.logs.String(), number[:5]) {
-				t.Errorf("logged for the operator: %v", lines)
+				t.Errorf("error lines: %v", lines)
 			}
 			if n := srv.metric(`wxlogin_wechat_calls_total{api="getuserphonenumber",errcode="unusable"}`); n != "1" {
-				t.Errorf("%s calls with such an answer, want 1", n)
+				t.Errorf("%s calls with an unusable response, want 1", n)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ func TestUpdateUserInfo_Token(t *testing.T) {
 		return srv.do(req)
 	}
 	for name, r := range map[string]response{
-		"bearer": post("Bearer "+token, ""), "any_case": post("bearer "+token, ""), "field": post("", token), "both": post("Bearer "+token, token),
+		"bearer": post("Bearer "+token, ""), "any case": post("bearer "+token, ""), "field": post("", token), "both": post("Bearer "+token, token),
 	} {
 		if r.status != http.StatusOK {
 			t.Errorf("%s: %d %s", name, r.status, r.body.Code)
@@ -37,7 +37,7 @@ func TestUpdateUserInfo_Token(t *testing.T) {
 	var first string
 	for name, r := range map[string]response{
 		"missing": post("", ""), "malformed": post("", "x"), "unknown": post("", unknown), "basic": post("Basic "+token, ""),
-		"empty_bearer": post("Bearer ", ""), "bearer_unknown": post("Bearer "+unknown, ""),
+		"empty bearer": post("Bearer ", ""), "bearer unknown": post("Bearer "+unknown, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv.wantProblem(r, 401, "invalid_token", "relogin")
@@ -49,7 +49,7 @@ func TestUpdateUserInfo_Token(t *testing.T) {
 				first = answer
 			}
 			if answer != first {
-				t.Error("refused tokens get different answers")
+				t.Error("rejected tokens get different responses")
 			}
 		})
 	}
@@ -82,13 +82,13 @@ func TestUpdateUserInfo(t *testing.T) {
 
 const manualAvatar = "https://cdn.example.com/avatars/1.png"
 
-// typed sends what a person typed.
+// updateManually sends what a user entered.
 func (srv *testServer) updateManually(token string, fields ...string) response {
 	srv.t.Helper()
 	return srv.postForm("/updateUserInfo", append([]string{"token", token}, fields...)...)
 }
 
-// column reads one column of Alice's row.
+// column reads a column of Alice's row.
 func (srv *testServer) column(name string) string {
 	srv.t.Helper()
 	return srv.queryText("SELECT " + name + " FROM users ORDER BY id LIMIT 1")
@@ -102,8 +102,8 @@ func TestManualProfile(t *testing.T) {
 		if r.status != http.StatusOK || !r.body.ProfileComplete || r.body.Anonymous {
 			t.Fatalf("%d %s, complete %v", r.status, r.body.Code, r.body.ProfileComplete)
 		}
-		if got := r.body.UserInfo["nickName"]; got != "Am\u00e9lie 🐼" { // trimmed, and in the composed form
-			t.Errorf("the answer says %q", got)
+		if got := r.body.UserInfo["nickName"]; got != "Am\u00e9lie 🐼" { // trimmed and composed
+			t.Errorf("the response has %q", got)
 		}
 		if srv.column("nickname") != "Am\u00e9lie 🐼" || srv.column("avatar_url") != manualAvatar || srv.column("profile_source") != "2" {
 			t.Error("the database has another nickname, avatar or source")
@@ -127,18 +127,18 @@ func TestManualProfile(t *testing.T) {
 		}
 	})
 
-	// WeChat's placeholder, by whichever way, overwrites nothing that a person typed; neither does older data.
+	// Neither WeChat's placeholder nor older data overwrites what a user entered.
 	t.Run("is not overwritten by placeholders or older data", func(t *testing.T) {
 		srv := newTestServer(t)
 		p := srv.device("alice")
 		token := srv.login(p).Token
 		older := p.GetUserInfo()
-		srv.advance(2 * time.Second) // a watermark has whole ones
+		srv.advance(2 * time.Second) // a watermark has whole seconds
 		srv.updateManually(token, "nickName", "Al", "avatarUrl", manualAvatar)
 		for name, r := range map[string]response{
-			"anonymous_data":    srv.update(token, p.GetPlaceholder()),
-			"typed_placeholder": srv.updateManually(token, "nickName", "微信用户"),
-			"older_data":        srv.update(token, older),
+			"anonymous data":    srv.update(token, p.GetPlaceholder()),
+			"typed placeholder": srv.updateManually(token, "nickName", "微信用户"),
+			"older data":        srv.update(token, older),
 		} {
 			if r.status != http.StatusOK || r.body.UserInfo["nickName"] != "Al" || r.body.UserInfo["avatarUrl"] != manualAvatar {
 				t.Errorf("%s: %d %s, or another profile", name, r.status, r.body.Code)
@@ -173,24 +173,24 @@ func TestManualProfile_Invalid(t *testing.T) {
 		fields []string
 		detail string
 	}{
-		"only_spaces":         {[]string{"nickName", " \u3000 "}, name},
-		"33_characters":       {[]string{"nickName", strings.Repeat("字", 33)}, name},
+		"only spaces":         {[]string{"nickName", " \u3000 "}, name},
+		"33 characters":       {[]string{"nickName", strings.Repeat("字", 33)}, name},
 		"control":             {[]string{"nickName", "a\x00b"}, name},
 		"newline":             {[]string{"nickName", "a\nb"}, name},
-		"line_separator":      {[]string{"nickName", "a\u2028b"}, name},
-		"bidi_override":       {[]string{"nickName", "a\u202egnp.exe"}, name},
-		"bidi_isolate":        {[]string{"nickName", "a\u2067b"}, name},
-		"no_UTF8":             {[]string{"nickName", "a\xffb"}, name},
-		"temporary_file":      {[]string{"avatarUrl", "wxfile://tmp_1.png"}, avatar},
-		"temporary_http_file": {[]string{"avatarUrl", "http://tmp/1.png"}, avatar},
-		"plain_http":          {[]string{"avatarUrl", "http://cdn.example.com/1.png"}, avatar},
+		"line separator":      {[]string{"nickName", "a\u2028b"}, name},
+		"bidi override":       {[]string{"nickName", "a\u202egnp.exe"}, name},
+		"bidi isolate":        {[]string{"nickName", "a\u2067b"}, name},
+		"no UTF8":             {[]string{"nickName", "a\xffb"}, name},
+		"temporary file":      {[]string{"avatarUrl", "wxfile://tmp_1.png"}, avatar},
+		"temporary http file": {[]string{"avatarUrl", "http://tmp/1.png"}, avatar},
+		"plain http":          {[]string{"avatarUrl", "http://cdn.example.com/1.png"}, avatar},
 		"script":              {[]string{"avatarUrl", "javascript:alert(1)"}, avatar},
-		"user_in_the_address": {[]string{"avatarUrl", "https://a:b@example.com/1.png"}, avatar},
-		"no_host":             {[]string{"avatarUrl", "https:///1.png"}, avatar},
+		"user in the address": {[]string{"avatarUrl", "https://a:b@example.com/1.png"}, avatar},
+		"no host":             {[]string{"avatarUrl", "https:///1.png"}, avatar},
 		"space":               {[]string{"avatarUrl", "https://example.com/1 .png"}, avatar},
-		"too_long":            {[]string{"avatarUrl", "https://example.com/" + strings.Repeat("a", 1024)}, avatar},
-		"good_name_bad_image": {[]string{"nickName", "Al", "avatarUrl", "http://tmp/1.png"}, avatar},
-		"beside_data":         {[]string{"nickName", "Al", "encryptedData", data.EncryptedData, "iv", data.IV}, "Send either nickName"},
+		"too long":            {[]string{"avatarUrl", "https://example.com/" + strings.Repeat("a", 1024)}, avatar},
+		"good name bad image": {[]string{"nickName", "Al", "avatarUrl", "http://tmp/1.png"}, avatar},
+		"with encrypted data": {[]string{"nickName", "Al", "encryptedData", data.EncryptedData, "iv", data.IV}, "Send either nickName"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			r := srv.updateManually(token, tt.fields...)

@@ -24,7 +24,7 @@ import (
 	"wxlogin/internal/avatar"
 )
 
-// pictureFiles are real pictures of each kind that phones have.
+// pictureFiles returns a picture of each format that phones produce.
 func pictureFiles(t testing.TB) map[string][]byte {
 	t.Helper()
 	files, err := encodedPictures()
@@ -52,7 +52,7 @@ var encodedPictures = sync.OnceValues(func() (map[string][]byte, error) {
 	}, err
 })
 
-// hostileFiles are files that must leave nothing behind.
+// invalidFiles returns files that must be rejected.
 func invalidFiles(t testing.TB) map[string][]byte {
 	t.Helper()
 	good := pictureFiles(t)
@@ -60,14 +60,14 @@ func invalidFiles(t testing.TB) map[string][]byte {
 	binary.BigEndian.PutUint32(bomb[16:], 60_000)
 	binary.BigEndian.PutUint32(bomb[20:], 60_000)
 	binary.BigEndian.PutUint32(bomb[29:], crc32.ChecksumIEEE(bomb[12:29]))
-	liar := bytes.Clone(good["png"])
-	binary.BigEndian.PutUint32(liar[16:], 641)
-	binary.BigEndian.PutUint32(liar[29:], crc32.ChecksumIEEE(liar[12:29]))
+	wrongSize := bytes.Clone(good["png"])
+	binary.BigEndian.PutUint32(wrongSize[16:], 641)
+	binary.BigEndian.PutUint32(wrongSize[29:], crc32.ChecksumIEEE(wrongSize[12:29]))
 	half := func(kind string) []byte { return good[kind][:len(good[kind])/2] }
 	return map[string][]byte{
-		"bomb": bomb, "lying_size": liar, "text": []byte("hello"), "svg": []byte("<svg onload='alert(1)'/>"),
-		"half_a_jpeg": half("jpeg"), "half_a_png": half("png"),
-		"half_a_gif": half("gif"), "half_a_webp": half("webp"), "jpeg_called_png": append([]byte("\x89PNG\r\n\x1a\n"), good["jpeg"]...),
+		"bomb": bomb, "wrong size": wrongSize, "text": []byte("hello"), "svg": []byte("<svg onload='alert(1)'/>"),
+		"half a jpeg": half("jpeg"), "half a png": half("png"),
+		"half a gif": half("gif"), "half a webp": half("webp"), "jpeg called png": append([]byte("\x89PNG\r\n\x1a\n"), good["jpeg"]...),
 	}
 }
 
@@ -97,17 +97,17 @@ func (srv *testServer) uploadParts(write func(*multipart.Writer)) response {
 	return srv.do(srv.request("/uploadAvatar", m.FormDataContentType(), body.String()))
 }
 
-// wantPictures fails unless so many files are kept.
+// wantPictures checks the number of stored files.
 func (srv *testServer) wantPictures(n int) {
 	srv.t.Helper()
 	files, err := os.ReadDir(srv.avatarDir)
 	srv.must(err)
 	if len(files) != n {
-		srv.t.Errorf("%d files are kept, want %d", len(files), n)
+		srv.t.Errorf("%d files are stored, want %d", len(files), n)
 	}
 }
 
-// fetch gets a picture from its address, at the server of this test.
+// fetch gets a picture by its URL from the server of this test.
 func (srv *testServer) fetch(address string) (*http.Response, []byte) {
 	srv.t.Helper()
 	res, err := http.Get(strings.Replace(address, avatarBase, srv.public.URL, 1))
@@ -118,7 +118,7 @@ func (srv *testServer) fetch(address string) (*http.Response, []byte) {
 	return res, b
 }
 
-// The way since 2022: chooseAvatar, upload, nickname input.
+// The flow since 2022: chooseAvatar, upload, nickname input.
 func TestUploadAvatar_CompletesProfile(t *testing.T) {
 	for kind, file := range pictureFiles(t) {
 		t.Run(kind, func(t *testing.T) {
@@ -137,11 +137,11 @@ func TestUploadAvatar_CompletesProfile(t *testing.T) {
 			}
 			res, data := srv.fetch(address)
 			if picture, _, err := image.Decode(bytes.NewReader(data)); err != nil || picture.Bounds().Dx() > avatar.MaxSide {
-				t.Errorf("what is served is no picture of at most %d pixels: %v", avatar.MaxSide, err)
+				t.Errorf("the served file is not a picture of at most %d pixels: %v", avatar.MaxSide, err)
 			}
 			if !strings.Contains(res.Header.Get("Cache-Control"), "immutable") || !strings.HasPrefix(res.Header.Get("Content-Type"), "image/") ||
 				res.Header.Get("X-Content-Type-Options") != "nosniff" {
-				t.Errorf("it is served with %v", res.Header)
+				t.Errorf("its headers are %v", res.Header)
 			}
 			srv.wantPictures(1)
 		})
@@ -176,7 +176,7 @@ func TestUploadAvatar_Rejects(t *testing.T) {
 		srv.wantPictures(0)
 	})
 
-	// The token comes before the file, or the file is not read.
+	// If the token comes after the file, the file is not read.
 	t.Run("a token after the file", func(t *testing.T) {
 		srv := newTestServer(t)
 		token := srv.login(srv.device("alice")).Token
@@ -266,12 +266,12 @@ func TestServeAvatar_NotFound(t *testing.T) {
 			t.Errorf("%q: %d", name, res.StatusCode)
 		}
 	}
-	// An address that was never given is none of this server's.
+	// A URL that this server has never issued is not valid either.
 	token := srv.login(srv.device("alice")).Token
 	srv.wantProblem(srv.updateManually(token, "avatarUrl", avatarBase+"/avatars/"+strings.Repeat("a", 32)+".jpg"), 400, "invalid_request", "none")
 }
 
-// Phones put videos and other pictures behind a picture. Nothing of that is kept.
+// Some phones append a video or other pictures to a picture. They are dropped.
 func TestUploadAvatar_TrailingData(t *testing.T) {
 	const tail = "PK\x03\x04 an archive"
 	for kind, file := range pictureFiles(t) {
@@ -282,7 +282,7 @@ func TestUploadAvatar_TrailingData(t *testing.T) {
 				t.Fatalf("%d %s", r.status, r.body.Code)
 			}
 			if _, data := srv.fetch(r.body.AvatarURL); len(data) == 0 || bytes.Contains(data, []byte(tail)) {
-				t.Errorf("%d bytes are served, with what followed the picture", len(data))
+				t.Errorf("%d bytes are served, with the trailing data", len(data))
 			}
 		})
 	}
@@ -351,7 +351,7 @@ func TestUploadAvatar_Files(t *testing.T) {
 	})
 }
 
-// What the database holds is a path: its address is that of today's PUBLIC_URL.
+// The database holds a path. Responses have its URL under the current PUBLIC_URL.
 func TestUploadAvatar_URLs(t *testing.T) {
 	srv := newTestServer(t)
 	p := srv.device("alice")
@@ -376,13 +376,13 @@ func TestUploadAvatar_URLs(t *testing.T) {
 			"/updateUserInfo": srv.updateManually(token, "nickName", "Al"),
 		} {
 			if got := r.body.UserInfo["avatarUrl"]; got != want {
-				t.Errorf("%s of %s answers %v, want %s", route, stored, got, want)
+				t.Errorf("%s of %s returns %v, want %s", route, stored, got, want)
 			}
 		}
 	}
 }
 
-// The answer says that uploads are not configured, before any token counts, and whatever the size of the picture.
+// The response says that uploads are not configured, whatever the token and the size of the picture.
 func TestUploadAvatar_NotConfigured(t *testing.T) {
 	srv := newTestServer(t, func(cfg *serverConfig) { cfg.noAvatars = true })
 	token := srv.login(srv.device("alice")).Token
@@ -399,6 +399,6 @@ func TestUploadAvatar_NotConfigured(t *testing.T) {
 		}
 	}
 	if strings.Contains(srv.logs.String(), token) {
-		t.Error("the log holds the token")
+		t.Error("the log contains the token")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"wxlogin/internal/avatar"
 )
 
-// pipeListener is a network of one connection, in memory.
+// pipeListener is an in-memory listener with one connection.
 type pipeListener struct{ conns chan net.Conn }
 
 func (l pipeListener) Accept() (net.Conn, error) {
@@ -29,8 +29,8 @@ func (l pipeListener) Accept() (net.Conn, error) {
 func (l pipeListener) Close() error   { return nil }
 func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// sendBody sends a request's body of the given size by a function, and returns how many bytes a handler read by a
-// pacedBody, how long that took, and its error. Time is that of a bubble.
+// sendBody sends a request body of the given size, and returns how many bytes a handler read through a pacedBody, how
+// long that took, and the error. It must run in a synctest bubble.
 func sendBody(t *testing.T, size int, send func(net.Conn), change func(*pacedBody)) (read int64, took time.Duration, err error) {
 	t.Helper()
 	done := make(chan struct{})
@@ -42,7 +42,7 @@ func sendBody(t *testing.T, size int, send func(net.Conn), change func(*pacedBod
 		read, err = io.Copy(io.Discard, body)
 		took = time.Since(start)
 		if err != nil {
-			body.interrupt() // or else net/http waits for the rest
+			body.interrupt() // otherwise net/http waits for the rest
 		}
 	})
 	client, server := net.Pipe()
@@ -56,11 +56,11 @@ func sendBody(t *testing.T, size int, send func(net.Conn), change func(*pacedBod
 	<-done
 	client.Close()
 	close(listener.conns)
-	time.Sleep(time.Minute) // of the bubble: net/http takes its time to close a connection
+	time.Sleep(time.Minute) // bubble time; net/http closes the connection after a delay
 	return read, took, err
 }
 
-// trickle sends chunks with a pause before each.
+// trickle sends chunks, with a pause before each.
 func trickle(chunk int, pause time.Duration) func(net.Conn) {
 	return func(c net.Conn) {
 		for {
@@ -82,13 +82,13 @@ func TestPacedBody_Read(t *testing.T) {
 		err    error
 		took   time.Duration // in whole seconds
 	}{
-		{"a silent client is given up after the grace", 1 << 20, func(net.Conn) {}, admit, errSlowBody, 5 * time.Second},
+		{"a silent client fails after the grace period", 1 << 20, func(net.Conn) {}, admit, errSlowBody, 5 * time.Second},
 		{"a byte a second is too slow", 1 << 20, trickle(1, time.Second), admit, errSlowBody, 5 * time.Second},
-		{"at half of the rate a body is given up later", 4 << 20, trickle(minUploadRate/20, time.Second/10), admit, errSlowBody, 9 * time.Second},
+		{"half of the rate fails later", 4 << 20, trickle(minUploadRate/20, time.Second/10), admit, errSlowBody, 9 * time.Second},
 		{"the rate is enough", 1 << 20, trickle(minUploadRate, time.Second), admit, nil, 32 * time.Second},
-		{"a whole body has its time", 4 << 20, trickle(minUploadRate*11/10, time.Second), admit, errSlowBody, maxUploadTime},
-		{"before it is admitted only its beginning is read", 1 << 20, trickle(1<<14, 0), func(*pacedBody) {}, &http.MaxBytesError{}, 0},
-		{"more than the largest upload is not read", 5 << 20, trickle(1<<16, 0), admit, &http.MaxBytesError{}, 0},
+		{"a body that takes too long fails", 4 << 20, trickle(minUploadRate*11/10, time.Second), admit, errSlowBody, maxUploadTime},
+		{"only the beginning is read before the file is allowed", 1 << 20, trickle(1<<14, 0), func(*pacedBody) {}, &http.MaxBytesError{}, 0},
+		{"a body larger than the largest upload is not read", 5 << 20, trickle(1<<16, 0), admit, &http.MaxBytesError{}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"wxlogin/internal/ratelimit"
 )
 
-// uploadHead is the beginning of an upload of the given size: a header and, if token is empty, no Authorization.
+// uploadHead returns the header of an upload of the given size. If token is empty, it has no Authorization.
 func uploadHead(token string, size int) string {
 	authorization := ""
 	if token != "" {
@@ -27,7 +27,7 @@ func uploadHead(token string, size int) string {
 		authorization, size)
 }
 
-// dial opens a connection to the public listener and sends something.
+// dial opens a connection to the public listener and writes to it.
 func (srv *testServer) dial(send string) net.Conn {
 	srv.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.public.URL, "http://"))
@@ -38,7 +38,7 @@ func (srv *testServer) dial(send string) net.Conn {
 	return conn
 }
 
-// answerOf reads the answer on a connection.
+// readResponse reads the response on a connection.
 func (srv *testServer) readResponse(conn net.Conn) (res *http.Response, content string) {
 	srv.t.Helper()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -49,8 +49,7 @@ func (srv *testServer) readResponse(conn net.Conn) (res *http.Response, content 
 	return res, string(b)
 }
 
-// Whose upload it is, and whether that user may upload, is known before the body is read: the answer comes although the
-// body does not.
+// The user and the right to upload are checked before the body is read, so the response comes without the body.
 func TestUploadAvatar_RejectsBeforeBody(t *testing.T) {
 	srv := newTestServer(t)
 	token := srv.login(srv.device("alice")).Token
@@ -92,7 +91,7 @@ func TestUploadAvatar_RejectsBeforeBody(t *testing.T) {
 	srv.wantPictures(0)
 }
 
-// Connections without a token take no place, and those of one user only that user's.
+// A connection without a token takes no slot, and those of one user take only that user's.
 func TestUploadAvatar_SilentClients(t *testing.T) {
 	srv := newTestServer(t)
 	file := pictureFiles(t)["jpeg"]
@@ -107,18 +106,18 @@ func TestUploadAvatar_SilentClients(t *testing.T) {
 	token := srv.login(alice).Token
 	srv.mustUpdate(token, alice.GetUserInfo())
 	if r := srv.upload(token, file); r.status != http.StatusOK {
-		t.Errorf("an honest upload: %d %s", r.status, r.body.Code)
+		t.Errorf("an upload of another user: %d %s", r.status, r.body.Code)
 	}
 	srv.wantPictures(1)
 }
 
-// A stop gives uploads some time and answers them then, so that it does not wait for bodies that do not come.
+// A shutdown gives uploads some time and then responds, so that it does not wait for bodies that never arrive.
 func TestUploadAvatar_Shutdown(t *testing.T) {
 	closing, stop := context.WithCancel(t.Context())
 	srv := newTestServer(t, func(cfg *serverConfig) { cfg.closing, cfg.uploadStopGrace = closing, time.Nanosecond })
 	token := srv.login(srv.device("alice")).Token
 	reading := []net.Conn{srv.dial(uploadHead(token, 4<<20)), srv.dial(uploadHead(token, 4<<20) + "--b\r\n")}
-	waiting := srv.dial(uploadHead(token, 4<<20)) // for a place: the user has two
+	waiting := srv.dial(uploadHead(token, 4<<20)) // for a slot: the user has two already
 	tokenless := srv.dial(uploadHead("", 4<<20) + "--b\r\n")
 	stop()
 	for _, conn := range append(reading, waiting, tokenless) {

@@ -21,7 +21,7 @@ func TestNetworks_Client(t *testing.T) {
 	for name, test := range map[string]struct {
 		peer   string
 		header []string
-		want   string // "": it cannot be read
+		want   string // "": it cannot be parsed
 	}{
 		"untrusted peer":            {"198.51.100.7", []string{"203.0.113.3"}, "198.51.100.7"},
 		"untrusted peer, garbage":   {"198.51.100.7", []string{"unknown"}, "198.51.100.7"},
@@ -95,7 +95,7 @@ func TestParseNetworks(t *testing.T) {
 	}
 }
 
-// Whatever a client sends in front of what proxies append, it does not change whose address is taken.
+// A client cannot change its address by sending an X-Forwarded-For to which proxies append.
 func FuzzNetworks_Client(f *testing.F) {
 	trusted := mustParse(f, "10.0.0.0/8", "2001:db8:ffff::/48")
 	peer := netip.MustParseAddr("10.0.0.1")

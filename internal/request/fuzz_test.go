@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// post is a request with a body. It is made by hand: httptest.NewRequest parses a whole request for each.
+// post returns a request. It does not use httptest.NewRequest, which parses a whole request each time.
 func post(contentType string, body []byte) *http.Request {
 	return &http.Request{
 		Method: http.MethodPost, Header: http.Header{"Content-Type": {contentType}},
@@ -21,7 +21,7 @@ func post(contentType string, body []byte) *http.Request {
 	}
 }
 
-// Any body is read or refused, and what is read is written again the same.
+// FuzzRead checks that a body is read or rejected, and that what was read survives a round trip.
 func FuzzRead(f *testing.F) {
 	f.Add(true, []byte("code=abc&appid=wx1"))
 	f.Add(true, []byte("encryptedData=a+b%2B&iv=%zz"))
@@ -46,26 +46,26 @@ func FuzzRead(f *testing.F) {
 		}
 		got, err := Read(nil, post(contentType, content))
 		if err != nil {
-			checkRefusal(t, content, err)
+			checkRejection(t, content, err)
 			return
 		}
 		checkFields(t, content, form, got)
 	})
 }
 
-// checkRefusal fails unless err is one of those that Read documents for a body of this length.
-func checkRefusal(t *testing.T, content []byte, err error) {
+// checkRejection checks that err is one that Read documents for a body of this length.
+func checkRejection(t *testing.T, content []byte, err error) {
 	if e, ok := errors.AsType[*Error](err); ok && e.Detail != "" && e.Cause == nil {
 		return
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok && len(content) > MaxBody {
 		return
 	}
-	t.Errorf("%q is refused as %v", content, err)
+	t.Errorf("%q is rejected with %v", content, err)
 }
 
-// A text is one thing, and taken or not, whether it comes in a form or in JSON, in a field or in a field's name, and
-// however JSON spells it. Not UTF-8 is refused in all.
+// FuzzRead_forms_and_JSON_alike checks that a text is read the same, or rejected, in a form and in JSON, in a name and
+// in a value, and however JSON escapes it. Invalid UTF-8 is always rejected.
 func FuzzRead_forms_and_JSON_alike(f *testing.F) {
 	for _, s := range []string{"", "a", "a\xff", "\xed\xa0\xbd", "\xed\xa0\xbd\xed\xb8\x80", "\xf0\x9f\x98\x80", "\x00", `\ud83d`, "\ufffd", `"\`, "%00"} {
 		f.Add(s)
@@ -91,12 +91,12 @@ func FuzzRead_forms_and_JSON_alike(f *testing.F) {
 	})
 }
 
-// quoted is a text as a string of JSON, with its bytes as they are or with all that is not ASCII escaped. Of half a
-// surrogate pair in UTF-8 (ED A0 80 to ED BF BF) the escape is that half.
+// quoted returns a text as a JSON string, with non-ASCII characters escaped if escape is true. Half a surrogate pair in
+// UTF-8 (ED A0 80 to ED BF BF) becomes the escape of that half.
 func quoted(s string, escape bool) string {
 	var b strings.Builder
 	b.WriteByte('"')
-	pair := false // the escape before was half a pair: another one would make it whole
+	pair := false // the previous escape was half a pair, which another half would complete
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		half := n == 1 && len(s) >= i+3 && s[i] == 0xed && s[i+1] >= 0xa0 && s[i+1] <= 0xbf && s[i+2] >= 0x80 && s[i+2] <= 0xbf
@@ -125,7 +125,7 @@ func checkFields(t *testing.T, content []byte, form bool, got Fields) {
 	again := url.Values{}
 	for name, value := range got {
 		if value == "" {
-			t.Errorf("%q: %s is there and empty", content, name)
+			t.Errorf("%q: %s is present but empty", content, name)
 		}
 		if !utf8.ValidString(name+value) || strings.Contains(name+value, "\x00") {
 			t.Errorf("%q: the field %q is %q", content, name, value)
@@ -137,16 +137,16 @@ func checkFields(t *testing.T, content []byte, form bool, got Fields) {
 	}
 	second, err := parseForm([]byte(again.Encode()))
 	if err != nil || len(second) != len(got) {
-		t.Errorf("%q is read as %d fields, and those as %d (%v)", content, len(got), len(second), err)
+		t.Errorf("%q is read as %d fields, and those again as %d (%v)", content, len(got), len(second), err)
 	}
 	for name, value := range got {
 		if second[name] != value {
-			t.Errorf("%q: the field %q is another when it is read again", content, name)
+			t.Errorf("%q: the field %q changes in a round trip", content, name)
 		}
 	}
 }
 
-// A token comes from one place, and only ever as it was sent.
+// FuzzToken checks that a token comes from one place, unchanged.
 func FuzzToken(f *testing.F) {
 	f.Add("Bearer abc", false, "")
 	f.Add("bearer  abc ", false, "abc")
@@ -173,7 +173,7 @@ func FuzzToken(f *testing.F) {
 			return
 		}
 		if len(h) == 0 && token != field || len(h) != 0 && !strings.HasSuffix(strings.TrimSpace(header), token) {
-			t.Errorf("%q and %q give another token", header, field)
+			t.Errorf("%q and %q return a different token", header, field)
 		}
 		if len(h) != 0 && (twice || field != "" && token != field) {
 			t.Errorf("%q (twice: %v) and %q differ and one was taken", header, twice, field)

@@ -33,21 +33,21 @@ func TestRead(t *testing.T) {
 		want              request.Fields
 	}{
 		"form":                       {formType, "code=a+b%2B&appid=wx1", request.Fields{"code": "a b+", "appid": "wx1"}},
-		"form_with_charset":          {formType + "; charset=UTF-8", "code=a", request.Fields{"code": "a"}},
-		"form_without_body":          {formType, "", request.Fields{}},
-		"form_empty_field":           {formType, "code=&iv", request.Fields{}},
-		"form_flag":                  {formType, "everywhere=true", request.Fields{"everywhere": "true"}},
+		"form with charset":          {formType + "; charset=UTF-8", "code=a", request.Fields{"code": "a"}},
+		"form without body":          {formType, "", request.Fields{}},
+		"form empty field":           {formType, "code=&iv", request.Fields{}},
+		"form flag":                  {formType, "everywhere=true", request.Fields{"everywhere": "true"}},
 		"json":                       {jsonType, `{"code":"a","appid":"wx1"}`, request.Fields{"code": "a", "appid": "wx1"}},
-		"json_null_or_empty":         {jsonType, `{"code":null,"iv":"","everywhere":null}`, request.Fields{}},
-		"json_unknown_ones_ignored":  {jsonType, `{"x":[{"code":1}],"y":true,"code":"a"}`, request.Fields{"code": "a"}},
-		"json_flag_as_boolean":       {jsonType, `{"everywhere":true}`, request.Fields{"everywhere": "true"}},
-		"json_flag_as_false":         {jsonType, `{"everywhere":false}`, request.Fields{"everywhere": "false"}},
-		"json_flag_as_string":        {jsonType, `{"everywhere":"true"}`, request.Fields{"everywhere": "true"}},
-		"json_names_keep_their_case": {jsonType, `{"Code":"a"}`, request.Fields{}},
-		"form_utf8":                  {formType, "nickName=%F0%9F%98%80&code=\u738b", request.Fields{"nickName": "😀", "code": "王"}},
-		"json_utf8":                  {jsonType, `{"nickName":"😀\u738b","code":"\ud83d\uDE00\ufffd"}`, request.Fields{"nickName": "😀王", "code": "😀\ufffd"}},
-		"json_escaped_backslashes":   {jsonType, `{"rawData":"\\ud83d\\\\u0000"}`, request.Fields{"rawData": `\ud83d\\u0000`}},
-		"body_of_64_KiB":             {formType, "code=" + longest, request.Fields{"code": longest}},
+		"json null or empty":         {jsonType, `{"code":null,"iv":"","everywhere":null}`, request.Fields{}},
+		"json unknown ones ignored":  {jsonType, `{"x":[{"code":1}],"y":true,"code":"a"}`, request.Fields{"code": "a"}},
+		"json flag as boolean":       {jsonType, `{"everywhere":true}`, request.Fields{"everywhere": "true"}},
+		"json flag as false":         {jsonType, `{"everywhere":false}`, request.Fields{"everywhere": "false"}},
+		"json flag as string":        {jsonType, `{"everywhere":"true"}`, request.Fields{"everywhere": "true"}},
+		"json names keep their case": {jsonType, `{"Code":"a"}`, request.Fields{}},
+		"form utf8":                  {formType, "nickName=%F0%9F%98%80&code=\u738b", request.Fields{"nickName": "😀", "code": "王"}},
+		"json utf8":                  {jsonType, `{"nickName":"😀\u738b","code":"\ud83d\uDE00\ufffd"}`, request.Fields{"nickName": "😀王", "code": "😀\ufffd"}},
+		"json escaped backslashes":   {jsonType, `{"rawData":"\\ud83d\\\\u0000"}`, request.Fields{"rawData": `\ud83d\\u0000`}},
+		"body of 64 KiB":             {formType, "code=" + longest, request.Fields{"code": longest}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,18 +61,18 @@ func TestRead(t *testing.T) {
 
 func TestRead_Invalid(t *testing.T) {
 	tests := map[string]struct{ contentType, body, want string }{
-		"form_bad_escape":      {formType, "code=%zz", "The body is not form-encoded."},
-		"form_field_twice":     {formType, "code=a&code=a", "A field is given twice."},
-		"json_array":           {jsonType, `["code"]`, "The body is not a JSON object."},
-		"json_without_body":    {jsonType, "", "The body is not a JSON object."},
-		"json_cut":             {jsonType, `{"code":"a"`, "The body is not a JSON object."},
-		"json_field_twice":     {jsonType, `{"code":"a","code":"a"}`, "A field is given twice."},
-		"json_unknown_twice":   {jsonType, `{"x":1,"x":1}`, "A field is given twice."},
-		"json_two_objects":     {jsonType, `{"code":"a"}{}`, "Unexpected data after the JSON object."},
-		"json_number":          {jsonType, `{"code":1}`, "code must be a string."},
-		"json_boolean":         {jsonType, `{"code":true}`, "code must be a string."},
-		"json_flag_as_number":  {jsonType, `{"everywhere":1}`, "everywhere must be a boolean or a string."},
-		"json_flag_as_element": {jsonType, `{"everywhere":[true]}`, "everywhere must be a boolean or a string."},
+		"form bad escape":      {formType, "code=%zz", "The body is not form-encoded."},
+		"form field twice":     {formType, "code=a&code=a", "A field is given twice."},
+		"json array":           {jsonType, `["code"]`, "The body is not a JSON object."},
+		"json without body":    {jsonType, "", "The body is not a JSON object."},
+		"json cut":             {jsonType, `{"code":"a"`, "The body is not a JSON object."},
+		"json field twice":     {jsonType, `{"code":"a","code":"a"}`, "A field is given twice."},
+		"json unknown twice":   {jsonType, `{"x":1,"x":1}`, "A field is given twice."},
+		"json two objects":     {jsonType, `{"code":"a"}{}`, "Unexpected data after the JSON object."},
+		"json number":          {jsonType, `{"code":1}`, "code must be a string."},
+		"json boolean":         {jsonType, `{"code":true}`, "code must be a string."},
+		"json flag as number":  {jsonType, `{"everywhere":1}`, "everywhere must be a boolean or a string."},
+		"json flag as element": {jsonType, `{"everywhere":[true]}`, "everywhere must be a boolean or a string."},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -83,8 +83,8 @@ func TestRead_Invalid(t *testing.T) {
 		})
 	}
 
-	t.Run("what is not text in any field", testNotText)
-	t.Run("body_that_ends_early_with_its_cause", func(t *testing.T) {
+	t.Run("invalid text in any field", testNotText)
+	t.Run("body that ends early", func(t *testing.T) {
 		_, err := read(formType, iotest.ErrReader(io.ErrUnexpectedEOF))
 		e, ok := errors.AsType[*request.Error](err)
 		if !ok || e.Detail != "The body ended early." || !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -93,7 +93,7 @@ func TestRead_Invalid(t *testing.T) {
 	})
 }
 
-// testNotText has the names and values of forms and JSON that are not UTF-8, each in a known and in an unknown field.
+// testNotText checks names and values that are not UTF-8, in known and unknown fields of forms and JSON.
 func testNotText(t *testing.T) {
 	const form, object = "form", "json"
 	for _, test := range []struct{ kind, text string }{
@@ -182,8 +182,8 @@ func TestMediaType(t *testing.T) {
 func TestRead_LargeBody(t *testing.T) {
 	body := strings.Repeat("a", request.MaxBody+1)
 	for name, reader := range map[string]io.Reader{
-		"length_is_told":    strings.NewReader(body),
-		"length_is_unknown": struct{ io.Reader }{strings.NewReader(body)},
+		"known length":   strings.NewReader(body),
+		"unknown length": struct{ io.Reader }{strings.NewReader(body)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := read(formType, reader)
@@ -215,14 +215,14 @@ func TestToken(t *testing.T) {
 		"none":                  {nil, "", "", false},
 		"field":                 {nil, "abc", "abc", false},
 		"header":                {[]string{"Bearer abc"}, "", "abc", false},
-		"scheme_in_any_case":    {[]string{"bEARER  abc "}, "", "abc", false},
-		"both_the_same":         {[]string{"Bearer abc"}, "abc", "abc", false},
-		"both_and_different":    {[]string{"Bearer abc"}, "abd", "", true},
-		"another_scheme":        {[]string{"Basic abc"}, "abc", "", false},
-		"header_twice":          {[]string{"Bearer abc", "Bearer abc"}, "abc", "", false},
-		"scheme_alone":          {[]string{"Bearer"}, "", "", false},
-		"scheme_alone_and_more": {[]string{"Bearer"}, "abc", "", true},
-		"header_is_empty":       {[]string{""}, "abc", "", false},
+		"scheme in any case":    {[]string{"bEARER  abc "}, "", "abc", false},
+		"both the same":         {[]string{"Bearer abc"}, "abc", "abc", false},
+		"both and different":    {[]string{"Bearer abc"}, "abd", "", true},
+		"another scheme":        {[]string{"Basic abc"}, "abc", "", false},
+		"header twice":          {[]string{"Bearer abc", "Bearer abc"}, "abc", "", false},
+		"scheme alone":          {[]string{"Bearer"}, "", "", false},
+		"scheme alone and more": {[]string{"Bearer"}, "abc", "", true},
+		"header is empty":       {[]string{""}, "abc", "", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
