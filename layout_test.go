@@ -25,7 +25,7 @@ var ours = map[string][]string{
 	module + "/internal/ratelimit":                      {},
 	module + "/internal/tracing":                        {},
 	module + "/internal/avatar":                         {},
-	module + "/wechat/accesstoken":                      {},
+	module + "/wechat/accesstoken":                      {module + "/wechat"},
 	module + "/internal/demopage":                       {module + "/session", module + "/wechat/wechattest"},
 	module + "/internal/embedded":                       {},
 	module + "/internal/request":                        {module + "/session"},

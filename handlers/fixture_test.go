@@ -153,7 +153,7 @@ func (srv *testServer) exchangers(cfg serverConfig, metrics *handlers.Metrics) (
 			continue
 		}
 		o := cfg.wechat
-		o.AppID, o.Secret, o.OnCall = id, cfg.apps[id], metrics.WeChatCall
+		o.AppID, o.Secret, o.OnCall = id, wechat.Secret(cfg.apps[id]), metrics.WeChatCall
 		if o.BaseURL == "" {
 			o.BaseURL = weChat.URL
 		}

@@ -116,7 +116,7 @@ func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (
 		return loginResponse{}, err
 	}
 	token, err := p.sessions.Create(ctx, session.Session{
-		AppID: app.AppID(), OpenID: exchanged.OpenID, SessionKey: exchanged.SessionKey,
+		AppID: app.AppID(), OpenID: exchanged.OpenID, SessionKey: string(exchanged.SessionKey),
 	})
 	if err != nil {
 		return loginResponse{}, err

@@ -41,7 +41,7 @@ func (p *public) bindPhone(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	user, err := p.savePhone(r.Context(), sess, store.Phone(number))
+	user, err := p.savePhone(r.Context(), sess, store.Phone{CountryCode: number.CountryCode, Number: string(number.Number)})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,8 +16,8 @@ const (
 
 // Options configures a Client. AppID and Secret are required.
 type Options struct {
-	// AppID and Secret are the mini-program's, from WeChat's admin console.
-	AppID, Secret string
+	AppID  string // the mini-program's, from WeChat's admin console
+	Secret Secret // the AppSecret
 
 	// BaseURL is where WeChat's API is: an absolute http or https URL, with or without a trailing slash. Default:
 	// https://api.weixin.qq.com. Plain http is for a simulator only, since the AppSecret travels in the query.
@@ -43,11 +44,12 @@ type Call struct {
 
 // Client calls WeChat's API for one mini-program. It is safe for concurrent use.
 type Client struct {
-	appID, secret string
-	base          *url.URL
-	transport     http.RoundTripper
-	timeout       time.Duration
-	onCall        func(Call)
+	appID     string
+	secret    Secret
+	base      *url.URL
+	transport http.RoundTripper
+	timeout   time.Duration
+	onCall    func(Call)
 }
 
 // NewClient returns a client for one mini-program. It does not connect. The error joins all faults of the options and
@@ -85,6 +87,9 @@ func NewClient(o Options) (*Client, error) {
 // AppID returns the mini-program's appid.
 func (c *Client) AppID() string { return c.appID }
 
+// Format prints the appid alone, for every verb: fmt would show the AppSecret, as it calls no methods of unexported fields.
+func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "wechat.Client{AppID:%q}", c.appID) }
+
 func (o Options) validate() error {
 	var faults []error
 	fault := func(wrong bool, text string) {
@@ -95,7 +100,7 @@ func (o Options) validate() error {
 	fault(o.AppID == "", "the appid is empty")
 	fault(strings.ContainsFunc(o.AppID, notPrintableASCII), "the appid holds a space or a character that none has")
 	fault(o.Secret == "", "the appsecret is empty")
-	fault(strings.ContainsFunc(o.Secret, notPrintableASCII), "the appsecret holds a space or a character that none has")
+	fault(strings.ContainsFunc(string(o.Secret), notPrintableASCII), "the appsecret holds a space or a character that none has")
 	fault(!validBaseURL(o.BaseURL), "the base URL is not an absolute http or https URL without user, query and fragment")
 	fault(o.Timeout < 0, "the time-out is negative")
 	return errors.Join(faults...)

@@ -22,12 +22,10 @@ const (
 )
 
 // Session is what WeChat answers to a code: who it is, and the key that opens that user's encrypted data.
-//
-// Printing a Session, with any verb, or logging it shows no SessionKey, and neither does its JSON.
 type Session struct {
 	OpenID     string `json:"openid"`            // the user in this mini-program; case-sensitive
 	UnionID    string `json:"unionid,omitempty"` // the user over all apps of one Open Platform account; often empty
-	SessionKey string `json:"-"`                 // base64 of 16 bytes; must never reach a client or a log
+	SessionKey Secret `json:"-"`                 // base64 of 16 bytes; must never reach a client or a log
 }
 
 // Code2Session exchanges the code of wx.login for a session, by GET /sns/jscode2session.
@@ -45,11 +43,11 @@ func (c *Client) Code2Session(ctx context.Context, code string) (Session, error)
 	}
 	var answer sessionAnswer
 	r := request{api: apiCode2Session, path: "/sns/jscode2session", spendsCode: true, query: "appid=" + url.QueryEscape(c.appID) +
-		"&grant_type=authorization_code&js_code=" + url.QueryEscape(code) + "&secret=" + url.QueryEscape(c.secret)}
+		"&grant_type=authorization_code&js_code=" + url.QueryEscape(code) + "&secret=" + url.QueryEscape(string(c.secret))}
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Session{}, err
 	}
-	return Session(answer), nil
+	return Session{OpenID: answer.OpenID, UnionID: answer.UnionID, SessionKey: Secret(answer.SessionKey)}, nil
 }
 
 func plausibleCode(code string) bool {

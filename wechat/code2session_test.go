@@ -20,7 +20,7 @@ func TestCode2Session_exchanges_a_code(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := wechat.Session{OpenID: phone.OpenID(), UnionID: "ocMvos6NjeKLIBqg5Mr9QjxrP1FA", SessionKey: phone.SessionKey()}
+	want := wechat.Session{OpenID: phone.OpenID(), UnionID: "ocMvos6NjeKLIBqg5Mr9QjxrP1FA", SessionKey: wechat.Secret(phone.SessionKey())}
 	if got != want {
 		t.Errorf("got %v, want %v, or the keys differ", got, want)
 	}

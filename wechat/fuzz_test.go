@@ -98,7 +98,7 @@ func FuzzCode2Session_answers(f *testing.F) {
 		})
 		s, err := client.Code2Session(t.Context(), testCode)
 		if err == nil {
-			key, keyErr := wechat.DecodeBase64(s.SessionKey)
+			key, keyErr := wechat.DecodeBase64(string(s.SessionKey))
 			if s.OpenID == "" || keyErr != nil || len(key) != 16 || status != 200 {
 				t.Errorf("got %v", s)
 			}

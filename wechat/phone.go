@@ -15,11 +15,10 @@ const (
 	maxCountryCode    = 4  // digits
 )
 
-// PhoneNumber is a phone number that WeChat has verified. It is personal: printing it, with any verb, or logging it shows
-// nothing of it, and neither does its JSON.
+// PhoneNumber is a phone number that WeChat has verified.
 type PhoneNumber struct {
 	CountryCode string `json:"-"` // 1 to 4 digits, such as 86
-	Number      string `json:"-"` // the national number: 1 to 20 digits, without the country code
+	Number      Secret `json:"-"` // the national number: 1 to 20 digits, without the country code
 }
 
 // PhoneNumber exchanges the code of a phone button (<button open-type="getPhoneNumber">) for the number, by
@@ -100,7 +99,7 @@ func (i phoneInfo) derived() phoneInfo {
 }
 
 func (i phoneInfo) number() PhoneNumber {
-	return PhoneNumber{CountryCode: i.countryCode, Number: i.pure}
+	return PhoneNumber{CountryCode: i.countryCode, Number: Secret(i.pure)}
 }
 
 // missing returns the names of the fields that are missing or cannot be used.

@@ -40,9 +40,9 @@ func TestPhoneNumber(t *testing.T) {
 		phone := sim.Device(testAppID, user)
 		code := phone.PhoneCode()
 		got, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), code)
-		want := wechat.PhoneNumber{CountryCode: "86", Number: phone.PhoneNumber()}
+		want := wechat.PhoneNumber{CountryCode: "86", Number: wechat.Secret(phone.PhoneNumber())}
 		if user.CountryCode != "" {
-			want = wechat.PhoneNumber{CountryCode: user.CountryCode, Number: user.PhoneNumber}
+			want = wechat.PhoneNumber{CountryCode: user.CountryCode, Number: wechat.Secret(user.PhoneNumber)}
 		}
 		if err != nil || got != want {
 			t.Errorf("%s: not the number: %v", user.Name, err)
@@ -223,7 +223,7 @@ func TestOpenPhoneNumber(t *testing.T) {
 		phone := sim.Device(testAppID, user)
 		data := phone.GetPhoneNumber()
 		got, err := wechat.DecryptPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Owner{AppID: testAppID})
-		if err != nil || got.Number != user.PhoneNumber || user.CountryCode != "" && got.CountryCode != user.CountryCode {
+		if err != nil || string(got.Number) != user.PhoneNumber || user.CountryCode != "" && got.CountryCode != user.CountryCode {
 			t.Errorf("%s: not the number: %v", user.Name, err)
 		}
 		for name, appID := range map[string]string{"another_app": "wxother", "no_app": ""} {
@@ -352,5 +352,5 @@ func FuzzPhoneNumber_answers(f *testing.F) {
 
 func isPhoneNumber(p wechat.PhoneNumber) bool {
 	digits := func(s string, most int) bool { return s != "" && len(s) <= most && strings.Trim(s, "0123456789") == "" }
-	return digits(p.CountryCode, 4) && digits(p.Number, 20)
+	return digits(p.CountryCode, 4) && digits(string(p.Number), 20)
 }

@@ -28,7 +28,7 @@ func (c *Client) StableToken(ctx context.Context, force bool) (token string, exp
 		AppID        string `json:"appid"`
 		Secret       string `json:"secret"`
 		ForceRefresh bool   `json:"force_refresh"`
-	}{"client_credential", c.appID, c.secret, force})
+	}{"client_credential", c.appID, string(c.secret), force})
 	var answer tokenAnswer
 	if err := c.call(ctx, request{api: apiStableToken, path: "/cgi-bin/stable_token", body: body}, &answer); err != nil {
 		return "", 0, err

@@ -98,7 +98,7 @@ func TestRun_plays_WeChat(t *testing.T) {
 			if !strings.Contains(greeting, test.appID) || strings.Contains(greeting, test.secret) {
 				t.Error("the greeting names the appid, and not the secret")
 			}
-			client, err := wechat.NewClient(wechat.Options{AppID: test.appID, Secret: test.secret, BaseURL: baseURL})
+			client, err := wechat.NewClient(wechat.Options{AppID: test.appID, Secret: wechat.Secret(test.secret), BaseURL: baseURL})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +115,7 @@ func TestRun_plays_WeChat_for_several_apps(t *testing.T) {
 	t.Setenv("WECHAT_APPS", "wx2:s2,\n wx3:s3:old3")
 	baseURL, _ := start(t)
 	for appID, secret := range map[string]string{"wx1": "s1", "wx2": "s2", "wx3": "s3"} {
-		client, err := wechat.NewClient(wechat.Options{AppID: appID, Secret: secret, BaseURL: baseURL})
+		client, err := wechat.NewClient(wechat.Options{AppID: appID, Secret: wechat.Secret(secret), BaseURL: baseURL})
 		if err != nil {
 			t.Fatal(err)
 		}

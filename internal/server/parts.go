@@ -121,7 +121,7 @@ func newExchangers(c Config, metrics *handlers.Metrics, logger *slog.Logger) ([]
 func newClient(c Config, app App, metrics *handlers.Metrics, logger *slog.Logger) (*wechat.Client, *breaker, error) {
 	transport := wechat.NewTransport()
 	client, err := wechat.NewClient(wechat.Options{
-		AppID: app.AppID, Secret: app.Secret, BaseURL: c.WeChatAPIBase, Transport: c.Tracing.Transport(transport),
+		AppID: app.AppID, Secret: wechat.Secret(app.Secret), BaseURL: c.WeChatAPIBase, Transport: c.Tracing.Transport(transport),
 		OnCall: metrics.WeChatCall,
 	})
 	if err != nil {

@@ -41,7 +41,7 @@ func newPhoneNumbers(
 			return nil, err
 		}
 		tokens, err := accesstoken.New(accesstoken.Options{
-			Redis: shared, AppID: app.AppID, Secret: app.Secret, Fetch: guardedFetch(breaker, client.StableToken),
+			Redis: shared, AppID: app.AppID, Secret: wechat.Secret(app.Secret), Fetch: guardedFetch(breaker, client.StableToken),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("app %s: %w", app.AppID, err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"wxlogin/wechat"
 )
 
 const (
@@ -47,7 +49,7 @@ type Fetch func(ctx context.Context, force bool) (token string, expiresIn time.D
 type Options struct {
 	Redis  redis.UniversalClient
 	AppID  string
-	Secret string // the AppSecret: the token is sealed under a key derived from it
+	Secret wechat.Secret // the AppSecret: the token is sealed under a key derived from it
 	Fetch  Fetch
 
 	// MaxWait bounds how long a caller waits for another instance. Default 3 s.
@@ -71,7 +73,7 @@ func New(o Options) (*Cache, error) {
 	if o.MaxWait == 0 {
 		o.MaxWait = defaultMaxWait
 	}
-	sealer, err := newSealer(o.AppID, o.Secret)
+	sealer, err := newSealer(o.AppID, string(o.Secret))
 	if err != nil {
 		return nil, err
 	}

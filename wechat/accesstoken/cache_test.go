@@ -278,7 +278,7 @@ func TestToken_is_sealed_in_Redis(t *testing.T) {
 	if strings.Contains(dump, token) || strings.Contains(dump, secret) || !strings.Contains(dump, tokenKey) {
 		t.Error("Redis holds the token or the AppSecret, or not even the sealed token")
 	}
-	other := f.cache(func(o *accesstoken.Options) { o.Secret = strings.Repeat("f", 32) })
+	other := f.cache(func(o *accesstoken.Options) { o.Secret = wechat.Secret(strings.Repeat("f", 32)) })
 	f.token(other, "")
 	f.wantCalls(2, 1) // it could not read the first one's
 }

@@ -13,5 +13,5 @@
 //
 // The token is a secret. In Redis it is sealed with AES-256-GCM under a key derived from the AppSecret, as sessions are.
 //
-// The package imports nothing of this module. Its errors hold no token.
+// Its errors hold no token.
 package accesstoken

@@ -32,7 +32,7 @@ func TestOpenData(t *testing.T) {
 	}{
 		"GetUserInfo":    {phone.GetUserInfo(), named},
 		"GetUserProfile": {phone.GetUserProfile(), real},
-		"GetPlaceholder":   {phone.GetPlaceholder(), anonymous},
+		"GetPlaceholder": {phone.GetPlaceholder(), anonymous},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

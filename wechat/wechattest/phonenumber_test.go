@@ -97,7 +97,7 @@ func TestPhoneNumber_is_the_users(t *testing.T) {
 		}
 		data := phone.GetPhoneNumber()
 		opened, err := wechat.DecryptPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Owner{AppID: appA})
-		if err != nil || "+"+opened.CountryCode+opened.Number != want || data.ErrMsg != "getPhoneNumber:ok" {
+		if err != nil || "+"+opened.CountryCode+string(opened.Number) != want || data.ErrMsg != "getPhoneNumber:ok" {
 			t.Errorf("%s: the old way: %v", user.Name, err)
 		}
 	}
@@ -142,7 +142,7 @@ func TestControl_plays_the_phone_button(t *testing.T) {
 		t.Errorf("the new way: errcode %d", got.ErrCode)
 	}
 	got, err := wechat.DecryptPhoneNumber(phone.SessionKey(), button.EncryptedData, button.IV, wechat.Owner{AppID: appA})
-	if err != nil || got.Number != phone.PhoneNumber() {
+	if err != nil || string(got.Number) != phone.PhoneNumber() {
 		t.Errorf("the old way: %v", err)
 	}
 	for _, path := range []string{"/sim/phonecode", "/sim/phonenumber"} {

@@ -19,6 +19,8 @@ func TestPrinting_shows_no_secret(t *testing.T) {
 		"session": session, "session_pointer": &session, "session_within": struct{ S wechat.Session }{session},
 		"phone": number, "phone_pointer": &number, "phone_within": struct{ P wechat.PhoneNumber }{number},
 		"options": options, "options_pointer": &options, "client": client,
+		"secret": wechat.Secret(testSecret), "secret_within": struct{ S wechat.Secret }{testSecret},
+		"secrets": []wechat.Secret{testSecret},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
@@ -43,9 +45,20 @@ func TestPrinting_shows_no_secret(t *testing.T) {
 	}
 }
 
-func TestSession_String_names_the_user(t *testing.T) {
+// TestSecret: the value stays usable, and can be read from JSON.
+func TestSecret(t *testing.T) {
 	s := wechat.Session{OpenID: "o1", UnionID: "o2", SessionKey: testKey}
-	if got, want := s.String(), `wechat.Session{OpenID:"o1" UnionID:"o2" SessionKey:[redacted]}`; got != want {
+	if got, want := fmt.Sprintf("%+v", s), `{OpenID:o1 UnionID:o2 SessionKey:[redacted]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	if string(s.SessionKey) != testKey {
+		t.Error("the value is lost")
+	}
+	var config struct{ Secret wechat.Secret }
+	if err := json.Unmarshal([]byte(`{"Secret":"`+testSecret+`"}`), &config); err != nil || config.Secret != testSecret {
+		t.Errorf("read from JSON: %v", err)
+	}
+	if text, err := json.Marshal(config); err != nil || string(text) != `{"Secret":"[redacted]"}` {
+		t.Errorf("got %s, %v", text, err)
 	}
 }
