@@ -17,7 +17,7 @@ var ours = map[string][]string{
 	module + "/wechat":            {},
 	module + "/wechat/wechattest": {module + "/wechat"},
 	module + "/handlers": {module + "/internal/avatar", module + "/internal/clientip", module + "/internal/request", module + "/internal/profile",
-		module + "/internal/ratelimit", module + "/session", module + "/store", module + "/wechat"},
+		module + "/internal/ratelimit", module + "/session", module + "/store", module + "/wechat", module + "/wechat/accesstoken"},
 	module + "/internal/server": {module, module + "/handlers", module + "/wechat/accesstoken", module + "/internal/avatar", module + "/internal/clientip",
 		module + "/internal/ratelimit", module + "/internal/tracing", module + "/session", module + "/store", module + "/wechat"},
 	module + "/internal/clientip":                       {},

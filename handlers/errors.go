@@ -11,6 +11,7 @@ import (
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
+	"wxlogin/wechat/accesstoken"
 )
 
 // code is a stable identifier of an error. Clients may switch on it; the list is closed.
@@ -157,7 +158,7 @@ func toAPIError(err error) apiError {
 		return apiError{code: codeInternal, cause: err}
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, store.ErrNotFound):
 		return apiError{code: codeInvalidToken}
-	case errors.Is(err, session.ErrUnavailable), errors.Is(err, store.ErrUnavailable),
+	case errors.Is(err, session.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, accesstoken.ErrUnavailable),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return apiError{code: codeStorageUnavailable, cause: err}
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/handlers"
-	"wxlogin/session"
 	"wxlogin/wechat"
 	"wxlogin/wechat/accesstoken"
 )
@@ -75,7 +74,7 @@ func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, phoneTimeout)
 	defer cancel()
-	token, err := app.token(ctx, "")
+	token, err := app.tokens.Token(ctx, "")
 	if err != nil {
 		return wechat.PhoneNumber{}, err
 	}
@@ -83,7 +82,7 @@ func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code strin
 	if !wechat.IsInvalidToken(refusal) {
 		return number, refusal
 	}
-	token, err = app.token(ctx, token)
+	token, err = app.tokens.Token(ctx, token)
 	if errors.Is(err, accesstoken.ErrRefused) {
 		return wechat.PhoneNumber{}, refusal
 	}
@@ -97,17 +96,4 @@ func (a phoneApp) exchange(ctx context.Context, token, openID, code string) (wec
 	return guard(a.breaker, "getuserphonenumber", func() (wechat.PhoneNumber, error) {
 		return a.client.PhoneNumber(ctx, token, openID, code)
 	})
-}
-
-// token is Cache.Token with errors that handlers knows.
-func (a phoneApp) token(ctx context.Context, refused string) (string, error) {
-	token, err := a.tokens.Token(ctx, refused)
-	_, fromWeChat := errors.AsType[*wechat.Error](err)
-	switch {
-	case err == nil, fromWeChat, errors.Is(err, accesstoken.ErrRefused):
-		return token, err
-	case errors.Is(err, accesstoken.ErrUnavailable):
-		return "", fmt.Errorf("%w: %w", session.ErrUnavailable, err)
-	}
-	return "", fmt.Errorf("%w: %w", err, &wechat.Error{Kind: wechat.KindUnavailable, API: "stable_token"})
 }

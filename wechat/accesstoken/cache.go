@@ -34,7 +34,7 @@ var (
 	// ErrUnavailable says that Redis could not be asked.
 	ErrUnavailable = errors.New("accesstoken: redis unavailable")
 
-	// ErrBusy says that another instance has been asking WeChat for longer than a caller waits.
+	// ErrBusy is returned if another instance has been fetching the token for longer than Options.MaxWait.
 	ErrBusy = errors.New("accesstoken: another instance is still asking for the token")
 
 	// ErrRefused says that WeChat has refused the token and gives no other one.
@@ -82,7 +82,8 @@ func New(o Options) (*Cache, error) {
 
 // Token returns a token other than refused, which is the one that WeChat has just refused; "" where there is none such.
 //
-// Errors: ErrUnavailable, ErrBusy, ErrRefused, that of Fetch, or that of ctx.
+// The error is ErrUnavailable, ErrRefused, that of Fetch, or, if the wait for another instance ended in vain, ErrBusy or
+// ctx.Err(), each with a *wechat.Error of KindUnavailable.
 func (c *Cache) Token(ctx context.Context, refused string) (string, error) {
 	deadline := time.Now().Add(c.maxWait)
 	for wait := firstPause; ; wait = min(2*wait, maxPause) {
@@ -110,10 +111,10 @@ func (c *Cache) Token(ctx context.Context, refused string) (string, error) {
 			return held.token, nil // another instance renews it
 		}
 		if time.Now().Add(wait).After(deadline) {
-			return "", ErrBusy
+			return "", notFetched(ErrBusy)
 		}
 		if err := sleep(ctx, wait); err != nil {
-			return "", err
+			return "", notFetched(err)
 		}
 	}
 }
@@ -167,6 +168,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// notFetched adds to the error of a wait what it is to a caller: WeChat's token could not be had, as if WeChat were down.
+func notFetched(err error) error {
+	return fmt.Errorf("%w: %w", err, &wechat.Error{Kind: wechat.KindUnavailable, API: "stable_token"})
 }
 
 func unavailable(op string, err error) error {

@@ -192,17 +192,22 @@ func (f *fixture) lock() {
 	}
 }
 
+func isWeChatError(err error) bool {
+	e, ok := errors.AsType[*wechat.Error](err)
+	return ok && e.Kind == wechat.KindUnavailable && e.API == "stable_token"
+}
+
 func TestToken_waits_for_another_instance_for_a_bounded_time(t *testing.T) {
 	f := newFixture(t)
 	f.lock()
 	c := f.cache(func(o *accesstoken.Options) { o.MaxWait = 50 * time.Millisecond })
-	if _, err := c.Token(t.Context(), ""); !errors.Is(err, accesstoken.ErrBusy) {
-		t.Errorf("got %v, want ErrBusy", err)
+	if _, err := c.Token(t.Context(), ""); !errors.Is(err, accesstoken.ErrBusy) || !isWeChatError(err) {
+		t.Errorf("got %v, want ErrBusy and an error of package wechat", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
-	if _, err := f.cache().Token(ctx, ""); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want the end of the caller", err)
+	if _, err := f.cache().Token(ctx, ""); !errors.Is(err, context.Canceled) || !isWeChatError(err) {
+		t.Errorf("got %v, want the end of the caller and an error of package wechat", err)
 	}
 	f.wantCalls(0, 0)
 	f.pass(time.Hour) // the other one is dead, its lock ends
