@@ -3,6 +3,12 @@ package session_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
 	"wxlogin/session"
@@ -29,4 +35,85 @@ func BenchmarkStore_Lookup(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkStore_Lookup_among looks sessions up in a Redis that holds many, a user each, and tells what one takes there
+// with its index:
+//
+//	TEST_REDIS_URL=redis://127.0.0.1:6379/0 BENCH_SESSIONS=1000,1000000 go test -run '^$' -bench Lookup_among ./session
+//
+// The embedded engine does not tell what memory it takes.
+func BenchmarkStore_Lookup_among(b *testing.B) {
+	sizes := os.Getenv("BENCH_SESSIONS")
+	if sizes == "" {
+		sizes = "1000"
+	}
+	for text := range strings.SplitSeq(sizes, ",") {
+		size, err := strconv.Atoi(text)
+		if err != nil || size < 1 {
+			b.Fatalf("BENCH_SESSIONS: %q is no number of sessions", text)
+		}
+		b.Run(text, func(b *testing.B) { lookupAmong(b, size) })
+	}
+}
+
+func lookupAmong(b *testing.B, size int) {
+	f := newFixture(b)
+	f.fill(b, -fillers, fillers) // connections take memory too
+	before := f.memory(b)
+	tokens := f.fill(b, 0, size)
+	taken := f.memory(b) - before
+	ctx := context.Background()
+	for b.Loop() {
+		if _, err := f.Lookup(ctx, tokens[rand.IntN(len(tokens))]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if taken > 0 {
+		b.ReportMetric(float64(taken)/float64(size), "B/session")
+	}
+}
+
+// fillers is how many sessions fill begins at the same time.
+const fillers = 32
+
+// fill begins so many sessions, of a user each, the first of whom has a number.
+func (f *fixture) fill(b *testing.B, first, size int) []string {
+	b.Helper()
+	tokens := make([]string, size)
+	errs := make([]error, fillers)
+	var filling sync.WaitGroup
+	for w := range fillers {
+		filling.Go(func() {
+			for i := w; i < size && errs[w] == nil; i += fillers {
+				user := fmt.Sprintf("oGZUI0egBJY1zhBYw2Kh%08d", first+i)
+				sess := session.Session{AppID: appID, OpenID: user, SessionKey: sessionKey}
+				tokens[i], errs[w] = f.Create(context.Background(), sess)
+			}
+		})
+	}
+	filling.Wait()
+	for _, err := range errs {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return tokens
+}
+
+var usedMemory = regexp.MustCompile(`(?m)^used_memory:(\d+)`)
+
+// memory is what Redis says that it takes in bytes, 0 where it does not say.
+func (f *fixture) memory(b *testing.B) int {
+	b.Helper()
+	info, err := f.redis.Client.Info(b.Context(), "memory").Result()
+	m := usedMemory.FindStringSubmatch(info)
+	if err != nil || m == nil {
+		return 0
+	}
+	bytes, err := strconv.Atoi(m[1])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return bytes
 }

@@ -1,10 +1,12 @@
 package session
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -175,3 +177,60 @@ func (s *Store) ExpiresAt(sess Session) time.Time {
 
 // expired tells whether a session has reached its absolute expiry.
 func (s *Store) expired(sess Session) bool { return !s.now().Before(sess.CreatedAt.Add(s.maxTTL)) }
+
+// KeyPrefix begins every key that this package writes.
+const KeyPrefix = "wxlogin:"
+
+// recordKey is where the sealed record of one session stands.
+func recordKey(hash string) string { return KeyPrefix + "session:" + hash }
+
+// indexKey is where the sorted set of a user's sessions stands: members are token hashes, scores the time of creation
+// in microseconds. An appid has no colon, so two users never share a key.
+func indexKey(appID, openID string) string { return KeyPrefix + "sessions:" + appID + ":" + openID }
+
+// The two kinds of keys that Ready writes.
+const (
+	readyRecord = "record"
+	readyIndex  = "index"
+)
+
+// readyKey is where Ready of the Store id writes. Keys with the same number n are in one slot of a Cluster, those with
+// another mostly in another.
+func readyKey(id string, n int, kind string) string {
+	return KeyPrefix + "ready:{" + id + ":" + strconv.Itoa(n) + "}:" + kind
+}
+
+// Lookup finds the session that a token stands for and begins its idle expiry anew, in one command.
+//
+// ErrNotFound: malformed (told without asking Redis), unknown, expired or revoked, or a value in Redis that is not a
+// record of ours. ErrUnavailable: Redis could not be asked.
+func (s *Store) Lookup(ctx context.Context, token string) (Session, error) {
+	if !wellFormed(token) {
+		return Session{}, ErrNotFound
+	}
+	const op = "lookup"
+	hash := hashToken(token)
+	get := redis.NewStringCmd(ctx, "getex", recordKey(hash.text()), "px", s.idleTTL.Milliseconds())
+	err := s.send(ctx, get)
+	if s.missing(ctx, op, err) {
+		return Session{}, ErrNotFound
+	}
+	if err != nil {
+		return Session{}, unavailable(op, err)
+	}
+	sess, ok := s.open(ctx, op, []byte(get.Val()), hash)
+	if !ok {
+		return Session{}, ErrNotFound
+	}
+	return sess, nil
+}
+
+// open opens a record; ok is false where it is none of ours or has reached its absolute expiry.
+func (s *Store) open(ctx context.Context, op string, sealed []byte, hash tokenHash) (sess Session, ok bool) {
+	sess, err := s.keys.open(sealed, hash)
+	if err != nil {
+		s.met(ctx, op, err)
+		return Session{}, false
+	}
+	return sess, !s.expired(sess)
+}

@@ -3,10 +3,17 @@ package wechat
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -116,3 +123,108 @@ func (c *Client) newOnceRequest(ctx context.Context, r request) *http.Request {
 
 // identity is the transfer encoding of a request without a body that nothing says so of.
 var identity = []string{"identity"}
+
+// connection watches whether an attempt got a connection. Without one nothing can have been sent.
+type connection struct{ asked, got atomic.Bool }
+
+func (c *connection) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn: func(string) { c.asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { c.got.Store(true) },
+	}
+}
+
+// neverMade reports whether it is certain that the failed attempt had no connection. A transport that does not serve
+// httptrace is believed only where its error is that of dialling.
+func (c *connection) neverMade(err error) bool {
+	if c.got.Load() {
+		return false
+	}
+	var op *net.OpError
+	return c.asked.Load() || errors.As(err, &op) && op.Op == "dial"
+}
+
+const (
+	maxAttempts = 3
+	firstPause  = 100 * time.Millisecond
+)
+
+// call makes the attempts of one call within the client's time-out. Only attempts that certainly changed nothing at
+// WeChat are followed by another (Error.repeatable).
+func (c *Client) call(ctx context.Context, r request, into answer) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	for n := 1; ; n++ {
+		e := c.attempt(ctx, r, into)
+		if e == nil {
+			return nil
+		}
+		if !e.repeatable || n == maxAttempts {
+			return e
+		}
+		if !sleep(ctx, pause(n)) {
+			return interrupted(ctx, e)
+		}
+	}
+}
+
+// interrupted is the error of a call whose pause did not run out: the caller's cancellation where there was one, and
+// otherwise what WeChat said last, which tells more than that the time was used up.
+func interrupted(ctx context.Context, last *Error) *Error {
+	if ctx.Err() == nil {
+		return last
+	}
+	return unavailable(last.API, 0, sanitize(ctx, ctx.Err()))
+}
+
+// pause is the wait after attempt n: 100 ms, then 200 ms, each ±50 % so that the logins which failed together do not
+// come back together.
+func pause(n int) time.Duration {
+	d := firstPause << (n - 1)
+	return d/2 + rand.N(d)
+}
+
+// sleep waits for d and reports true; or false, where ctx ends first. It does not begin a wait that ctx cannot outlive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// sanitize reduces a transport's error to what is known to be harmless. net/http's own error for a failed GET prints
+// the whole URL, secret and code included, and errors of proxies and wrapped transports may print anything, so that
+// nothing of err is kept but its class.
+func sanitize(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	why := class(err)
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return fmt.Errorf("%w: %w", why, errno) // a number whose text is the system's
+	}
+	return why
+}
+
+func class(err error) cause {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return causeCertificate
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return causeNoHost
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return causeNoConnection
+	}
+	return causeLost
+}

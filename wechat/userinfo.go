@@ -1,6 +1,14 @@
 package wechat
 
-import "crypto/subtle"
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/url"
+	"strings"
+)
 
 // Watermark says when and for which mini-program WeChat made open data.
 type Watermark struct {
@@ -85,4 +93,66 @@ func readWatermark(o object) Watermark {
 	w := o.exactObject("watermark")
 	appID, _ := w.exactText("appid")
 	return Watermark{Timestamp: w.exactInteger("timestamp"), AppID: appID}
+}
+
+// What WeChat sends in place of a profile since 2021-04-28 (wx.getUserInfo) and 2022-11-08 (wx.getUserProfile).
+const (
+	AnonymousNickName  = "微信用户"
+	AnonymousAvatarURL = "https://thirdwx.qlogo.cn/mmopen/vi_32/" + greyAvatar + "/132"
+)
+
+// The pictures are known by a part of their path: host, scheme and size vary.
+const (
+	greyAvatar          = "POgEwh4mIHO4nibH0KlMECNjjGxQUq24ZEaGT4poC6icRiccVGKSyXwibcPq4BWmiaIGuG1icwxaQX6grC9VemZoJ8rg"
+	chooseAvatarDefault = "icTdbqWNOwNRna42FI242Lcia07jQodd2FJGIYQfG0LAJGFxM4FbnQP6yfMxBgJ0F3YRqJCJ1aPAK2dQagdusBZg"
+)
+
+// Anonymous reports whether the profile is only WeChat's placeholder: neither its nickname nor its avatar is a real one. Empty
+// ones are not real.
+func (u UserInfo) IsPlaceholder() bool {
+	real := u.WithoutPlaceholders()
+	return real.NickName == "" && real.AvatarURL == ""
+}
+
+// Real returns the profile without WeChat's placeholders: a nickname or an avatar that is one becomes empty. All else stays as
+// WeChat sent it; whether it is fit to be stored is for the caller to decide. So the Language may be the zh_CN that WeChat has
+// sent for everybody since October 2021.
+func (u UserInfo) WithoutPlaceholders() UserInfo {
+	if strings.TrimSpace(u.NickName) == AnonymousNickName {
+		u.NickName = ""
+	}
+	if isPlaceholderPicture(u.AvatarURL) {
+		u.AvatarURL = ""
+	}
+	return u
+}
+
+func isPlaceholderPicture(address string) bool {
+	u, err := url.Parse(strings.TrimSpace(address))
+	return err == nil && (strings.Contains(u.Path, greyAvatar) || strings.Contains(u.Path, chooseAvatarDefault))
+}
+
+// VerifySignature reports whether signature is WeChat's over rawData: the lower-case hex of SHA-1 over rawData followed
+// by the session_key, both as text. The session_key is not decoded. rawData must be the very string that the
+// mini-program received: read and written again as JSON it no longer fits.
+//
+// It takes the same time wherever the signature differs. An empty sessionKey verifies nothing.
+func VerifySignature(sessionKey, rawData, signature string) bool {
+	if sessionKey == "" {
+		return false
+	}
+	sum := sha1.New()
+	sum.Write([]byte(rawData))
+	sum.Write([]byte(sessionKey))
+	want := hex.AppendEncode(nil, sum.Sum(nil))
+	return subtle.ConstantTimeCompare(want, []byte(signature)) == 1
+}
+
+// SessionSignature returns the signature that WeChat's session API (checksession, resetusersessionkey) asks for with
+// sig_method=hmac_sha256: the lower-case hex of HMAC-SHA256 over the request's body, empty for a GET, with the
+// session_key as text for its key.
+func SessionSignature(sessionKey, body string) string {
+	mac := hmac.New(sha256.New, []byte(sessionKey))
+	mac.Write([]byte(body))
+	return hex.EncodeToString(mac.Sum(nil))
 }

@@ -107,3 +107,51 @@ func encode(v any) []byte {
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
+
+// PhoneData is what the phone button gives the mini-program in the old way.
+type PhoneData struct {
+	ErrMsg        string `json:"errMsg"`
+	EncryptedData string `json:"encryptedData"`
+	IV            string `json:"iv"`
+}
+
+// phoneInfo is a phone number as WeChat writes it.
+type phoneInfo struct {
+	PhoneNumber     string           `json:"phoneNumber"`
+	PurePhoneNumber string           `json:"purePhoneNumber"`
+	CountryCode     string           `json:"countryCode"`
+	Watermark       wechat.Watermark `json:"watermark"`
+}
+
+// PhoneCode is the phone button: it returns a new code, 32 characters, for this user in this mini-program.
+func (p *Device) PhoneCode() (code string) {
+	p.sim.mu.Lock()
+	defer p.sim.mu.Unlock()
+	return p.sim.issueLocked(issuedCode{account: p.id, made: p.sim.now(), forPhone: true})
+}
+
+// GetPhoneNumber is the phone button in the old way: the number, encrypted under the present session_key.
+func (p *Device) GetPhoneNumber() PhoneData {
+	person, a := p.state()
+	info := p.sim.phoneInfo(person, p.id.appID)
+	if person.CountryCode == "86" {
+		info.PhoneNumber = person.PhoneNumber
+	}
+	encryptedData, iv := Seal(a.sessionKey, encode(info))
+	return PhoneData{ErrMsg: "getPhoneNumber:ok", EncryptedData: encryptedData, IV: iv}
+}
+
+// PhoneNumber returns the user's national phone number.
+func (p *Device) PhoneNumber() string {
+	person, _ := p.state()
+	return person.PhoneNumber
+}
+
+func (s *Simulator) phoneInfo(person User, appID string) phoneInfo {
+	return phoneInfo{
+		PhoneNumber:     "+" + person.CountryCode + person.PhoneNumber,
+		PurePhoneNumber: person.PhoneNumber,
+		CountryCode:     person.CountryCode,
+		Watermark:       wechat.Watermark{Timestamp: s.now().Unix(), AppID: appID},
+	}
+}

@@ -166,3 +166,48 @@ func (s *Simulator) AccessTokens(appID string) []string {
 	}
 	return values
 }
+
+type phoneAnswer struct {
+	ErrCode   int       `json:"errcode"`
+	ErrMsg    string    `json:"errmsg"`
+	PhoneInfo phoneInfo `json:"phone_info"`
+}
+
+// getUserPhoneNumber is POST /wxa/business/getuserphonenumber.
+func (s *Simulator) getUserPhoneNumber(r *http.Request, body []byte) (any, int) {
+	appID, errCode := s.checkToken(r.URL.Query().Get("access_token"))
+	if errCode != 0 {
+		return nil, errCode
+	}
+	var call struct {
+		Code   string `json:"code"`
+		OpenID string `json:"openid"`
+	}
+	if errCode := readJSON(r, body, &call); errCode != 0 {
+		return nil, errCode
+	}
+	person, errCode := s.spendPhoneCode(appID, call.Code, call.OpenID)
+	if errCode != 0 {
+		return nil, errCode
+	}
+	return phoneAnswer{ErrMsg: "ok", PhoneInfo: s.phoneInfo(person, appID)}, 0
+}
+
+// spendPhoneCode spends a code of the phone button. It must be of the mini-program that the access_token is of, and of the user
+// who pressed the button, if an openid is given.
+func (s *Simulator) spendPhoneCode(appID, code, openID string) (person User, errCode int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, known := s.codes[code]
+	if !known || !c.forPhone || c.spent || s.expired(c, s.now()) {
+		return User{}, 40029
+	}
+	if c.account.appID != appID {
+		return User{}, 40013
+	}
+	if openID != "" && openID != s.accounts[c.account].openID {
+		return User{}, 40029
+	}
+	c.spent = true
+	return s.people[c.account.name], 0
+}
