@@ -171,7 +171,7 @@ func TestIntrospect(t *testing.T) {
 	t.Run("exp is never later than the absolute expiry", func(t *testing.T) {
 		srv := newTestServer(t)
 		token := srv.login(srv.device("alice")).Token
-		end := srv.clock.Now().Add(session.DefaultMaxTTL)
+		end := srv.clock.Now().Add(session.DefaultMaxLifetime)
 		for range 6 {
 			srv.advance(5 * 24 * time.Hour)
 			if a := srv.introspect(token); a.active["active"] == true && int64(a.active["exp"].(float64)) > end.Unix() {

@@ -94,7 +94,7 @@ func testSessionKeyLeak(t *testing.T) {
 	}
 	srv.wantNoSecrets("", code)
 	for key := range srv.redis.Dump(t) {
-		if ttl := srv.redis.TTL(t, key); ttl <= 0 || ttl > session.DefaultMaxTTL {
+		if ttl := srv.redis.TTL(t, key); ttl <= 0 || ttl > session.DefaultMaxLifetime {
 			t.Errorf("%s expires in %v", key, ttl)
 		}
 	}

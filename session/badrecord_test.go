@@ -15,9 +15,9 @@ import (
 )
 
 // spoilt is what may stand at a token's key in place of its record, and the kind that the log names.
-var spoilt = map[string]struct {
+var badRecords = map[string]struct {
 	kind  string
-	spoil func(r redis.UniversalClient, key, sealed string) // sealed: the record of another token
+	write func(r redis.UniversalClient, key, sealed string) // sealed: the record of another token
 }{
 	"empty":                {"wrong length", set(func(string) string { return "" })},
 	"truncated":            {"wrong length", set(func(s string) string { return s[:20] })},
@@ -53,7 +53,7 @@ func flipLast(s string) string {
 // logged once, and Revoke deletes it.
 func TestStore_foreign_records(t *testing.T) {
 	ctx := context.Background()
-	for name, test := range spoilt {
+	for name, test := range badRecords {
 		operations := map[string]func(*testing.T, *fixture, string){
 			"lookup": func(t *testing.T, f *fixture, token string) { f.mustMiss(t, token); f.mustMiss(t, token) },
 			"key_ring": func(t *testing.T, f *fixture, _ string) {
@@ -79,7 +79,7 @@ func TestStore_foreign_records(t *testing.T) {
 				other := f.redis.Client.Get(ctx, recordKey(f.login(t, "oOTHER", key(1)))).Val()
 				token := f.login(t, openID, sessionKey)
 				f.redis.Client.Del(ctx, recordKey(token))
-				test.spoil(f.redis.Client, recordKey(token), other)
+				test.write(f.redis.Client, recordKey(token), other)
 				do(t, f, token)
 				f.mustLog(t, test.kind)
 			})
@@ -87,7 +87,7 @@ func TestStore_foreign_records(t *testing.T) {
 		t.Run(name+"/revoke_all", func(t *testing.T) {
 			f := newFixture(t)
 			token := f.login(t, openID, sessionKey)
-			test.spoil(f.redis.Client, recordKey(token), f.redis.Client.Get(ctx, recordKey(token)).Val())
+			test.write(f.redis.Client, recordKey(token), f.redis.Client.Get(ctx, recordKey(token)).Val())
 			if err := f.RevokeAll(ctx, appID, openID); err != nil {
 				t.Errorf("RevokeAll: %v", err)
 			}
@@ -99,7 +99,7 @@ func TestStore_foreign_records(t *testing.T) {
 }
 
 func TestStore_misses_are_not_logged(t *testing.T) {
-	f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxTTL = time.Hour, time.Hour })
+	f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxLifetime = time.Hour, time.Hour })
 	ctx := context.Background()
 	revoked, ended := f.login(t, openID, key(1)), f.login(t, openID, key(2))
 	f.redis.Client.Del(ctx, recordKey(revoked))
@@ -170,7 +170,7 @@ func TestStore_foreign_index(t *testing.T) {
 		for n, text := range []string{"", "x", member(token) + "=", strings.Repeat("A", 42) + "B"} {
 			f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: float64(n), Member: text})
 		}
-		f.redis.Client.Set(ctx, session.KeyPrefix+"session:x", "theirs", 0)
+		f.redis.Client.Set(ctx, session.DefaultKeyPrefix+"session:x", "theirs", 0)
 		if keys, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); err != nil || len(keys) != 1 {
 			t.Errorf("OtherSessionKeys: %d keys, %v; want the one session's", len(keys), err)
 		}
@@ -179,7 +179,7 @@ func TestStore_foreign_index(t *testing.T) {
 		if err := f.RevokeAll(ctx, appID, openID); err != nil {
 			t.Errorf("RevokeAll: %v", err)
 		}
-		if keys := f.redis.Dump(t); len(keys) != 1 || keys[session.KeyPrefix+"session:x"] != "theirs" {
+		if keys := f.redis.Dump(t); len(keys) != 1 || keys[session.DefaultKeyPrefix+"session:x"] != "theirs" {
 			t.Errorf("%d keys are left, want the one that is not ours", len(keys))
 		}
 		f.mustLog(t, "not a hash")
@@ -198,13 +198,13 @@ func TestStore_foreign_index(t *testing.T) {
 }
 
 // during does something once, before a script runs.
-type during struct {
-	dying
+type beforeFirstEvalHook struct {
+	failingHook
 	once *sync.Once
 	do   func()
 }
 
-func (d during) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (d beforeFirstEvalHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if strings.HasPrefix(cmd.Name(), "eval") {
 			d.once.Do(d.do)
@@ -213,7 +213,7 @@ func (d during) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (d during) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (d beforeFirstEvalHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return strings.HasPrefix(c.Name(), "eval") }) {
 			d.once.Do(d.do)
@@ -227,7 +227,7 @@ func TestStore_Create_race_for_a_foreign_index(t *testing.T) {
 	f := newFixture(t)
 	f.redis.Client.Set(t.Context(), indexKey(openID), "x", 0)
 	var first string
-	client := f.client(t, during{once: &sync.Once{}, do: func() { first = f.login(t, openID, key(1)) }})
+	client := f.client(t, beforeFirstEvalHook{once: &sync.Once{}, do: func() { first = f.login(t, openID, key(1)) }})
 	second := f.restart(t, func(o *session.Options) { o.Redis = client }).login(t, openID, key(2))
 	for _, token := range []string{first, second} {
 		f.mustFind(t, token)
@@ -243,10 +243,10 @@ func TestStore_foreign_kinds_are_logged_once(t *testing.T) {
 	f := newFixture(t)
 	sealed := f.redis.Client.Get(ctx, recordKey(f.login(t, "oOTHER", key(1)))).Val()
 	var tokens []string
-	for _, test := range spoilt {
+	for _, test := range badRecords {
 		token := f.login(t, openID, sessionKey)
 		f.redis.Client.Del(ctx, recordKey(token))
-		test.spoil(f.redis.Client, recordKey(token), sealed)
+		test.write(f.redis.Client, recordKey(token), sealed)
 		tokens = append(tokens, token)
 	}
 	f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: 1, Member: "x"})
@@ -269,7 +269,7 @@ func TestStore_foreign_kinds_are_logged_once(t *testing.T) {
 
 	again := f.restart(t)
 	again.Lookup(ctx, tokens[0])
-	if n := len(again.kinds(t)); n != 1 {
+	if n := len(again.loggedKinds(t)); n != 1 {
 		t.Errorf("a new Store logs %d lines for a kind, want 1", n)
 	}
 	f.restart(t, func(o *session.Options) { o.Logger = nil }).mustMiss(t, tokens[0])

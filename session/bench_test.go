@@ -59,7 +59,7 @@ func BenchmarkStore_Lookup_among(b *testing.B) {
 
 func lookupAmong(b *testing.B, size int) {
 	f := newFixture(b)
-	f.fill(b, -fillers, fillers) // connections take memory too
+	f.fill(b, -fillWorkers, fillWorkers) // connections take memory too
 	before := f.memory(b)
 	tokens := f.fill(b, 0, size)
 	taken := f.memory(b) - before
@@ -75,17 +75,17 @@ func lookupAmong(b *testing.B, size int) {
 }
 
 // fillers is how many sessions fill begins at the same time.
-const fillers = 32
+const fillWorkers = 32
 
 // fill begins so many sessions, of a user each, the first of whom has a number.
 func (f *fixture) fill(b *testing.B, first, size int) []string {
 	b.Helper()
 	tokens := make([]string, size)
-	errs := make([]error, fillers)
+	errs := make([]error, fillWorkers)
 	var filling sync.WaitGroup
-	for w := range fillers {
+	for w := range fillWorkers {
 		filling.Go(func() {
-			for i := w; i < size && errs[w] == nil; i += fillers {
+			for i := w; i < size && errs[w] == nil; i += fillWorkers {
 				user := fmt.Sprintf("oGZUI0egBJY1zhBYw2Kh%08d", first+i)
 				sess := session.Session{AppID: appID, OpenID: user, SessionKey: sessionKey}
 				tokens[i], errs[w] = f.Create(context.Background(), sess)

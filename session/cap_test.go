@@ -56,7 +56,7 @@ func (f *fixture) mustKeep(t testing.TB, tokens []string, numbers ...int) {
 		}
 		t.Errorf("kept sessions %v, want %v", kept, numbers)
 	}
-	mustBeWhole(t, f.redis.Dump(t))
+	mustBeConsistent(t, f.redis.Dump(t))
 }
 
 func TestStore_Create_cap(t *testing.T) {
@@ -73,7 +73,7 @@ func TestStore_Create_cap(t *testing.T) {
 					t.Fatalf("cap %d: %d of %d sessions are alive", cap, len(alive), len(tokens))
 				}
 			}
-			mustBeWhole(t, f.redis.Dump(t))
+			mustBeConsistent(t, f.redis.Dump(t))
 		}
 	})
 
@@ -87,7 +87,7 @@ func TestStore_Create_cap(t *testing.T) {
 		tokens := f.logins(t, 1)
 		for range 10 {
 			f.mustFind(t, tokens[0])
-			f.pass(t, time.Second)
+			f.advance(t, time.Second)
 			tokens = append(tokens, f.logins(t, 1)...)
 		}
 		f.mustKeep(t, tokens, 0, 9, 10)
@@ -97,13 +97,13 @@ func TestStore_Create_cap(t *testing.T) {
 		f := newFixture(t, atMost(3))
 		tokens := f.logins(t, 1)
 		for range 4 { // used every 6 days
-			f.pass(t, 6*24*time.Hour)
+			f.advance(t, 6*24*time.Hour)
 			f.mustFind(t, tokens[0])
 		}
 		tokens = append(tokens, f.logins(t, 2)...)
-		f.pass(t, 6*24*time.Hour-time.Hour) // to an hour before the absolute expiry
+		f.advance(t, 6*24*time.Hour-time.Hour) // to an hour before the absolute expiry
 		f.mustFind(t, tokens[0])
-		f.pass(t, time.Second)
+		f.advance(t, time.Second)
 		f.mustKeep(t, append(tokens, f.logins(t, 1)...), 0, 2, 3)
 	})
 
@@ -113,16 +113,16 @@ func TestStore_Create_cap(t *testing.T) {
 		for _, n := range []int{0, 5, 11} {
 			f.mustFind(t, tokens[n])
 		}
-		f.pass(t, time.Second)
+		f.advance(t, time.Second)
 		f.mustKeep(t, append(tokens, f.logins(t, 1)...), 0, 5, 11, 14, 15, 16, 17, 18, 19, 20)
 	})
 
 	t.Run("ended_ones_go_and_no_living_one_for_them", func(t *testing.T) {
 		f := newFixture(t)
 		tokens := f.logins(t, 3)
-		f.pass(t, session.DefaultIdleTTL-time.Minute)
+		f.advance(t, session.DefaultIdleTTL-time.Minute)
 		f.mustFind(t, tokens[1])
-		f.pass(t, time.Minute) // two have expired
+		f.advance(t, time.Minute) // two have expired
 		tokens = append(tokens, f.logins(t, 17)...)
 		f.redis.Client.Del(ctx, recordKey(tokens[18])) // deleted, though new
 		tokens = append(tokens, f.logins(t, 2)...)
@@ -133,7 +133,7 @@ func TestStore_Create_cap(t *testing.T) {
 		f := newFixture(t)
 		tokens := f.logins(t, 20)
 		f.mustFind(t, tokens[4])
-		f.pass(t, time.Second)
+		f.advance(t, time.Second)
 		f = f.restart(t, atMost(2))
 		f.mustKeep(t, append(tokens, f.logins(t, 1)...), 4, 20)
 	})
@@ -148,9 +148,9 @@ func TestStore_Create_cap(t *testing.T) {
 	t.Run("absolutely_expired_ones_leave_the_index", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(t, openID, sessionKey)
-		f.pass(t, session.DefaultMaxTTL-time.Hour)
+		f.advance(t, session.DefaultMaxLifetime-time.Hour)
 		f.login(t, openID, sessionKey)
-		f.pass(t, 2*time.Hour)
+		f.advance(t, 2*time.Hour)
 		f.login(t, openID, sessionKey)
 		if got := f.redis.Dump(t)[indexKey(openID)]; strings.Count(got, "=") != 2 {
 			t.Errorf("the index holds %s, want two members", got)
@@ -161,14 +161,14 @@ func TestStore_Create_cap(t *testing.T) {
 		f := newFixture(t, atMost(2))
 		tokens := f.logins(t, 2)
 		f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: float64(f.clock.Now().UnixMicro()), Member: "x"})
-		f.redis.Client.Set(ctx, session.KeyPrefix+"session:x", "theirs", 0)
+		f.redis.Client.Set(ctx, session.DefaultKeyPrefix+"session:x", "theirs", 0)
 		f.mustFind(t, tokens[0])
-		f.pass(t, time.Second)
+		f.advance(t, time.Second)
 		tokens = append(tokens, f.logins(t, 1)...)
 		if got := f.alive(t, tokens); !slices.Equal(got, []string{tokens[0], tokens[2]}) {
 			t.Errorf("%d sessions are alive", len(got))
 		}
-		if n := len(f.members(t, openID)); n != 2 || f.redis.Dump(t)[session.KeyPrefix+"session:x"] != "theirs" {
+		if n := len(f.members(t, openID)); n != 2 || f.redis.Dump(t)[session.DefaultKeyPrefix+"session:x"] != "theirs" {
 			t.Errorf("%d members, or what is not a session is gone", n)
 		}
 		f.mustLog(t, "not a hash")
@@ -195,7 +195,7 @@ func TestStore_Create_at_the_cap_costs_little(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			var sent [][]string
-			client := f.client(t, watching{&sent})
+			client := f.client(t, recordingHook{&sent})
 			f = f.restart(t, func(o *session.Options) { o.Redis, o.AutoPipeline = client, !tracing })
 			f.logins(t, session.DefaultMaxPerUser)
 			sent = nil
@@ -243,10 +243,10 @@ func TestStore_Create_race(t *testing.T) {
 				if len(alive) > cap || len(alive) == 0 {
 					t.Errorf("%d sessions live, cap %d", len(alive), cap)
 				}
-				mustBeWhole(t, f.redis.Dump(t))
+				mustBeConsistent(t, f.redis.Dump(t))
 				newest := f.login(t, openID, sessionKey)
 				f.mustFind(t, newest)
-				f.pass(t, time.Second)
+				f.advance(t, time.Second)
 			}
 			if err := f.RevokeAll(context.Background(), appID, openID); err != nil {
 				t.Fatal(err)
@@ -264,7 +264,7 @@ func TestStore_Create_race_on_a_Cluster(t *testing.T) {
 		f := newFixture(t, func(o *session.Options) { o.Redis, o.MaxPerUser = c, cap })
 		createAll(t, f.Store, 64)
 		dump := c.dump(t)
-		mustBeWhole(t, dump)
+		mustBeConsistent(t, dump)
 		if alive := len(dump) - 1; alive > cap || alive < 1 {
 			t.Errorf("%d sessions live, cap %d", alive, cap)
 		}

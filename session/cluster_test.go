@@ -47,7 +47,7 @@ func (c *cluster) dump(t *testing.T) map[string]string {
 	for _, node := range c.nodes {
 		for _, key := range node.Keys() {
 			dump[key] = ""
-			if !strings.HasPrefix(key, session.KeyPrefix+"sessions:") {
+			if !strings.HasPrefix(key, session.DefaultKeyPrefix+"sessions:") {
 				continue
 			}
 			members, err := node.SortedSet(key)
@@ -78,7 +78,7 @@ func TestStore_on_a_Cluster(t *testing.T) {
 	if err := f.Revoke(ctx, tokens[3]); err != nil {
 		t.Fatal(err)
 	}
-	mustBeWhole(t, c.dump(t))
+	mustBeConsistent(t, c.dump(t))
 	if err := f.RevokeAll(ctx, appID, openID); err != nil {
 		t.Fatal(err)
 	}
@@ -89,12 +89,12 @@ func TestStore_on_a_Cluster(t *testing.T) {
 }
 
 // between does something before a member is put into an index.
-type between struct {
-	dying
+type beforeEvalHook struct {
+	failingHook
 	do func()
 }
 
-func (b between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (b beforeEvalHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if strings.HasPrefix(cmd.Name(), "eval") {
 			b.do()
@@ -109,7 +109,7 @@ func TestStore_Create_on_a_Cluster_writes_the_record_first(t *testing.T) {
 	c := newCluster(t, 3)
 	f := newFixture(t, func(o *session.Options) { o.Redis = c })
 	records := 0
-	c.AddHook(between{do: func() {
+	c.AddHook(beforeEvalHook{do: func() {
 		records = len(c.dump(t))
 		if err := f.RevokeAll(ctx, appID, openID); err != nil {
 			t.Error(err)
@@ -120,48 +120,48 @@ func TestStore_Create_on_a_Cluster_writes_the_record_first(t *testing.T) {
 		t.Errorf("%d records stand when the index is written, want 1", records)
 	}
 	f.mustFind(t, token)
-	mustBeWhole(t, c.dump(t))
+	mustBeConsistent(t, c.dump(t))
 }
 
 func TestStore_RevokeAll_race_on_a_Cluster(t *testing.T) {
 	c := newCluster(t, 3)
 	f := newFixture(t, func(o *session.Options) { o.Redis = c })
 	for range 3 {
-		chaos(t, f.Store)
-		mustBeWhole(t, c.dump(t))
+		createAndRevoke(t, f.Store)
+		mustBeConsistent(t, c.dump(t))
 	}
 	f.mustLog(t)
 }
 
 // watching notes the commands that go out together, by name, without those that begin a connection.
-type watching struct{ sent *[][]string }
+type recordingHook struct{ sent *[][]string }
 
-var watchingMu sync.Mutex // the nodes of a Cluster are asked side by side
+var recordingMu sync.Mutex // the nodes of a Cluster are asked side by side
 
-func (w watching) note(cmds ...redis.Cmder) {
+func (w recordingHook) record(cmds ...redis.Cmder) {
 	var names []string
 	for _, cmd := range cmds {
 		names = append(names, cmd.Name())
 	}
 	if !slices.Contains(names, "hello") && !slices.Contains(names, "client") {
-		watchingMu.Lock()
-		defer watchingMu.Unlock()
+		recordingMu.Lock()
+		defer recordingMu.Unlock()
 		*w.sent = append(*w.sent, names)
 	}
 }
 
-func (w watching) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (w recordingHook) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (w watching) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (w recordingHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		w.note(cmd)
+		w.record(cmd)
 		return next(ctx, cmd)
 	}
 }
 
-func (w watching) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (w recordingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		w.note(cmds...)
+		w.record(cmds...)
 		return next(ctx, cmds)
 	}
 }
@@ -182,7 +182,7 @@ func TestStore_Create_round_trips(t *testing.T) {
 			// What shares a trip with what depends on the scheduler, so none are shared here.
 			f := newFixture(t, func(o *session.Options) { o.Redis, o.AutoPipeline = c, false })
 			f.login(t, openID, sessionKey) // after which the node knows the script
-			c.AddHook(watching{&sent})
+			c.AddHook(recordingHook{&sent})
 			f.login(t, openID, sessionKey)
 			want := [][]string{{"set", "evalsha"}}
 			if name == "Cluster" {

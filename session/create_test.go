@@ -55,7 +55,7 @@ func TestStore_Create(t *testing.T) {
 			t.Fatalf("%d keys, want a record and an index", len(keys))
 		}
 		for key := range keys {
-			if ttl := f.redis.TTL(t, key); ttl <= 0 || ttl > session.DefaultMaxTTL {
+			if ttl := f.redis.TTL(t, key); ttl <= 0 || ttl > session.DefaultMaxLifetime {
 				t.Errorf("%s expires in %v", key, ttl)
 			}
 		}
@@ -90,6 +90,39 @@ func TestStore_Create(t *testing.T) {
 	})
 }
 
+func TestOptions_KeyPrefix(t *testing.T) {
+	ctx := t.Context()
+	f := newFixture(t)
+	other := f.restart(t, func(o *session.Options) { o.KeyPrefix = "another:" })
+	f.login(t, openID, key(1))
+	token := other.login(t, openID, key(2))
+	if err := other.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	f.mustMiss(t, token)
+	sess := other.mustFind(t, token)
+	if keys, err := other.OtherSessionKeys(ctx, sess); err != nil || len(keys) != 0 {
+		t.Errorf("%d keys of the other prefix's session, %v", len(keys), err)
+	}
+	for key := range f.redis.Dump(t) {
+		if !strings.HasPrefix(key, "another:") && !strings.HasPrefix(key, session.DefaultKeyPrefix+"session") {
+			t.Errorf("a key without a prefix: %s", key)
+		}
+	}
+	for _, want := range []string{"another:session:" + member(token), "another:sessions:" + appID + ":" + openID} {
+		if f.redis.Client.Exists(ctx, want).Val() != 1 {
+			t.Errorf("there is no key %s", want)
+		}
+	}
+	if err := other.RevokeAll(ctx, appID, openID); err != nil {
+		t.Fatal(err)
+	}
+	other.mustMiss(t, token)
+	if n := len(f.members(t, openID)); n != 1 {
+		t.Errorf("%d sessions under the default prefix, want 1", n)
+	}
+}
+
 func TestNew_reports_every_fault(t *testing.T) {
 	r := testenv.NewRedis(t)
 	app := session.App{AppID: appID, Secret: secret}
@@ -100,9 +133,13 @@ func TestNew_reports_every_fault(t *testing.T) {
 		"app_without_id":    {Redis: r.Client, Apps: []session.App{{Secret: secret}}},
 		"previous_only":     {Redis: r.Client, Apps: []session.App{unnamed}},
 		"app_twice":         {Redis: r.Client, Apps: []session.App{app, app}},
-		"idle_over_max":     {Redis: r.Client, Apps: []session.App{app}, IdleTTL: 2 * time.Hour, MaxTTL: time.Hour},
+		"idle_over_max":     {Redis: r.Client, Apps: []session.App{app}, IdleTTL: 2 * time.Hour, MaxLifetime: time.Hour},
 		"idle_under_second": {Redis: r.Client, Apps: []session.App{app}, IdleTTL: time.Millisecond},
 		"negative_cap":      {Redis: r.Client, Apps: []session.App{app}, MaxPerUser: -1},
+		"prefix_with_space": {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "a b:"},
+		"prefix_with_brace": {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "{a}:"},
+		"prefix_with_line":  {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "a\n"},
+		"prefix_not_ASCII":  {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "é:"},
 	}
 	for name, o := range tests {
 		t.Run(name, func(t *testing.T) {

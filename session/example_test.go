@@ -1,6 +1,8 @@
 package session_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,7 +13,43 @@ import (
 	"wxlogin/session"
 )
 
-// A service in Go that shares Redis and the AppSecret with the login server knows its users without asking anybody.
+func Example() {
+	ctx := context.Background()
+	server := miniredis.NewMiniRedis() // in production: Redis 6.2 or later
+	if err := server.Start(); err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer client.Close()
+
+	sessions, err := session.New(session.Options{
+		Redis: client,
+		Apps:  []session.App{{AppID: "wx0123456789abcdef", Secret: "the AppSecret"}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	token, err := sessions.Create(ctx, session.Session{
+		AppID: "wx0123456789abcdef", OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE", SessionKey: "tiihtNczf5v6AKRyjwEUhQ==",
+	})
+	if err != nil {
+		panic(err)
+	}
+	sess, err := sessions.Lookup(ctx, token)
+	fmt.Println(sess.OpenID, err)
+
+	if err := sessions.Revoke(ctx, token); err != nil {
+		panic(err)
+	}
+	_, err = sessions.Lookup(ctx, token)
+	fmt.Println(errors.Is(err, session.ErrNotFound))
+	// Output:
+	// oGZUI0egBJY1zhBYw2KhdUfwVJJE <nil>
+	// true
+}
+
+// A service in Go that shares Redis and the AppSecret with the login server authenticates its users without a call to it.
 func ExampleStore_Middleware() {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {
@@ -33,10 +71,10 @@ func ExampleStore_Middleware() {
 		fmt.Fprintln(w, "orders of", sess.OpenID)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /orders", sessions.Middleware(nil)(http.HandlerFunc(orders)))
+	mux.Handle("GET /orders", sessions.Middleware(http.HandlerFunc(orders)))
 
-	answer := httptest.NewRecorder()
-	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/orders", nil))
-	fmt.Println(answer.Code, answer.Header().Get("WWW-Authenticate"))
+	recorder := httptest.NewRecorder()
+	mux.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/orders", nil))
+	fmt.Println(recorder.Code, recorder.Header().Get("WWW-Authenticate"))
 	// Output: 401 Bearer
 }

@@ -27,35 +27,35 @@ const (
 // fixture is a Store on a Redis of its own, both with a clock that the test moves.
 type fixture struct {
 	*session.Store
-	redis *testenv.Redis
-	own   redis.UniversalClient // the Store's, which may not do all that redis.Client may
-	clock *testenv.Clock
-	logs  *testenv.Log
+	redis       *testenv.Redis
+	storeClient redis.UniversalClient // the Store's, which may not do all that redis.Client may
+	clock       *testenv.Clock
+	logs        *testenv.Log
 }
 
 func newFixture(t testing.TB, change ...func(*session.Options)) *fixture {
 	t.Helper()
 	f := &fixture{redis: testenv.NewRedis(t), clock: testenv.NewClock()}
-	f.own = f.redis.NewClient(t)
+	f.storeClient = f.redis.NewClient(t)
 	return f.restart(t, change...)
 }
 
 // restart is another Store on the same Redis and clock, with a log of its own.
 func (f *fixture) restart(t testing.TB, change ...func(*session.Options)) *fixture {
 	t.Helper()
-	again := &fixture{redis: f.redis, own: f.own, clock: f.clock, logs: &testenv.Log{}}
+	restarted := &fixture{redis: f.redis, storeClient: f.storeClient, clock: f.clock, logs: &testenv.Log{}}
 	o := session.Options{
-		Redis: f.own, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now, AutoPipeline: true,
-		Logger: slog.New(slog.NewJSONHandler(again.logs, nil)),
+		Redis: f.storeClient, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now, AutoPipeline: true,
+		Logger: slog.New(slog.NewJSONHandler(restarted.logs, nil)),
 	}
 	for _, c := range change {
 		c(&o)
 	}
 	var err error
-	if again.Store, err = session.New(o); err != nil {
+	if restarted.Store, err = session.New(o); err != nil {
 		t.Fatal(err)
 	}
-	return again
+	return restarted
 }
 
 // client is another client of the fixture's Redis, with a hook of its own.
@@ -72,7 +72,7 @@ func apps(apps ...session.App) func(*session.Options) {
 }
 
 // pass lets time pass, for the Store and for Redis.
-func (f *fixture) pass(t testing.TB, d time.Duration) {
+func (f *fixture) advance(t testing.TB, d time.Duration) {
 	t.Helper()
 	f.clock.Advance(d)
 	f.redis.FastForward(t, d)
@@ -85,7 +85,7 @@ func (f *fixture) login(t testing.TB, openID, sessionKey string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.pass(t, time.Second)
+	f.advance(t, time.Second)
 	return token
 }
 
@@ -110,15 +110,17 @@ func (f *fixture) mustMiss(t testing.TB, token string) {
 // recordKey is where a token's record stands.
 func recordKey(token string) string {
 	hash := sha256.Sum256([]byte(token))
-	return session.KeyPrefix + "session:" + base64.RawURLEncoding.EncodeToString(hash[:])
+	return session.DefaultKeyPrefix + "session:" + base64.RawURLEncoding.EncodeToString(hash[:])
 }
 
 // indexKey is where a user's index stands.
-func indexKey(openID string) string { return session.KeyPrefix + "sessions:" + appID + ":" + openID }
+func indexKey(openID string) string {
+	return session.DefaultKeyPrefix + "sessions:" + appID + ":" + openID
+}
 
 // member is how an index names a token.
 func member(token string) string {
-	return strings.TrimPrefix(recordKey(token), session.KeyPrefix+"session:")
+	return strings.TrimPrefix(recordKey(token), session.DefaultKeyPrefix+"session:")
 }
 
 // members are the tokens' names in a user's index.
@@ -132,7 +134,7 @@ func (f *fixture) members(t testing.TB, openID string) []string {
 }
 
 // kinds returns the kinds of foreign things that the Store has logged, sorted, and fails for a line that says more.
-func (f *fixture) kinds(t testing.TB) []string {
+func (f *fixture) loggedKinds(t testing.TB) []string {
 	t.Helper()
 	kinds := []string{}
 	for line := range strings.Lines(f.logs.String()) {
@@ -153,7 +155,7 @@ func (f *fixture) kinds(t testing.TB) []string {
 func (f *fixture) mustLog(t testing.TB, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	if got := f.kinds(t); !slices.Equal(got, want) {
+	if got := f.loggedKinds(t); !slices.Equal(got, want) {
 		t.Errorf("logged %q, want %q", got, want)
 	}
 }

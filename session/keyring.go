@@ -10,30 +10,33 @@ import (
 // MaxOtherKeys is how many session_keys OtherSessionKeys returns at most.
 const MaxOtherKeys = 3
 
-// OtherSessionKeys returns the session_keys of the same user's other sessions in the same app, newest first, each once,
-// without the key of sess itself, at most MaxOtherKeys. It does not prolong those sessions.
+// opOtherKeys names OtherSessionKeys in errors and in the log.
+const opOtherKeys = "key ring"
+
+// OtherSessionKeys returns the session_keys of the user's other sessions in the same app: newest first, without duplicates,
+// without that of sess, at most MaxOtherKeys. It does not prolong those sessions.
 //
-// It is for data that does not decrypt under the session's own key: WeChat keeps one valid session_key a user, so a
-// second wx.login (another page, a double tap, another device) may have replaced it between the login that gave
-// the token and the call that gave the data.
+// They are for data that does not decrypt with the session's own key. WeChat keeps one valid session_key per user, so
+// another wx.login (a second page, a double tap, another device) may have replaced it between the login that created the
+// token and the call that encrypted the data.
 //
-// ErrUnavailable: Redis could not be asked.
+// It returns ErrUnavailable if Redis fails.
 func (s *Store) OtherSessionKeys(ctx context.Context, sess Session) ([]string, error) {
-	members, err := s.redis.ZRevRange(ctx, indexKey(sess.AppID, sess.OpenID), 0, int64(s.maxPerUser)-1).Result()
-	if s.missing(ctx, opKeyRing, err) {
+	members, err := s.redis.ZRevRange(ctx, s.keys.index(sess.AppID, sess.OpenID), 0, int64(s.maxPerUser)-1).Result()
+	if s.isMiss(ctx, opOtherKeys, err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unavailable(opKeyRing, err)
+		return nil, unavailable(opOtherKeys, err)
 	}
-	others, err := s.peek(ctx, s.hashes(ctx, members))
+	others, err := s.getAll(ctx, s.parseMembers(ctx, members))
 	if err != nil {
 		return nil, err
 	}
 	var keys []string
 	for _, other := range others {
 		if other.AppID != sess.AppID || other.OpenID != sess.OpenID {
-			s.met(ctx, opKeyRing, anotherUsers) // not written by Create
+			s.warnOnce(ctx, opOtherKeys, wrongUser) // not written by Create
 			continue
 		}
 		if other.SessionKey == sess.SessionKey || slices.Contains(keys, other.SessionKey) {
@@ -46,16 +49,13 @@ func (s *Store) OtherSessionKeys(ctx context.Context, sess Session) ([]string, e
 	return keys, nil
 }
 
-// opKeyRing names OtherSessionKeys in errors and in the log.
-const opKeyRing = "key ring"
-
-// hashes reads the members of an index, and leaves out what is no hash.
-func (s *Store) hashes(ctx context.Context, members []string) []tokenHash {
+// parseMembers parses the members of an index and skips those that are not hashes.
+func (s *Store) parseMembers(ctx context.Context, members []string) []tokenHash {
 	hashes := make([]tokenHash, 0, len(members))
 	for _, member := range members {
 		hash, ok := parseHash(member)
 		if !ok {
-			s.met(ctx, opKeyRing, notAHash)
+			s.warnOnce(ctx, opOtherKeys, badMember)
 			continue
 		}
 		hashes = append(hashes, hash)
@@ -63,26 +63,26 @@ func (s *Store) hashes(ctx context.Context, members []string) []tokenHash {
 	return hashes
 }
 
-// peek reads the sessions behind hashes, in order, without prolonging them; ended ones are left out.
-func (s *Store) peek(ctx context.Context, hashes []tokenHash) ([]Session, error) {
+// getAll reads the sessions of hashes, in order, without prolonging them. It skips sessions that have ended.
+func (s *Store) getAll(ctx context.Context, hashes []tokenHash) ([]Session, error) {
 	pipe := s.redis.Pipeline()
 	replies := make([]*redis.StringCmd, len(hashes))
 	for i, hash := range hashes {
-		replies[i] = pipe.Get(ctx, recordKey(hash.text()))
+		replies[i] = pipe.Get(ctx, s.keys.record(hash.text()))
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !s.missing(ctx, opKeyRing, err) {
-		return nil, unavailable(opKeyRing, err)
+	if _, err := pipe.Exec(ctx); err != nil && !s.isMiss(ctx, opOtherKeys, err) {
+		return nil, unavailable(opOtherKeys, err)
 	}
 	sessions := make([]Session, 0, len(hashes))
 	for i, reply := range replies {
 		sealed, err := reply.Bytes()
-		if s.missing(ctx, opKeyRing, err) {
+		if s.isMiss(ctx, opOtherKeys, err) {
 			continue
 		}
 		if err != nil {
-			return nil, unavailable(opKeyRing, err)
+			return nil, unavailable(opOtherKeys, err)
 		}
-		if sess, ok := s.open(ctx, opKeyRing, sealed, hashes[i]); ok {
+		if sess, ok := s.unseal(ctx, opOtherKeys, sealed, hashes[i]); ok {
 			sessions = append(sessions, sess)
 		}
 	}

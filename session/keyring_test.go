@@ -60,7 +60,7 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.login(t, openID, key(2))
-		f.pass(t, session.DefaultIdleTTL)
+		f.advance(t, session.DefaultIdleTTL)
 		if got := others(t, f, f.login(t, openID, key(3))); len(got) != 0 {
 			t.Errorf("%d keys of ended sessions", len(got))
 		}
@@ -69,12 +69,12 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 	t.Run("does_not_prolong", func(t *testing.T) {
 		f := newFixture(t)
 		old := f.login(t, openID, key(1))
-		f.pass(t, session.DefaultIdleTTL/2)
+		f.advance(t, session.DefaultIdleTTL/2)
 		token := f.login(t, openID, key(2))
 		if got := others(t, f, token); len(got) != 1 {
 			t.Fatalf("%d keys, want 1", len(got))
 		}
-		f.pass(t, session.DefaultIdleTTL/2)
+		f.advance(t, session.DefaultIdleTTL/2)
 		f.mustMiss(t, old)
 	})
 

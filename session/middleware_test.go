@@ -11,102 +11,104 @@ import (
 	"wxlogin/session"
 )
 
-// behind is a handler behind Middleware that keeps whom it has served.
-type behind struct {
+// protectedServer is a handler behind Middleware that records the sessions it served.
+type protectedServer struct {
 	http.Handler
 	served []session.Session
 }
 
-func (f *fixture) behind(t *testing.T, refuse func(http.ResponseWriter, *http.Request, error)) *behind {
-	b := &behind{}
-	b.Handler = f.Middleware(refuse)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (f *fixture) protectedServer(t *testing.T) *protectedServer {
+	s := &protectedServer{}
+	s.Handler = f.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sess, ok := session.FromContext(r.Context())
 		if !ok {
 			t.Error("a request without a session came through")
 		}
-		b.served = append(b.served, sess)
+		s.served = append(s.served, sess)
 	}))
-	return b
+	return s
 }
 
-// get asks with an Authorization header, where it is not empty.
-func (b *behind) get(authorization string) *http.Response {
+// get sends a request, with an Authorization header if that is not empty.
+func (s *protectedServer) get(authorization string) *http.Response {
 	r := httptest.NewRequest(http.MethodGet, "/orders", nil)
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
 	w := httptest.NewRecorder()
-	b.ServeHTTP(w, r)
+	s.ServeHTTP(w, r)
 	return w.Result()
 }
 
 func TestMiddleware_puts_the_session_into_the_context(t *testing.T) {
 	f := newFixture(t)
-	b := f.behind(t, nil)
+	s := f.protectedServer(t)
 	token := f.login(t, openID, sessionKey)
-	if res := b.get("Bearer " + token); res.StatusCode != http.StatusOK {
+	if res := s.get("Bearer " + token); res.StatusCode != http.StatusOK {
 		t.Errorf("status %d", res.StatusCode)
 	}
-	if len(b.served) != 1 || b.served[0] != f.mustFind(t, token) {
-		t.Errorf("served %v", b.served)
+	if len(s.served) != 1 || s.served[0] != f.mustFind(t, token) {
+		t.Errorf("served %v", s.served)
 	}
 }
 
 func TestMiddleware_slides_the_session(t *testing.T) {
 	f := newFixture(t)
-	b := f.behind(t, nil)
+	s := f.protectedServer(t)
 	token := f.login(t, openID, sessionKey)
 	for range 3 {
-		f.pass(t, session.DefaultIdleTTL-time.Hour)
-		b.get("Bearer " + token)
+		f.advance(t, session.DefaultIdleTTL-time.Hour)
+		s.get("Bearer " + token)
 	}
 	f.mustFind(t, token)
 }
 
 func TestMiddleware_refuses_what_is_no_session(t *testing.T) {
 	f := newFixture(t)
-	b := f.behind(t, nil)
+	s := f.protectedServer(t)
 	ended := f.login(t, openID, sessionKey)
 	if err := f.Revoke(t.Context(), ended); err != nil {
 		t.Fatal(err)
 	}
 	for _, authorization := range []string{"", "Bearer", "Bearer x", "Basic " + ended, "Bearer " + ended} {
-		res := b.get(authorization)
-		wantRefusal(t, res, http.StatusUnauthorized, "invalid_token", "relogin")
+		res := s.get(authorization)
+		wantProblem(t, res, http.StatusUnauthorized, "invalid_token", "relogin")
 		if res.Header.Get("WWW-Authenticate") != "Bearer" {
 			t.Error("no WWW-Authenticate")
 		}
 	}
-	if len(b.served) != 0 {
-		t.Errorf("served %v", b.served)
+	if len(s.served) != 0 {
+		t.Errorf("served %v", s.served)
 	}
 }
 
-// A token is not called invalid because Redis is away.
+// A token is not reported as invalid because Redis is down.
 func TestMiddleware_tells_an_outage_from_a_miss(t *testing.T) {
 	f := newFixture(t, unreachable)
-	b := f.behind(t, nil)
-	res := b.get("Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
-	wantRefusal(t, res, http.StatusServiceUnavailable, "storage_unavailable", "retry")
+	s := f.protectedServer(t)
+	res := s.get("Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+	wantProblem(t, res, http.StatusServiceUnavailable, "storage_unavailable", "retry")
 	if res.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 }
 
 func TestMiddleware_lets_the_caller_refuse(t *testing.T) {
-	f := newFixture(t)
 	var got error
-	b := f.behind(t, func(w http.ResponseWriter, _ *http.Request, err error) {
-		got = err
-		w.WriteHeader(http.StatusTeapot)
+	f := newFixture(t, func(o *session.Options) {
+		o.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
+			got = err
+			w.WriteHeader(http.StatusTeapot)
+		}
 	})
-	if res := b.get(""); res.StatusCode != http.StatusTeapot || !errors.Is(got, session.ErrNotFound) {
+	s := f.protectedServer(t)
+	if res := s.get(""); res.StatusCode != http.StatusTeapot || !errors.Is(got, session.ErrNotFound) {
 		t.Errorf("status %d, %v", res.StatusCode, got)
 	}
 }
 
-// wantRefusal fails unless an answer is this problem, in the form of the login server's own.
-func wantRefusal(t *testing.T, res *http.Response, status int, code, action string) {
+// wantProblem fails unless the response is this problem, in the login server's format.
+func wantProblem(t *testing.T, res *http.Response, status int, code, action string) {
 	t.Helper()
 	var body struct {
 		Type, Title, Detail, Code, Action string
@@ -120,7 +122,7 @@ func wantRefusal(t *testing.T, res *http.Response, status int, code, action stri
 	}
 	if body.Type != "urn:wxlogin:problem:"+code || body.Title == "" || body.Detail == "" ||
 		res.Header.Get("Content-Type") != "application/problem+json; charset=utf-8" || res.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("the problem is not whole: %+v, %v", body, res.Header)
+		t.Errorf("the problem is incomplete: %+v, %v", body, res.Header)
 	}
 }
 

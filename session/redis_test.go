@@ -28,11 +28,11 @@ func TestStore_Ready(t *testing.T) {
 		}
 		for key := range keys {
 			ttl := f.redis.TTL(t, key)
-			if !strings.HasPrefix(key, session.KeyPrefix+"ready:") || ttl <= 0 || ttl > time.Minute {
+			if !strings.HasPrefix(key, session.DefaultKeyPrefix+"ready:") || ttl <= 0 || ttl > time.Minute {
 				t.Errorf("%s expires in %v", key, ttl)
 			}
 		}
-		f.pass(t, time.Minute)
+		f.advance(t, time.Minute)
 		if n := len(f.redis.Dump(t)); n != 0 {
 			t.Errorf("%d keys are left a minute later", n)
 		}
@@ -43,7 +43,7 @@ func TestStore_Ready(t *testing.T) {
 		f := newFixture(t)
 		f.login(t, openID, sessionKey) // after which Redis knows the script
 		var sent [][]string
-		client := f.client(t, watching{&sent})
+		client := f.client(t, recordingHook{&sent})
 		f = f.restart(t, func(o *session.Options) { o.Redis = client })
 		f.login(t, openID, sessionKey) // over a connection that is there now
 		sent = nil

@@ -59,11 +59,11 @@ func TestStore_RevokeAll(t *testing.T) {
 }
 
 // dying is a Redis that dies before one kind of command.
-type dying struct{ command string }
+type failingHook struct{ command string }
 
-func (d dying) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (d failingHook) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (d dying) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (d failingHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if cmd.Name() != d.command {
 			return next(ctx, cmd)
@@ -73,7 +73,7 @@ func (d dying) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (d dying) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (d failingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if !slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == d.command }) {
 			return next(ctx, cmds)
@@ -86,9 +86,9 @@ func (d dying) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 }
 
 // dies is another Store on the fixture's Redis, which dies for it before a command.
-func (f *fixture) dies(t *testing.T, command string, change ...func(*session.Options)) *fixture {
+func (f *fixture) failingAt(t *testing.T, command string, change ...func(*session.Options)) *fixture {
 	t.Helper()
-	client := f.client(t, dying{command})
+	client := f.client(t, failingHook{command})
 	return f.restart(t, append(change, func(o *session.Options) { o.Redis = client })...)
 }
 
@@ -97,7 +97,7 @@ func TestStore_Revoke_cut_in_two(t *testing.T) {
 	ctx := context.Background()
 	f := newFixture(t)
 	token, other := f.login(t, openID, key(1)), f.login(t, openID, key(2))
-	if err := f.dies(t, "zrem").Revoke(ctx, token); !errors.Is(err, session.ErrUnavailable) {
+	if err := f.failingAt(t, "zrem").Revoke(ctx, token); !errors.Is(err, session.ErrUnavailable) {
 		t.Fatalf("%v, want ErrUnavailable", err)
 	}
 	if !slices.Contains(f.members(t, openID), member(token)) {
@@ -127,7 +127,7 @@ func TestStore_RevokeAll_cut_in_two(t *testing.T) {
 			f := newFixture(t)
 			f.login(t, openID, key(1))
 			f.login(t, openID, key(2))
-			if err := f.dies(t, command).RevokeAll(ctx, appID, openID); !errors.Is(err, session.ErrUnavailable) {
+			if err := f.failingAt(t, command).RevokeAll(ctx, appID, openID); !errors.Is(err, session.ErrUnavailable) {
 				t.Fatalf("%v, want ErrUnavailable", err)
 			}
 			mustBeIndexed(t, f.redis.Dump(t))
@@ -150,7 +150,7 @@ func TestStore_Create_cut_in_two(t *testing.T) {
 			f := newFixture(t, one)
 			f.login(t, openID, key(1))
 			sess := session.Session{AppID: appID, OpenID: openID, SessionKey: key(2)}
-			if _, err := f.dies(t, command, one).Create(ctx, sess); !errors.Is(err, session.ErrUnavailable) {
+			if _, err := f.failingAt(t, command, one).Create(ctx, sess); !errors.Is(err, session.ErrUnavailable) {
 				t.Fatalf("%v, want ErrUnavailable", err)
 			}
 			mustBeIndexed(t, f.redis.Dump(t))
@@ -163,12 +163,12 @@ func mustBeIndexed(t testing.TB, dump map[string]string) {
 	t.Helper()
 	var indexes strings.Builder
 	for key, value := range dump {
-		if strings.HasPrefix(key, session.KeyPrefix+"sessions:") {
+		if strings.HasPrefix(key, session.DefaultKeyPrefix+"sessions:") {
 			indexes.WriteString(" " + value)
 		}
 	}
 	for key := range dump {
-		hash, record := strings.CutPrefix(key, session.KeyPrefix+"session:")
+		hash, record := strings.CutPrefix(key, session.DefaultKeyPrefix+"session:")
 		if record && !strings.Contains(indexes.String(), " "+hash+"=") {
 			t.Error("a record is in no index")
 		}
@@ -176,16 +176,16 @@ func mustBeIndexed(t testing.TB, dump map[string]string) {
 }
 
 // mustBeWhole is mustBeIndexed, and fails for an index that lists what is not there.
-func mustBeWhole(t testing.TB, dump map[string]string) {
+func mustBeConsistent(t testing.TB, dump map[string]string) {
 	t.Helper()
 	mustBeIndexed(t, dump)
 	for key, index := range dump {
-		if !strings.HasPrefix(key, session.KeyPrefix+"sessions:") {
+		if !strings.HasPrefix(key, session.DefaultKeyPrefix+"sessions:") {
 			continue
 		}
 		for _, entry := range strings.Fields(index) {
 			hash, _, _ := strings.Cut(entry, "=")
-			if _, there := dump[session.KeyPrefix+"session:"+hash]; !there {
+			if _, there := dump[session.DefaultKeyPrefix+"session:"+hash]; !there {
 				t.Error("an index lists a session that is not there")
 			}
 		}
@@ -193,7 +193,7 @@ func mustBeWhole(t testing.TB, dump map[string]string) {
 }
 
 // chaos begins and ends sessions of one user in all ways at once.
-func chaos(t *testing.T, store *session.Store) {
+func createAndRevoke(t *testing.T, store *session.Store) {
 	t.Helper()
 	ctx := context.Background()
 	tokens := make(chan string, 200)
@@ -228,8 +228,8 @@ func chaos(t *testing.T, store *session.Store) {
 func TestStore_RevokeAll_race(t *testing.T) {
 	f := newFixture(t)
 	for range 5 {
-		chaos(t, f.Store)
-		mustBeWhole(t, f.redis.Dump(t))
+		createAndRevoke(t, f.Store)
+		mustBeConsistent(t, f.redis.Dump(t))
 	}
 	if err := f.RevokeAll(context.Background(), appID, openID); err != nil {
 		t.Fatal(err)
@@ -255,5 +255,5 @@ func TestStore_Revoke_race(t *testing.T) {
 	wg.Wait()
 	f.mustMiss(t, token)
 	f.mustFind(t, other)
-	mustBeWhole(t, f.redis.Dump(t))
+	mustBeConsistent(t, f.redis.Dump(t))
 }

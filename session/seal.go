@@ -13,8 +13,6 @@ import (
 	"log/slog"
 	"math"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // A sealed record is: version (1 byte), key id (4), nonce (12), ciphertext and tag (16).
@@ -28,14 +26,13 @@ const (
 	maxSealed    = headerLength + maxRecord + tagLength
 )
 
-// keyID names the key that a record was sealed under, so that several apps, and an app's new and previous AppSecret, share
-// one Redis without trial and error.
+// keyID identifies the key that a record was sealed under, so that a record of any app, sealed under its current or previous
+// AppSecret, is read without trial and error.
 type keyID [keyIDLength]byte
 
 // sealer seals and opens the records of one app under one AppSecret.
 //
-// Nonces are random: NIST SP 800-38D allows 2^32 records for one key, which is 136 logins a second for a year; the
-// absolute expiry takes each of them out of Redis long before.
+// Nonces are random. NIST SP 800-38D allows 2^32 records per key then, which is 136 logins a second for a year.
 type sealer struct {
 	appID string
 	id    keyID
@@ -73,15 +70,16 @@ func (s *sealer) seal(record []byte, hash tokenHash) []byte {
 	return s.aead.Seal(out, nonce, record, hash[:])
 }
 
-// open is seal undone. Whatever was not sealed by s for this hash is foreign.
-func (s *sealer) open(sealed []byte, hash tokenHash) (Session, error) {
+// unseal is the inverse of seal. It returns a recordError for anything that s has not sealed for this hash. sealed has at
+// least minSealed bytes.
+func (s *sealer) unseal(sealed []byte, hash tokenHash) (Session, error) {
 	plain, err := s.aead.Open(nil, sealed[1+keyIDLength:headerLength], sealed[headerLength:], hash[:])
 	if err != nil {
-		return Session{}, altered
+		return Session{}, tampered
 	}
 	sess, err := decodeRecord(plain)
 	if err != nil || sess.AppID != s.appID {
-		return Session{}, notASession
+		return Session{}, badSession
 	}
 	return sess, nil
 }
@@ -89,7 +87,7 @@ func (s *sealer) open(sealed []byte, hash tokenHash) (Session, error) {
 // keyring holds the sealers of all configured apps and secrets.
 type keyring map[keyID]*sealer
 
-// add puts a sealer into the ring.
+// add adds a sealer. It fails if another one has the same key id.
 func (k keyring) add(s *sealer) error {
 	if other := k[s.id]; other != nil {
 		return fmt.Errorf("session: an AppSecret of app %s and one of app %s have the same key id", other.appID, s.appID)
@@ -98,8 +96,8 @@ func (k keyring) add(s *sealer) error {
 	return nil
 }
 
-// open finds the sealer by the record's key id. Every error is a kind of foreign.
-func (k keyring) open(sealed []byte, hash tokenHash) (Session, error) {
+// unseal decrypts a record with the key that its key id names. The error is a recordError.
+func (k keyring) unseal(sealed []byte, hash tokenHash) (Session, error) {
 	if len(sealed) < minSealed {
 		return Session{}, wrongLength
 	}
@@ -113,7 +111,7 @@ func (k keyring) open(sealed []byte, hash tokenHash) (Session, error) {
 	if !ok {
 		return Session{}, unknownKey
 	}
-	return s.open(sealed, hash)
+	return s.unseal(sealed, hash)
 }
 
 var errRecord = errors.New("session: not a session record")
@@ -124,8 +122,8 @@ const (
 	maxRecord = 8 + 3*(1+math.MaxUint8)
 )
 
-// encodeRecord lays a session out as eight bytes of creation time (milliseconds of Unix time, big endian) and then three
-// texts, each behind one byte of length.
+// encodeRecord writes a session as eight bytes of creation time (Unix time in milliseconds, big endian) and three texts, each
+// after one byte of length.
 func encodeRecord(s Session) ([]byte, error) {
 	fields := [...]string{s.AppID, s.OpenID, s.SessionKey}
 	b := make([]byte, 8, 8+len(fields)+len(s.AppID)+len(s.OpenID)+len(s.SessionKey))
@@ -140,7 +138,7 @@ func encodeRecord(s Session) ([]byte, error) {
 	return b, nil
 }
 
-// decodeRecord reads what encodeRecord wrote and nothing else.
+// decodeRecord is the inverse of encodeRecord. Any other input is an error.
 func decodeRecord(b []byte) (Session, error) {
 	if len(b) < 8 {
 		return Session{}, errRecord
@@ -163,48 +161,49 @@ func decodeRecord(b []byte) (Session, error) {
 	return s, nil
 }
 
-// foreign is a kind of thing that stands in Redis where a Store writes, and that no Store with these secrets wrote. It
-// counts as nothing. As an error it says nothing of what it met.
-type foreign uint8
+// recordError is the reason why a value in Redis is not a valid record or index member. Such a value is treated as a miss. The
+// error never contains the value.
+type recordError uint8
 
 const (
-	wrongType      foreign = iota // a key holds another Redis type than ours
-	wrongLength                   // shorter than any record of ours, or longer
-	unknownVersion                // laid out by another version of this package, or by somebody else
-	unknownKey                    // sealed under an AppSecret that the Store does not know (any longer)
-	altered                       // sealed for another token, or changed since
-	notASession                   // sealed under our key, and no session of its app
-	notAHash                      // an index member that names no record
-	anotherUsers                  // an index member that is another user's session
+	wrongType      recordError = iota // the key holds another Redis type
+	wrongLength                       // shorter or longer than any record
+	unknownVersion                    // written by another version of this package, or by another program
+	unknownKey                        // sealed under an AppSecret that the Store does not know, or no longer knows
+	tampered                          // modified, or sealed for another token
+	badSession                        // sealed under a known key, but not a session of that app
+	badMember                         // an index member that is not a hash
+	wrongUser                         // an index member that is another user's session
 )
 
-var foreignTexts = [...]string{
+var recordErrorTexts = [...]string{
 	wrongType: "wrong type", wrongLength: "wrong length", unknownVersion: "unknown version", unknownKey: "unknown key",
-	altered: "altered or another token's", notASession: "not a session", notAHash: "not a hash", anotherUsers: "another user's",
+	tampered: "altered or another token's", badSession: "not a session", badMember: "not a hash", wrongUser: "another user's",
 }
 
-func (f foreign) Error() string { return "session: foreign in redis: " + foreignTexts[f] }
+func (e recordError) Error() string {
+	return "session: invalid record in redis: " + recordErrorTexts[e]
+}
 
-// met logs the first foreign thing of each kind. Were every one logged, one spoilt Redis would fill the log.
-func (s *Store) met(ctx context.Context, op string, err error) {
-	f, ok := errors.AsType[foreign](err)
+// warnOnce logs the first recordError of each kind; one overwritten Redis must not fill the log. Other errors are ignored.
+func (s *Store) warnOnce(ctx context.Context, op string, err error) {
+	kind, ok := errors.AsType[recordError](err)
 	if !ok {
 		return
 	}
-	if bit := uint32(1) << f; s.kindsMet.Or(bit)&bit != 0 {
+	if bit := uint32(1) << kind; s.warned.Or(bit)&bit != 0 {
 		return
 	}
-	s.logger.LogAttrs(ctx, slog.LevelWarn, "redis holds something that is no session of ours; more of its kind is not logged",
-		slog.String("kind", foreignTexts[f]), slog.String("op", op))
+	s.logger.LogAttrs(ctx, slog.LevelWarn, "invalid session record in redis (logged once per kind)",
+		slog.String("kind", recordErrorTexts[kind]), slog.String("op", op))
 }
 
-// missing tells a key that holds nothing of ours (nothing, or a value of another type) from a fault.
-func (s *Store) missing(ctx context.Context, op string, err error) bool {
-	if isWrongType(err) {
-		s.met(ctx, op, wrongType)
-		return true
+// unseal decrypts a record. ok is false if it is not valid or has reached its absolute expiry.
+func (s *Store) unseal(ctx context.Context, op string, sealed []byte, hash tokenHash) (sess Session, ok bool) {
+	sess, err := s.keyring.unseal(sealed, hash)
+	if err != nil {
+		s.warnOnce(ctx, op, err)
+		return Session{}, false
 	}
-	return errors.Is(err, redis.Nil)
+	return sess, !s.expired(sess)
 }
-
-func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }

@@ -22,15 +22,15 @@ func TestStore_met_is_one_line_for_all_goroutines(t *testing.T) {
 		for range 8 {
 			wg.Go(func() {
 				<-begin
-				for kind := range foreignTexts {
-					s.met(t.Context(), "test", foreign(kind))
+				for kind := range recordErrorTexts {
+					s.warnOnce(t.Context(), "test", recordError(kind))
 				}
 			})
 		}
 		close(begin)
 		wg.Wait()
-		if n := strings.Count(log.String(), "\n"); n != len(foreignTexts) {
-			t.Fatalf("%d lines for %d kinds", n, len(foreignTexts))
+		if n := strings.Count(log.String(), "\n"); n != len(recordErrorTexts) {
+			t.Fatalf("%d lines for %d kinds", n, len(recordErrorTexts))
 		}
 	}
 }
@@ -75,7 +75,7 @@ func FuzzKeyringOpen(f *testing.F) {
 		f.Fatal(err)
 	}
 	sealed := s.seal(record, hash)
-	if _, err := keys.open(sealed, hash); err != nil {
+	if _, err := keys.unseal(sealed, hash); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(sealed[:len(sealed)-1])
@@ -88,11 +88,11 @@ func FuzzKeyringOpen(f *testing.F) {
 		if bytes.Equal(b, sealed) {
 			return
 		}
-		got, err := keys.open(b, hash)
+		got, err := keys.unseal(b, hash)
 		if err == nil {
 			t.Errorf("%x opens as %v", b, got)
 		}
-		if kind, ok := errors.AsType[foreign](err); !ok || int(kind) >= len(foreignTexts) {
+		if kind, ok := errors.AsType[recordError](err); !ok || int(kind) >= len(recordErrorTexts) {
 			t.Errorf("%x does not open for %v", b, err)
 		}
 	})
@@ -102,7 +102,7 @@ func FuzzWellFormed(f *testing.F) {
 	f.Add(newToken())
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {
-		if !wellFormed(token) {
+		if !isWellFormed(token) {
 			return
 		}
 		raw, err := strictBase64URL.DecodeString(token)

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,9 +17,10 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultIdleTTL    = 7 * 24 * time.Hour
-	DefaultMaxTTL     = 30 * 24 * time.Hour
-	DefaultMaxPerUser = 20
+	DefaultIdleTTL     = 7 * 24 * time.Hour
+	DefaultMaxLifetime = 30 * 24 * time.Hour
+	DefaultMaxPerUser  = 20
+	DefaultKeyPrefix   = "wxlogin:"
 )
 
 // App is a mini-program whose sessions a Store keeps.
@@ -25,104 +28,125 @@ type App struct {
 	AppID  string
 	Secret string // the AppSecret: records are sealed under a key derived from it
 
-	// PreviousSecret is the AppSecret that Secret has replaced: records sealed under it still open. Optional; the same as
-	// Secret is none. Once Options.MaxTTL has passed since the change it opens nothing that lives, and may go.
+	// PreviousSecret is the AppSecret that Secret has replaced. Records sealed under it can still be read. Optional; it is
+	// ignored if it equals Secret. It can be removed once Options.MaxLifetime has passed since the change.
 	PreviousSecret string
 }
 
-// Options are the parts and limits of a Store.
+// Options configure a Store. Redis and Apps are required.
 type Options struct {
-	Redis redis.UniversalClient // required
-	Apps  []App                 // required, at least one, each AppID once
+	Redis redis.UniversalClient
+	Apps  []App // at least one, each AppID once
 
-	// AutoPipeline has what calls at the same time ask of Redis go there together, by go-redis's AutoPipeline: under load that
-	// takes a third of the time of this process and of Redis. A lone call takes as long as ever. Redis must be a
-	// *redis.Client or a *redis.ClusterClient; hooks of it then see the commands of many calls as one pipeline, without a
-	// call's context, so it does not go with tracing.
+	// AutoPipeline batches the commands of concurrent calls into shared round trips (go-redis's AutoPipeline). Under load it
+	// saves a third of the CPU time of this process and of Redis; a lone call takes as long as without. Redis must be a
+	// *redis.Client or a *redis.ClusterClient. It is incompatible with tracing: hooks of the client see the commands of many
+	// calls as one pipeline, without the context of any of them.
 	AutoPipeline bool
 
-	// IdleTTL is how long a session lives without use; every Lookup begins it anew. Default 7 days, at least 1 second.
+	// KeyPrefix begins every key that the Store writes. Stores with different prefixes do not see each other's sessions.
+	// Default "wxlogin:". Printable ASCII without spaces and braces; the latter would put all keys into one slot of a
+	// Redis Cluster.
+	KeyPrefix string
+
+	// IdleTTL is how long a session lives without use; every Lookup restarts it. Default 7 days, at least 1 second.
 	IdleTTL time.Duration
-	// MaxTTL is how long a session lives in any case. Default 30 days, at least IdleTTL.
-	MaxTTL time.Duration
-	// MaxPerUser is how many sessions a user may have in one app: never more are alive once Create has returned. Default 20,
-	// at least 1. When one more begins, those that have ended leave the index. If more than MaxPerUser are alive still, the
-	// least recently used ones end: from 8 on, half of MaxPerUser is kept, so that a user who logs in often does not cost
-	// every login more; below that, as many end as are too many.
+	// MaxLifetime is how long a session lives in any case. Default 30 days, at least IdleTTL.
+	MaxLifetime time.Duration
+	// MaxPerUser is the number of sessions that a user may have in one app: once Create has returned, no more are alive.
+	// Default 20, at least 1. When one more begins, ended ones leave the index. If there are still too many, the least
+	// recently used ones end. If MaxPerUser is 8 or more, half of them are kept, so that a user who logs in often does not
+	// make every login end one; if it is less, only those above it end.
 	MaxPerUser int
-	// Now tells the time. Default time.Now.
-	Now func() time.Time
-	// Logger is told, at level Warn, of the first thing of each kind that stands in Redis where the Store writes and that
-	// is none of its own. Default: nobody is told.
+
+	// ErrorHandler writes the response of Middleware to a request without a session. The error is ErrNotFound or
+	// ErrUnavailable. Default WriteError.
+	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
+	// Logger receives one warning per kind of invalid record. Default: discard.
 	Logger *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
 }
 
 func (o *Options) setDefaults() {
+	if o.KeyPrefix == "" {
+		o.KeyPrefix = DefaultKeyPrefix
+	}
 	if o.IdleTTL == 0 {
 		o.IdleTTL = DefaultIdleTTL
 	}
-	if o.MaxTTL == 0 {
-		o.MaxTTL = max(DefaultMaxTTL, o.IdleTTL)
+	if o.MaxLifetime == 0 {
+		o.MaxLifetime = max(DefaultMaxLifetime, o.IdleTTL)
 	}
 	if o.MaxPerUser == 0 {
 		o.MaxPerUser = DefaultMaxPerUser
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.ErrorHandler == nil {
+		o.ErrorHandler = WriteError
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 }
 
-// validate reports every fault at once.
+// validate reports all errors of the options at once.
 func (o *Options) validate() error {
-	var faults []error
+	var errs []error
 	if o.Redis == nil {
-		faults = append(faults, errors.New("session: no Redis client"))
+		errs = append(errs, errors.New("session: no Redis client"))
 	}
 	if len(o.Apps) == 0 {
-		faults = append(faults, errors.New("session: no app"))
+		errs = append(errs, errors.New("session: no app"))
+	}
+	if strings.ContainsFunc(o.KeyPrefix, func(r rune) bool { return r <= ' ' || r > '~' || r == '{' || r == '}' }) {
+		errs = append(errs, errors.New("session: the key prefix has a space, a brace or a character that is not printable ASCII"))
 	}
 	if o.IdleTTL < time.Second {
-		faults = append(faults, fmt.Errorf("session: idle expiry %v is less than a second", o.IdleTTL))
+		errs = append(errs, fmt.Errorf("session: idle expiry %v is less than a second", o.IdleTTL))
 	}
-	if o.MaxTTL < o.IdleTTL {
-		faults = append(faults, fmt.Errorf("session: absolute expiry %v is less than idle expiry %v", o.MaxTTL, o.IdleTTL))
+	if o.MaxLifetime < o.IdleTTL {
+		errs = append(errs, fmt.Errorf("session: absolute expiry %v is less than idle expiry %v", o.MaxLifetime, o.IdleTTL))
 	}
 	if o.MaxPerUser < 1 {
-		faults = append(faults, fmt.Errorf("session: %d sessions a user", o.MaxPerUser))
+		errs = append(errs, fmt.Errorf("session: %d sessions a user", o.MaxPerUser))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
-// Store keeps sessions in Redis. It is safe for concurrent use and keeps no session itself: any number of processes may
+// Store keeps sessions in Redis. It is safe for concurrent use and holds no session itself: any number of processes may
 // share one Redis.
 type Store struct {
-	redis      redis.UniversalClient
-	id         string               // in the keys of Ready: those of other Stores are others
-	trips      *redis.AutoPipeliner // nil: each command has a round trip of its own
-	oneNode    bool                 // all keys live on one node, which keeps the order of a pipeline
-	byApp      map[string]*sealer   // what new records are sealed with
-	keys       keyring              // what records open with
-	idleTTL    time.Duration
-	maxTTL     time.Duration
-	maxPerUser int
-	now        func() time.Time
-	logger     *slog.Logger
-	kindsMet   atomic.Uint32 // a bit for each kind of foreign that was logged
+	redis        redis.UniversalClient
+	pipeliner    *redis.AutoPipeliner // nil: each command has its own round trip
+	singleNode   bool                 // all keys are on one node, which keeps the order of a pipeline
+	keys         keyPrefix
+	probeID      string             // part of the keys of Ready, which no other Store shares
+	sealers      map[string]*sealer // by appid: seal new records
+	keyring      keyring            // unseals records
+	idleTTL      time.Duration
+	maxLifetime  time.Duration
+	maxPerUser   int
+	errorHandler func(http.ResponseWriter, *http.Request, error)
+	now          func() time.Time
+	logger       *slog.Logger
+	warned       atomic.Uint32 // a bit for each recordError that was logged
 }
 
-// New makes a Store. It opens no connection; every fault of the options is reported at once.
+// New returns a Store. It does not connect. All errors of the options are reported at once.
 func New(o Options) (*Store, error) {
 	o.setDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	_, oneNode := o.Redis.(*redis.Client) // one Redis, or one behind Sentinel
+	_, singleNode := o.Redis.(*redis.Client) // one Redis, or one behind Sentinel
 	s := &Store{
-		redis: o.Redis, id: rand.Text(), oneNode: oneNode, byApp: make(map[string]*sealer), keys: make(keyring),
-		idleTTL: o.IdleTTL, maxTTL: o.MaxTTL, maxPerUser: o.MaxPerUser, now: o.Now, logger: o.Logger,
+		redis: o.Redis, singleNode: singleNode, keys: keyPrefix(o.KeyPrefix), probeID: rand.Text(),
+		sealers: make(map[string]*sealer), keyring: make(keyring),
+		idleTTL: o.IdleTTL, maxLifetime: o.MaxLifetime, maxPerUser: o.MaxPerUser,
+		errorHandler: o.ErrorHandler, now: o.Now, logger: o.Logger,
 	}
 	for _, app := range o.Apps {
 		if err := s.addApp(app); err != nil {
@@ -130,7 +154,7 @@ func New(o Options) (*Store, error) {
 		}
 	}
 	if o.AutoPipeline {
-		if err := s.shareTrips(); err != nil {
+		if err := s.enableAutoPipeline(); err != nil {
 			return nil, err
 		}
 	}
@@ -141,15 +165,15 @@ func (s *Store) addApp(app App) error {
 	if app.AppID == "" || app.Secret == "" {
 		return errors.New("session: an app without appid or AppSecret")
 	}
-	if s.byApp[app.AppID] != nil {
-		return fmt.Errorf("session: app %s is given twice", app.AppID)
+	if s.sealers[app.AppID] != nil {
+		return fmt.Errorf("session: app %s is configured twice", app.AppID)
 	}
 	current, err := newSealer(app.AppID, app.Secret)
 	if err != nil {
 		return err
 	}
-	s.byApp[app.AppID] = current
-	if err := s.keys.add(current); err != nil {
+	s.sealers[app.AppID] = current
+	if err := s.keyring.add(current); err != nil {
 		return err
 	}
 	if app.PreviousSecret == "" || app.PreviousSecret == app.Secret {
@@ -159,34 +183,61 @@ func (s *Store) addApp(app App) error {
 	if err != nil {
 		return err
 	}
-	return s.keys.add(previous)
+	return s.keyring.add(previous)
 }
 
-// IdleTTL is how long a session lives without use.
+// Lookup returns the session of a token and restarts its idle expiry, in one command.
+//
+// It returns ErrNotFound if the token is malformed (without a call to Redis), unknown, expired or revoked, or if Redis
+// holds no valid record for it, and ErrUnavailable if Redis fails.
+func (s *Store) Lookup(ctx context.Context, token string) (Session, error) {
+	if !isWellFormed(token) {
+		return Session{}, ErrNotFound
+	}
+	const op = "lookup"
+	hash := hashToken(token)
+	get := redis.NewStringCmd(ctx, "getex", s.keys.record(hash.text()), "px", s.idleTTL.Milliseconds())
+	err := s.do(ctx, get)
+	if s.isMiss(ctx, op, err) {
+		return Session{}, ErrNotFound
+	}
+	if err != nil {
+		return Session{}, unavailable(op, err)
+	}
+	sess, ok := s.unseal(ctx, op, []byte(get.Val()), hash)
+	if !ok {
+		return Session{}, ErrNotFound
+	}
+	return sess, nil
+}
+
+// IdleTTL returns how long a session lives without use.
 func (s *Store) IdleTTL() time.Duration { return s.idleTTL }
 
-// ExpiresAt is when a session that was used just now ends unless it is used again: after the idle time to live, or at the
-// absolute expiry where that comes first.
+// ExpiresAt returns when a session ends that was used just now and is not used again: after the idle expiry, or at its
+// absolute expiry if that comes first.
 func (s *Store) ExpiresAt(sess Session) time.Time {
-	idle, absolute := s.now().Add(s.idleTTL), sess.CreatedAt.Add(s.maxTTL)
+	idle, absolute := s.now().Add(s.idleTTL), sess.CreatedAt.Add(s.maxLifetime)
 	if absolute.Before(idle) {
 		return absolute
 	}
 	return idle
 }
 
-// expired tells whether a session has reached its absolute expiry.
-func (s *Store) expired(sess Session) bool { return !s.now().Before(sess.CreatedAt.Add(s.maxTTL)) }
+// expired reports whether a session has reached its absolute expiry.
+func (s *Store) expired(sess Session) bool { return !s.now().Before(sess.CreatedAt.Add(s.maxLifetime)) }
 
-// KeyPrefix begins every key that this package writes.
-const KeyPrefix = "wxlogin:"
+// keyPrefix builds the keys of a Store.
+type keyPrefix string
 
-// recordKey is where the sealed record of one session stands.
-func recordKey(hash string) string { return KeyPrefix + "session:" + hash }
+// record returns the key of a sealed record. hash is that of the token.
+func (p keyPrefix) record(hash string) string { return string(p) + "session:" + hash }
 
-// indexKey is where the sorted set of a user's sessions stands: members are token hashes, scores the time of creation
-// in microseconds. An appid has no colon, so two users never share a key.
-func indexKey(appID, openID string) string { return KeyPrefix + "sessions:" + appID + ":" + openID }
+// index returns the key of the sorted set of a user's sessions: the members are token hashes, the scores times of creation in
+// microseconds. An appid has no colon, so two users never share a key.
+func (p keyPrefix) index(appID, openID string) string {
+	return string(p) + "sessions:" + appID + ":" + openID
+}
 
 // The two kinds of keys that Ready writes.
 const (
@@ -194,43 +245,8 @@ const (
 	readyIndex  = "index"
 )
 
-// readyKey is where Ready of the Store id writes. Keys with the same number n are in one slot of a Cluster, those with
-// another mostly in another.
-func readyKey(id string, n int, kind string) string {
-	return KeyPrefix + "ready:{" + id + ":" + strconv.Itoa(n) + "}:" + kind
-}
-
-// Lookup finds the session that a token stands for and begins its idle expiry anew, in one command.
-//
-// ErrNotFound: malformed (told without asking Redis), unknown, expired or revoked, or a value in Redis that is not a
-// record of ours. ErrUnavailable: Redis could not be asked.
-func (s *Store) Lookup(ctx context.Context, token string) (Session, error) {
-	if !wellFormed(token) {
-		return Session{}, ErrNotFound
-	}
-	const op = "lookup"
-	hash := hashToken(token)
-	get := redis.NewStringCmd(ctx, "getex", recordKey(hash.text()), "px", s.idleTTL.Milliseconds())
-	err := s.send(ctx, get)
-	if s.missing(ctx, op, err) {
-		return Session{}, ErrNotFound
-	}
-	if err != nil {
-		return Session{}, unavailable(op, err)
-	}
-	sess, ok := s.open(ctx, op, []byte(get.Val()), hash)
-	if !ok {
-		return Session{}, ErrNotFound
-	}
-	return sess, nil
-}
-
-// open opens a record; ok is false where it is none of ours or has reached its absolute expiry.
-func (s *Store) open(ctx context.Context, op string, sealed []byte, hash tokenHash) (sess Session, ok bool) {
-	sess, err := s.keys.open(sealed, hash)
-	if err != nil {
-		s.met(ctx, op, err)
-		return Session{}, false
-	}
-	return sess, !s.expired(sess)
+// ready returns a key of Ready. In a Cluster, keys with the same id and n are in one slot, and those with another n mostly in
+// another slot.
+func (p keyPrefix) ready(id string, n int, kind string) string {
+	return string(p) + "ready:{" + id + ":" + strconv.Itoa(n) + "}:" + kind
 }

@@ -54,7 +54,7 @@ func TestStore_Lookup(t *testing.T) {
 	t.Run("expired_is_not_found", func(t *testing.T) {
 		f := newFixture(t)
 		token := f.login(t, openID, sessionKey)
-		f.pass(t, session.DefaultIdleTTL)
+		f.advance(t, session.DefaultIdleTTL)
 		f.mustMiss(t, token)
 	})
 
@@ -62,20 +62,20 @@ func TestStore_Lookup(t *testing.T) {
 		f := newFixture(t)
 		token := f.login(t, openID, sessionKey)
 		for range 4 {
-			f.pass(t, session.DefaultIdleTTL-time.Minute)
+			f.advance(t, session.DefaultIdleTTL-time.Minute)
 			f.mustFind(t, token)
 		}
 	})
 
 	t.Run("absolute_expiry_comes_in_spite_of_use", func(t *testing.T) {
-		f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxTTL = time.Hour, 3*time.Hour })
+		f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxLifetime = time.Hour, 3*time.Hour })
 		token := f.login(t, openID, sessionKey)
 		for range 3 {
 			f.mustFind(t, token)
-			f.pass(t, 50*time.Minute)
+			f.advance(t, 50*time.Minute)
 		}
 		f.mustFind(t, token)
-		f.pass(t, 30*time.Minute)
+		f.advance(t, 30*time.Minute)
 		f.mustMiss(t, token)
 	})
 

@@ -84,7 +84,7 @@ func (s *stack) config(o options) server.Config {
 		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
 		Avatars:        server.AvatarConfig{Dir: s.avatarDir, PublicURL: s.pageURL},
-		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxTTL,
+		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxLifetime,
 		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
 	}
 }

@@ -59,7 +59,7 @@ func (w *walk) showUser(ctx context.Context) error {
 
 // showRedis prints every key of sessions with what can be seen of its value.
 func (w *walk) showRedis(ctx context.Context) error {
-	keys, err := w.storage.Keys(ctx, session.KeyPrefix+"session*")
+	keys, err := w.storage.Keys(ctx, session.DefaultKeyPrefix+"session*")
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	sessionPrefix = session.KeyPrefix + "session:"
-	indexPrefix   = session.KeyPrefix + "sessions:"
+	sessionPrefix = session.DefaultKeyPrefix + "session:"
+	indexPrefix   = session.DefaultKeyPrefix + "sessions:"
 
-	accessTokenPrefix = session.KeyPrefix + "access_token:"
+	accessTokenPrefix = session.DefaultKeyPrefix + "access_token:"
 )
 
 // Storage reads wxlogin's databases directly, as an administrator would.

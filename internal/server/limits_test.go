@@ -97,7 +97,7 @@ func waitForLimits(t *testing.T, url string, want int) {
 	defer client.Close()
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		sum := 0
-		for _, key := range client.Keys(t.Context(), session.KeyPrefix+"rate:*").Val() {
+		for _, key := range client.Keys(t.Context(), session.DefaultKeyPrefix+"rate:*").Val() {
 			n, _ := client.Get(t.Context(), key).Int()
 			sum += n
 		}

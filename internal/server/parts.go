@@ -80,7 +80,7 @@ func (p *parts) open(ctx context.Context, c Config, logger *slog.Logger) error {
 		return err
 	}
 	p.sessions, err = session.New(session.Options{
-		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxTTL: c.SessionMaxTTL,
+		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxLifetime: c.SessionMaxTTL,
 		MaxPerUser: c.MaxSessionsPerUser, Logger: logger,
 		AutoPipeline: c.Tracing == nil, // a trace wants each command for itself
 	})

@@ -16,7 +16,7 @@ import (
 func newCounter(client redis.UniversalClient, timeout time.Duration, logger *slog.Logger) *ratelimit.Counter {
 	return ratelimit.New(ratelimit.Options{
 		Redis:   client,
-		Prefix:  session.KeyPrefix + "rate:",
+		Prefix:  session.DefaultKeyPrefix + "rate:",
 		Window:  handlers.RateWindow,
 		Timeout: timeout,
 		OnDegraded: func(degraded bool) {
@@ -29,7 +29,7 @@ func newCounter(client redis.UniversalClient, timeout time.Duration, logger *slo
 func newDailyCounter(client redis.UniversalClient) *ratelimit.Counter {
 	return ratelimit.New(ratelimit.Options{
 		Redis:   client,
-		Prefix:  session.KeyPrefix + "daily:",
+		Prefix:  session.DefaultKeyPrefix + "daily:",
 		Window:  handlers.DailyWindow,
 		Timeout: counterTimeout,
 	})

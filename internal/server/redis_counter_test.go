@@ -98,7 +98,7 @@ func TestCounter_hanging_Redis_is_asked_once(t *testing.T) {
 // countKey is where the count of a key in a window stands.
 func countKey(key string, window time.Time) string {
 	hash := sha256.Sum256([]byte(key))
-	return fmt.Sprintf("%srate:{%s}:%d", session.KeyPrefix, base64.RawURLEncoding.EncodeToString(hash[:12]), window.Unix())
+	return fmt.Sprintf("%srate:{%s}:%d", session.DefaultKeyPrefix, base64.RawURLEncoding.EncodeToString(hash[:12]), window.Unix())
 }
 
 // waitForCount waits until Redis has counted as often as it should, in the window that began at window and the next.

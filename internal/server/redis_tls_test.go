@@ -108,7 +108,7 @@ func useSessions(t *testing.T, client redis.UniversalClient) {
 		}
 		return token
 	}
-	client.Set(ctx, session.KeyPrefix+"sessions:"+trafficApp+":alice", "no index", time.Hour) // gives way to a login
+	client.Set(ctx, session.DefaultKeyPrefix+"sessions:"+trafficApp+":alice", "no index", time.Hour) // gives way to a login
 	oldest := begin("alice", 1)
 	second, newest := begin("alice", 2), begin("alice", 3)
 	if _, err := store.Lookup(ctx, oldest); !errors.Is(err, session.ErrNotFound) {

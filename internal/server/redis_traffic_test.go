@@ -264,11 +264,11 @@ func wantExpiries(t *testing.T, client redis.UniversalClient) {
 
 // indexKey is where a user's index stands.
 func indexKey(openID string) string {
-	return session.KeyPrefix + "sessions:" + trafficApp + ":" + openID
+	return session.DefaultKeyPrefix + "sessions:" + trafficApp + ":" + openID
 }
 
 // recordKey is where a token's record stands.
 func recordKey(token string) string {
 	hash := sha256.Sum256([]byte(token))
-	return session.KeyPrefix + "session:" + base64.RawURLEncoding.EncodeToString(hash[:])
+	return session.DefaultKeyPrefix + "session:" + base64.RawURLEncoding.EncodeToString(hash[:])
 }
