@@ -14,22 +14,22 @@ import (
 	"wxlogin/session"
 )
 
-// spoilt is what may stand at a token's key in place of its record, and the kind that the log names.
+// badRecords are values that a token's key may hold instead of its record, with the kind that the log names.
 var badRecords = map[string]struct {
 	kind  string
 	write func(r redis.UniversalClient, key, sealed string) // sealed: the record of another token
 }{
 	"empty":                {"wrong length", set(func(string) string { return "" })},
 	"truncated":            {"wrong length", set(func(s string) string { return s[:20] })},
-	"header_only":          {"wrong length", set(func(s string) string { return s[:17] })},
-	"longer_than_any":      {"wrong length", set(func(s string) string { return s + strings.Repeat("x", 64<<10) })},
+	"header only":          {"wrong length", set(func(s string) string { return s[:17] })},
+	"longer than any":      {"wrong length", set(func(s string) string { return s + strings.Repeat("x", 64<<10) })},
 	"text":                 {"unknown version", set(func(string) string { return strings.Repeat(`{"openid":"o"}`, 9) })},
-	"other_version":        {"unknown version", set(func(s string) string { return "\x02" + s[1:] })},
+	"other version":        {"unknown version", set(func(s string) string { return "\x02" + s[1:] })},
 	"number":               {"wrong length", set(func(string) string { return "1" })},
-	"other_key":            {"unknown key", set(func(s string) string { return s[:1] + "\x00\x00\x00\x00" + s[5:] })},
-	"another_users_record": {"altered or another token's", set(func(s string) string { return s })},
+	"other key":            {"unknown key", set(func(s string) string { return s[:1] + "\x00\x00\x00\x00" + s[5:] })},
+	"another users record": {"altered or another token's", set(func(s string) string { return s })},
 	"altered":              {"altered or another token's", set(flipLast)},
-	"longer_by_a_byte":     {"altered or another token's", set(func(s string) string { return s + "x" })},
+	"longer by a byte":     {"altered or another token's", set(func(s string) string { return s + "x" })},
 	"list": {"wrong type", func(r redis.UniversalClient, key, _ string) {
 		r.RPush(context.Background(), key, "x")
 	}},
@@ -49,14 +49,14 @@ func flipLast(s string) string {
 	return s[:last] + string([]byte{s[last] ^ 1})
 }
 
-// Whatever stands at a token's key and is not the record sealed for it is a miss: never an error, never a panic. It is
-// logged once, and Revoke deletes it.
-func TestStore_foreign_records(t *testing.T) {
+// If a token's key holds anything but the record sealed for it, that is a miss, not an error and not a panic. It is logged
+// once, and Revoke deletes it.
+func TestStore_InvalidRecord(t *testing.T) {
 	ctx := context.Background()
 	for name, test := range badRecords {
 		operations := map[string]func(*testing.T, *fixture, string){
 			"lookup": func(t *testing.T, f *fixture, token string) { f.mustMiss(t, token); f.mustMiss(t, token) },
-			"key_ring": func(t *testing.T, f *fixture, _ string) {
+			"key ring": func(t *testing.T, f *fixture, _ string) {
 				for range 2 {
 					keys, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID})
 					if err != nil || len(keys) != 0 {
@@ -84,7 +84,7 @@ func TestStore_foreign_records(t *testing.T) {
 				f.mustLog(t, test.kind)
 			})
 		}
-		t.Run(name+"/revoke_all", func(t *testing.T) {
+		t.Run(name+"/revoke all", func(t *testing.T) {
 			f := newFixture(t)
 			token := f.login(t, openID, sessionKey)
 			test.write(f.redis.Client, recordKey(token), f.redis.Client.Get(ctx, recordKey(token)).Val())
@@ -98,7 +98,7 @@ func TestStore_foreign_records(t *testing.T) {
 	}
 }
 
-func TestStore_misses_are_not_logged(t *testing.T) {
+func TestStore_MissIsNotLogged(t *testing.T) {
 	f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxLifetime = time.Hour, time.Hour })
 	ctx := context.Background()
 	revoked, ended := f.login(t, openID, key(1)), f.login(t, openID, key(2))
@@ -120,7 +120,7 @@ func TestStore_misses_are_not_logged(t *testing.T) {
 	f.mustLog(t)
 }
 
-func TestStore_foreign_index(t *testing.T) {
+func TestStore_InvalidIndex(t *testing.T) {
 	ctx := context.Background()
 	types := map[string]func(r redis.UniversalClient, key string){
 		"string": func(r redis.UniversalClient, key string) { r.Set(ctx, key, "x", 0) },
@@ -130,7 +130,7 @@ func TestStore_foreign_index(t *testing.T) {
 		"hash":   func(r redis.UniversalClient, key string) { r.HSet(ctx, key, "x", "y") },
 	}
 	for name, write := range types {
-		t.Run(name+"_gives_way_to_a_login", func(t *testing.T) {
+		t.Run(name+" is replaced by a login", func(t *testing.T) {
 			f := newFixture(t)
 			write(f.redis.Client, indexKey(openID))
 			token := f.login(t, openID, key(1))
@@ -145,7 +145,7 @@ func TestStore_foreign_index(t *testing.T) {
 			f.mustLog(t, "wrong type")
 		})
 
-		t.Run(name+"_is_no_fault_to_others", func(t *testing.T) {
+		t.Run(name+" is not an error for other calls", func(t *testing.T) {
 			f := newFixture(t)
 			token := f.login(t, openID, key(1))
 			f.redis.Client.Del(ctx, indexKey(openID))
@@ -164,13 +164,13 @@ func TestStore_foreign_index(t *testing.T) {
 		})
 	}
 
-	t.Run("member_that_is_no_hash", func(t *testing.T) {
+	t.Run("member that is not a hash", func(t *testing.T) {
 		f := newFixture(t)
 		token := f.login(t, openID, key(1))
 		for n, text := range []string{"", "x", member(token) + "=", strings.Repeat("A", 42) + "B"} {
 			f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: float64(n), Member: text})
 		}
-		f.redis.Client.Set(ctx, session.DefaultKeyPrefix+"session:x", "theirs", 0)
+		f.redis.Client.Set(ctx, session.DefaultKeyPrefix+"session:x", "other", 0)
 		if keys, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); err != nil || len(keys) != 1 {
 			t.Errorf("OtherSessionKeys: %d keys, %v; want the one session's", len(keys), err)
 		}
@@ -179,13 +179,13 @@ func TestStore_foreign_index(t *testing.T) {
 		if err := f.RevokeAll(ctx, appID, openID); err != nil {
 			t.Errorf("RevokeAll: %v", err)
 		}
-		if keys := f.redis.Dump(t); len(keys) != 1 || keys[session.DefaultKeyPrefix+"session:x"] != "theirs" {
-			t.Errorf("%d keys are left, want the one that is not ours", len(keys))
+		if keys := f.redis.Dump(t); len(keys) != 1 || keys[session.DefaultKeyPrefix+"session:x"] != "other" {
+			t.Errorf("%d keys are left, want the one that is not a session", len(keys))
 		}
 		f.mustLog(t, "not a hash")
 	})
 
-	t.Run("another_users_session", func(t *testing.T) {
+	t.Run("another users session", func(t *testing.T) {
 		f := newFixture(t)
 		other := f.login(t, "oOTHER", key(1))
 		f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: 1, Member: member(other)})
@@ -197,7 +197,7 @@ func TestStore_foreign_index(t *testing.T) {
 	})
 }
 
-// during does something once, before a script runs.
+// beforeFirstEvalHook calls do once, before the first script runs.
 type beforeFirstEvalHook struct {
 	failingHook
 	once *sync.Once
@@ -222,8 +222,9 @@ func (d beforeFirstEvalHook) ProcessPipelineHook(next redis.ProcessPipelineHook)
 	}
 }
 
-// Were what stands there deleted without a look, one login would delete the index that another has just begun.
-func TestStore_Create_race_for_a_foreign_index(t *testing.T) {
+// If a login deleted the invalid index without checking its type, it would delete the index that another login has just
+// created.
+func TestStore_CreateConcurrentInvalidIndex(t *testing.T) {
 	f := newFixture(t)
 	f.redis.Client.Set(t.Context(), indexKey(openID), "x", 0)
 	var first string
@@ -237,8 +238,8 @@ func TestStore_Create_race_for_a_foreign_index(t *testing.T) {
 	}
 }
 
-// Many requests meet the same things at once: each kind is one line.
-func TestStore_foreign_kinds_are_logged_once(t *testing.T) {
+// If many requests find the same kinds at once, each kind is still logged once.
+func TestStore_InvalidRecordLoggedOnce(t *testing.T) {
 	ctx := context.Background()
 	f := newFixture(t)
 	sealed := f.redis.Client.Get(ctx, recordKey(f.login(t, "oOTHER", key(1)))).Val()

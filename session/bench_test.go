@@ -37,12 +37,12 @@ func BenchmarkStore_Lookup(b *testing.B) {
 	}
 }
 
-// BenchmarkStore_Lookup_among looks sessions up in a Redis that holds many, a user each, and tells what one takes there
-// with its index:
+// BenchmarkStore_Lookup_among looks up sessions in a Redis that holds many, one per user, and reports how much memory a
+// session takes there with its index:
 //
 //	TEST_REDIS_URL=redis://127.0.0.1:6379/0 BENCH_SESSIONS=1000,1000000 go test -run '^$' -bench Lookup_among ./session
 //
-// The embedded engine does not tell what memory it takes.
+// The embedded engine does not report its memory.
 func BenchmarkStore_Lookup_among(b *testing.B) {
 	sizes := os.Getenv("BENCH_SESSIONS")
 	if sizes == "" {
@@ -51,7 +51,7 @@ func BenchmarkStore_Lookup_among(b *testing.B) {
 	for text := range strings.SplitSeq(sizes, ",") {
 		size, err := strconv.Atoi(text)
 		if err != nil || size < 1 {
-			b.Fatalf("BENCH_SESSIONS: %q is no number of sessions", text)
+			b.Fatalf("BENCH_SESSIONS: %q is not a number of sessions", text)
 		}
 		b.Run(text, func(b *testing.B) { lookupAmong(b, size) })
 	}
@@ -74,10 +74,10 @@ func lookupAmong(b *testing.B, size int) {
 	}
 }
 
-// fillers is how many sessions fill begins at the same time.
+// fillWorkers is how many sessions fill creates concurrently.
 const fillWorkers = 32
 
-// fill begins so many sessions, of a user each, the first of whom has a number.
+// fill creates size sessions, one per user. first is the number of the first user.
 func (f *fixture) fill(b *testing.B, first, size int) []string {
 	b.Helper()
 	tokens := make([]string, size)
@@ -103,7 +103,7 @@ func (f *fixture) fill(b *testing.B, first, size int) []string {
 
 var usedMemory = regexp.MustCompile(`(?m)^used_memory:(\d+)`)
 
-// memory is what Redis says that it takes in bytes, 0 where it does not say.
+// memory returns used_memory of Redis in bytes, 0 if Redis does not report it.
 func (f *fixture) memory(b *testing.B) int {
 	b.Helper()
 	info, err := f.redis.Client.Info(b.Context(), "memory").Result()

@@ -13,12 +13,12 @@ import (
 	"wxlogin/session"
 )
 
-// atMost sets the cap.
+// atMost sets MaxPerUser.
 func atMost(n int) func(*session.Options) {
 	return func(o *session.Options) { o.MaxPerUser = n }
 }
 
-// logins begins sessions of the user, a second apart.
+// logins creates n sessions of the user, a second apart.
 func (f *fixture) logins(t testing.TB, n int) (tokens []string) {
 	t.Helper()
 	for range n {
@@ -27,7 +27,7 @@ func (f *fixture) logins(t testing.TB, n int) (tokens []string) {
 	return tokens
 }
 
-// alive are those of the tokens whose record is there. Unlike Lookup it is no use of the session.
+// alive returns the tokens whose record exists. Unlike Lookup it does not count as a use of the session.
 func (f *fixture) alive(t testing.TB, tokens []string) (alive []string) {
 	t.Helper()
 	for _, token := range tokens {
@@ -42,7 +42,7 @@ func (f *fixture) alive(t testing.TB, tokens []string) (alive []string) {
 	return alive
 }
 
-// mustKeep fails unless these of the tokens are alive, and no others.
+// mustKeep fails unless exactly the tokens with these indexes are alive.
 func (f *fixture) mustKeep(t testing.TB, tokens []string, numbers ...int) {
 	t.Helper()
 	var want []string
@@ -59,10 +59,10 @@ func (f *fixture) mustKeep(t testing.TB, tokens []string, numbers ...int) {
 	mustBeConsistent(t, f.redis.Dump(t))
 }
 
-func TestStore_Create_cap(t *testing.T) {
+func TestStore_CreateCap(t *testing.T) {
 	ctx := context.Background()
 
-	t.Run("never_more_than_the_cap_and_the_newest_is_one", func(t *testing.T) {
+	t.Run("never more than the cap and the newest is one", func(t *testing.T) {
 		for _, cap := range []int{1, 2, 3, 7, 8, 20} {
 			f := newFixture(t, atMost(cap))
 			var tokens []string
@@ -77,12 +77,12 @@ func TestStore_Create_cap(t *testing.T) {
 		}
 	})
 
-	t.Run("unused_ones_end_oldest_first", func(t *testing.T) {
+	t.Run("unused ones end oldest first", func(t *testing.T) {
 		f := newFixture(t, atMost(3))
 		f.mustKeep(t, f.logins(t, 5), 2, 3, 4)
 	})
 
-	t.Run("a_session_in_use_stays", func(t *testing.T) {
+	t.Run("a session in use stays", func(t *testing.T) {
 		f := newFixture(t, atMost(3))
 		tokens := f.logins(t, 1)
 		for range 10 {
@@ -93,7 +93,7 @@ func TestStore_Create_cap(t *testing.T) {
 		f.mustKeep(t, tokens, 0, 9, 10)
 	})
 
-	t.Run("also_when_its_absolute_expiry_is_near", func(t *testing.T) {
+	t.Run("also when its absolute expiry is near", func(t *testing.T) {
 		f := newFixture(t, atMost(3))
 		tokens := f.logins(t, 1)
 		for range 4 { // used every 6 days
@@ -107,7 +107,7 @@ func TestStore_Create_cap(t *testing.T) {
 		f.mustKeep(t, append(tokens, f.logins(t, 1)...), 0, 2, 3)
 	})
 
-	t.Run("several_end_at_once_and_those_in_use_stay", func(t *testing.T) {
+	t.Run("several end at once and those in use stay", func(t *testing.T) {
 		f := newFixture(t)
 		tokens := f.logins(t, 20)
 		for _, n := range []int{0, 5, 11} {
@@ -117,7 +117,7 @@ func TestStore_Create_cap(t *testing.T) {
 		f.mustKeep(t, append(tokens, f.logins(t, 1)...), 0, 5, 11, 14, 15, 16, 17, 18, 19, 20)
 	})
 
-	t.Run("ended_ones_go_and_no_living_one_for_them", func(t *testing.T) {
+	t.Run("expired ones leave the index and no living one does", func(t *testing.T) {
 		f := newFixture(t)
 		tokens := f.logins(t, 3)
 		f.advance(t, session.DefaultIdleTTL-time.Minute)
@@ -129,7 +129,7 @@ func TestStore_Create_cap(t *testing.T) {
 		f.mustKeep(t, tokens, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21)
 	})
 
-	t.Run("a_lower_cap_holds_from_the_next_login_on", func(t *testing.T) {
+	t.Run("a lower cap holds from the next login on", func(t *testing.T) {
 		f := newFixture(t)
 		tokens := f.logins(t, 20)
 		f.mustFind(t, tokens[4])
@@ -138,14 +138,14 @@ func TestStore_Create_cap(t *testing.T) {
 		f.mustKeep(t, append(tokens, f.logins(t, 1)...), 4, 20)
 	})
 
-	t.Run("other_users_are_left_alone", func(t *testing.T) {
+	t.Run("other users are left alone", func(t *testing.T) {
 		f := newFixture(t, atMost(2))
 		other := f.login(t, strings.ToLower(openID), sessionKey)
 		f.logins(t, 5)
 		f.mustFind(t, other)
 	})
 
-	t.Run("absolutely_expired_ones_leave_the_index", func(t *testing.T) {
+	t.Run("absolutely expired ones leave the index", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(t, openID, sessionKey)
 		f.advance(t, session.DefaultMaxLifetime-time.Hour)
@@ -157,26 +157,26 @@ func TestStore_Create_cap(t *testing.T) {
 		}
 	})
 
-	t.Run("members_of_others_go", func(t *testing.T) {
+	t.Run("invalid members leave the index", func(t *testing.T) {
 		f := newFixture(t, atMost(2))
 		tokens := f.logins(t, 2)
 		f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: float64(f.clock.Now().UnixMicro()), Member: "x"})
-		f.redis.Client.Set(ctx, session.DefaultKeyPrefix+"session:x", "theirs", 0)
+		f.redis.Client.Set(ctx, session.DefaultKeyPrefix+"session:x", "other", 0)
 		f.mustFind(t, tokens[0])
 		f.advance(t, time.Second)
 		tokens = append(tokens, f.logins(t, 1)...)
 		if got := f.alive(t, tokens); !slices.Equal(got, []string{tokens[0], tokens[2]}) {
 			t.Errorf("%d sessions are alive", len(got))
 		}
-		if n := len(f.members(t, openID)); n != 2 || f.redis.Dump(t)[session.DefaultKeyPrefix+"session:x"] != "theirs" {
-			t.Errorf("%d members, or what is not a session is gone", n)
+		if n := len(f.members(t, openID)); n != 2 || f.redis.Dump(t)[session.DefaultKeyPrefix+"session:x"] != "other" {
+			t.Errorf("%d members, or the key that is not a session is gone", n)
 		}
 		f.mustLog(t, "not a hash")
 	})
 }
 
-// The key ring still has the newest other ones after several have ended at once.
-func TestStore_OtherSessionKeys_at_the_cap(t *testing.T) {
+// OtherSessionKeys still returns the newest other keys after several sessions have ended at once.
+func TestStore_OtherSessionKeysAtCap(t *testing.T) {
 	f := newFixture(t)
 	var token string
 	for n := range 2*session.DefaultMaxPerUser + 2 {
@@ -189,9 +189,9 @@ func TestStore_OtherSessionKeys_at_the_cap(t *testing.T) {
 	}
 }
 
-// A user who logs in at every start is at the cap all the time. That costs more once in several logins.
-func TestStore_Create_at_the_cap_costs_little(t *testing.T) {
-	for name, tracing := range map[string]bool{"shared_trips": false, "tracing": true} {
+// A user who logs in at every start of the mini-program is always at the cap. Only one in several of these logins costs more.
+func TestStore_CreateCapCost(t *testing.T) {
+	for name, tracing := range map[string]bool{"shared trips": false, "tracing": true} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			var sent [][]string
@@ -205,7 +205,7 @@ func TestStore_Create_at_the_cap_costs_little(t *testing.T) {
 			for _, trip := range sent {
 				commands += len(trip)
 			}
-			// What shares a trip with what depends on the scheduler, unless each login has a pipeline of its own.
+			// With AutoPipeline the scheduler decides which commands share a round trip.
 			inOneTrip := tracing && !isCluster(client)
 			if inOneTrip && len(sent) > logins*13/10 || commands > 5*logins {
 				t.Errorf("%d round trips and %d commands for %d logins", len(sent), commands, logins)
@@ -214,7 +214,7 @@ func TestStore_Create_at_the_cap_costs_little(t *testing.T) {
 	}
 }
 
-// createAll begins sessions of one user at the same time, and returns their tokens.
+// createAll creates n sessions of one user concurrently and returns their tokens.
 func createAll(t *testing.T, store *session.Store, n int) []string {
 	t.Helper()
 	tokens := make([]string, n)
@@ -232,9 +232,9 @@ func createAll(t *testing.T, store *session.Store, n int) []string {
 	return tokens
 }
 
-// Many logins of one user at once end as at most the cap, and never with none. A record that is in no index would survive
-// "log out everywhere".
-func TestStore_Create_race(t *testing.T) {
+// After many concurrent logins of one user there are at most as many sessions as the cap, and at least one. A record that is
+// not in the index would survive "log out everywhere".
+func TestStore_CreateConcurrent(t *testing.T) {
 	for name, cap := range map[string]int{"one": 1, "two": 2, "seven": 7, "twenty": 20} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, atMost(cap))
@@ -258,7 +258,7 @@ func TestStore_Create_race(t *testing.T) {
 	}
 }
 
-func TestStore_Create_race_on_a_Cluster(t *testing.T) {
+func TestStore_CreateConcurrentCluster(t *testing.T) {
 	for _, cap := range []int{1, 2, 20} {
 		c := newCluster(t, 3)
 		f := newFixture(t, func(o *session.Options) { o.Redis, o.MaxPerUser = c, cap })

@@ -14,7 +14,7 @@ import (
 	"wxlogin/session"
 )
 
-// cluster is a Redis Cluster of several nodes, each of which has a part of the slots.
+// cluster is a Redis Cluster of several nodes, which share the slots.
 type cluster struct {
 	*redis.ClusterClient
 	nodes []*miniredis.Miniredis
@@ -40,7 +40,7 @@ func newCluster(t *testing.T, size int) *cluster {
 	return c
 }
 
-// dump is what testenv.Redis.Dump gives, of all nodes.
+// dump returns the same as testenv.Redis.Dump, for all nodes.
 func (c *cluster) dump(t *testing.T) map[string]string {
 	t.Helper()
 	dump := make(map[string]string)
@@ -60,7 +60,7 @@ func (c *cluster) dump(t *testing.T) map[string]string {
 	return dump
 }
 
-func TestStore_on_a_Cluster(t *testing.T) {
+func TestStore_Cluster(t *testing.T) {
 	ctx := context.Background()
 	c := newCluster(t, 3)
 	f := newFixture(t, func(o *session.Options) { o.Redis, o.MaxPerUser = c, 3 })
@@ -88,7 +88,7 @@ func TestStore_on_a_Cluster(t *testing.T) {
 	f.mustLog(t)
 }
 
-// between does something before a member is put into an index.
+// beforeEvalHook calls do before each script, and so before a member is added to an index.
 type beforeEvalHook struct {
 	failingHook
 	do func()
@@ -103,8 +103,9 @@ func (b beforeEvalHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// The nodes of a Cluster work side by side: a record that could come after its index entry could miss RevokeAll for ever.
-func TestStore_Create_on_a_Cluster_writes_the_record_first(t *testing.T) {
+// The nodes of a Cluster work in parallel. If a record could be written after its index entry, RevokeAll could miss it for
+// ever.
+func TestStore_CreateCluster(t *testing.T) {
 	ctx := context.Background()
 	c := newCluster(t, 3)
 	f := newFixture(t, func(o *session.Options) { o.Redis = c })
@@ -117,13 +118,13 @@ func TestStore_Create_on_a_Cluster_writes_the_record_first(t *testing.T) {
 	}})
 	token := f.login(t, openID, sessionKey)
 	if records != 1 {
-		t.Errorf("%d records stand when the index is written, want 1", records)
+		t.Errorf("%d records exist when the index is written, want 1", records)
 	}
 	f.mustFind(t, token)
 	mustBeConsistent(t, c.dump(t))
 }
 
-func TestStore_RevokeAll_race_on_a_Cluster(t *testing.T) {
+func TestStore_RevokeAllConcurrentCluster(t *testing.T) {
 	c := newCluster(t, 3)
 	f := newFixture(t, func(o *session.Options) { o.Redis = c })
 	for range 3 {
@@ -133,10 +134,10 @@ func TestStore_RevokeAll_race_on_a_Cluster(t *testing.T) {
 	f.mustLog(t)
 }
 
-// watching notes the commands that go out together, by name, without those that begin a connection.
+// recordingHook records the names of the commands of each round trip, without those that set up a connection.
 type recordingHook struct{ sent *[][]string }
 
-var recordingMu sync.Mutex // the nodes of a Cluster are asked side by side
+var recordingMu sync.Mutex // the nodes of a Cluster are called in parallel
 
 func (w recordingHook) record(cmds ...redis.Cmder) {
 	var names []string
@@ -166,11 +167,11 @@ func (w recordingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis
 	}
 }
 
-// An index that is begun gets its expiry in the same command: whatever dies in between, none stays for ever. Record and index
-// take one round trip, in a Cluster two.
-func TestStore_Create_round_trips(t *testing.T) {
+// A new index gets its expiry in the same command, so that no crash leaves it without one. Record and index take one round
+// trip, in a Cluster two.
+func TestStore_CreateRoundTrips(t *testing.T) {
 	for name, client := range map[string]func(*testing.T) redis.UniversalClient{
-		"one_Redis": func(t *testing.T) redis.UniversalClient {
+		"single Redis": func(t *testing.T) redis.UniversalClient {
 			return redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 		},
 		"Cluster": func(t *testing.T) redis.UniversalClient { return newCluster(t, 3).ClusterClient },
@@ -179,9 +180,9 @@ func TestStore_Create_round_trips(t *testing.T) {
 			var sent [][]string
 			c := client(t)
 			defer c.Close()
-			// What shares a trip with what depends on the scheduler, so none are shared here.
+			// With AutoPipeline the scheduler decides which commands share a round trip.
 			f := newFixture(t, func(o *session.Options) { o.Redis, o.AutoPipeline = c, false })
-			f.login(t, openID, sessionKey) // after which the node knows the script
+			f.login(t, openID, sessionKey) // now the node knows the script
 			c.AddHook(recordingHook{&sent})
 			f.login(t, openID, sessionKey)
 			want := [][]string{{"set", "evalsha"}}

@@ -16,7 +16,7 @@ import (
 func TestStore_Create(t *testing.T) {
 	ctx := context.Background()
 
-	t.Run("token_is_32_random_bytes_and_says_nothing", func(t *testing.T) {
+	t.Run("token is 32 random bytes", func(t *testing.T) {
 		f := newFixture(t)
 		seen := map[string]bool{}
 		for range 50 {
@@ -32,7 +32,7 @@ func TestStore_Create(t *testing.T) {
 		}
 	})
 
-	t.Run("redis_sees_no_token_and_no_secret", func(t *testing.T) {
+	t.Run("redis sees no token and no secret", func(t *testing.T) {
 		f := newFixture(t)
 		tokens := []string{f.login(t, openID, sessionKey), f.login(t, openID, "r7BXXKkLb8qrSNn05n0qiA==")}
 		dump := fmt.Sprint(f.redis.Dump(t))
@@ -47,7 +47,7 @@ func TestStore_Create(t *testing.T) {
 		}
 	})
 
-	t.Run("every_key_expires", func(t *testing.T) {
+	t.Run("every key expires", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(t, openID, sessionKey)
 		keys := f.redis.Dump(t)
@@ -61,19 +61,19 @@ func TestStore_Create(t *testing.T) {
 		}
 	})
 
-	faults := map[string]session.Session{
-		"foreign_app":         {AppID: "wxother", OpenID: openID, SessionKey: sessionKey},
-		"no_openid":           {AppID: appID, SessionKey: sessionKey},
-		"no_session_key":      {AppID: appID, OpenID: openID},
-		"endless_openid":      {AppID: appID, OpenID: strings.Repeat("o", 256), SessionKey: sessionKey},
-		"endless_session_key": {AppID: appID, OpenID: openID, SessionKey: strings.Repeat("k", 256)},
+	invalid := map[string]session.Session{
+		"unconfigured app": {AppID: "wxother", OpenID: openID, SessionKey: sessionKey},
+		"no openid":        {AppID: appID, SessionKey: sessionKey},
+		"no session key":   {AppID: appID, OpenID: openID},
+		"long openid":      {AppID: appID, OpenID: strings.Repeat("o", 256), SessionKey: sessionKey},
+		"long session key": {AppID: appID, OpenID: openID, SessionKey: strings.Repeat("k", 256)},
 	}
-	for name, sess := range faults {
-		t.Run(name+"_writes_nothing", func(t *testing.T) {
+	for name, sess := range invalid {
+		t.Run(name+" writes nothing", func(t *testing.T) {
 			f := newFixture(t)
 			_, err := f.Create(ctx, sess)
 			if err == nil || errors.Is(err, session.ErrUnavailable) {
-				t.Errorf("Create: %v, want an error of its own", err)
+				t.Errorf("Create: %v, want an error other than ErrUnavailable", err)
 			}
 			if keys := f.redis.Dump(t); len(keys) != 0 {
 				t.Errorf("%d keys were written", len(keys))
@@ -81,7 +81,7 @@ func TestStore_Create(t *testing.T) {
 		})
 	}
 
-	t.Run("unreachable_redis_is_a_fault", func(t *testing.T) {
+	t.Run("unreachable redis is an error", func(t *testing.T) {
 		f := newFixture(t, unreachable)
 		_, err := f.Create(ctx, session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey})
 		if !errors.Is(err, session.ErrUnavailable) {
@@ -123,28 +123,28 @@ func TestOptions_KeyPrefix(t *testing.T) {
 	}
 }
 
-func TestNew_reports_every_fault(t *testing.T) {
+func TestNew_InvalidOptions(t *testing.T) {
 	r := testenv.NewRedis(t)
 	app := session.App{AppID: appID, Secret: secret}
 	unnamed := session.App{PreviousSecret: secret}
 	tests := map[string]session.Options{
-		"no_redis":          {Apps: []session.App{app}},
-		"no_app":            {Redis: r.Client},
-		"app_without_id":    {Redis: r.Client, Apps: []session.App{{Secret: secret}}},
-		"previous_only":     {Redis: r.Client, Apps: []session.App{unnamed}},
-		"app_twice":         {Redis: r.Client, Apps: []session.App{app, app}},
-		"idle_over_max":     {Redis: r.Client, Apps: []session.App{app}, IdleTTL: 2 * time.Hour, MaxLifetime: time.Hour},
-		"idle_under_second": {Redis: r.Client, Apps: []session.App{app}, IdleTTL: time.Millisecond},
-		"negative_cap":      {Redis: r.Client, Apps: []session.App{app}, MaxPerUser: -1},
-		"prefix_with_space": {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "a b:"},
-		"prefix_with_brace": {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "{a}:"},
-		"prefix_with_line":  {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "a\n"},
-		"prefix_not_ASCII":  {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "é:"},
+		"no redis":          {Apps: []session.App{app}},
+		"no app":            {Redis: r.Client},
+		"app without id":    {Redis: r.Client, Apps: []session.App{{Secret: secret}}},
+		"previous only":     {Redis: r.Client, Apps: []session.App{unnamed}},
+		"app twice":         {Redis: r.Client, Apps: []session.App{app, app}},
+		"idle over max":     {Redis: r.Client, Apps: []session.App{app}, IdleTTL: 2 * time.Hour, MaxLifetime: time.Hour},
+		"idle under second": {Redis: r.Client, Apps: []session.App{app}, IdleTTL: time.Millisecond},
+		"negative cap":      {Redis: r.Client, Apps: []session.App{app}, MaxPerUser: -1},
+		"prefix with space": {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "a b:"},
+		"prefix with brace": {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "{a}:"},
+		"prefix with line":  {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "a\n"},
+		"prefix not ASCII":  {Redis: r.Client, Apps: []session.App{app}, KeyPrefix: "é:"},
 	}
 	for name, o := range tests {
 		t.Run(name, func(t *testing.T) {
 			if _, err := session.New(o); err == nil {
-				t.Error("New took it")
+				t.Error("New accepts it")
 			} else if strings.Contains(err.Error(), secret) {
 				t.Error("the error holds the AppSecret")
 			}

@@ -24,11 +24,11 @@ const (
 	sessionKey = "tiihtNczf5v6AKRyjwEUhQ=="
 )
 
-// fixture is a Store on a Redis of its own, both with a clock that the test moves.
+// fixture is a Store and its Redis. The test moves their clock.
 type fixture struct {
 	*session.Store
 	redis       *testenv.Redis
-	storeClient redis.UniversalClient // the Store's, which may not do all that redis.Client may
+	storeClient redis.UniversalClient // the Store's, whose user may have fewer permissions than that of redis.Client
 	clock       *testenv.Clock
 	logs        *testenv.Log
 }
@@ -40,7 +40,7 @@ func newFixture(t testing.TB, change ...func(*session.Options)) *fixture {
 	return f.restart(t, change...)
 }
 
-// restart is another Store on the same Redis and clock, with a log of its own.
+// restart returns another Store with the same Redis and clock and a new log.
 func (f *fixture) restart(t testing.TB, change ...func(*session.Options)) *fixture {
 	t.Helper()
 	restarted := &fixture{redis: f.redis, storeClient: f.storeClient, clock: f.clock, logs: &testenv.Log{}}
@@ -58,7 +58,7 @@ func (f *fixture) restart(t testing.TB, change ...func(*session.Options)) *fixtu
 	return restarted
 }
 
-// client is another client of the fixture's Redis, with a hook of its own.
+// client returns another client of the fixture's Redis, with a hook.
 func (f *fixture) client(t testing.TB, hook redis.Hook) redis.UniversalClient {
 	t.Helper()
 	client := f.redis.NewClient(t)
@@ -66,19 +66,19 @@ func (f *fixture) client(t testing.TB, hook redis.Hook) redis.UniversalClient {
 	return client
 }
 
-// apps replaces the one app that a fixture serves.
+// apps replaces the app of a fixture.
 func apps(apps ...session.App) func(*session.Options) {
 	return func(o *session.Options) { o.Apps = apps }
 }
 
-// pass lets time pass, for the Store and for Redis.
+// advance moves the clocks of the Store and of Redis forward.
 func (f *fixture) advance(t testing.TB, d time.Duration) {
 	t.Helper()
 	f.clock.Advance(d)
 	f.redis.FastForward(t, d)
 }
 
-// login begins a session a second after the one before.
+// login creates a session and then advances the clock by a second.
 func (f *fixture) login(t testing.TB, openID, sessionKey string) string {
 	t.Helper()
 	token, err := f.Create(context.Background(), session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey})
@@ -89,7 +89,7 @@ func (f *fixture) login(t testing.TB, openID, sessionKey string) string {
 	return token
 }
 
-// mustFind fails unless the token stands for a session.
+// mustFind fails unless the token has a session.
 func (f *fixture) mustFind(t testing.TB, token string) session.Session {
 	t.Helper()
 	sess, err := f.Lookup(context.Background(), token)
@@ -99,7 +99,7 @@ func (f *fixture) mustFind(t testing.TB, token string) session.Session {
 	return sess
 }
 
-// mustMiss fails unless the token stands for nothing.
+// mustMiss fails unless Lookup returns ErrNotFound.
 func (f *fixture) mustMiss(t testing.TB, token string) {
 	t.Helper()
 	if sess, err := f.Lookup(context.Background(), token); err != session.ErrNotFound {
@@ -107,23 +107,23 @@ func (f *fixture) mustMiss(t testing.TB, token string) {
 	}
 }
 
-// recordKey is where a token's record stands.
+// recordKey returns the key of a token's record.
 func recordKey(token string) string {
 	hash := sha256.Sum256([]byte(token))
 	return session.DefaultKeyPrefix + "session:" + base64.RawURLEncoding.EncodeToString(hash[:])
 }
 
-// indexKey is where a user's index stands.
+// indexKey returns the key of a user's index.
 func indexKey(openID string) string {
 	return session.DefaultKeyPrefix + "sessions:" + appID + ":" + openID
 }
 
-// member is how an index names a token.
+// member returns the index member of a token.
 func member(token string) string {
 	return strings.TrimPrefix(recordKey(token), session.DefaultKeyPrefix+"session:")
 }
 
-// members are the tokens' names in a user's index.
+// members returns the members of a user's index.
 func (f *fixture) members(t testing.TB, openID string) []string {
 	t.Helper()
 	members, err := f.redis.Client.ZRange(t.Context(), indexKey(openID), 0, -1).Result()
@@ -133,25 +133,25 @@ func (f *fixture) members(t testing.TB, openID string) []string {
 	return members
 }
 
-// kinds returns the kinds of foreign things that the Store has logged, sorted, and fails for a line that says more.
+// loggedKinds returns the kinds of invalid records that the Store has logged, sorted. It fails if a line has other fields.
 func (f *fixture) loggedKinds(t testing.TB) []string {
 	t.Helper()
 	kinds := []string{}
 	for line := range strings.Lines(f.logs.String()) {
-		var said map[string]string
-		if err := json.Unmarshal([]byte(line), &said); err != nil {
+		var fields map[string]string
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		if len(said) != 5 || said["level"] != "WARN" || said["op"] == "" {
+		if len(fields) != 5 || fields["level"] != "WARN" || fields["op"] == "" {
 			t.Errorf("logged at another level, or with more than a kind and an op: %s", line)
 		}
-		kinds = append(kinds, said["kind"])
+		kinds = append(kinds, fields["kind"])
 	}
 	slices.Sort(kinds)
 	return kinds
 }
 
-// mustLog fails unless these kinds and no others were logged, each once.
+// mustLog fails unless exactly these kinds were logged, each once.
 func (f *fixture) mustLog(t testing.TB, want ...string) {
 	t.Helper()
 	slices.Sort(want)

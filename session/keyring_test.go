@@ -10,7 +10,7 @@ import (
 	"wxlogin/session"
 )
 
-// key makes a session_key's text: 16 bytes in base64.
+// key returns a session_key: 16 bytes in base64.
 func key(n int) string { return fmt.Sprintf("%022d==", n) }
 
 func TestStore_OtherSessionKeys(t *testing.T) {
@@ -24,7 +24,7 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 		return keys
 	}
 
-	t.Run("older_and_newer_ones_newest_first", func(t *testing.T) {
+	t.Run("older and newer ones newest first", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(t, openID, key(1))
 		token := f.login(t, openID, key(2))
@@ -34,7 +34,7 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 		}
 	})
 
-	t.Run("each_once_and_three_at_most", func(t *testing.T) {
+	t.Run("each once and three at most", func(t *testing.T) {
 		f := newFixture(t)
 		token := f.login(t, openID, key(0))
 		for n := range 5 {
@@ -46,7 +46,7 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 		}
 	})
 
-	t.Run("none_of_another_user", func(t *testing.T) {
+	t.Run("none of another user", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(t, "ogzui0egbjy1zhbyw2khdufwvjje", key(1))
 		if got := others(t, f, f.login(t, openID, key(2))); len(got) != 0 {
@@ -54,7 +54,7 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 		}
 	})
 
-	t.Run("none_of_an_ended_session", func(t *testing.T) {
+	t.Run("none of an ended session", func(t *testing.T) {
 		f := newFixture(t)
 		if err := f.Revoke(ctx, f.login(t, openID, key(1))); err != nil {
 			t.Fatal(err)
@@ -66,7 +66,7 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 		}
 	})
 
-	t.Run("does_not_prolong", func(t *testing.T) {
+	t.Run("does not prolong", func(t *testing.T) {
 		f := newFixture(t)
 		old := f.login(t, openID, key(1))
 		f.advance(t, session.DefaultIdleTTL/2)
@@ -78,7 +78,7 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 		f.mustMiss(t, old)
 	})
 
-	t.Run("unreachable_redis_is_a_fault", func(t *testing.T) {
+	t.Run("unreachable redis is an error", func(t *testing.T) {
 		f := newFixture(t, unreachable)
 		_, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID})
 		if !errors.Is(err, session.ErrUnavailable) {

@@ -40,71 +40,73 @@ func (s *protectedServer) get(authorization string) *http.Response {
 	return w.Result()
 }
 
-func TestMiddleware_puts_the_session_into_the_context(t *testing.T) {
-	f := newFixture(t)
-	s := f.protectedServer(t)
-	token := f.login(t, openID, sessionKey)
-	if res := s.get("Bearer " + token); res.StatusCode != http.StatusOK {
-		t.Errorf("status %d", res.StatusCode)
-	}
-	if len(s.served) != 1 || s.served[0] != f.mustFind(t, token) {
-		t.Errorf("served %v", s.served)
-	}
-}
-
-func TestMiddleware_slides_the_session(t *testing.T) {
-	f := newFixture(t)
-	s := f.protectedServer(t)
-	token := f.login(t, openID, sessionKey)
-	for range 3 {
-		f.advance(t, session.DefaultIdleTTL-time.Hour)
-		s.get("Bearer " + token)
-	}
-	f.mustFind(t, token)
-}
-
-func TestMiddleware_refuses_what_is_no_session(t *testing.T) {
-	f := newFixture(t)
-	s := f.protectedServer(t)
-	ended := f.login(t, openID, sessionKey)
-	if err := f.Revoke(t.Context(), ended); err != nil {
-		t.Fatal(err)
-	}
-	for _, authorization := range []string{"", "Bearer", "Bearer x", "Basic " + ended, "Bearer " + ended} {
-		res := s.get(authorization)
-		wantProblem(t, res, http.StatusUnauthorized, "invalid_token", "relogin")
-		if res.Header.Get("WWW-Authenticate") != "Bearer" {
-			t.Error("no WWW-Authenticate")
+func TestStore_Middleware(t *testing.T) {
+	t.Run("puts the session into the context", func(t *testing.T) {
+		f := newFixture(t)
+		s := f.protectedServer(t)
+		token := f.login(t, openID, sessionKey)
+		if res := s.get("Bearer " + token); res.StatusCode != http.StatusOK {
+			t.Errorf("status %d", res.StatusCode)
 		}
-	}
-	if len(s.served) != 0 {
-		t.Errorf("served %v", s.served)
-	}
-}
-
-// A token is not reported as invalid because Redis is down.
-func TestMiddleware_tells_an_outage_from_a_miss(t *testing.T) {
-	f := newFixture(t, unreachable)
-	s := f.protectedServer(t)
-	res := s.get("Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
-	wantProblem(t, res, http.StatusServiceUnavailable, "storage_unavailable", "retry")
-	if res.Header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
-	}
-}
-
-func TestMiddleware_lets_the_caller_refuse(t *testing.T) {
-	var got error
-	f := newFixture(t, func(o *session.Options) {
-		o.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
-			got = err
-			w.WriteHeader(http.StatusTeapot)
+		if len(s.served) != 1 || s.served[0] != f.mustFind(t, token) {
+			t.Errorf("served %v", s.served)
 		}
 	})
-	s := f.protectedServer(t)
-	if res := s.get(""); res.StatusCode != http.StatusTeapot || !errors.Is(got, session.ErrNotFound) {
-		t.Errorf("status %d, %v", res.StatusCode, got)
-	}
+
+	t.Run("prolongs the session", func(t *testing.T) {
+		f := newFixture(t)
+		s := f.protectedServer(t)
+		token := f.login(t, openID, sessionKey)
+		for range 3 {
+			f.advance(t, session.DefaultIdleTTL-time.Hour)
+			s.get("Bearer " + token)
+		}
+		f.mustFind(t, token)
+	})
+
+	t.Run("refuses a request without a session", func(t *testing.T) {
+		f := newFixture(t)
+		s := f.protectedServer(t)
+		ended := f.login(t, openID, sessionKey)
+		if err := f.Revoke(t.Context(), ended); err != nil {
+			t.Fatal(err)
+		}
+		for _, authorization := range []string{"", "Bearer", "Bearer x", "Basic " + ended, "Bearer " + ended} {
+			res := s.get(authorization)
+			wantProblem(t, res, http.StatusUnauthorized, "invalid_token", "relogin")
+			if res.Header.Get("WWW-Authenticate") != "Bearer" {
+				t.Error("no WWW-Authenticate")
+			}
+		}
+		if len(s.served) != 0 {
+			t.Errorf("served %v", s.served)
+		}
+	})
+
+	// A token is not reported as invalid because Redis is down.
+	t.Run("answers 503 if Redis is down", func(t *testing.T) {
+		f := newFixture(t, unreachable)
+		s := f.protectedServer(t)
+		res := s.get("Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+		wantProblem(t, res, http.StatusServiceUnavailable, "storage_unavailable", "retry")
+		if res.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	})
+
+	t.Run("calls the ErrorHandler", func(t *testing.T) {
+		var got error
+		f := newFixture(t, func(o *session.Options) {
+			o.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
+				got = err
+				w.WriteHeader(http.StatusTeapot)
+			}
+		})
+		s := f.protectedServer(t)
+		if res := s.get(""); res.StatusCode != http.StatusTeapot || !errors.Is(got, session.ErrNotFound) {
+			t.Errorf("status %d, %v", res.StatusCode, got)
+		}
+	})
 }
 
 // wantProblem fails unless the response is this problem, in the login server's format.

@@ -15,7 +15,7 @@ import (
 )
 
 func TestStore_Ready(t *testing.T) {
-	t.Run("leaves_only_keys_that_expire", func(t *testing.T) {
+	t.Run("leaves only keys that expire", func(t *testing.T) {
 		f := newFixture(t)
 		for range 3 {
 			if err := f.Ready(t.Context()); err != nil {
@@ -39,20 +39,20 @@ func TestStore_Ready(t *testing.T) {
 		f.mustLog(t)
 	})
 
-	t.Run("costs_one_round_trip", func(t *testing.T) {
+	t.Run("costs one round trip", func(t *testing.T) {
 		f := newFixture(t)
-		f.login(t, openID, sessionKey) // after which Redis knows the script
+		f.login(t, openID, sessionKey) // now Redis knows the script
 		var sent [][]string
 		client := f.client(t, recordingHook{&sent})
 		f = f.restart(t, func(o *session.Options) { o.Redis = client })
-		f.login(t, openID, sessionKey) // over a connection that is there now
+		f.login(t, openID, sessionKey) // now the connection exists
 		sent = nil
 		if err := f.Ready(t.Context()); err != nil || len(sent) > 1 && !isCluster(client) {
 			t.Errorf("%d round trips, %v", len(sent), err)
 		}
 	})
 
-	t.Run("instances_do_not_disturb_each_other", func(t *testing.T) {
+	t.Run("instances do not interfere", func(t *testing.T) {
 		f := newFixture(t)
 		var wg sync.WaitGroup
 		for range 16 {
@@ -68,7 +68,7 @@ func TestStore_Ready(t *testing.T) {
 		wg.Wait()
 	})
 
-	t.Run("unreachable_redis_is_a_fault", func(t *testing.T) {
+	t.Run("unreachable redis is an error", func(t *testing.T) {
 		if err := newFixture(t, unreachable).Ready(t.Context()); !errors.Is(err, session.ErrUnavailable) {
 			t.Errorf("%v, want ErrUnavailable", err)
 		}
@@ -80,9 +80,9 @@ func isCluster(client redis.UniversalClient) bool {
 	return ok
 }
 
-// A Redis that answers and cannot be used is not ready, and the error holds its answer.
-func TestStore_Ready_of_a_Redis_that_refuses(t *testing.T) {
-	for _, answer := range []string{
+// If Redis replies but cannot be used, it is not ready, and the error wraps its reply.
+func TestStore_ReadyErrors(t *testing.T) {
+	for _, reply := range []string{
 		"READONLY You can't write against a read only replica.", "OOM command not allowed when used memory > 'maxmemory'.",
 		"MISCONF Redis is configured to save RDB snapshots", "LOADING Redis is loading the dataset in memory",
 		"MASTERDOWN Link with MASTER is down", "NOREPLICAS Not enough good replicas to write.", "NOAUTH Authentication required.",
@@ -92,20 +92,20 @@ func TestStore_Ready_of_a_Redis_that_refuses(t *testing.T) {
 		client := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1})
 		defer client.Close()
 		f := newFixture(t, func(o *session.Options) { o.Redis = client })
-		server.SetError(answer)
+		server.SetError(reply)
 		err := f.Ready(t.Context())
-		if word, _, _ := strings.Cut(answer, " "); !errors.Is(err, session.ErrUnavailable) || !redis.HasErrorPrefix(err, word) {
-			t.Errorf("%s: %v", answer, err)
+		if word, _, _ := strings.Cut(reply, " "); !errors.Is(err, session.ErrUnavailable) || !redis.HasErrorPrefix(err, word) {
+			t.Errorf("%s: %v", reply, err)
 		}
 		server.SetError("")
 		if err := f.Ready(t.Context()); err != nil {
-			t.Errorf("well again: %v", err)
+			t.Errorf("after the error is gone: %v", err)
 		}
 	}
 }
 
-// A Cluster is ready if most of its masters take what a login does.
-func TestStore_Ready_on_a_Cluster(t *testing.T) {
+// A Cluster is ready if most of its masters accept the commands of a login.
+func TestStore_ReadyCluster(t *testing.T) {
 	c := newCluster(t, 3)
 	f := newFixture(t, func(o *session.Options) { o.Redis = c.ClusterClient })
 	for n, want := range []bool{true, true, false, false} {

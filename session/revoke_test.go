@@ -58,7 +58,7 @@ func TestStore_RevokeAll(t *testing.T) {
 	}
 }
 
-// dying is a Redis that dies before one kind of command.
+// failingHook makes one command fail, as if Redis died before it.
 type failingHook struct{ command string }
 
 func (d failingHook) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -85,15 +85,15 @@ func (d failingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 	}
 }
 
-// dies is another Store on the fixture's Redis, which dies for it before a command.
+// failingAt returns another Store on the fixture's Redis, for which a command fails.
 func (f *fixture) failingAt(t *testing.T, command string, change ...func(*session.Options)) *fixture {
 	t.Helper()
 	client := f.client(t, failingHook{command})
 	return f.restart(t, append(change, func(o *session.Options) { o.Redis = client })...)
 }
 
-// A member that is left in the index stands for nothing, and goes with the next RevokeAll.
-func TestStore_Revoke_cut_in_two(t *testing.T) {
+// A member that is left in the index has no effect, and the next RevokeAll removes it.
+func TestStore_RevokeInterrupted(t *testing.T) {
 	ctx := context.Background()
 	f := newFixture(t)
 	token, other := f.login(t, openID, key(1)), f.login(t, openID, key(2))
@@ -101,11 +101,11 @@ func TestStore_Revoke_cut_in_two(t *testing.T) {
 		t.Fatalf("%v, want ErrUnavailable", err)
 	}
 	if !slices.Contains(f.members(t, openID), member(token)) {
-		t.Fatal("the index was reached")
+		t.Fatal("the index was changed")
 	}
 	f.mustMiss(t, token)
 	if err := f.Revoke(ctx, token); err != nil {
-		t.Errorf("again: %v", err)
+		t.Errorf("second call: %v", err)
 	}
 	if keys, err := f.OtherSessionKeys(ctx, f.mustFind(t, other)); err != nil || len(keys) != 0 {
 		t.Errorf("%d keys, %v; want none of an ended session", len(keys), err)
@@ -119,8 +119,8 @@ func TestStore_Revoke_cut_in_two(t *testing.T) {
 	f.mustLog(t)
 }
 
-// Whatever half was done: no record is in no index, and doing it again does the rest.
-func TestStore_RevokeAll_cut_in_two(t *testing.T) {
+// Wherever RevokeAll fails, every record is still in the index, and a second call does the rest.
+func TestStore_RevokeAllInterrupted(t *testing.T) {
 	ctx := context.Background()
 	for _, command := range []string{"zrange", "del", "zrem"} {
 		t.Run(command, func(t *testing.T) {
@@ -141,8 +141,8 @@ func TestStore_RevokeAll_cut_in_two(t *testing.T) {
 	}
 }
 
-// A login that fails while it takes out the oldest session leaves that one where RevokeAll finds it.
-func TestStore_Create_cut_in_two(t *testing.T) {
+// If a login fails while it ends the oldest session, RevokeAll still finds that session.
+func TestStore_CreateInterrupted(t *testing.T) {
 	ctx := context.Background()
 	for _, command := range []string{"del", "zrem"} {
 		t.Run(command, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestStore_Create_cut_in_two(t *testing.T) {
 	}
 }
 
-// mustBeIndexed fails for a record that is in no index. dump is of Redis.
+// mustBeIndexed fails if a record in the dump of Redis is not in an index.
 func mustBeIndexed(t testing.TB, dump map[string]string) {
 	t.Helper()
 	var indexes strings.Builder
@@ -170,12 +170,12 @@ func mustBeIndexed(t testing.TB, dump map[string]string) {
 	for key := range dump {
 		hash, record := strings.CutPrefix(key, session.DefaultKeyPrefix+"session:")
 		if record && !strings.Contains(indexes.String(), " "+hash+"=") {
-			t.Error("a record is in no index")
+			t.Error("a record is not in an index")
 		}
 	}
 }
 
-// mustBeWhole is mustBeIndexed, and fails for an index that lists what is not there.
+// mustBeConsistent is mustBeIndexed, and also fails if an index lists a record that does not exist.
 func mustBeConsistent(t testing.TB, dump map[string]string) {
 	t.Helper()
 	mustBeIndexed(t, dump)
@@ -186,13 +186,13 @@ func mustBeConsistent(t testing.TB, dump map[string]string) {
 		for _, entry := range strings.Fields(index) {
 			hash, _, _ := strings.Cut(entry, "=")
 			if _, there := dump[session.DefaultKeyPrefix+"session:"+hash]; !there {
-				t.Error("an index lists a session that is not there")
+				t.Error("an index lists a session that does not exist")
 			}
 		}
 	}
 }
 
-// chaos begins and ends sessions of one user in all ways at once.
+// createAndRevoke creates and revokes sessions of one user concurrently.
 func createAndRevoke(t *testing.T, store *session.Store) {
 	t.Helper()
 	ctx := context.Background()
@@ -224,8 +224,8 @@ func createAndRevoke(t *testing.T, store *session.Store) {
 	wg.Wait()
 }
 
-// A session that begins while its user's sessions end stays whole or ends whole.
-func TestStore_RevokeAll_race(t *testing.T) {
+// A session that begins while its user's sessions end either stays complete or ends completely.
+func TestStore_RevokeAllConcurrent(t *testing.T) {
 	f := newFixture(t)
 	for range 5 {
 		createAndRevoke(t, f.Store)
@@ -240,7 +240,7 @@ func TestStore_RevokeAll_race(t *testing.T) {
 	f.mustLog(t)
 }
 
-func TestStore_Revoke_race(t *testing.T) {
+func TestStore_RevokeConcurrent(t *testing.T) {
 	ctx := context.Background()
 	f := newFixture(t)
 	token, other := f.login(t, openID, key(1)), f.login(t, openID, key(2))

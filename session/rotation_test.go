@@ -11,13 +11,13 @@ import (
 
 const newSecret = "fedcba9876543210fedcba9876543210"
 
-func TestStore_previous_secret(t *testing.T) {
+func TestStore_PreviousSecret(t *testing.T) {
 	ctx := context.Background()
 	oldOnly := apps(session.App{AppID: appID, Secret: secret})
 	both := apps(session.App{AppID: appID, Secret: newSecret, PreviousSecret: secret})
 	newOnly := apps(session.App{AppID: appID, Secret: newSecret})
 
-	t.Run("old_tokens_live_on", func(t *testing.T) {
+	t.Run("old tokens live on", func(t *testing.T) {
 		f := newFixture(t, oldOnly)
 		token := f.login(t, openID, sessionKey)
 		rotated := f.restart(t, both)
@@ -27,7 +27,7 @@ func TestStore_previous_secret(t *testing.T) {
 		rotated.mustLog(t)
 	})
 
-	t.Run("use_does_not_reseal", func(t *testing.T) {
+	t.Run("use does not reseal", func(t *testing.T) {
 		f := newFixture(t, oldOnly)
 		token := f.login(t, openID, sessionKey)
 		before := f.redis.Client.Get(ctx, recordKey(token)).Val()
@@ -37,7 +37,7 @@ func TestStore_previous_secret(t *testing.T) {
 		}
 	})
 
-	t.Run("key_ring_reaches_across", func(t *testing.T) {
+	t.Run("key ring reaches across", func(t *testing.T) {
 		f := newFixture(t, oldOnly)
 		before := f.login(t, openID, key(1))
 		f = f.restart(t, both)
@@ -50,7 +50,7 @@ func TestStore_previous_secret(t *testing.T) {
 		}
 	})
 
-	t.Run("revoking_reaches_across", func(t *testing.T) {
+	t.Run("revoking reaches across", func(t *testing.T) {
 		f := newFixture(t, oldOnly)
 		one := f.login(t, openID, key(1))
 		f.login(t, openID, key(2))
@@ -70,7 +70,7 @@ func TestStore_previous_secret(t *testing.T) {
 		}
 	})
 
-	t.Run("without_it_old_tokens_are_a_miss", func(t *testing.T) {
+	t.Run("without it old tokens are a miss", func(t *testing.T) {
 		f := newFixture(t, oldOnly)
 		before := f.login(t, openID, key(1))
 		after := f.restart(t, both).login(t, openID, key(2))
@@ -82,25 +82,25 @@ func TestStore_previous_secret(t *testing.T) {
 			t.Error(err)
 		}
 		if f.redis.Client.Exists(ctx, recordKey(before)).Val() != 0 {
-			t.Error("Revoke leaves the record that it cannot open")
+			t.Error("Revoke leaves the record that it cannot unseal")
 		}
 	})
 
-	t.Run("new_records_are_sealed_under_the_new_one_alone", func(t *testing.T) {
+	t.Run("new records are sealed under the new one alone", func(t *testing.T) {
 		f := newFixture(t, both)
 		token := f.login(t, openID, sessionKey)
-		late := f.restart(t, oldOnly) // a process that has not been rotated yet
+		late := f.restart(t, oldOnly) // a process that still has the old secret only
 		late.mustMiss(t, token)
 		late.mustLog(t, "unknown key")
 		f.restart(t, newOnly).mustFind(t, token)
 	})
 
-	t.Run("the_same_as_the_secret_is_none", func(t *testing.T) {
+	t.Run("ignored if it equals the secret", func(t *testing.T) {
 		f := newFixture(t, apps(session.App{AppID: appID, Secret: secret, PreviousSecret: secret}))
 		f.mustFind(t, f.login(t, openID, sessionKey))
 	})
 
-	t.Run("of_one_app_only", func(t *testing.T) {
+	t.Run("of one app only", func(t *testing.T) {
 		one := func(app session.App) []session.App { return []session.App{app, {AppID: "wxother", Secret: secret}} }
 		f := newFixture(t, apps(one(session.App{AppID: appID, Secret: secret})...))
 		mine := f.login(t, openID, key(1))
@@ -121,7 +121,7 @@ func TestStore_previous_secret(t *testing.T) {
 		f.mustFind(t, theirs)
 	})
 
-	t.Run("a_record_does_not_move_to_another_token", func(t *testing.T) {
+	t.Run("a record does not move to another token", func(t *testing.T) {
 		f := newFixture(t, oldOnly)
 		one, two := f.login(t, openID, key(1)), f.login(t, strings.ToLower(openID), key(2))
 		f.redis.Client.Set(ctx, recordKey(one), f.redis.Client.Get(ctx, recordKey(two)).Val(), 0)

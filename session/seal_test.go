@@ -12,8 +12,8 @@ import (
 	"wxlogin/internal/testenv"
 )
 
-// Goroutines that meet the same kind in the same moment write one line. Each round is another moment.
-func TestStore_met_is_one_line_for_all_goroutines(t *testing.T) {
+// Goroutines that find the same kind at the same time write one line. Each round is another attempt at a race.
+func TestStore_warnOnce(t *testing.T) {
 	for range 500 {
 		var log testenv.Log
 		s := &Store{logger: slog.New(slog.NewTextHandler(&log, nil))}
@@ -35,7 +35,7 @@ func TestStore_met_is_one_line_for_all_goroutines(t *testing.T) {
 	}
 }
 
-// What parses is written again the same.
+// A record that can be decoded is encoded to the same bytes.
 func FuzzDecodeRecord(f *testing.F) {
 	good, err := encodeRecord(Session{AppID: "wx1", OpenID: "o1", SessionKey: "k", CreatedAt: time.Unix(1_700_000_000, 0)})
 	if err != nil {
@@ -57,12 +57,12 @@ func FuzzDecodeRecord(f *testing.F) {
 		}
 		again, err := encodeRecord(s)
 		if err != nil || !bytes.Equal(again, b) {
-			t.Errorf("%x parses and is written as %x (%v)", b, again, err)
+			t.Errorf("%x is decoded, and encoded as %x (%v)", b, again, err)
 		}
 	})
 }
 
-// Nothing but what seal wrote for this token opens.
+// Only the bytes that seal returned for this token can be unsealed.
 func FuzzKeyringOpen(f *testing.F) {
 	s, err := newSealer("wx1", "secret")
 	if err != nil {
@@ -90,10 +90,10 @@ func FuzzKeyringOpen(f *testing.F) {
 		}
 		got, err := keys.unseal(b, hash)
 		if err == nil {
-			t.Errorf("%x opens as %v", b, got)
+			t.Errorf("%x is unsealed as %v", b, got)
 		}
 		if kind, ok := errors.AsType[recordError](err); !ok || int(kind) >= len(recordErrorTexts) {
-			t.Errorf("%x does not open for %v", b, err)
+			t.Errorf("%x is not unsealed: %v, want a recordError", b, err)
 		}
 	})
 }

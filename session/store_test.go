@@ -14,7 +14,7 @@ import (
 	"wxlogin/session"
 )
 
-// unreachable points a Store at a port where nothing listens.
+// unreachable points a Store at a port on which nothing listens.
 func unreachable(o *session.Options) {
 	o.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
 }
@@ -22,7 +22,7 @@ func unreachable(o *session.Options) {
 func TestStore_Lookup(t *testing.T) {
 	ctx := context.Background()
 
-	t.Run("finds_what_Create_was_given", func(t *testing.T) {
+	t.Run("returns the created session", func(t *testing.T) {
 		f := newFixture(t)
 		began := f.clock.Now()
 		sess := f.mustFind(t, f.login(t, openID, sessionKey))
@@ -34,7 +34,7 @@ func TestStore_Lookup(t *testing.T) {
 		}
 	})
 
-	t.Run("each_of_a_users_sessions_lives", func(t *testing.T) {
+	t.Run("each of a users sessions lives", func(t *testing.T) {
 		f := newFixture(t)
 		phone, tablet := f.login(t, openID, sessionKey), f.login(t, openID, "r7BXXKkLb8qrSNn05n0qiA==")
 		if f.mustFind(t, phone).SessionKey == f.mustFind(t, tablet).SessionKey {
@@ -42,23 +42,23 @@ func TestStore_Lookup(t *testing.T) {
 		}
 	})
 
-	t.Run("openids_that_differ_in_case_are_two_users", func(t *testing.T) {
+	t.Run("openids that differ in case are two users", func(t *testing.T) {
 		f := newFixture(t)
 		lower := strings.ToLower(openID)
 		a, b := f.login(t, openID, sessionKey), f.login(t, lower, sessionKey)
 		if f.mustFind(t, a).OpenID != openID || f.mustFind(t, b).OpenID != lower {
-			t.Error("a token stands for another user")
+			t.Error("a token has another user's session")
 		}
 	})
 
-	t.Run("expired_is_not_found", func(t *testing.T) {
+	t.Run("expired is not found", func(t *testing.T) {
 		f := newFixture(t)
 		token := f.login(t, openID, sessionKey)
 		f.advance(t, session.DefaultIdleTTL)
 		f.mustMiss(t, token)
 	})
 
-	t.Run("use_prolongs", func(t *testing.T) {
+	t.Run("use prolongs", func(t *testing.T) {
 		f := newFixture(t)
 		token := f.login(t, openID, sessionKey)
 		for range 4 {
@@ -67,7 +67,7 @@ func TestStore_Lookup(t *testing.T) {
 		}
 	})
 
-	t.Run("absolute_expiry_comes_in_spite_of_use", func(t *testing.T) {
+	t.Run("absolute expiry in spite of use", func(t *testing.T) {
 		f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxLifetime = time.Hour, 3*time.Hour })
 		token := f.login(t, openID, sessionKey)
 		for range 3 {
@@ -79,7 +79,7 @@ func TestStore_Lookup(t *testing.T) {
 		f.mustMiss(t, token)
 	})
 
-	t.Run("unreachable_redis_is_a_fault_not_a_miss", func(t *testing.T) {
+	t.Run("unreachable redis is an error and not a miss", func(t *testing.T) {
 		f := newFixture(t)
 		token := f.login(t, openID, sessionKey)
 		_, err := newFixture(t, unreachable).Lookup(ctx, token)
@@ -89,7 +89,7 @@ func TestStore_Lookup(t *testing.T) {
 	})
 }
 
-func TestStore_Lookup_refuses_malformed_tokens_without_redis(t *testing.T) {
+func TestStore_LookupMalformed(t *testing.T) {
 	f := newFixture(t, unreachable)
 	for _, token := range []string{
 		"", "x", strings.Repeat("A", 42), strings.Repeat("A", 44), strings.Repeat("A", 42) + "+", strings.Repeat("A", 42) + "=",
@@ -100,7 +100,7 @@ func TestStore_Lookup_refuses_malformed_tokens_without_redis(t *testing.T) {
 	}
 }
 
-func TestSession_texts_leave_out_the_session_key(t *testing.T) {
+func TestSession_String(t *testing.T) {
 	s := session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey, CreatedAt: time.Now()}
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "session", s)
@@ -109,7 +109,7 @@ func TestSession_texts_leave_out_the_session_key(t *testing.T) {
 			t.Error("a text form shows the session_key")
 		}
 		if !strings.Contains(text, openID) {
-			t.Errorf("%s does not say whose session it is", text)
+			t.Errorf("%s does not contain the openid", text)
 		}
 	}
 }

@@ -31,15 +31,15 @@ func TestRetry_after_errcode_minus_1(t *testing.T) {
 		kind     wechat.Kind
 		min, max time.Duration
 	}{
-		"once_busy":               {[]string{busyAnswer, goodAnswer}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
-		"twice_busy":              {[]string{busyAnswer, busyAnswer, goodAnswer}, 3, wechat.KindUnknown, 150 * time.Millisecond, 450 * time.Millisecond},
-		"busy_for_good":           {[]string{busyAnswer}, 3, wechat.KindUnavailable, 150 * time.Millisecond, 450 * time.Millisecond},
-		"busy_then_used":          {[]string{busyAnswer, `{"errcode":40163}`}, 2, wechat.KindInvalidCode, 50 * time.Millisecond, 150 * time.Millisecond},
-		"invalid_is_not_repeated": {[]string{`{"errcode":40029}`}, 1, wechat.KindInvalidCode, 0, 0},
-		"limited_is_not_repeated": {[]string{`{"errcode":45011}`}, 1, wechat.KindRateLimited, 0, 0},
-		"unknown_is_not_repeated": {[]string{`{"errcode":99999}`}, 1, wechat.KindMisconfigured, 0, 0},
-		"failed_is_not_repeated":  {[]string{`{"errcode":-1000}`}, 1, wechat.KindUnavailable, 0, 0},
-		"busy_as_a_text":          {[]string{`{"errcode":"-1"}`, goodAnswer}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
+		"once busy":               {[]string{busyAnswer, goodAnswer}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
+		"twice busy":              {[]string{busyAnswer, busyAnswer, goodAnswer}, 3, wechat.KindUnknown, 150 * time.Millisecond, 450 * time.Millisecond},
+		"busy for good":           {[]string{busyAnswer}, 3, wechat.KindUnavailable, 150 * time.Millisecond, 450 * time.Millisecond},
+		"busy then used":          {[]string{busyAnswer, `{"errcode":40163}`}, 2, wechat.KindInvalidCode, 50 * time.Millisecond, 150 * time.Millisecond},
+		"invalid is not repeated": {[]string{`{"errcode":40029}`}, 1, wechat.KindInvalidCode, 0, 0},
+		"limited is not repeated": {[]string{`{"errcode":45011}`}, 1, wechat.KindRateLimited, 0, 0},
+		"unknown is not repeated": {[]string{`{"errcode":99999}`}, 1, wechat.KindMisconfigured, 0, 0},
+		"failed is not repeated":  {[]string{`{"errcode":-1000}`}, 1, wechat.KindUnavailable, 0, 0},
+		"busy as a text":          {[]string{`{"errcode":"-1"}`, goodAnswer}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
 	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	dialFault := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 
-	t.Run("by_the_transport", func(t *testing.T) {
+	t.Run("by the transport", func(t *testing.T) {
 		var dials atomic.Int32
 		transport := wechat.NewTransport()
 		defer transport.CloseIdleConnections()
@@ -141,7 +141,7 @@ func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
 			t.Errorf("%v after %d dials, want 3", err, dials.Load())
 		}
 	})
-	t.Run("by_a_transport_without_httptrace", func(t *testing.T) {
+	t.Run("by a transport without httptrace", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var calls int
 			client := newClient(t, wechat.Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
@@ -155,7 +155,7 @@ func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
 			}
 		})
 	})
-	t.Run("and_not_after_one_that_was", func(t *testing.T) {
+	t.Run("and not after one that was", func(t *testing.T) {
 		var calls int
 		client := newClient(t, wechat.Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 			calls++
@@ -165,7 +165,7 @@ func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
 			t.Errorf("%v after %d calls, want 1", err, calls)
 		}
 	})
-	t.Run("with_the_code_still_good", func(t *testing.T) {
+	t.Run("with the code still good", func(t *testing.T) {
 		code := phone.Login()
 		var dials atomic.Int32
 		transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -284,7 +284,7 @@ func (k *killer) seen() (requests, ports []string) {
 func (k *killer) url() string { return "http://" + k.listener.Addr().String() }
 
 func TestCode2Session_is_never_sent_twice_when_a_reused_connection_dies(t *testing.T) {
-	for name, reset := range map[string]bool{"by_FIN": false, "by_RST": true} {
+	for name, reset := range map[string]bool{"by FIN": false, "by RST": true} {
 		t.Run(name, func(t *testing.T) {
 			k := startKiller(t, reset)
 			transport := wechat.NewTransport()

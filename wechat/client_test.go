@@ -20,17 +20,17 @@ func TestNewClient_refuses(t *testing.T) {
 		change func(*wechat.Options)
 		want   []string
 	}{
-		"an_empty_appid":             {func(o *wechat.Options) { o.AppID = "" }, []string{"appid is empty"}},
-		"an_appid_with_a_newline":    {func(o *wechat.Options) { o.AppID += "\n" }, []string{"appid holds"}},
-		"an_empty_secret":            {func(o *wechat.Options) { o.Secret = "" }, []string{"appsecret is empty"}},
-		"a_secret_with_a_newline":    {func(o *wechat.Options) { o.Secret += "\n" }, []string{"appsecret holds"}},
-		"a_relative_base_url":        {func(o *wechat.Options) { o.BaseURL = "api.weixin.qq.com" }, []string{"base URL"}},
-		"a_base_url_of_another_kind": {func(o *wechat.Options) { o.BaseURL = "ftp://api.weixin.qq.com" }, []string{"base URL"}},
-		"a_base_url_without_host":    {func(o *wechat.Options) { o.BaseURL = "https://:443" }, []string{"base URL"}},
-		"a_base_url_with_password":   {func(o *wechat.Options) { o.BaseURL = "https://u:p@host" }, []string{"base URL"}},
-		"a_base_url_with_query":      {func(o *wechat.Options) { o.BaseURL = "https://host/?a=b" }, []string{"base URL"}},
-		"a_negative_timeout":         {func(o *wechat.Options) { o.Timeout = -time.Second }, []string{"time-out"}},
-		"all_faults_at_once": {
+		"an empty appid":             {func(o *wechat.Options) { o.AppID = "" }, []string{"appid is empty"}},
+		"an appid with a newline":    {func(o *wechat.Options) { o.AppID += "\n" }, []string{"appid holds"}},
+		"an empty secret":            {func(o *wechat.Options) { o.Secret = "" }, []string{"appsecret is empty"}},
+		"a secret with a newline":    {func(o *wechat.Options) { o.Secret += "\n" }, []string{"appsecret holds"}},
+		"a relative base url":        {func(o *wechat.Options) { o.BaseURL = "api.weixin.qq.com" }, []string{"base URL"}},
+		"a base url of another kind": {func(o *wechat.Options) { o.BaseURL = "ftp://api.weixin.qq.com" }, []string{"base URL"}},
+		"a base url without host":    {func(o *wechat.Options) { o.BaseURL = "https://:443" }, []string{"base URL"}},
+		"a base url with password":   {func(o *wechat.Options) { o.BaseURL = "https://u:p@host" }, []string{"base URL"}},
+		"a base url with query":      {func(o *wechat.Options) { o.BaseURL = "https://host/?a=b" }, []string{"base URL"}},
+		"a negative timeout":         {func(o *wechat.Options) { o.Timeout = -time.Second }, []string{"time-out"}},
+		"all faults at once": {
 			func(o *wechat.Options) { *o = wechat.Options{BaseURL: "::", Timeout: -1} },
 			[]string{"appid is empty", "appsecret is empty", "base URL", "time-out"},
 		},

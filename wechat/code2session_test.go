@@ -43,10 +43,10 @@ func TestCode2Session_makes_one_call_and_fetches_no_access_token(t *testing.T) {
 
 func TestCode2Session_sends_a_GET_with_the_query_only(t *testing.T) {
 	codes := map[string]string{
-		"an_ordinary_code":               testCode,
-		"a_code_that_injects_parameters": "x&appid=wxevil&secret=evil#?%00",
-		"a_code_with_plus_and_space":     "a+b c%2B",
-		"a_code_in_another_script":       "码",
+		"an ordinary code":               testCode,
+		"a code that injects parameters": "x&appid=wxevil&secret=evil#?%00",
+		"a code with plus and space":     "a+b c%2B",
+		"a code in another script":       "码",
 	}
 	for name, code := range codes {
 		t.Run(name, func(t *testing.T) {
@@ -75,10 +75,10 @@ func TestCode2Session_sends_a_GET_with_the_query_only(t *testing.T) {
 
 func TestCode2Session_refuses_without_a_call(t *testing.T) {
 	codes := map[string]string{
-		"an_empty_code":      "",
-		"a_blank_code":       " \t\n",
-		"the_mock_code":      wechat.MockCode,
-		"a_code_of_any_size": strings.Repeat("x", 513),
+		"an empty code":      "",
+		"a blank code":       " \t\n",
+		"the mock code":      wechat.MockCode,
+		"a code of any size": strings.Repeat("x", 513),
 	}
 	for name, code := range codes {
 		t.Run(name, func(t *testing.T) {
@@ -97,27 +97,27 @@ func TestCode2Session_reads_answers(t *testing.T) {
 		body string
 		want wechat.Session
 	}{
-		"as_documented": {goodAnswer, wechat.Session{OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE", SessionKey: testKey}},
-		"with_errcode_0_and_expires_in": {
+		"as documented": {goodAnswer, wechat.Session{OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE", SessionKey: testKey}},
+		"with errcode 0 and expires in": {
 			`{"errcode":0,"errmsg":"ok","expires_in":7200,"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o-_1"}`,
 			wechat.Session{OpenID: "o-_1", SessionKey: testKey},
 		},
-		"with_escaped_slashes": {
+		"with escaped slashes": {
 			`{"session_key":"\/\/ihtNczf5v6AKRyjwEUhQ==","openid":"o1","unionid":"o2"}`,
 			wechat.Session{OpenID: "o1", UnionID: "o2", SessionKey: "//ihtNczf5v6AKRyjwEUhQ=="},
 		},
-		"with_errcode_0_as_a_text": {
+		"with errcode 0 as a text": {
 			`{"errcode":"0","errmsg":{},"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1"}`,
 			wechat.Session{OpenID: "o1", SessionKey: testKey},
 		},
-		"with_other_fields_that_are_odd": {
+		"with other fields that are odd": {
 			"\ufeff\n{\"errcode\":null,\"errmsg\":\"o\nk\xff\",\"expires_in\":{},\"unionid\":[1],\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\"}\n",
 			wechat.Session{OpenID: "o1", SessionKey: testKey},
 		},
-		"with_a_unionid_that_is_none": {
+		"with a unionid that is none": {
 			`{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","unionid":"\u0000"}`, wechat.Session{OpenID: "o1", SessionKey: testKey},
 		},
-		"with_a_unionid_with_a_broken_end": {
+		"with a unionid with a broken end": {
 			"{\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\",\"unionid\":\"o2\xff\"}", wechat.Session{OpenID: "o1", SessionKey: testKey},
 		},
 	}
@@ -142,32 +142,32 @@ func TestCode2Session_finds_unreadable_or_unusable_and_does_not_repeat(t *testin
 	}{
 		"nothing":                     {200, "", wechat.KindUnavailable},
 		"html":                        {200, "<html></html>", wechat.KindUnavailable},
-		"half_an_answer":              {200, goodAnswer[:40], wechat.KindUnavailable},
-		"something_after_the_answer":  {200, goodAnswer + "x", wechat.KindUnavailable},
+		"half an answer":              {200, goodAnswer[:40], wechat.KindUnavailable},
+		"something after the answer":  {200, goodAnswer + "x", wechat.KindUnavailable},
 		"null":                        {200, "null", wechat.KindUnavailable},
-		"a_list":                      {200, "[]", wechat.KindUnavailable},
-		"an_empty_object":             {200, "{}", wechat.KindUnusable},
-		"no_openid":                   {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, wechat.KindUnusable},
-		"an_openid_of_other_letters":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o'; --"}`, wechat.KindUnusable},
-		"an_openid_without_end":       {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"` + strings.Repeat("o", 65) + `"}`, wechat.KindUnusable},
-		"an_openid_with_a_line_end":   {200, "{\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\n\"}", wechat.KindUnusable},
-		"an_openid_with_a_broken_end": {200, "{\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\xff\"}", wechat.KindUnusable},
-		"an_openid_as_a_number":       {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":1}`, wechat.KindUnusable},
-		"two_openids":                 {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","openid":"o2"}`, wechat.KindUnusable},
-		"two_openids_in_other_cases":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","OpenId":"o2"}`, wechat.KindUnusable},
-		"no_session_key":              {200, `{"openid":"o1"}`, wechat.KindUnusable},
-		"a_session_key_that_is_null":  {200, `{"session_key":null,"openid":"o1"}`, wechat.KindUnusable},
-		"a_session_key_in_an_object":  {200, `{"session_key":{"a":"tiihtNczf5v6AKRyjwEUhQ=="},"openid":"o1"}`, wechat.KindUnusable},
-		"a_session_key_that_is_short": {200, `{"session_key":"AAAA","openid":"o1"}`, wechat.KindUnusable},
-		"a_session_key_of_17_bytes":   {200, `{"session_key":"AAAAAAAAAAAAAAAAAAAAAAA=","openid":"o1"}`, wechat.KindUnusable},
-		"a_session_key_not_base64":    {200, `{"session_key":"!!!!!!!!!!!!!!!!!!!!!!==","openid":"o1"}`, wechat.KindUnusable},
-		"an_errcode_that_is_a_word":   {200, `{"errcode":"x"}`, wechat.KindUnusable},
-		"too_much":                    {200, `{"openid":"` + strings.Repeat("o", 64<<10) + `"}`, wechat.KindUnavailable},
-		"blanks_without_end":          {200, goodAnswer + strings.Repeat(" ", 64<<10), wechat.KindUnavailable},
-		"bad_gateway":                 {502, "<html>502</html>", wechat.KindUnavailable},
-		"bad_gateway_with_an_answer":  {502, goodAnswer, wechat.KindUnavailable},
-		"a_redirect":                  {302, "", wechat.KindUnavailable},
-		"no_content":                  {204, "", wechat.KindUnavailable},
+		"a list":                      {200, "[]", wechat.KindUnavailable},
+		"an empty object":             {200, "{}", wechat.KindUnusable},
+		"no openid":                   {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, wechat.KindUnusable},
+		"an openid of other letters":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o'; --"}`, wechat.KindUnusable},
+		"an openid without end":       {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"` + strings.Repeat("o", 65) + `"}`, wechat.KindUnusable},
+		"an openid with a line end":   {200, "{\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\n\"}", wechat.KindUnusable},
+		"an openid with a broken end": {200, "{\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"openid\":\"o1\xff\"}", wechat.KindUnusable},
+		"an openid as a number":       {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":1}`, wechat.KindUnusable},
+		"two openids":                 {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","openid":"o2"}`, wechat.KindUnusable},
+		"two openids in other cases":  {200, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"o1","OpenId":"o2"}`, wechat.KindUnusable},
+		"no session key":              {200, `{"openid":"o1"}`, wechat.KindUnusable},
+		"a session key that is null":  {200, `{"session_key":null,"openid":"o1"}`, wechat.KindUnusable},
+		"a session key in an object":  {200, `{"session_key":{"a":"tiihtNczf5v6AKRyjwEUhQ=="},"openid":"o1"}`, wechat.KindUnusable},
+		"a session key that is short": {200, `{"session_key":"AAAA","openid":"o1"}`, wechat.KindUnusable},
+		"a session key of 17 bytes":   {200, `{"session_key":"AAAAAAAAAAAAAAAAAAAAAAA=","openid":"o1"}`, wechat.KindUnusable},
+		"a session key not base64":    {200, `{"session_key":"!!!!!!!!!!!!!!!!!!!!!!==","openid":"o1"}`, wechat.KindUnusable},
+		"an errcode that is a word":   {200, `{"errcode":"x"}`, wechat.KindUnusable},
+		"too much":                    {200, `{"openid":"` + strings.Repeat("o", 64<<10) + `"}`, wechat.KindUnavailable},
+		"blanks without end":          {200, goodAnswer + strings.Repeat(" ", 64<<10), wechat.KindUnavailable},
+		"bad gateway":                 {502, "<html>502</html>", wechat.KindUnavailable},
+		"bad gateway with an answer":  {502, goodAnswer, wechat.KindUnavailable},
+		"a redirect":                  {302, "", wechat.KindUnavailable},
+		"no content":                  {204, "", wechat.KindUnavailable},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -277,16 +277,16 @@ func TestStableToken_answers(t *testing.T) {
 		body string
 		kind wechat.Kind
 	}{
-		"a_token":             {`{"access_token":"` + strings.Repeat("a", 512) + `","expires_in":7200}`, wechat.KindUnknown},
-		"no_token":            {`{"expires_in":7200}`, wechat.KindUnavailable},
-		"an_endless_token":    {`{"access_token":"` + strings.Repeat("a", 1025) + `","expires_in":7200}`, wechat.KindUnavailable},
-		"a_token_in_two_rows": {`{"access_token":"a\nb","expires_in":7200}`, wechat.KindUnavailable},
-		"no_expiry":           {`{"access_token":"a"}`, wechat.KindUnavailable},
-		"a_negative_expiry":   {`{"access_token":"a","expires_in":-1}`, wechat.KindUnavailable},
-		"a_year":              {`{"access_token":"a","expires_in":31536000}`, wechat.KindUnavailable},
-		"bad_secret":          {`{"errcode":40125,"errmsg":"invalid appsecret"}`, wechat.KindMisconfigured},
-		"daily_quota":         {`{"errcode":45009,"errmsg":"reach max api daily quota limit"}`, wechat.KindMisconfigured},
-		"no_JSON":             {`<html>`, wechat.KindUnavailable},
+		"a token":             {`{"access_token":"` + strings.Repeat("a", 512) + `","expires_in":7200}`, wechat.KindUnknown},
+		"no token":            {`{"expires_in":7200}`, wechat.KindUnavailable},
+		"an endless token":    {`{"access_token":"` + strings.Repeat("a", 1025) + `","expires_in":7200}`, wechat.KindUnavailable},
+		"a token in two rows": {`{"access_token":"a\nb","expires_in":7200}`, wechat.KindUnavailable},
+		"no expiry":           {`{"access_token":"a"}`, wechat.KindUnavailable},
+		"a negative expiry":   {`{"access_token":"a","expires_in":-1}`, wechat.KindUnavailable},
+		"a year":              {`{"access_token":"a","expires_in":31536000}`, wechat.KindUnavailable},
+		"bad secret":          {`{"errcode":40125,"errmsg":"invalid appsecret"}`, wechat.KindMisconfigured},
+		"daily quota":         {`{"errcode":45009,"errmsg":"reach max api daily quota limit"}`, wechat.KindMisconfigured},
+		"no JSON":             {`<html>`, wechat.KindUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls int

@@ -180,10 +180,10 @@ func TestError_of_a_real_connection_holds_no_secret_code_or_URL(t *testing.T) {
 		baseURL string
 		want    string
 	}{
-		"untrusted_certificate": {tlsServer.URL, "the certificate cannot be verified"},
-		"tls_to_a_plain_port":   {"https://" + garbage, ""},
-		"not_http":              {"http://" + garbage, "the connection was lost, or the answer is not HTTP"},
-		"nobody_there":          {"http://" + closed.Addr().String(), "no connection: connection refused"},
+		"untrusted certificate": {tlsServer.URL, "the certificate cannot be verified"},
+		"tls to a plain port":   {"https://" + garbage, ""},
+		"not http":              {"http://" + garbage, "the connection was lost, or the answer is not HTTP"},
+		"nobody there":          {"http://" + closed.Addr().String(), "no connection: connection refused"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -274,7 +274,7 @@ func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
 		}
 		assertClean(t, err, testSecret, testCode)
 	})
-	t.Run("timed_out", func(t *testing.T) {
+	t.Run("timed out", func(t *testing.T) {
 		_, err := newClient(t, wechat.Options{Transport: hang, Timeout: time.Millisecond}).Code2Session(t.Context(), testCode)
 		e, ok := errors.AsType[*wechat.Error](err)
 		if !ok || !errors.Is(err, context.DeadlineExceeded) || !e.IsTransport() {

@@ -88,12 +88,12 @@ func TestPhoneNumber_refuses_without_a_call(t *testing.T) {
 	var calls int
 	client := newClient(t, wechat.Options{Transport: answering(&calls, goodAnswer)})
 	for name, in := range map[string]struct{ openID, code string }{
-		"no_code":         {testOpenID, ""},
-		"a_mock_code":     {testOpenID, wechat.MockCode},
-		"a_long_code":     {testOpenID, strings.Repeat("c", 513)},
-		"no_openid":       {"", testCode},
-		"an_odd_openid":   {"o\"1", testCode},
-		"a_blank_as_code": {testOpenID, " "},
+		"no code":         {testOpenID, ""},
+		"a mock code":     {testOpenID, wechat.MockCode},
+		"a long code":     {testOpenID, strings.Repeat("c", 513)},
+		"no openid":       {"", testCode},
+		"an odd openid":   {"o\"1", testCode},
+		"a blank as code": {testOpenID, " "},
 	} {
 		_, err := client.PhoneNumber(t.Context(), testToken, in.openID, in.code)
 		if wechat.KindOf(err) != wechat.KindInvalidCode || calls != 0 {
@@ -135,19 +135,19 @@ func TestPhoneNumber_answers(t *testing.T) {
 		body string
 		good bool
 	}{
-		"country_code_as_text":     {phoneAnswer(`"86"`, testNumber), true},
-		"country_code_as_number":   {phoneAnswer(`86`, testNumber), true},
+		"country code as text":     {phoneAnswer(`"86"`, testNumber), true},
+		"country code as number":   {phoneAnswer(`86`, testNumber), true},
 		"longest":                  {phoneAnswer(`"1234"`, strings.Repeat("1", 20)), true},
-		"too_long":                 {phoneAnswer(`"86"`, strings.Repeat("1", 21)), false},
-		"long_country_code":        {phoneAnswer(`"12345"`, testNumber), false},
-		"no_country_code":          {phoneAnswer(`""`, testNumber), false},
-		"negative_country_code":    {phoneAnswer(`-86`, testNumber), false},
-		"fractional_country_code":  {phoneAnswer(`8.6`, testNumber), false},
-		"country_code_in_words":    {phoneAnswer(`"China"`, testNumber), false},
-		"country_code_as_a_list":   {phoneAnswer(`[86]`, testNumber), false},
-		"no_number":                {phoneAnswer(`"86"`, ""), false},
-		"number_with_other_signs":  {phoneAnswer(`"86"`, "138-0013-8000"), false},
-		"number_in_foreign_digits": {phoneAnswer(`"86"`, "１３８"), false},
+		"too long":                 {phoneAnswer(`"86"`, strings.Repeat("1", 21)), false},
+		"long country code":        {phoneAnswer(`"12345"`, testNumber), false},
+		"no country code":          {phoneAnswer(`""`, testNumber), false},
+		"negative country code":    {phoneAnswer(`-86`, testNumber), false},
+		"fractional country code":  {phoneAnswer(`8.6`, testNumber), false},
+		"country code in words":    {phoneAnswer(`"China"`, testNumber), false},
+		"country code as a list":   {phoneAnswer(`[86]`, testNumber), false},
+		"no number":                {phoneAnswer(`"86"`, ""), false},
+		"number with other signs":  {phoneAnswer(`"86"`, "138-0013-8000"), false},
+		"number in foreign digits": {phoneAnswer(`"86"`, "１３８"), false},
 		"null":                     {`{"errcode":0,"phone_info":null}`, false},
 		"nothing":                  {`{}`, false},
 	} {
@@ -226,7 +226,7 @@ func TestOpenPhoneNumber(t *testing.T) {
 		if err != nil || string(got.Number) != user.PhoneNumber || user.CountryCode != "" && got.CountryCode != user.CountryCode {
 			t.Errorf("%s: not the number: %v", user.Name, err)
 		}
-		for name, appID := range map[string]string{"another_app": "wxother", "no_app": ""} {
+		for name, appID := range map[string]string{"another app": "wxother", "no app": ""} {
 			_, err := wechat.DecryptPhoneNumber(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Owner{AppID: appID})
 			if err != wechat.ErrDecrypt {
 				t.Errorf("%s: %v", name, err)
@@ -241,17 +241,17 @@ func TestOpenPhoneNumber_refuses(t *testing.T) {
 		number    = `"phoneNumber":"+8613800138000","purePhoneNumber":"13800138000","countryCode":"86"`
 	)
 	for name, plain := range map[string]string{
-		"a_profile":              `{"nickName":"x",` + watermark + `}`,
-		"a_number_in_a_profile":  `{"nickName":"x",` + number + `,` + watermark + `}`,
-		"a_number_and_a_gender":  `{` + number + `,"gender":0,` + watermark + `}`,
-		"a_number_and_an_openid": `{"openId":"o1",` + number + `,` + watermark + `}`,
-		"no_pure_number":         `{"phoneNumber":"13800138000","countryCode":"86",` + watermark + `}`,
-		"only_the_pure_number":   `{"purePhoneNumber":"13800138000","countryCode":"86",` + watermark + `}`,
-		"numbers_that_differ":    `{"phoneNumber":"13900","purePhoneNumber":"13800","countryCode":"86",` + watermark + `}`,
-		"no_country_code":        `{"phoneNumber":"13800138000","purePhoneNumber":"13800138000",` + watermark + `}`,
-		"no_watermark":           `{` + number + `}`,
-		"no_time":                `{` + number + `,"watermark":{"timestamp":0,"appid":"` + testAppID + `"}}`,
-		"no_JSON":                `13800138000`,
+		"a profile":              `{"nickName":"x",` + watermark + `}`,
+		"a number in a profile":  `{"nickName":"x",` + number + `,` + watermark + `}`,
+		"a number and a gender":  `{` + number + `,"gender":0,` + watermark + `}`,
+		"a number and an openid": `{"openId":"o1",` + number + `,` + watermark + `}`,
+		"no pure number":         `{"phoneNumber":"13800138000","countryCode":"86",` + watermark + `}`,
+		"only the pure number":   `{"purePhoneNumber":"13800138000","countryCode":"86",` + watermark + `}`,
+		"numbers that differ":    `{"phoneNumber":"13900","purePhoneNumber":"13800","countryCode":"86",` + watermark + `}`,
+		"no country code":        `{"phoneNumber":"13800138000","purePhoneNumber":"13800138000",` + watermark + `}`,
+		"no watermark":           `{` + number + `}`,
+		"no time":                `{` + number + `,"watermark":{"timestamp":0,"appid":"` + testAppID + `"}}`,
+		"no JSON":                `13800138000`,
 		"nothing":                ``,
 	} {
 		data, iv := wechattest.Seal(testKey, []byte(plain))
@@ -265,9 +265,9 @@ func TestOpenPhoneNumber_refuses(t *testing.T) {
 		t.Fatalf("the whole one: %v", err)
 	}
 	for name, open := range map[string][3]string{
-		"another_key": {"AAAAAAAAAAAAAAAAAAAAAA==", data, iv},
-		"a_short_iv":  {testKey, data, "AAAA"},
-		"cut_data":    {testKey, data[:64], iv},
+		"another key": {"AAAAAAAAAAAAAAAAAAAAAA==", data, iv},
+		"a short iv":  {testKey, data, "AAAA"},
+		"cut data":    {testKey, data[:64], iv},
 	} {
 		_, err := wechat.DecryptPhoneNumber(open[0], open[1], open[2], wechat.Owner{AppID: testAppID})
 		if err != wechat.ErrDecrypt {

@@ -16,10 +16,10 @@ func TestPrinting_shows_no_secret(t *testing.T) {
 	client := newClient(t, options)
 	number := wechat.PhoneNumber{CountryCode: "86", Number: testNumber}
 	for name, v := range map[string]any{
-		"session": session, "session_pointer": &session, "session_within": struct{ S wechat.Session }{session},
-		"phone": number, "phone_pointer": &number, "phone_within": struct{ P wechat.PhoneNumber }{number},
-		"options": options, "options_pointer": &options, "client": client,
-		"secret": wechat.Secret(testSecret), "secret_within": struct{ S wechat.Secret }{testSecret},
+		"session": session, "session pointer": &session, "session within": struct{ S wechat.Session }{session},
+		"phone": number, "phone pointer": &number, "phone within": struct{ P wechat.PhoneNumber }{number},
+		"options": options, "options pointer": &options, "client": client,
+		"secret": wechat.Secret(testSecret), "secret within": struct{ S wechat.Secret }{testSecret},
 		"secrets": []wechat.Secret{testSecret},
 	} {
 		t.Run(name, func(t *testing.T) {

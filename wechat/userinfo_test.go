@@ -34,13 +34,13 @@ func TestOpenUserInfo_checks_whose_data_it_is(t *testing.T) {
 		ok   bool
 	}{
 		"own":                             {phone.GetUserInfo(), own, true},
-		"own_without_openId":              {phone.GetUserProfile(), own, true},
-		"another_app":                     {phone.GetUserInfo(), wechat.Owner{AppID: "wxother", OpenID: own.OpenID}, false},
-		"another_app_without_openId":      {phone.GetUserProfile(), wechat.Owner{AppID: "wxother", OpenID: own.OpenID}, false},
-		"no_app":                          {phone.GetUserInfo(), wechat.Owner{OpenID: own.OpenID}, false},
-		"another_user":                    {phone.GetUserInfo(), wechat.Owner{AppID: testAppID, OpenID: "oOther"}, false},
-		"no_user":                         {phone.GetUserInfo(), wechat.Owner{AppID: testAppID}, false},
-		"another_case_of_the_same_openid": {phone.GetUserInfo(), wechat.Owner{AppID: testAppID, OpenID: "O" + own.OpenID[1:]}, false},
+		"own without openId":              {phone.GetUserProfile(), own, true},
+		"another app":                     {phone.GetUserInfo(), wechat.Owner{AppID: "wxother", OpenID: own.OpenID}, false},
+		"another app without openId":      {phone.GetUserProfile(), wechat.Owner{AppID: "wxother", OpenID: own.OpenID}, false},
+		"no app":                          {phone.GetUserInfo(), wechat.Owner{OpenID: own.OpenID}, false},
+		"another user":                    {phone.GetUserInfo(), wechat.Owner{AppID: testAppID, OpenID: "oOther"}, false},
+		"no user":                         {phone.GetUserInfo(), wechat.Owner{AppID: testAppID}, false},
+		"another case of the same openid": {phone.GetUserInfo(), wechat.Owner{AppID: testAppID, OpenID: "O" + own.OpenID[1:]}, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -58,22 +58,22 @@ func TestOpenUserInfo_opens_profiles_only(t *testing.T) {
 		plain string
 		ok    bool
 	}{
-		"a_profile":                 {`{"nickName":"x","avatarUrl":"y",` + mark + `}`, true},
-		"a_profile_of_empty_values": {`{"nickName":"",` + mark + `}`, true},
-		"an_avatar_alone":           {`{"avatarUrl":"",` + mark + `}`, true},
-		"a_phone_number":            {`{"phoneNumber":"1","purePhoneNumber":"1","countryCode":"86",` + mark + `}`, false},
-		"a_phone_number_and_a_name": {`{"nickName":"x","purePhoneNumber":"1",` + mark + `}`, false},
-		"a_watermark_alone":         {`{` + mark + `}`, false},
-		"no_watermark":              {`{"nickName":"x"}`, false},
-		"no_time":                   {`{"nickName":"x","watermark":{"appid":"` + testAppID + `"}}`, false},
-		"a_time_before_1970":        {`{"nickName":"x","watermark":{"timestamp":-1,"appid":"` + testAppID + `"}}`, false},
-		"a_time_in_milliseconds":    {`{"nickName":"x","watermark":{"timestamp":1477314187000,"appid":"` + testAppID + `"}}`, false},
+		"a profile":                 {`{"nickName":"x","avatarUrl":"y",` + mark + `}`, true},
+		"a profile of empty values": {`{"nickName":"",` + mark + `}`, true},
+		"an avatar alone":           {`{"avatarUrl":"",` + mark + `}`, true},
+		"a phone number":            {`{"phoneNumber":"1","purePhoneNumber":"1","countryCode":"86",` + mark + `}`, false},
+		"a phone number and a name": {`{"nickName":"x","purePhoneNumber":"1",` + mark + `}`, false},
+		"a watermark alone":         {`{` + mark + `}`, false},
+		"no watermark":              {`{"nickName":"x"}`, false},
+		"no time":                   {`{"nickName":"x","watermark":{"appid":"` + testAppID + `"}}`, false},
+		"a time before 1970":        {`{"nickName":"x","watermark":{"timestamp":-1,"appid":"` + testAppID + `"}}`, false},
+		"a time in milliseconds":    {`{"nickName":"x","watermark":{"timestamp":1477314187000,"appid":"` + testAppID + `"}}`, false},
 		"null":                      {`null`, false},
-		"a_text":                    {`"nickName"`, false},
+		"a text":                    {`"nickName"`, false},
 		"nothing":                   {``, false},
-		"no_json":                   {`{"nickName":"x",` + mark, false},
-		"two_values":                {`{"nickName":"x",` + mark + `}{}`, false},
-		"two_openids":               {`{"nickName":"x","openId":"o2","openId":null,"openId":"o2",` + mark + `}`, false},
+		"no json":                   {`{"nickName":"x",` + mark, false},
+		"two values":                {`{"nickName":"x",` + mark + `}{}`, false},
+		"two openids":               {`{"nickName":"x","openId":"o2","openId":null,"openId":"o2",` + mark + `}`, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -130,21 +130,21 @@ func TestUserInfo_Real_avatar(t *testing.T) {
 	const choose = "icTdbqWNOwNRna42FI242Lcia07jQodd2FJGIYQfG0LAJGFxM4FbnQP6yfMxBgJ0F3YRqJCJ1aPAK2dQagdusBZg"
 	kept := map[string]string{
 		"wechat":              realAvatar,
-		"wechat_http":         strings.Replace(realAvatar, "https", "http", 1),
-		"an_upload":           "https://cdn.example.com/avatar/1.png?v=2",
+		"wechat http":         strings.Replace(realAvatar, "https", "http", 1),
+		"an upload":           "https://cdn.example.com/avatar/1.png?v=2",
 		"unusable":            "http://tmp/a.jpg",
-		"no_url":              "https://example.com/%zz",
-		"placeholder_as_text": "https://example.com/?from=" + wechat.AnonymousAvatarURL,
+		"no url":              "https://example.com/%zz",
+		"placeholder as text": "https://example.com/?from=" + wechat.AnonymousAvatarURL,
 		"empty":               "",
 	}
 	blanked := map[string]string{
 		"anonymous":                      wechat.AnonymousAvatarURL,
-		"anonymous_with_space":           " " + wechat.AnonymousAvatarURL + "\n",
-		"anonymous_in_another_size":      strings.Replace(wechat.AnonymousAvatarURL, "/132", "/0", 1),
-		"anonymous_on_another_host":      strings.Replace(wechat.AnonymousAvatarURL, "https://thirdwx", "http://wx", 1),
-		"anonymous_escaped":              strings.Replace(wechat.AnonymousAvatarURL, "POgE", "%50%4fgE", 1),
-		"choose_avatar_default":          "https://mmbiz.qpic.cn/mmbiz/" + choose + "/0",
-		"choose_avatar_default_and_more": "https://mmbiz.qpic.cn/mmbiz_png/" + choose + "/0?wx_fmt=png",
+		"anonymous with space":           " " + wechat.AnonymousAvatarURL + "\n",
+		"anonymous in another size":      strings.Replace(wechat.AnonymousAvatarURL, "/132", "/0", 1),
+		"anonymous on another host":      strings.Replace(wechat.AnonymousAvatarURL, "https://thirdwx", "http://wx", 1),
+		"anonymous escaped":              strings.Replace(wechat.AnonymousAvatarURL, "POgE", "%50%4fgE", 1),
+		"choose avatar default":          "https://mmbiz.qpic.cn/mmbiz/" + choose + "/0",
+		"choose avatar default and more": "https://mmbiz.qpic.cn/mmbiz_png/" + choose + "/0?wx_fmt=png",
 	}
 	for name, in := range kept {
 		t.Run("keeps/"+name, func(t *testing.T) {
@@ -167,8 +167,8 @@ func TestUserInfo_Real_nickname(t *testing.T) {
 		"plain":                     {"Band", "Band"},
 		"emoji":                     {"王小明😀👨‍👩‍👧", "王小明😀👨‍👩‍👧"},
 		"placeholder":               {"微信用户", ""},
-		"placeholder_with_space":    {" 微信用户 ", ""},
-		"placeholder_within_a_name": {"微信用户2号", "微信用户2号"},
+		"placeholder with space":    {" 微信用户 ", ""},
+		"placeholder within a name": {"微信用户2号", "微信用户2号"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -194,12 +194,12 @@ func TestUserInfo_Anonymous(t *testing.T) {
 		info wechat.UserInfo
 		want bool
 	}{
-		"the_placeholder":  {wechat.UserInfo{NickName: wechat.AnonymousNickName, AvatarURL: wechat.AnonymousAvatarURL, Language: "zh_CN"}, true},
-		"the_name_alone":   {wechat.UserInfo{NickName: wechat.AnonymousNickName}, true},
-		"the_avatar_alone": {wechat.UserInfo{AvatarURL: wechat.AnonymousAvatarURL}, true},
+		"the placeholder":  {wechat.UserInfo{NickName: wechat.AnonymousNickName, AvatarURL: wechat.AnonymousAvatarURL, Language: "zh_CN"}, true},
+		"the name alone":   {wechat.UserInfo{NickName: wechat.AnonymousNickName}, true},
+		"the avatar alone": {wechat.UserInfo{AvatarURL: wechat.AnonymousAvatarURL}, true},
 		"nothing":          {wechat.UserInfo{}, true},
-		"a_name":           {wechat.UserInfo{NickName: "Band", AvatarURL: wechat.AnonymousAvatarURL}, false},
-		"an_avatar":        {wechat.UserInfo{NickName: wechat.AnonymousNickName, AvatarURL: realAvatar}, false},
+		"a name":           {wechat.UserInfo{NickName: "Band", AvatarURL: wechat.AnonymousAvatarURL}, false},
+		"an avatar":        {wechat.UserInfo{NickName: wechat.AnonymousNickName, AvatarURL: realAvatar}, false},
 		"both":             {wechat.UserInfo{NickName: "Band", AvatarURL: realAvatar}, false},
 	}
 	for name, test := range tests {
@@ -237,14 +237,14 @@ func TestVerifySignature(t *testing.T) {
 		key, rawData, signature string
 		want                    bool
 	}{
-		"official_sample":    {s.SessionKey, s.RawData, s.Signature, true},
-		"another_key":        {testKey, s.RawData, s.Signature, false},
-		"rewritten_raw_data": {s.SessionKey, strings.ReplaceAll(s.RawData, "/", `\/`), s.Signature, false},
-		"cut_signature":      {s.SessionKey, s.RawData, s.Signature[:39], false},
-		"upper_case":         {s.SessionKey, s.RawData, strings.ToUpper(s.Signature), false},
-		"no_signature":       {s.SessionKey, s.RawData, "", false},
-		"no_key":             {"", s.RawData, wechattest.Sign("", s.RawData), false},
-		"no_raw_data":        {s.SessionKey, "", wechattest.Sign(s.SessionKey, ""), true},
+		"official sample":    {s.SessionKey, s.RawData, s.Signature, true},
+		"another key":        {testKey, s.RawData, s.Signature, false},
+		"rewritten raw data": {s.SessionKey, strings.ReplaceAll(s.RawData, "/", `\/`), s.Signature, false},
+		"cut signature":      {s.SessionKey, s.RawData, s.Signature[:39], false},
+		"upper case":         {s.SessionKey, s.RawData, strings.ToUpper(s.Signature), false},
+		"no signature":       {s.SessionKey, s.RawData, "", false},
+		"no key":             {"", s.RawData, wechattest.Sign("", s.RawData), false},
+		"no raw data":        {s.SessionKey, "", wechattest.Sign(s.SessionKey, ""), true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -297,12 +297,12 @@ func TestToken_takes_what_is_not_its_own_for_nothing(t *testing.T) {
 		"empty":      func() error { return f.redis.Client.Set(t.Context(), tokenKey, "", time.Hour).Err() },
 		"short":      func() error { return f.redis.Client.Set(t.Context(), tokenKey, "x", time.Hour).Err() },
 		"altered":    func() error { return f.redis.Client.Set(t.Context(), tokenKey, sealed[1:]+"x", time.Hour).Err() },
-		"other_type": func() error { return f.redis.Client.Del(t.Context(), tokenKey).Err() },
+		"other type": func() error { return f.redis.Client.Del(t.Context(), tokenKey).Err() },
 	} {
 		if err := spoil(); err != nil {
 			t.Fatal(err)
 		}
-		if name == "other_type" {
+		if name == "other type" {
 			if err := f.redis.Client.LPush(t.Context(), tokenKey, "x").Err(); err != nil {
 				t.Fatal(err)
 			}

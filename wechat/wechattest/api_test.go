@@ -69,17 +69,17 @@ func TestJSCode2Session_refuses(t *testing.T) {
 		errCode int
 		errMsg  string
 	}{
-		"a_missing_appid":         {func(q url.Values) { q.Del("appid") }, 41002, "appid missing"},
-		"a_missing_secret":        {func(q url.Values) { q.Del("secret") }, 41004, "appsecret missing"},
-		"a_missing_code":          {func(q url.Values) { q.Del("js_code") }, 41008, "missing code"},
-		"an_empty_code":           {func(q url.Values) { q.Set("js_code", "") }, 41008, "missing code"},
-		"another_grant_type":      {func(q url.Values) { q.Set("grant_type", "client_credential") }, 40002, "invalid grant_type"},
-		"a_missing_grant_type":    {func(q url.Values) { q.Del("grant_type") }, 40002, "invalid grant_type"},
-		"an_unknown_appid":        {func(q url.Values) { q.Set("appid", "wxunknown") }, 40013, "invalid appid"},
-		"a_wrong_secret":          {func(q url.Values) { q.Set("secret", secretB) }, 40125, "invalid appsecret"},
-		"an_unknown_code":         {func(q url.Values) { q.Set("js_code", "x") }, 40029, "invalid code"},
-		"the_mock_code":           {func(q url.Values) { q.Set("js_code", wechat.MockCode) }, 40029, "invalid code"},
-		"the_code_of_another_app": {func(q url.Values) { q.Set("appid", appB); q.Set("secret", secretB) }, 40029, "invalid code"},
+		"a missing appid":         {func(q url.Values) { q.Del("appid") }, 41002, "appid missing"},
+		"a missing secret":        {func(q url.Values) { q.Del("secret") }, 41004, "appsecret missing"},
+		"a missing code":          {func(q url.Values) { q.Del("js_code") }, 41008, "missing code"},
+		"an empty code":           {func(q url.Values) { q.Set("js_code", "") }, 41008, "missing code"},
+		"another grant type":      {func(q url.Values) { q.Set("grant_type", "client_credential") }, 40002, "invalid grant_type"},
+		"a missing grant type":    {func(q url.Values) { q.Del("grant_type") }, 40002, "invalid grant_type"},
+		"an unknown appid":        {func(q url.Values) { q.Set("appid", "wxunknown") }, 40013, "invalid appid"},
+		"a wrong secret":          {func(q url.Values) { q.Set("secret", secretB) }, 40125, "invalid appsecret"},
+		"an unknown code":         {func(q url.Values) { q.Set("js_code", "x") }, 40029, "invalid code"},
+		"the mock code":           {func(q url.Values) { q.Set("js_code", wechat.MockCode) }, 40029, "invalid code"},
+		"the code of another app": {func(q url.Values) { q.Set("appid", appB); q.Set("secret", secretB) }, 40029, "invalid code"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -106,9 +106,9 @@ func TestJSCode2Session_takes_no_parameters_but_a_GETs_query(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	q := query(appA, secretA, sim.Device(appA, wechattest.User{Name: "alice"}).Login()).Encode()
 	for name, r := range map[string]*http.Request{
-		"post_with_a_query": httptest.NewRequest(http.MethodPost, "/sns/jscode2session?"+q, nil),
-		"post_with_a_body":  httptest.NewRequest(http.MethodPost, "/sns/jscode2session", strings.NewReader(q)),
-		"get_with_a_body":   httptest.NewRequest(http.MethodGet, "/sns/jscode2session", strings.NewReader(q)),
+		"post with a query": httptest.NewRequest(http.MethodPost, "/sns/jscode2session?"+q, nil),
+		"post with a body":  httptest.NewRequest(http.MethodPost, "/sns/jscode2session", strings.NewReader(q)),
+		"get with a body":   httptest.NewRequest(http.MethodGet, "/sns/jscode2session", strings.NewReader(q)),
 	} {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		if got, _ := send(t, sim, r); got.ErrCode != 41002 {
@@ -125,9 +125,9 @@ func TestCode_lives_once_and_for_5_minutes(t *testing.T) {
 		after   time.Duration
 		errCode int
 	}{
-		"at_once":             {0, 0},
-		"just_before_its_end": {5*time.Minute - time.Second, 0},
-		"at_its_end":          {5 * time.Minute, 40029},
+		"at once":             {0, 0},
+		"just before its end": {5*time.Minute - time.Second, 0},
+		"at its end":          {5 * time.Minute, 40029},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -119,20 +119,20 @@ func TestControl_refuses(t *testing.T) {
 		form url.Values
 		want string
 	}{
-		"no_user":            {"/sim/login", nil, "user"},
-		"a_long_user":        {"/sim/login", url.Values{"user": {strings.Repeat("码", 65)}}, "user"},
-		"an_invalid_user":    {"/sim/userinfo", url.Values{"user": {"\xff"}}, "user"},
-		"a_user_with_a_nul":  {"/sim/newkey", url.Values{"user": {"a\x00"}}, "user"},
-		"an_unknown_app":     {"/sim/login", url.Values{"user": {"alice"}, "appid": {"wxother"}}, "appid"},
-		"an_unknown_kind":    {"/sim/userinfo", url.Values{"user": {"alice"}, "kind": {"x"}}, "kind"},
-		"no_nickname":        {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {""}}, "nickname"},
-		"a_long_nickname":    {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {strings.Repeat("码", 65)}}, "nickname"},
-		"an_odd_nickname":    {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {"a\nb"}}, "nickname"},
-		"an_unknown_fault":   {"/sim/fault", url.Values{"kind": {"tired"}}, "fault"},
-		"no_faults":          {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"0"}}, "n must"},
-		"too_many_faults":    {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"1001"}}, "n must"},
-		"faults_in_words":    {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"two"}}, "n must"},
-		"a_body_without_end": {"/sim/login", url.Values{"user": {strings.Repeat("a", 70<<10)}}, "user"},
+		"no user":            {"/sim/login", nil, "user"},
+		"a long user":        {"/sim/login", url.Values{"user": {strings.Repeat("码", 65)}}, "user"},
+		"an invalid user":    {"/sim/userinfo", url.Values{"user": {"\xff"}}, "user"},
+		"a user with a nul":  {"/sim/newkey", url.Values{"user": {"a\x00"}}, "user"},
+		"an unknown app":     {"/sim/login", url.Values{"user": {"alice"}, "appid": {"wxother"}}, "appid"},
+		"an unknown kind":    {"/sim/userinfo", url.Values{"user": {"alice"}, "kind": {"x"}}, "kind"},
+		"no nickname":        {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {""}}, "nickname"},
+		"a long nickname":    {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {strings.Repeat("码", 65)}}, "nickname"},
+		"an odd nickname":    {"/sim/userinfo", url.Values{"user": {"alice"}, "nickname": {"a\nb"}}, "nickname"},
+		"an unknown fault":   {"/sim/fault", url.Values{"kind": {"tired"}}, "fault"},
+		"no faults":          {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"0"}}, "n must"},
+		"too many faults":    {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"1001"}}, "n must"},
+		"faults in words":    {"/sim/fault", url.Values{"kind": {"busy"}, "n": {"two"}}, "n must"},
+		"a body without end": {"/sim/login", url.Values{"user": {strings.Repeat("a", 70<<10)}}, "user"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -154,10 +154,10 @@ func TestControl_answers_JSON(t *testing.T) {
 	}{
 		"healthz":           {http.MethodGet, "/sim/healthz", 200, `{"status":"ok"}`},
 		"stats":             {http.MethodGet, "/sim/stats", 200, `{"calls":1,"exchanged":0,"errcodes":{"40029":1},"others":0,"tokenCalls":0,"tokensMade":0,"phoneCalls":0}`},
-		"account_of_nobody": {http.MethodGet, "/sim/account", 400, `{"error":"user must be 1 to 64 printable characters"}`},
-		"account_by_post":   {http.MethodPost, "/sim/account?user=alice", 404, ""},
-		"login_by_get":      {http.MethodGet, "/sim/login?user=alice", 404, ""},
-		"an_other_path":     {http.MethodPost, "/sim/other", 404, ""},
+		"account of nobody": {http.MethodGet, "/sim/account", 400, `{"error":"user must be 1 to 64 printable characters"}`},
+		"account by post":   {http.MethodPost, "/sim/account?user=alice", 404, ""},
+		"login by get":      {http.MethodGet, "/sim/login?user=alice", 404, ""},
+		"an other path":     {http.MethodPost, "/sim/other", 404, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

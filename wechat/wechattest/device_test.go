@@ -19,11 +19,11 @@ func TestLogin_replaces_the_session_key_after_its_minimum_age(t *testing.T) {
 		minKeyAge, wait time.Duration
 		replaced        bool
 	}{
-		"quick_second_login":  {0, time.Second, false},
-		"after_a_minute":      {0, time.Minute + time.Second, true},
-		"before_a_longer_age": {time.Hour, 59 * time.Minute, false},
-		"after_a_longer_age":  {time.Hour, 61 * time.Minute, true},
-		"every_time":          {-1, 0, true},
+		"quick second login":  {0, time.Second, false},
+		"after a minute":      {0, time.Minute + time.Second, true},
+		"before a longer age": {time.Hour, 59 * time.Minute, false},
+		"after a longer age":  {time.Hour, 61 * time.Minute, true},
+		"every time":          {-1, 0, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -83,11 +83,11 @@ func TestPhone_is_a_person_in_a_mini_program(t *testing.T) {
 func TestPhone_panics_where_it_cannot_be(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	for name, f := range map[string]func(){
-		"no_apps":       func() { wechattest.New(wechattest.Options{}) },
-		"an_other_app":  func() { sim.Device("wxother", wechattest.User{Name: "alice"}) },
-		"no_name":       func() { sim.Device(appA, wechattest.User{}) },
-		"unknown_fault": func() { sim.Fail("tired") },
-		"seal_bad_key":  func() { wechattest.Seal("AAAA", nil) },
+		"no apps":       func() { wechattest.New(wechattest.Options{}) },
+		"an other app":  func() { sim.Device("wxother", wechattest.User{Name: "alice"}) },
+		"no name":       func() { sim.Device(appA, wechattest.User{}) },
+		"unknown fault": func() { sim.Fail("tired") },
+		"seal bad key":  func() { wechattest.Seal("AAAA", nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -122,12 +122,12 @@ func TestStableToken_refuses(t *testing.T) {
 		body string
 		want int
 	}{
-		"no_JSON":       {"appid=" + appA, 47001},
-		"no_grant_type": {`{"appid":"` + appA + `"}`, 40002},
-		"no_appid":      {tokenBody("", secretA, false), 41002},
-		"no_secret":     {tokenBody(appA, "", false), 41004},
-		"unknown_app":   {tokenBody("wxother", secretA, false), 40013},
-		"wrong_secret":  {tokenBody(appA, secretB, false), 40125},
+		"no JSON":       {"appid=" + appA, 47001},
+		"no grant type": {`{"appid":"` + appA + `"}`, 40002},
+		"no appid":      {tokenBody("", secretA, false), 41002},
+		"no secret":     {tokenBody(appA, "", false), 41004},
+		"unknown app":   {tokenBody("wxother", secretA, false), 40013},
+		"wrong secret":  {tokenBody(appA, secretB, false), 40125},
 	} {
 		var got tokenAnswer
 		if call(t, sim, "/cgi-bin/stable_token", test.body, &got); got.ErrCode != test.want || got.Token != "" {
@@ -186,16 +186,16 @@ func TestPhoneCode_is_good_once_for_5_minutes_and_its_user(t *testing.T) {
 		name, token, openID, code string
 		want                      int
 	}{
-		{"no_token", "", alice.OpenID(), code, 41001},
-		{"unknown_token", "x", alice.OpenID(), code, 40001},
-		{"another_users", token, bob.OpenID(), code, 40029},
-		{"another_apps", token, inB.OpenID(), inB.PhoneCode(), 40013},
-		{"of_wx.login", token, alice.OpenID(), alice.Login(), 40029},
-		{"unknown_code", token, alice.OpenID(), "x", 40029},
-		{"just_in_time", token, alice.OpenID(), late, 0},
+		{"no token", "", alice.OpenID(), code, 41001},
+		{"unknown token", "x", alice.OpenID(), code, 40001},
+		{"another users", token, bob.OpenID(), code, 40029},
+		{"another apps", token, inB.OpenID(), inB.PhoneCode(), 40013},
+		{"of wx.login", token, alice.OpenID(), alice.Login(), 40029},
+		{"unknown code", token, alice.OpenID(), "x", 40029},
+		{"just in time", token, alice.OpenID(), late, 0},
 		{"first", token, alice.OpenID(), code, 0},
 		{"second", token, alice.OpenID(), code, 40029},
-		{"without_openid", token, "", bob.PhoneCode(), 0},
+		{"without openid", token, "", bob.PhoneCode(), 0},
 	} {
 		if got := phoneNumber(t, sim, step.token, step.openID, step.code); got.ErrCode != step.want {
 			t.Errorf("%s: errcode %d, want %d", step.name, got.ErrCode, step.want)
