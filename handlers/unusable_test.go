@@ -64,7 +64,7 @@ func TestOnLogin_UnusableResponses(t *testing.T) {
 			srv.wantUsers("0", "0")
 			srv.wantKeys(0)
 			lines := srv.errorLines()
-			if len(lines) != 1 || lines[0]["cause"] != "wechat: jscode2session: unusable answer: the answer holds no usable "+test.missing {
+			if len(lines) != 1 || lines[0]["cause"] != "wechat: jscode2session: unusable response: no usable "+test.missing {
 				t.Errorf("error lines: %v", lines)
 			}
 			for _, value := range []string{cannedSessionKey, cannedOpenID, "0a1b2c3d4e5f"} {
@@ -138,7 +138,7 @@ func TestBindPhone_UnusableResponses(t *testing.T) {
 				t.Error("a number was stored")
 			}
 			lines := srv.errorLines()
-			want := "wechat: getuserphonenumber: unusable answer: the answer holds no usable " + test.missing
+			want := "wechat: getuserphonenumber: unusable response: no usable " + test.missing
 			if len(lines) != 1 || lines[0]["cause"] != want || strings.Contains(srv.logs.String(), number[:5]) {
 				t.Errorf("error lines: %v", lines)
 			}

@@ -17,15 +17,13 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes. A real one has some hundred.
-const maxAnswer = 64 << 10
+const (
+	maxAttempts  = 3
+	firstBackoff = 100 * time.Millisecond
 
-// answer is what an API answers beside an errcode.
-type answer interface {
-	// read takes it out of WeChat's JSON. It returns the names of the fields that are missing or cannot be used, if these are
-	// needed.
-	read(o object) (missing []string)
-}
+	// maxResponse bounds what is read of a response, in bytes. A real one has some hundred.
+	maxResponse = 64 << 10
+)
 
 // request is what a call sends.
 type request struct {
@@ -34,124 +32,18 @@ type request struct {
 	query string // encoded
 	body  []byte // the JSON of a POST; nil: a GET
 
-	spendsCode bool // an answer means that the code is spent
+	spendsCode bool // a response means that the code is spent
 }
 
-// attempt sends a request once and tells OnCall of it.
-func (c *Client) attempt(ctx context.Context, r request, into answer) *Error {
-	start := time.Now()
-	e := c.send(ctx, r, into)
-	call := Call{API: r.api, Duration: time.Since(start)}
-	if e != nil {
-		call.ErrCode, call.Err = e.ErrCode, e
-	}
-	c.onCall(call)
-	return e
+// response receives the fields of a successful response.
+type response interface {
+	// decode takes the fields from WeChat's JSON. It returns the names of required fields that are missing or unusable.
+	decode(o jsonObject) (missing []string)
 }
 
-func (c *Client) send(ctx context.Context, r request, into answer) *Error {
-	var conn connection
-	// The transport alone: http.Client would follow redirects, which carry the AppSecret of the query to somewhere else.
-	resp, err := c.transport.RoundTrip(c.newOnceRequest(httptrace.WithClientTrace(ctx, conn.trace()), r))
-	if err != nil {
-		e := unavailable(r.api, 0, sanitize(ctx, err))
-		e.repeatable = ctx.Err() == nil && conn.neverMade(err)
-		return e
-	}
-	defer resp.Body.Close()
-	// Read before the status is looked at: a connection is only reused when its answer has been read to the end.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	switch {
-	case resp.StatusCode != http.StatusOK:
-		return unavailable(r.api, resp.StatusCode, nil)
-	case err != nil:
-		return unavailable(r.api, resp.StatusCode, sanitize(ctx, err))
-	case len(body) > maxAnswer:
-		return unavailable(r.api, resp.StatusCode, causeTooLong)
-	}
-	return read(r, resp.StatusCode, body, into)
-}
-
-// read reads an answer by what it is, not by its Content-Type: WeChat sends JSON as text/plain. errcode is usually absent on
-// success, and sometimes 0.
-func read(r request, httpStatus int, body []byte, into answer) *Error {
-	o, ok := readObject(body)
-	if !ok {
-		return unavailable(r.api, httpStatus, causeNotJSON)
-	}
-	if code := o.integer("errcode"); code != 0 {
-		return answered(r.api, httpStatus, int(code), o.text("errmsg"))
-	}
-	missing := into.read(o)
-	switch {
-	case len(missing) == 0:
-		return nil
-	case r.spendsCode:
-		return &Error{Kind: KindUnusable, API: r.api, Status: httpStatus, cause: causeMissing(missing)}
-	}
-	return unavailable(r.api, httpStatus, causeMissing(missing))
-}
-
-// newOnceRequest returns a POST of JSON, or a GET where body is nil, that net/http sends at most once.
-//
-// A POST it repeats only where nothing of it was written. For a GET that takes a trick:
-// http.Transport silently repeats a GET when the reused connection that it was written to dies before an answer
-// (Request.isReplayable), although the server may have acted on it. What it never repeats is a request with a body
-// that it cannot rewind. So this one has a body, which is empty, and no GetBody. The "identity" transfer encoding says
-// that the body goes out as it is: nothing is sent for it, no Content-Length, no chunk, and the connection stays
-// reusable.
-func (c *Client) newOnceRequest(ctx context.Context, r request) *http.Request {
-	address := *c.base
-	address.Path += r.path
-	if address.RawPath != "" {
-		address.RawPath += r.path
-	}
-	address.RawQuery = r.query
-	req := (&http.Request{
-		Method: http.MethodGet, URL: &address, Host: address.Host, Header: make(http.Header),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: io.NopCloser(strings.NewReader("")), ContentLength: -1, TransferEncoding: identity,
-	}).WithContext(ctx)
-	if r.body != nil {
-		req.Method, req.ContentLength, req.TransferEncoding = http.MethodPost, int64(len(r.body)), nil
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil }
-		req.Body, _ = req.GetBody()
-		req.Header.Set("Content-Type", "application/json")
-	}
-	return req
-}
-
-// identity is the transfer encoding of a request without a body that nothing says so of.
-var identity = []string{"identity"}
-
-// connection watches whether an attempt got a connection. Without one nothing can have been sent.
-type connection struct{ asked, got atomic.Bool }
-
-func (c *connection) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { c.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { c.got.Store(true) },
-	}
-}
-
-// neverMade reports whether it is certain that the failed attempt had no connection. A transport that does not serve
-// httptrace is believed only where its error is that of dialling.
-func (c *connection) neverMade(err error) bool {
-	if c.got.Load() {
-		return false
-	}
-	var op *net.OpError
-	return c.asked.Load() || errors.As(err, &op) && op.Op == "dial"
-}
-
-const (
-	maxAttempts = 3
-	firstPause  = 100 * time.Millisecond
-)
-
-// call makes the attempts of one call within the client's time-out. Only attempts that certainly changed nothing at
-// WeChat are followed by another (Error.repeatable).
-func (c *Client) call(ctx context.Context, r request, into answer) error {
+// call makes the attempts of one call within the client's time-out. It retries only if the failed attempt certainly did
+// nothing at WeChat.
+func (c *Client) call(ctx context.Context, r request, into response) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	for n := 1; ; n++ {
@@ -159,32 +51,32 @@ func (c *Client) call(ctx context.Context, r request, into answer) error {
 		if e == nil {
 			return nil
 		}
-		if !e.repeatable || n == maxAttempts {
+		if !e.retryable || n == maxAttempts {
 			return e
 		}
-		if !sleep(ctx, pause(n)) {
-			return interrupted(ctx, e)
+		if !sleep(ctx, backoff(n)) {
+			return deadlineError(ctx, e)
 		}
 	}
 }
 
-// interrupted is the error of a call whose pause did not run out: the caller's cancellation where there was one, and
-// otherwise what WeChat said last, which tells more than that the time was used up.
-func interrupted(ctx context.Context, last *Error) *Error {
+// deadlineError returns the error of a call that ended before a retry: ctx's error if the caller has cancelled it, and
+// otherwise the last attempt's error, which says more than a time-out.
+func deadlineError(ctx context.Context, last *Error) *Error {
 	if ctx.Err() == nil {
 		return last
 	}
-	return unavailable(last.API, 0, sanitize(ctx, ctx.Err()))
+	return transportError(last.API, 0, sanitize(ctx, ctx.Err()))
 }
 
-// pause is the wait after attempt n: 100 ms, then 200 ms, each ±50 % so that the logins which failed together do not
-// come back together.
-func pause(n int) time.Duration {
-	d := firstPause << (n - 1)
+// backoff returns the pause after attempt n: 100 ms, then 200 ms, each ±50 % so that logins that failed together are not
+// retried together.
+func backoff(n int) time.Duration {
+	d := firstBackoff << (n - 1)
 	return d/2 + rand.N(d)
 }
 
-// sleep waits for d and reports true; or false, where ctx ends first. It does not begin a wait that ctx cannot outlive.
+// sleep waits for d. It returns false if ctx ends first, at once if its deadline is before the end of d.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return false
@@ -199,32 +91,136 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// sanitize reduces a transport's error to what is known to be harmless. net/http's own error for a failed GET prints
-// the whole URL, secret and code included, and errors of proxies and wrapped transports may print anything, so that
-// nothing of err is kept but its class.
+// attempt sends a request once and reports it to OnCall.
+func (c *Client) attempt(ctx context.Context, r request, into response) *Error {
+	start := time.Now()
+	e := c.send(ctx, r, into)
+	call := Call{API: r.api, Duration: time.Since(start)}
+	if e != nil {
+		call.ErrCode, call.Err = e.ErrCode, e
+	}
+	c.onCall(call)
+	return e
+}
+
+func (c *Client) send(ctx context.Context, r request, into response) *Error {
+	var conn connTrace
+	// RoundTrip, because an http.Client would follow redirects and send the AppSecret in the query to another server.
+	resp, err := c.transport.RoundTrip(c.newSingleUseRequest(httptrace.WithClientTrace(ctx, conn.clientTrace()), r))
+	if err != nil {
+		e := transportError(r.api, 0, sanitize(ctx, err))
+		e.retryable = ctx.Err() == nil && conn.neverConnected(err)
+		return e
+	}
+	defer resp.Body.Close()
+	// Read the body for every status: a connection is reused only if its response has been read to the end.
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return transportError(r.api, resp.StatusCode, nil)
+	case err != nil:
+		return transportError(r.api, resp.StatusCode, sanitize(ctx, err))
+	case len(body) > maxResponse:
+		return transportError(r.api, resp.StatusCode, reasonTooLong)
+	}
+	return readResponse(r, resp.StatusCode, body, into)
+}
+
+// readResponse decodes a response whatever its Content-Type is: WeChat sends JSON as text/plain. errcode is usually absent on
+// success, and sometimes 0.
+func readResponse(r request, httpStatus int, body []byte, into response) *Error {
+	o, ok := readObject(body)
+	if !ok {
+		return transportError(r.api, httpStatus, reasonNotJSON)
+	}
+	if code := o.integer("errcode"); code != 0 {
+		return apiError(r.api, httpStatus, int(code), o.text("errmsg"))
+	}
+	missing := into.decode(o)
+	switch {
+	case len(missing) == 0:
+		return nil
+	case r.spendsCode:
+		return &Error{Kind: KindUnusable, API: r.api, Status: httpStatus, cause: missingFields(missing)}
+	}
+	return transportError(r.api, httpStatus, missingFields(missing))
+}
+
+// newSingleUseRequest returns a POST of JSON, or a GET if there is no body, that net/http sends at most once.
+//
+// net/http repeats a POST only if it has written nothing of it. But http.Transport silently repeats a GET if the reused
+// connection dies before the response (Request.isReplayable), although the server may have acted on it. It never repeats a
+// request with a body that it cannot rewind. So the GET has an empty body and no GetBody. With the "identity" transfer
+// encoding nothing is sent for the body, neither a Content-Length nor a chunk, and the connection stays reusable.
+func (c *Client) newSingleUseRequest(ctx context.Context, r request) *http.Request {
+	address := *c.base
+	address.Path += r.path
+	if address.RawPath != "" {
+		address.RawPath += r.path
+	}
+	address.RawQuery = r.query
+	req := (&http.Request{
+		Method: http.MethodGet, URL: &address, Host: address.Host, Header: make(http.Header),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(strings.NewReader("")), ContentLength: -1, TransferEncoding: identityEncoding,
+	}).WithContext(ctx)
+	if r.body != nil {
+		req.Method, req.ContentLength, req.TransferEncoding = http.MethodPost, int64(len(r.body)), nil
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil }
+		req.Body, _ = req.GetBody()
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req
+}
+
+// identityEncoding makes net/http send an empty body without Content-Length and without chunks.
+var identityEncoding = []string{"identity"}
+
+// connTrace records whether an attempt got a connection. Without one nothing can have been sent.
+type connTrace struct{ requested, connected atomic.Bool }
+
+func (c *connTrace) clientTrace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn: func(string) { c.requested.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { c.connected.Store(true) },
+	}
+}
+
+// neverConnected reports whether the failed attempt certainly had no connection. If the transport does not call httptrace's
+// hooks, only an error of dialling counts.
+func (c *connTrace) neverConnected(err error) bool {
+	if c.connected.Load() {
+		return false
+	}
+	var opErr *net.OpError
+	return c.requested.Load() || errors.As(err, &opErr) && opErr.Op == "dial"
+}
+
+// sanitize reduces a transport's error to its class. net/http's own error for a failed GET contains the whole URL, with
+// secret and code, and errors of proxies and wrapped transports may contain anything.
 func sanitize(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() || errors.Is(err, context.DeadlineExceeded) {
 		return context.DeadlineExceeded
 	}
-	why := class(err)
+	reason := classifyTransport(err)
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return fmt.Errorf("%w: %w", why, errno) // a number whose text is the system's
+		return fmt.Errorf("%w: %w", reason, errno) // its text is the operating system's
 	}
-	return why
+	return reason
 }
 
-func class(err error) cause {
+func classifyTransport(err error) reason {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return causeCertificate
+		return reasonCertificate
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return causeNoHost
+		return reasonNoHost
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return causeNoConnection
+		return reasonNoConnection
 	}
-	return causeLost
+	return reasonConnectionLost
 }

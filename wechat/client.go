@@ -16,32 +16,32 @@ const (
 	defaultTimeout = 5 * time.Second
 )
 
-// Options configures a Client. AppID and Secret are required.
+// Options configure a Client. AppID and Secret are required.
 type Options struct {
 	AppID  string // the mini-program's, from WeChat's admin console
 	Secret Secret // the AppSecret
 
-	// BaseURL is where WeChat's API is: an absolute http or https URL, with or without a trailing slash. Default:
-	// https://api.weixin.qq.com. Plain http is for a simulator only, since the AppSecret travels in the query.
+	// BaseURL is the address of WeChat's API: an absolute http or https URL, with or without a trailing slash. Default:
+	// https://api.weixin.qq.com. Plain http is for a simulator only, since the AppSecret is sent in the query.
 	BaseURL string
 
-	// Transport carries the requests. Default: a NewTransport of the client's own. Clients of several mini-programs
-	// should share one. A transport that repeats requests by itself breaks the promise of Code2Session.
+	// Transport sends the requests. Default: a new NewTransport. Clients of several mini-programs should share one. A
+	// transport that repeats requests breaks the guarantee of Code2Session that a code is sent only once.
 	Transport http.RoundTripper
 
-	// Timeout is the whole budget of one call, repeated attempts and pauses included. Default: 5 s.
+	// Timeout bounds one call, including retries and the pauses before them. Default: 5 s.
 	Timeout time.Duration
 
-	// OnCall, if not nil, is told of every attempt after it ended, from the goroutine of the caller.
+	// OnCall, if not nil, is called after every attempt, in the goroutine of the caller.
 	OnCall func(Call)
 }
 
 // Call describes one attempt at WeChat's API, for metrics and circuit breakers.
 type Call struct {
 	API      string        // "jscode2session", "stable_token" or "getuserphonenumber"
-	ErrCode  int           // WeChat's errcode; 0 on success and where WeChat gave none
+	ErrCode  int           // WeChat's errcode; 0 on success, and if WeChat sent none
 	Err      error         // nil on success, otherwise an *Error, free of secrets
-	Duration time.Duration // from sending to the end of the answer
+	Duration time.Duration // from sending the request to the end of the response
 }
 
 // Client calls WeChat's API for one mini-program. It is safe for concurrent use.
@@ -54,8 +54,8 @@ type Client struct {
 	onCall    func(Call)
 }
 
-// NewClient returns a client for one mini-program. It does not connect. The error joins all faults of the options and
-// holds no values of them.
+// NewClient returns a client for one mini-program. It does not connect. The error joins all errors of the options and
+// contains none of their values.
 func NewClient(o Options) (*Client, error) {
 	if o.BaseURL == "" {
 		o.BaseURL = defaultBaseURL
@@ -74,7 +74,7 @@ func NewClient(o Options) (*Client, error) {
 	}
 	base, err := url.Parse(strings.TrimRight(o.BaseURL, "/"))
 	if err != nil {
-		return nil, errors.New("wechat: the base URL cannot be read") // and was, by validate
+		return nil, errors.New("wechat: the base URL cannot be parsed") // validate has parsed it
 	}
 	return &Client{
 		appID:     o.AppID,
@@ -93,19 +93,19 @@ func (c *Client) AppID() string { return c.appID }
 func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "wechat.Client{AppID:%q}", c.appID) }
 
 func (o Options) validate() error {
-	var faults []error
-	fault := func(wrong bool, text string) {
+	var errs []error
+	check := func(wrong bool, text string) {
 		if wrong {
-			faults = append(faults, errors.New("wechat: "+text))
+			errs = append(errs, errors.New("wechat: "+text))
 		}
 	}
-	fault(o.AppID == "", "the appid is empty")
-	fault(strings.ContainsFunc(o.AppID, notPrintableASCII), "the appid holds a space or a character that none has")
-	fault(o.Secret == "", "the appsecret is empty")
-	fault(strings.ContainsFunc(string(o.Secret), notPrintableASCII), "the appsecret holds a space or a character that none has")
-	fault(!validBaseURL(o.BaseURL), "the base URL is not an absolute http or https URL without user, query and fragment")
-	fault(o.Timeout < 0, "the time-out is negative")
-	return errors.Join(faults...)
+	check(o.AppID == "", "the appid is empty")
+	check(strings.ContainsFunc(o.AppID, notPrintableASCII), "the appid has a space or a character that is not printable ASCII")
+	check(o.Secret == "", "the appsecret is empty")
+	check(strings.ContainsFunc(string(o.Secret), notPrintableASCII), "the appsecret has a space or a character that is not printable ASCII")
+	check(!validBaseURL(o.BaseURL), "the base URL is not an absolute http or https URL without user, query and fragment")
+	check(o.Timeout < 0, "the time-out is negative")
+	return errors.Join(errs...)
 }
 
 func notPrintableASCII(r rune) bool { return r <= ' ' || r > '~' }
@@ -116,20 +116,20 @@ func validBaseURL(s string) bool {
 		u.User == nil && !strings.ContainsAny(s, "?#")
 }
 
-// maxConns is how many connections a transport has to one host.
+// maxConns is the maximum of connections to one host.
 const maxConns = 1024
 
-// NewTransport returns a transport made for many short calls to one host.
+// NewTransport returns a transport for many short calls to one host.
 //
-// It opens up to 1024 connections to a host, and keeps all of them while they are idle (net/http's default is 2 for each
-// host, which under load makes every call a TLS handshake); a call beyond that waits within its own time-out. Idle
-// connections are closed after 30 s, before a server or a NAT on the way is likely to do it and lose an exchange. Connecting and the TLS
-// handshake have 2 s each, so that within the default budget of 5 s there is time for another attempt.
+// It opens up to 1024 connections to a host and keeps all of them while they are idle; net/http's default is 2 idle ones,
+// which under load makes every call a TLS handshake. A call above the maximum waits within its time-out. Idle connections
+// are closed after 30 s, before a server or a NAT is likely to close them and to lose a request. Connecting and the TLS
+// handshake have 2 s each, so that the default time-out of 5 s leaves time for another attempt.
 //
-// It speaks HTTP/1.1 only, so that one slow answer or one lost packet delays one login, not all of them. It uses the
-// proxy of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), as http.DefaultTransport does: through an HTTPS proxy
-// the AppSecret stays encrypted, but WeChat's IP whitelist then must hold the proxy's address. Set Proxy to nil for a
-// direct connection.
+// It speaks HTTP/1.1 only, so that a slow response or a lost packet delays one login and not all. It uses the proxy of the
+// environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), as http.DefaultTransport does. Through an HTTPS proxy the AppSecret
+// stays encrypted, but then WeChat's IP whitelist must contain the proxy's address. Set Proxy to nil for a direct
+// connection.
 func NewTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
 	protocols := new(http.Protocols)
@@ -140,7 +140,7 @@ func NewTransport() *http.Transport {
 		TLSHandshakeTimeout:    2 * time.Second,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)},
 		Protocols:              protocols,
-		DisableCompression:     true, // answers are shorter than a packet
+		DisableCompression:     true, // responses are shorter than a packet
 		MaxIdleConns:           maxConns,
 		MaxIdleConnsPerHost:    maxConns,
 		MaxConnsPerHost:        maxConns,

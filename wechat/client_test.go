@@ -21,9 +21,9 @@ func TestNewClient_refuses(t *testing.T) {
 		want   []string
 	}{
 		"an empty appid":             {func(o *wechat.Options) { o.AppID = "" }, []string{"appid is empty"}},
-		"an appid with a newline":    {func(o *wechat.Options) { o.AppID += "\n" }, []string{"appid holds"}},
+		"an appid with a newline":    {func(o *wechat.Options) { o.AppID += "\n" }, []string{"appid has"}},
 		"an empty secret":            {func(o *wechat.Options) { o.Secret = "" }, []string{"appsecret is empty"}},
-		"a secret with a newline":    {func(o *wechat.Options) { o.Secret += "\n" }, []string{"appsecret holds"}},
+		"a secret with a newline":    {func(o *wechat.Options) { o.Secret += "\n" }, []string{"appsecret has"}},
 		"a relative base url":        {func(o *wechat.Options) { o.BaseURL = "api.weixin.qq.com" }, []string{"base URL"}},
 		"a base url of another kind": {func(o *wechat.Options) { o.BaseURL = "ftp://api.weixin.qq.com" }, []string{"base URL"}},
 		"a base url without host":    {func(o *wechat.Options) { o.BaseURL = "https://:443" }, []string{"base URL"}},

@@ -8,68 +8,68 @@ import (
 	"time"
 )
 
-// MockCode is what wx.login gives in WeChat's developer tools when the project has no appid. It is never valid.
+// MockCode is the code of wx.login in WeChat's developer tools if the project has no appid. It is never valid.
 const MockCode = "the code is a mock one"
 
 const (
 	apiCode2Session = "jscode2session"
 
-	// A code is about 32 characters; what is far longer is refused without a call.
+	// A code has about 32 characters. Much longer ones are refused without a call.
 	maxCode = 512
-	// An openid or unionid is 28 characters.
+	// An openid or unionid has 28 characters.
 	maxID = 64
 	// A session_key is the base64 of 16 bytes.
-	sessionKeyText = 24
+	sessionKeyLength = 24
 )
 
-// Session is what WeChat answers to a code: who it is, and the key that opens that user's encrypted data.
+// Session is WeChat's response to a code: the user, and the key that decrypts the user's data.
 type Session struct {
 	OpenID     string `json:"openid"`            // the user in this mini-program; case-sensitive
 	UnionID    string `json:"unionid,omitempty"` // the user over all apps of one Open Platform account; often empty
-	SessionKey Secret `json:"-"`                 // base64 of 16 bytes; must never reach a client or a log
+	SessionKey Secret `json:"-"`                 // base64 of 16 bytes; must never reach a client
 }
 
 // Code2Session exchanges the code of wx.login for a session, by GET /sns/jscode2session.
 //
-// The error is an *Error; KindOf tells what to do about it. An empty, mock or overlong code is KindInvalidCode without
-// a call to WeChat.
+// The error is an *Error; its Kind says what to do. An empty, mock or overlong code is KindInvalidCode without a call to
+// WeChat.
 //
-// A code is single-use. So the exchange is repeated, at most twice and within the Timeout, only where WeChat says that
-// it did nothing (errcode -1) or where no connection was made. If it may have arrived it is not sent again: a time-out,
-// a lost connection or an answer that cannot be read ends the call with KindUnavailable, an answer without a usable openid or
-// session_key with KindUnusable. net/http's own repetition of a GET whose reused connection died is prevented too.
+// A code is single-use. So the call is retried, at most twice and within the Timeout, only if WeChat says that it did
+// nothing (errcode -1) or if no connection was made. If the request may have arrived, it is not sent again: a time-out, a
+// lost connection or an unreadable response ends the call with KindUnavailable, a response without a usable openid or
+// session_key with KindUnusable. net/http is also kept from repeating a GET whose reused connection died.
 func (c *Client) Code2Session(ctx context.Context, code string) (Session, error) {
-	if !plausibleCode(code) {
-		return Session{}, &Error{Kind: KindInvalidCode, API: apiCode2Session, cause: causeNoCode}
+	if !isPlausibleCode(code) {
+		return Session{}, &Error{Kind: KindInvalidCode, API: apiCode2Session, cause: reasonNotACode}
 	}
-	var answer sessionAnswer
+	var resp sessionResponse
 	r := request{api: apiCode2Session, path: "/sns/jscode2session", spendsCode: true, query: "appid=" + url.QueryEscape(c.appID) +
 		"&grant_type=authorization_code&js_code=" + url.QueryEscape(code) + "&secret=" + url.QueryEscape(string(c.secret))}
-	if err := c.call(ctx, r, &answer); err != nil {
+	if err := c.call(ctx, r, &resp); err != nil {
 		return Session{}, err
 	}
-	return Session{OpenID: answer.OpenID, UnionID: answer.UnionID, SessionKey: Secret(answer.SessionKey)}, nil
+	return Session{OpenID: resp.OpenID, UnionID: resp.UnionID, SessionKey: Secret(resp.SessionKey)}, nil
 }
 
-func plausibleCode(code string) bool {
+func isPlausibleCode(code string) bool {
 	return strings.TrimSpace(code) != "" && len(code) <= maxCode && code != MockCode
 }
 
-type sessionAnswer struct{ OpenID, UnionID, SessionKey string }
+type sessionResponse struct{ OpenID, UnionID, SessionKey string }
 
-// read makes sure that nothing half-read goes on to a database: without an openid there is no user, and without a
-// proper key nothing that the user sends later could be opened. A unionid may come another time.
-func (a *sessionAnswer) read(o object) (missing []string) {
-	a.OpenID, _ = o.exactText("openid")
-	a.UnionID, _ = o.exactText("unionid")
-	a.SessionKey, _ = o.exactText("session_key")
-	if !validID(a.UnionID) {
-		a.UnionID = ""
+// decode requires a valid openid, without which there is no user, and a valid session_key, without which none of the user's
+// data could be decrypted. An invalid unionid is dropped: it may come with a later login.
+func (r *sessionResponse) decode(o jsonObject) (missing []string) {
+	r.OpenID, _ = o.exactText("openid")
+	r.UnionID, _ = o.exactText("unionid")
+	r.SessionKey, _ = o.exactText("session_key")
+	if !validID(r.UnionID) {
+		r.UnionID = ""
 	}
-	if !validID(a.OpenID) {
+	if !validID(r.OpenID) {
 		missing = append(missing, "openid")
 	}
-	if !validSessionKey(a.SessionKey) {
+	if !validSessionKey(r.SessionKey) {
 		missing = append(missing, "session_key")
 	}
 	return missing
@@ -85,25 +85,26 @@ func notIDCharacter(r rune) bool {
 
 func validSessionKey(key string) bool {
 	raw, err := base64.StdEncoding.Strict().DecodeString(key)
-	return err == nil && len(key) == sessionKeyText && len(raw) == 16
+	return err == nil && len(key) == sessionKeyLength && len(raw) == 16
 }
 
 const (
 	apiStableToken = "stable_token"
 
-	// WeChat asks to have room for 512 characters.
+	// WeChat's documentation asks for room for 512 characters.
 	maxAccessToken = 1024
-	// WeChat gives at most 7200 s; a day is beyond anything that it could mean.
+	// WeChat sends at most 7200 s. More than a day must be an error.
 	maxTokenSeconds = 24 * 60 * 60
 )
 
-// StableToken gets the mini-program's access_token, by POST /cgi-bin/stable_token. It is a secret like the AppSecret.
+// StableToken returns the mini-program's access_token and its remaining lifetime, by POST /cgi-bin/stable_token. The token
+// is a secret like the AppSecret. Package accesstoken caches and shares it.
 //
-// WeChat gives the same token while it is valid, with the time that remains (up to two hours), and a new one from 5 minutes
-// before the end of the old one, which stays valid meanwhile. With force it gives a new one at once and ends the old one:
-// for a token that has leaked or is refused, at most 20 times a day and once in 30 s.
+// WeChat returns the same token while it is valid, for up to two hours. From 5 minutes before its end it returns a new one,
+// and both are valid until then. With force it returns a new one at once and revokes the old one. That is for a token that
+// has leaked or is refused: at most 20 times a day, and once in 30 s.
 //
-// The error is an *Error, as that of Code2Session.
+// The error is an *Error, like that of Code2Session.
 func (c *Client) StableToken(ctx context.Context, force bool) (token string, expiresIn time.Duration, err error) {
 	body := encodeBody(struct {
 		GrantType    string `json:"grant_type"`
@@ -111,25 +112,25 @@ func (c *Client) StableToken(ctx context.Context, force bool) (token string, exp
 		Secret       string `json:"secret"`
 		ForceRefresh bool   `json:"force_refresh"`
 	}{"client_credential", c.appID, string(c.secret), force})
-	var answer tokenAnswer
-	if err := c.call(ctx, request{api: apiStableToken, path: "/cgi-bin/stable_token", body: body}, &answer); err != nil {
+	var resp tokenResponse
+	if err := c.call(ctx, request{api: apiStableToken, path: "/cgi-bin/stable_token", body: body}, &resp); err != nil {
 		return "", 0, err
 	}
-	return answer.AccessToken, time.Duration(answer.ExpiresIn) * time.Second, nil
+	return resp.AccessToken, time.Duration(resp.ExpiresIn) * time.Second, nil
 }
 
-type tokenAnswer struct {
+type tokenResponse struct {
 	AccessToken string
 	ExpiresIn   int64 // seconds
 }
 
-func (a *tokenAnswer) read(o object) (missing []string) {
-	a.AccessToken, _ = o.exactText("access_token")
-	a.ExpiresIn = o.integer("expires_in")
-	if a.AccessToken == "" || len(a.AccessToken) > maxAccessToken || strings.ContainsFunc(a.AccessToken, notPrintableASCII) {
+func (r *tokenResponse) decode(o jsonObject) (missing []string) {
+	r.AccessToken, _ = o.exactText("access_token")
+	r.ExpiresIn = o.integer("expires_in")
+	if r.AccessToken == "" || len(r.AccessToken) > maxAccessToken || strings.ContainsFunc(r.AccessToken, notPrintableASCII) {
 		missing = append(missing, "access_token")
 	}
-	if a.ExpiresIn <= 0 || a.ExpiresIn > maxTokenSeconds {
+	if r.ExpiresIn <= 0 || r.ExpiresIn > maxTokenSeconds {
 		missing = append(missing, "expires_in")
 	}
 	return missing

@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// Kind says what a failed call means to the caller.
+// Kind says what a failed call means for the caller.
 type Kind int
 
-// The kinds of failure. An errcode that is not known is KindMisconfigured: only what is known to pass by itself is worth another
-// try, and the errcode and rid are in the error for the operator.
+// The kinds of failure. An unknown errcode is KindMisconfigured: only an error that is known to be temporary is worth a retry,
+// and the error contains errcode and rid for the operator.
 const (
 	KindUnknown       Kind = iota // no error
 	KindInvalidCode               // 40029, 40163, 40013 for a phone code: the mini-program must get a new code
-	KindBlocked                   // 40226: WeChat holds the user for a risk; not to be repeated
+	KindBlocked                   // 40226: WeChat considers the user a risk; do not retry
 	KindRateLimited               // 45011: too many calls this minute
-	KindMisconfigured             // every other errcode: a job for the operator
+	KindMisconfigured             // every other errcode: the operator must act
 	KindUnavailable               // -1, -1000, no connection, time-out, not HTTP 200, unreadable
-	KindUnusable                  // an answer without what is needed of it: the code is spent, and a new one is needed
+	KindUnusable                  // the response lacks a required field; the code is spent, and a new one is needed
 )
 
-// String returns the kind's name, as it may be used for a metric's label: "invalid_code" and so on.
+// String returns the kind's name, such as "invalid_code". It can be used as a metric's label.
 func (k Kind) String() string {
 	switch k {
 	case KindInvalidCode:
@@ -44,8 +44,7 @@ func (k Kind) String() string {
 	}
 }
 
-// KindOf returns the Kind of an error of this package: KindUnknown for nil, and KindUnavailable for an error that is
-// no *Error.
+// KindOf returns the Kind of an error: KindUnknown for nil, and KindUnavailable if it does not wrap an *Error.
 func KindOf(err error) Kind {
 	if err == nil {
 		return KindUnknown
@@ -56,22 +55,23 @@ func KindOf(err error) Kind {
 	return KindUnavailable
 }
 
-// Error is a call to WeChat that failed: WeChat answered with an errcode, or could not be reached or understood.
+// Error is a failed call to WeChat: WeChat responded with an errcode, or it could not be reached, or its response was
+// unusable.
 //
-// Neither the error nor what it wraps holds a URL, a code or a secret, or a word of WeChat's errmsg, which may repeat
-// what it was sent. errors.Is finds context.Canceled and context.DeadlineExceeded (for every time-out).
+// Neither the error nor the errors it wraps contain a URL, a code or a secret, nor WeChat's errmsg, which may repeat values
+// of the request. errors.Is finds context.Canceled, and context.DeadlineExceeded for every time-out.
 type Error struct {
 	Kind    Kind
 	API     string // as in Call
-	ErrCode int    // WeChat's errcode; 0 where it gave none
+	ErrCode int    // WeChat's errcode; 0 if it sent none
 	RID     string // the request id that WeChat's support asks for, such as 652d44d0-1d0af18b-5b069232; may be empty
-	Status  int    // the HTTP status; 0 where there was no answer
+	Status  int    // the HTTP status; 0 if there was no response
 
-	cause      error // sanitized; may be nil
-	repeatable bool  // certainly nothing happened at WeChat
+	cause     error // sanitized; may be nil
+	retryable bool  // the call certainly did nothing at WeChat
 }
 
-// Error describes the failure in words of this package, with the errcode and rid.
+// Error describes the failure in this package's words, with errcode and rid.
 func (e *Error) Error() string {
 	text := "wechat: " + e.API + ": " + e.text()
 	switch {
@@ -92,15 +92,15 @@ func (e *Error) Error() string {
 // syscall.Errno, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Transport reports whether WeChat could not be reached or understood, as opposed to having answered with an errcode
-// or having been given up by the caller. Circuit breakers should count these only.
+// IsTransport reports whether WeChat could not be reached or its response was unreadable. It is false if WeChat responded with
+// an errcode and if the caller cancelled the call. Circuit breakers should count only these errors.
 func (e *Error) IsTransport() bool {
 	return e.Kind == KindUnavailable && e.ErrCode == 0 && !errors.Is(e.cause, context.Canceled)
 }
 
-// IsInvalidToken reports whether an error of this package says that WeChat did not take the access_token of the call: it has
-// expired, or was replaced (40001, 40014, 42001). The call did nothing, and may be made again with another token. The same
-// errcodes of stable_token, which takes no access_token, are about the AppSecret.
+// IsInvalidToken reports whether err says that WeChat refused the call's access_token, because it has expired or was replaced
+// (40001, 40014, 42001). The call did nothing and may be repeated with another token. From stable_token, which takes no
+// access_token, the same errcodes mean the AppSecret and are not reported.
 func IsInvalidToken(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.API != apiStableToken &&
@@ -116,29 +116,29 @@ func (e *Error) text() string {
 	case KindInvalidCode:
 		return "invalid code"
 	case KindUnusable:
-		return "unusable answer"
+		return "unusable response"
 	}
 	return "unavailable"
 }
 
-// unavailable is the error of a call that WeChat did not answer, or not in a way that can be understood.
-func unavailable(api string, httpStatus int, cause error) *Error {
+// transportError returns the error of a call without a readable response.
+func transportError(api string, httpStatus int, cause error) *Error {
 	return &Error{Kind: KindUnavailable, API: api, Status: httpStatus, cause: cause}
 }
 
-// answered is the error of a call that WeChat refused with an errcode.
-func answered(api string, httpStatus, errCode int, errMsg string) *Error {
+// apiError returns the error of a call to which WeChat responded with an errcode.
+func apiError(api string, httpStatus, errCode int, errMsg string) *Error {
 	kind, _ := classify(api, errCode)
 	return &Error{
 		Kind: kind, API: api, ErrCode: errCode, RID: requestID(errMsg), Status: httpStatus,
-		repeatable: errCode == ErrCodeBusy,
+		retryable: errCode == ErrCodeBusy,
 	}
 }
 
-// ridPattern is stricter than need be to find a rid, so that nothing else of an errmsg can pass for one.
+// ridPattern is stricter than necessary, so that no other part of an errmsg is taken for a rid.
 var ridPattern = regexp.MustCompile(`rid:\s*([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})\b`)
 
-// requestID finds the request id that WeChat puts at the end of an errmsg.
+// requestID returns the request id at the end of an errmsg, "" if there is none.
 func requestID(errMsg string) string {
 	if m := ridPattern.FindStringSubmatch(errMsg); m != nil {
 		return m[1]
@@ -146,28 +146,28 @@ func requestID(errMsg string) string {
 	return ""
 }
 
-// ErrCodeBusy is WeChat's answer when it did nothing because it is busy: "try again". Its Kind is KindUnavailable.
+// ErrCodeBusy is WeChat's errcode if it is busy and did nothing: "try again". Its Kind is KindUnavailable.
 const ErrCodeBusy = -1
 
-// The errcodes that say that the access_token of a call is not valid.
+// The errcodes for an invalid access_token.
 const (
 	errCodeBadCredential = 40001
 	errCodeBadToken      = 40014
 	errCodeTokenExpired  = 42001
 )
 
-// meaning is what an errcode means, and the text to say so.
-type meaning struct {
+// errCodeMeaning is the meaning of an errcode, and its text in errors.
+type errCodeMeaning struct {
 	kind Kind
 	text string
 }
 
-// errCodes are the errcodes that mean the same for every API, from WeChat's documentation of the APIs that this package calls
-// (developers.weixin.qq.com/doc/oplatform/developers/errCode/errCode.html) and its community.
+// errCodes are the errcodes that mean the same for every API. Their sources are WeChat's documentation of the APIs that this
+// package calls (developers.weixin.qq.com/doc/oplatform/developers/errCode/errCode.html) and its community.
 //
-// Only -1, -1000 and 45011 pass within minutes: with -1000 WeChat says "system error" as with -1, but not that it did nothing.
-// The daily quota (45009) is there again tomorrow, or when an operator resets it.
-var errCodes = map[int]meaning{
+// Only -1, -1000 and 45011 go away within minutes. The errmsg of -1000 is "system error" like that of -1, but it does not say
+// that WeChat did nothing. The daily quota (45009) returns the next day, or if an operator resets it.
+var errCodes = map[int]errCodeMeaning{
 	ErrCodeBusy: {KindUnavailable, "WeChat is busy"},
 	-1000:       {KindUnavailable, "WeChat failed"},
 	45011:       {KindRateLimited, "too many calls this minute"},
@@ -186,40 +186,40 @@ var errCodes = map[int]meaning{
 	41004: {KindMisconfigured, "appsecret missing"},
 	41008: {KindMisconfigured, "code missing"},
 	43002: {KindMisconfigured, "POST is required"},
-	43104: {KindMisconfigured, "the appid does not fit to the openid"},
+	43104: {KindMisconfigured, "the appid does not match the openid"},
 	45009: {KindMisconfigured, "the daily quota of this API is used up"},
-	47001: {KindMisconfigured, "the request cannot be read"},
+	47001: {KindMisconfigured, "the request cannot be parsed"},
 	48001: {KindMisconfigured, "the mini-program may not use this API"},
 	48004: {KindMisconfigured, "WeChat has banned the mini-program from this API"},
 	50002: {KindMisconfigured, "the account is frozen or closed"},
 	50004: {KindMisconfigured, "this API is forbidden to the account"},
 	50007: {KindMisconfigured, "the account is frozen"},
 	61024: {KindMisconfigured, "the mini-program may not make this call itself"},
-	89501: {KindMisconfigured, "this server's IP address waits for the administrator's confirmation"},
+	89501: {KindMisconfigured, "the administrator has not yet confirmed this server's IP address"},
 	89503: {KindMisconfigured, "this server's IP address needs the administrator's confirmation"},
 	89506: {KindMisconfigured, "the administrator has refused this server's IP address twice; it may call again in 24 hours"},
 	89507: {KindMisconfigured, "the administrator has refused this server's IP address; it may call again in an hour"},
 }
 
-// codeErrCodes are about the code that an API takes, or about its user.
-var codeErrCodes = map[int]meaning{
+// codeErrCodes are the errcodes of APIs that take a code.
+var codeErrCodes = map[int]errCodeMeaning{
 	40029: {KindInvalidCode, "invalid code"},
 	40163: {KindInvalidCode, "code already used"},
 	40226: {KindBlocked, "user blocked by WeChat"},
 }
 
-// phoneErrCodes are those of getuserphonenumber that mean something else than for other APIs: it takes no appid, and compares
-// the access_token's with the code's.
-var phoneErrCodes = map[int]meaning{40013: {KindInvalidCode, "another mini-program's code"}}
+// phoneErrCodes are errcodes with another meaning for getuserphonenumber. It takes no appid and compares that of the
+// access_token with that of the code.
+var phoneErrCodes = map[int]errCodeMeaning{40013: {KindInvalidCode, "another mini-program's code"}}
 
-// classify returns what an errcode of an API means, and the text to say so.
+// classify returns the meaning of an API's errcode, and its text in errors.
 func classify(api string, errCode int) (Kind, string) {
-	tables := []map[int]meaning{errCodes}
+	tables := []map[int]errCodeMeaning{errCodes}
 	switch api {
 	case apiCode2Session:
-		tables = []map[int]meaning{codeErrCodes, errCodes}
+		tables = []map[int]errCodeMeaning{codeErrCodes, errCodes}
 	case apiPhoneNumber:
-		tables = []map[int]meaning{phoneErrCodes, codeErrCodes, errCodes}
+		tables = []map[int]errCodeMeaning{phoneErrCodes, codeErrCodes, errCodes}
 	}
 	for _, table := range tables {
 		if known, ok := table[errCode]; ok {
@@ -232,23 +232,22 @@ func classify(api string, errCode int) (Kind, string) {
 	return KindMisconfigured, "unknown errcode"
 }
 
-// cause is why a call failed if WeChat gave no errcode: one of the constants below, or what causeMissing returns.
-type cause string
+// reason is why a call failed if WeChat sent no errcode: one of the constants below, or the result of missingFields.
+type reason string
 
-// Error returns the text.
-func (c cause) Error() string { return string(c) }
+func (c reason) Error() string { return string(c) }
 
 const (
-	causeNoCode       cause = "not a code of WeChat's; not sent"
-	causeNoHost       cause = "the host name cannot be resolved"
-	causeNoConnection cause = "no connection"
-	causeCertificate  cause = "the certificate cannot be verified"
-	causeLost         cause = "the connection was lost, or the answer is not HTTP"
-	causeTooLong      cause = "the answer is too long"
-	causeNotJSON      cause = "the answer is not the JSON expected"
+	reasonNotACode       reason = "not a valid code; not sent"
+	reasonNoHost         reason = "host name cannot be resolved"
+	reasonNoConnection   reason = "no connection"
+	reasonCertificate    reason = "certificate cannot be verified"
+	reasonConnectionLost reason = "connection lost, or the response is not HTTP"
+	reasonTooLong        reason = "response too long"
+	reasonNotJSON        reason = "response is not a JSON object"
 )
 
-// causeMissing names the fields that an answer should have: names of this package's, not WeChat's words.
-func causeMissing(fields []string) cause {
-	return cause("the answer holds no usable " + strings.Join(fields, ", "))
+// missingFields returns the reason for a response without required fields. The names come from this package, not from WeChat.
+func missingFields(fields []string) reason {
+	return reason("no usable " + strings.Join(fields, ", "))
 }

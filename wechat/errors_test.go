@@ -180,9 +180,9 @@ func TestError_of_a_real_connection_holds_no_secret_code_or_URL(t *testing.T) {
 		baseURL string
 		want    string
 	}{
-		"untrusted certificate": {tlsServer.URL, "the certificate cannot be verified"},
+		"untrusted certificate": {tlsServer.URL, "certificate cannot be verified"},
 		"tls to a plain port":   {"https://" + garbage, ""},
-		"not http":              {"http://" + garbage, "the connection was lost, or the answer is not HTTP"},
+		"not http":              {"http://" + garbage, "connection lost, or the response is not HTTP"},
 		"nobody there":          {"http://" + closed.Addr().String(), "no connection: connection refused"},
 	}
 	for name, test := range tests {
@@ -300,24 +300,24 @@ func TestError_of_an_unusable_answer(t *testing.T) {
 		want string
 	}{
 		"a session without an openid": {session, `{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, wechat.KindUnusable,
-			jscode + "unusable answer: the answer holds no usable openid"},
+			jscode + "unusable response: no usable openid"},
 		"a session with a number for text": {session, `{"openid":1}`, wechat.KindUnusable,
-			jscode + "unusable answer: the answer holds no usable openid, session_key"},
+			jscode + "unusable response: no usable openid, session_key"},
 		"a session with a broken key": {session, `{"openid":"o1","session_key":"` + testSecret + `"}`, wechat.KindUnusable,
-			jscode + "unusable answer: the answer holds no usable session_key"},
+			jscode + "unusable response: no usable session_key"},
 		"a number without a country code": {number, phoneAnswer(`""`, testNumber), wechat.KindUnusable,
-			phone + "unusable answer: the answer holds no usable countryCode"},
+			phone + "unusable response: no usable countryCode"},
 		"a number that is null": {number, `{"errcode":0,"phone_info":null}`, wechat.KindUnusable,
-			phone + "unusable answer: the answer holds no usable purePhoneNumber, countryCode"},
+			phone + "unusable response: no usable purePhoneNumber, countryCode"},
 		"an errcode":                   {session, `{"errcode":40029}`, wechat.KindInvalidCode, jscode + "invalid code (errcode 40029)"},
 		"an errcode as a text":         {session, `{"errcode":"40029"}`, wechat.KindInvalidCode, jscode + "invalid code (errcode 40029)"},
 		"an errcode behind odd fields": {number, "{\"phone_info\":\"\xff\n\",\"errcode\":40029.0}", wechat.KindInvalidCode, phone + "invalid code (errcode 40029)"},
-		"half an object":               {session, `{"openid":`, wechat.KindUnavailable, jscode + "unavailable: the answer is not the JSON expected"},
-		"a page":                       {number, `<html>`, wechat.KindUnavailable, phone + "unavailable: the answer is not the JSON expected"},
-		"a list":                       {number, `[]`, wechat.KindUnavailable, phone + "unavailable: the answer is not the JSON expected"},
-		"null":                         {session, `null`, wechat.KindUnavailable, jscode + "unavailable: the answer is not the JSON expected"},
+		"half an object":               {session, `{"openid":`, wechat.KindUnavailable, jscode + "unavailable: response is not a JSON object"},
+		"a page":                       {number, `<html>`, wechat.KindUnavailable, phone + "unavailable: response is not a JSON object"},
+		"a list":                       {number, `[]`, wechat.KindUnavailable, phone + "unavailable: response is not a JSON object"},
+		"null":                         {session, `null`, wechat.KindUnavailable, jscode + "unavailable: response is not a JSON object"},
 		"an access_token that is none": {token, `{"access_token":"","expires_in":7200}`, wechat.KindUnavailable,
-			"wechat: stable_token: unavailable: the answer holds no usable access_token"},
+			"wechat: stable_token: unavailable: no usable access_token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls int

@@ -5,56 +5,57 @@ import (
 	"strings"
 )
 
-// WeChat's JSON is not always JSON: nicknames are sent with raw control characters, with bytes that are no UTF-8 and with
-// half a surrogate pair, and some gateways put a BOM in front. readObject reads that, and reads JSON as encoding/json does.
+// WeChat's JSON is not always valid. Nicknames contain raw control characters, invalid UTF-8 and lone surrogates, and some
+// gateways send a BOM first. readObject accepts these and otherwise reads JSON as encoding/json does.
 
-// maxJSONDepth is how deep values may be nested: as deep as for encoding/json, so that no answer exhausts the stack.
+// maxJSONDepth is the maximum nesting of values, as in encoding/json, so that no response exhausts the stack.
 const maxJSONDepth = 10000
 
-// kind is the type of a JSON value.
-type kind byte
+// jsonType is the type of a JSON value.
+type jsonType byte
 
 const (
-	kindNull kind = iota
-	kindBool
-	kindNumber
-	kindText
-	kindList
-	kindObject
+	typeNull jsonType = iota
+	typeBool
+	typeNumber
+	typeString
+	typeArray
+	typeObject
 )
 
-// value is a JSON value. Only what this package asks for is kept: nothing of lists and booleans.
-type value struct {
-	kind    kind
-	text    string // of a text, without what cannot be read; of a number, its literal
-	altered bool   // something of the text could not be read and was dropped
-	members object
+// jsonValue is a JSON value. The contents of arrays and booleans are not kept, because this package does not need them.
+type jsonValue struct {
+	typ     jsonType
+	text    string // a string, without invalid characters; or the literal of a number
+	lossy   bool   // invalid characters of the string were dropped
+	members jsonObject
 }
 
-// member is a name in an object, and its value. A name that was altered is "", so that it is not taken for another one.
-type member struct {
+// jsonMember is a name in an object, and its value. If a part of the name was dropped, it is "", so that it does not match
+// another name.
+type jsonMember struct {
 	name  string
-	value value
+	value jsonValue
 }
 
-// jsonReader reads one text. Its methods return false for what is not even WeChat's JSON.
+// jsonReader parses data from pos on. Its methods return false for input that readObject does not accept.
 type jsonReader struct {
-	text []byte
-	at   int
+	data []byte
+	pos  int
 }
 
-// readObject reads an object, with white space and BOMs around it. Texts in it may hold raw control characters, which stay,
-// and invalid UTF-8 and lone surrogates, which are dropped. All else is as strict as JSON (RFC 8259).
-func readObject(text []byte) (object, bool) {
-	r := jsonReader{text: bytes.Trim(text, " \t\r\n\ufeff")}
+// readObject parses an object, with white space and BOMs around it. Strings may contain raw control characters, which are kept,
+// and invalid UTF-8 and lone surrogates, which are dropped. Otherwise the input must be valid JSON (RFC 8259).
+func readObject(text []byte) (jsonObject, bool) {
+	r := jsonReader{data: bytes.Trim(text, " \t\r\n\ufeff")}
 	v, ok := r.value(0)
-	return v.members, ok && v.kind == kindObject && r.at == len(r.text)
+	return v.members, ok && v.typ == typeObject && r.pos == len(r.data)
 }
 
-// next returns the next byte that is no white space, without taking it; 0 at the end.
+// next skips white space and returns the next byte without consuming it; 0 at the end.
 func (r *jsonReader) next() byte {
-	for ; r.at < len(r.text); r.at++ {
-		switch c := r.text[r.at]; c {
+	for ; r.pos < len(r.data); r.pos++ {
+		switch c := r.data[r.pos]; c {
 		case ' ', '\t', '\r', '\n':
 		default:
 			return c
@@ -63,43 +64,43 @@ func (r *jsonReader) next() byte {
 	return 0
 }
 
-// take takes the next byte that is no white space if it is c.
+// take skips white space and consumes the next byte if it is c.
 func (r *jsonReader) take(c byte) bool {
 	if r.next() != c {
 		return false
 	}
-	r.at++
+	r.pos++
 	return true
 }
 
-func (r *jsonReader) value(depth int) (v value, ok bool) {
+func (r *jsonReader) value(depth int) (v jsonValue, ok bool) {
 	if depth > maxJSONDepth {
-		return value{}, false
+		return jsonValue{}, false
 	}
 	switch r.next() {
 	case '{':
-		v.kind = kindObject
+		v.typ = typeObject
 		v.members, ok = r.object(depth)
 	case '[':
-		v.kind = kindList
-		ok = r.list(depth)
+		v.typ = typeArray
+		ok = r.array(depth)
 	case '"':
-		v.kind = kindText
-		v.text, v.altered, ok = r.string()
+		v.typ = typeString
+		v.text, v.lossy, ok = r.string()
 	case 't':
-		v.kind, ok = kindBool, r.word("true")
+		v.typ, ok = typeBool, r.literal("true")
 	case 'f':
-		v.kind, ok = kindBool, r.word("false")
+		v.typ, ok = typeBool, r.literal("false")
 	case 'n':
-		v.kind, ok = kindNull, r.word("null")
+		v.typ, ok = typeNull, r.literal("null")
 	default:
-		v.kind = kindNumber
+		v.typ = typeNumber
 		v.text, ok = r.number()
 	}
 	return v, ok
 }
 
-func (r *jsonReader) object(depth int) (members object, ok bool) {
+func (r *jsonReader) object(depth int) (members jsonObject, ok bool) {
 	r.take('{')
 	if r.take('}') {
 		return nil, true
@@ -113,7 +114,7 @@ func (r *jsonReader) object(depth int) (members object, ok bool) {
 		if !valueOK {
 			return nil, false
 		}
-		members = append(members, member{name, v})
+		members = append(members, jsonMember{name, v})
 		if r.take('}') {
 			return members, true
 		}
@@ -123,23 +124,23 @@ func (r *jsonReader) object(depth int) (members object, ok bool) {
 	}
 }
 
-// name reads the name of a member. Unlike in a text, a raw control character in it is an error.
+// name parses the name of a member. Unlike in a value, a raw control character in it is an error.
 func (r *jsonReader) name() (string, bool) {
 	if r.next() != '"' {
 		return "", false
 	}
-	start := r.at
-	name, altered, ok := r.string()
-	for _, c := range r.text[start:r.at] {
+	start := r.pos
+	name, lossy, ok := r.string()
+	for _, c := range r.data[start:r.pos] {
 		ok = ok && c >= ' '
 	}
-	if altered {
+	if lossy {
 		name = ""
 	}
 	return name, ok
 }
 
-func (r *jsonReader) list(depth int) bool {
+func (r *jsonReader) array(depth int) bool {
 	r.take('[')
 	if r.take(']') {
 		return true
@@ -157,17 +158,17 @@ func (r *jsonReader) list(depth int) bool {
 	}
 }
 
-func (r *jsonReader) word(word string) bool {
-	if !bytes.HasPrefix(r.text[r.at:], []byte(word)) {
+func (r *jsonReader) literal(word string) bool {
+	if !bytes.HasPrefix(r.data[r.pos:], []byte(word)) {
 		return false
 	}
-	r.at += len(word)
+	r.pos += len(word)
 	return true
 }
 
-// number reads -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?.
+// number parses -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?.
 func (r *jsonReader) number() (literal string, ok bool) {
-	start := r.at
+	start := r.pos
 	r.skip("-")
 	if !r.skip("0") && !r.digits() {
 		return "", false
@@ -181,22 +182,22 @@ func (r *jsonReader) number() (literal string, ok bool) {
 			return "", false
 		}
 	}
-	return string(r.text[start:r.at]), true
+	return string(r.data[start:r.pos]), true
 }
 
-// skip takes the next byte if it is one of chars.
+// skip consumes the next byte if it is one of chars.
 func (r *jsonReader) skip(chars string) bool {
-	if r.at == len(r.text) || strings.IndexByte(chars, r.text[r.at]) < 0 {
+	if r.pos == len(r.data) || strings.IndexByte(chars, r.data[r.pos]) < 0 {
 		return false
 	}
-	r.at++
+	r.pos++
 	return true
 }
 
-// digits takes digits and reports whether there was one.
+// digits consumes digits and reports whether there was one.
 func (r *jsonReader) digits() bool {
-	start := r.at
+	start := r.pos
 	for r.skip("0123456789") {
 	}
-	return r.at > start
+	return r.pos > start
 }

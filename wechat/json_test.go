@@ -32,8 +32,8 @@ func TestReadObject_texts(t *testing.T) {
 			if !ok || len(o) != 1 {
 				t.Fatalf("not read: %v", o)
 			}
-			if v := o[0].value; v.text != test.want || v.altered != test.altered || o.text("a") != test.want {
-				t.Errorf("got %q, altered: %v", v.text, v.altered)
+			if v := o[0].value; v.text != test.want || v.lossy != test.altered || o.text("a") != test.want {
+				t.Errorf("got %q, altered: %v", v.text, v.lossy)
 			}
 			if _, exact := o.exactText("a"); exact == test.altered {
 				t.Errorf("exact: %v", exact)
@@ -159,9 +159,9 @@ func withoutControls(text []byte) []byte {
 }
 
 // wantSame compares an object with what encoding/json reads, whose last of several values counts.
-func wantSame(t *testing.T, o object, strict map[string]any) {
+func wantSame(t *testing.T, o jsonObject, strict map[string]any) {
 	t.Helper()
-	last := make(map[string]value)
+	last := make(map[string]jsonValue)
 	for _, m := range o {
 		last[m.name] = m.value
 	}
@@ -172,14 +172,14 @@ func wantSame(t *testing.T, o object, strict map[string]any) {
 		}
 		switch want := want.(type) {
 		case string:
-			if there && name != "" && !got.altered && (got.kind != kindText || got.text != want) {
+			if there && name != "" && !got.lossy && (got.typ != typeString || got.text != want) {
 				t.Errorf("%q: got %q, want %q", name, got.text, want)
 			}
 			if strings.Contains(got.text, "\ufffd") && !strings.Contains(want, "\ufffd") {
 				t.Errorf("%q: U+FFFD was made", name)
 			}
 		case json.Number:
-			if name != "" && (got.kind != kindNumber || got.text != want.String()) {
+			if name != "" && (got.typ != typeNumber || got.text != want.String()) {
 				t.Errorf("%q: got %q, want %s", name, got.text, want)
 			}
 		case map[string]any:

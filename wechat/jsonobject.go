@@ -10,27 +10,27 @@ import (
 	"unicode/utf8"
 )
 
-// object is a JSON object. Names are compared as encoding/json does, without regard to case, and null counts as absent.
+// jsonObject is a JSON object. Names are compared without regard to case, as encoding/json does, and null counts as absent.
 //
-// There are two ways to ask for a field. text, integer and object are for what one can do without: they take what can be
-// used, the last where there are several, and what cannot be used is as if it were not there. exactText, exactInteger and
-// numeral are for what says whose data it is, or what WeChat vouches for. Open data has no MAC, so its sender can put garbage
-// into it and names beside it; such a field must be there once, and nothing of it may have been dropped.
-type object []member
+// A field is read in one of two ways. text, integer and object are for optional fields: an unusable value counts as absent, and
+// the last of several wins. exactText, exactInteger, exactObject and numeral are for fields that identify the owner, and for
+// verified data. Encrypted data has no MAC, so its sender can insert garbage and further names. Such a field must occur
+// once, and nothing of it may have been dropped.
+type jsonObject []jsonMember
 
-// all returns the values of a name that are not null.
-func (o object) all(name string) iter.Seq[value] {
-	return func(yield func(value) bool) {
+// all returns the values with a name that are not null.
+func (o jsonObject) all(name string) iter.Seq[jsonValue] {
+	return func(yield func(jsonValue) bool) {
 		for _, m := range o {
-			if m.value.kind != kindNull && strings.EqualFold(m.name, name) && !yield(m.value) {
+			if m.value.typ != typeNull && strings.EqualFold(m.name, name) && !yield(m.value) {
 				return
 			}
 		}
 	}
 }
 
-// has reports whether there is a field of one of these names.
-func (o object) has(names ...string) bool {
+// has reports whether there is a field with one of these names.
+func (o jsonObject) has(names ...string) bool {
 	for _, name := range names {
 		for range o.all(name) {
 			return true
@@ -40,24 +40,24 @@ func (o object) has(names ...string) bool {
 }
 
 // hasOnly reports whether every field has one of these names.
-func (o object) hasOnly(names ...string) bool {
-	return !slices.ContainsFunc(o, func(m member) bool {
+func (o jsonObject) hasOnly(names ...string) bool {
+	return !slices.ContainsFunc(o, func(m jsonMember) bool {
 		return !slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(m.name, name) })
 	})
 }
 
-// text returns a text, or the literal of a number.
-func (o object) text(name string) (s string) {
+// text returns a string, or the literal of a number.
+func (o jsonObject) text(name string) (s string) {
 	for v := range o.all(name) {
-		if v.kind == kindText || v.kind == kindNumber {
+		if v.typ == typeString || v.typ == typeNumber {
 			s = v.text
 		}
 	}
 	return s
 }
 
-// integer returns a whole number, also one that is written as a text.
-func (o object) integer(name string) (n int64) {
+// integer returns an integer, which may also be written as a string.
+func (o jsonObject) integer(name string) (n int64) {
 	for v := range o.all(name) {
 		if i, ok := v.integer(); ok {
 			n = i
@@ -66,34 +66,34 @@ func (o object) integer(name string) (n int64) {
 	return n
 }
 
-// object returns an object; one that is given in parts is put together.
-func (o object) object(name string) (whole object) {
+// object returns an object. If the name occurs several times, the objects are merged.
+func (o jsonObject) object(name string) (whole jsonObject) {
 	for v := range o.all(name) {
 		whole = append(whole, v.members...)
 	}
 	return whole
 }
 
-// only returns the value of a field that is given once at most; one of kindNull if it is absent.
-func (o object) only(name string) (v value, ok bool) {
+// only returns the value of a field, of typeNull if it is absent. ok is false if it occurs more than once.
+func (o jsonObject) only(name string) (v jsonValue, ok bool) {
 	n := 0
-	for given := range o.all(name) {
-		v, n = given, n+1
+	for value := range o.all(name) {
+		v, n = value, n+1
 	}
 	return v, n <= 1
 }
 
-// exactText returns a text as it was sent; "" if it is absent. Anything else is not ok.
-func (o object) exactText(name string) (s string, ok bool) {
+// exactText returns a string; "" if it is absent. ok is false if it occurs more than once, is lossy or has another type.
+func (o jsonObject) exactText(name string) (s string, ok bool) {
 	v, ok := o.only(name)
-	if !ok || v.altered || v.kind != kindText && v.kind != kindNull {
+	if !ok || v.lossy || v.typ != typeString && v.typ != typeNull {
 		return "", false
 	}
 	return v.text, true
 }
 
-// exactInteger is integer for a field that must be given once, and 0 otherwise.
-func (o object) exactInteger(name string) int64 {
+// exactInteger returns an integer; 0 if it is absent or occurs more than once.
+func (o jsonObject) exactInteger(name string) int64 {
 	v, ok := o.only(name)
 	n, isInteger := v.integer()
 	if !ok || !isInteger {
@@ -102,8 +102,8 @@ func (o object) exactInteger(name string) int64 {
 	return n
 }
 
-// exactObject is object for a field that must be given once, and empty otherwise.
-func (o object) exactObject(name string) object {
+// exactObject returns an object; nil if it is absent or occurs more than once.
+func (o jsonObject) exactObject(name string) jsonObject {
 	v, ok := o.only(name)
 	if !ok {
 		return nil
@@ -111,17 +111,17 @@ func (o object) exactObject(name string) object {
 	return v.members
 }
 
-// numeral returns a number such as a phone number: a text without the white space around it, or the digits of a whole
-// number. What is given twice or was altered is "".
-func (o object) numeral(name string) string {
+// numeral returns the digits of a number such as a phone number, which is a string or an integer, without white space around
+// it. It is "" if it is absent, occurs more than once or is lossy.
+func (o jsonObject) numeral(name string) string {
 	v, ok := o.only(name)
-	if !ok || v.altered {
+	if !ok || v.lossy {
 		return ""
 	}
-	switch v.kind {
-	case kindText:
+	switch v.typ {
+	case typeString:
 		return strings.TrimSpace(v.text)
-	case kindNumber:
+	case typeNumber:
 		if n, isInteger := v.integer(); isInteger {
 			return strconv.FormatInt(n, 10)
 		}
@@ -129,20 +129,20 @@ func (o object) numeral(name string) string {
 	return ""
 }
 
-// maxExactFloat is up to where every whole number has a float64 of its own.
+// maxExactFloat is the limit up to which float64 represents every integer.
 const maxExactFloat = 1 << 53
 
-// integer reads a whole number: 7200, 7200.0, 7.2e3, or one of these as a text. A fraction or one beyond int64 is not ok.
-func (v value) integer() (int64, bool) {
+// integer returns an integer: 7200, 7200.0, 7.2e3, or one of these as a string. ok is false for a fraction and beyond int64.
+func (v jsonValue) integer() (int64, bool) {
 	literal := v.text
-	if v.kind == kindText && !v.altered {
-		r := jsonReader{text: []byte(strings.TrimSpace(v.text))}
+	if v.typ == typeString && !v.lossy {
+		r := jsonReader{data: []byte(strings.TrimSpace(v.text))}
 		number, ok := r.number()
-		if !ok || r.at != len(r.text) {
+		if !ok || r.pos != len(r.data) {
 			return 0, false
 		}
 		literal = number
-	} else if v.kind != kindNumber {
+	} else if v.typ != typeNumber {
 		return 0, false
 	}
 	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {
@@ -158,68 +158,68 @@ func (v value) integer() (int64, bool) {
 	return int64(f), true
 }
 
-// string reads a text at its opening quote. It reports whether it dropped anything of it.
-func (r *jsonReader) string() (s string, altered, ok bool) {
-	r.at++
+// string parses a string from its opening quote. lossy reports whether something of it was dropped.
+func (r *jsonReader) string() (s string, lossy, ok bool) {
+	r.pos++
 	var out []byte
-	for r.at < len(r.text) {
-		switch c := r.text[r.at]; {
+	for r.pos < len(r.data) {
+		switch c := r.data[r.pos]; {
 		case c == '"':
-			r.at++
-			return string(out), altered, true
+			r.pos++
+			return string(out), lossy, true
 		case c == '\\':
 			char, escapeOK := r.escape()
 			if !escapeOK {
 				return "", false, false
 			}
 			if utf16.IsSurrogate(char) {
-				altered = true
+				lossy = true
 			} else {
 				out = utf8.AppendRune(out, char)
 			}
 		default:
-			char, size := utf8.DecodeRune(r.text[r.at:])
+			char, size := utf8.DecodeRune(r.data[r.pos:])
 			if char == utf8.RuneError && size == 1 {
-				altered = true
+				lossy = true
 			} else {
-				out = append(out, r.text[r.at:r.at+size]...)
+				out = append(out, r.data[r.pos:r.pos+size]...)
 			}
-			r.at += size
+			r.pos += size
 		}
 	}
 	return "", false, false
 }
 
-// escapes are the characters after a backslash that stand for one character.
+// escapes maps the characters after a backslash.
 var escapes = map[byte]rune{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// escape reads what a backslash begins: a surrogate is half a pair whose other half is not there.
+// escape parses an escape sequence. The result is a surrogate if the other half of its pair is missing.
 func (r *jsonReader) escape() (rune, bool) {
-	if char, ok := r.codeUnit(r.at); ok {
-		r.at += 6
-		if low, isUnit := r.codeUnit(r.at); isUnit {
+	if char, ok := r.codeUnit(r.pos); ok {
+		r.pos += 6
+		if low, isUnit := r.codeUnit(r.pos); isUnit {
 			if pair := utf16.DecodeRune(char, low); pair != utf8.RuneError {
-				r.at += 6
+				r.pos += 6
 				return pair, true
 			}
 		}
 		return char, true
 	}
-	if r.at+1 >= len(r.text) {
+	if r.pos+1 >= len(r.data) {
 		return 0, false
 	}
-	char, ok := escapes[r.text[r.at+1]]
-	r.at += 2
+	char, ok := escapes[r.data[r.pos+1]]
+	r.pos += 2
 	return char, ok
 }
 
-// codeUnit reads \uXXXX at a place, without taking it.
+// codeUnit parses \uXXXX at a position without consuming it.
 func (r *jsonReader) codeUnit(at int) (rune, bool) {
-	if at+6 > len(r.text) || r.text[at] != '\\' || r.text[at+1] != 'u' {
+	if at+6 > len(r.data) || r.data[at] != '\\' || r.data[at+1] != 'u' {
 		return 0, false
 	}
 	var char rune
-	for _, c := range r.text[at+2 : at+6] {
+	for _, c := range r.data[at+2 : at+6] {
 		switch {
 		case c >= '0' && c <= '9':
 			char = char<<4 | rune(c-'0')

@@ -22,16 +22,16 @@ type PhoneNumber struct {
 }
 
 // PhoneNumber exchanges the code of a phone button (<button open-type="getPhoneNumber">) for the number, by
-// POST /wxa/business/getuserphonenumber. WeChat itself checks that the code is of the user openID. accessToken is that of
-// StableToken.
+// POST /wxa/business/getuserphonenumber. WeChat itself checks that the code belongs to the user openID. accessToken is the
+// result of StableToken.
 //
-// The error is an *Error. KindInvalidCode: the user must press the button again; an empty or overlong code or
-// openID is that without a call. For errors that are IsInvalidToken the code is still good.
+// The error is an *Error. If its Kind is KindInvalidCode, the user must press the button again; an empty or overlong code or
+// openID is KindInvalidCode without a call. If IsInvalidToken reports true, the code is still unused.
 //
-// The code is single-use, and repeated as rarely as that of Code2Session.
+// The code is single-use. PhoneNumber is retried only in the cases of Code2Session.
 func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code string) (PhoneNumber, error) {
-	if !plausibleCode(code) || !validID(openID) { // without an openid WeChat would not check whose code it is
-		return PhoneNumber{}, &Error{Kind: KindInvalidCode, API: apiPhoneNumber, cause: causeNoCode}
+	if !isPlausibleCode(code) || !validID(openID) { // without an openid WeChat does not check the code's user
+		return PhoneNumber{}, &Error{Kind: KindInvalidCode, API: apiPhoneNumber, cause: reasonNotACode}
 	}
 	r := request{
 		api: apiPhoneNumber, spendsCode: true,
@@ -41,58 +41,58 @@ func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code stri
 			OpenID string `json:"openid"`
 		}{code, openID}),
 	}
-	var answer phoneAnswer
-	if err := c.call(ctx, r, &answer); err != nil {
+	var resp phoneResponse
+	if err := c.call(ctx, r, &resp); err != nil {
 		return PhoneNumber{}, err
 	}
-	return answer.number(), nil
+	return resp.number(), nil
 }
 
-// DecryptPhoneNumber decrypts the phone number that older mini-programs get with the button, as encryptedData and iv, and
-// checks that it is one and that it was made for the mini-program want.AppID at a time after 1970. The data names no user,
-// so that who it is must come from the session. The error is ErrDecrypt, whatever the fault.
+// DecryptPhoneNumber decrypts the phone number that older mini-programs get from the button as encryptedData and iv. It checks
+// that the data is a phone number and that WeChat encrypted it for the mini-program want.AppID at a time after 1970. The data
+// does not name the user, so take the user from the session. The error is always ErrDecrypt.
 //
-// Open data has no MAC, and its first block is whatever the sender makes of it by the iv. So nothing is taken for a phone
-// number that has less than all fields of one, or any field of a profile: a profile's data, cut to begin with the nickname
-// and given {"phoneNumber":" for its first block, would otherwise be a number of the user's choice. A missing
-// purePhoneNumber is derived from phoneNumber only if there is no field beside those of a phone number.
+// The data has no MAC, and the sender controls its first block by the iv. So it must have all fields of a phone number and
+// none of a profile. Otherwise a user could choose the number: by cutting the data of a profile so that it begins with the
+// nickname, and changing its first block to {"phoneNumber":". A missing purePhoneNumber is derived from phoneNumber only if
+// there are no fields but those of a phone number.
 func DecryptPhoneNumber(sessionKey, encryptedData, iv string, want Owner) (PhoneNumber, error) {
-	plain, sound := decrypt(sessionKey, encryptedData, iv)
-	// Parsed even if the padding is unsound, for the same work in both cases.
+	plain, padded := decrypt(sessionKey, encryptedData, iv)
+	// Parsed even if the padding is invalid, so that both cases take the same time.
 	info, watermark, isPhone := parsePhoneInfo(plain)
-	if !sound || !isPhone || !want.fits("", watermark) {
+	if !padded || !isPhone || !want.matches("", watermark) {
 		return PhoneNumber{}, ErrDecrypt
 	}
 	return info.number(), nil
 }
 
-// phoneInfo is a phone number as WeChat writes it, without white space. A field that cannot be used is "".
+// phoneInfo holds the fields of WeChat's phone_info, without white space. An unusable field is "".
 type phoneInfo struct {
 	full        string // phoneNumber: with the country code, if that is not China's
 	pure        string // purePhoneNumber: without
 	countryCode string // digits
 }
 
-func readPhoneInfo(o object) phoneInfo {
+func readPhoneInfo(o jsonObject) phoneInfo {
 	return phoneInfo{
 		full: o.numeral("phoneNumber"), pure: o.numeral("purePhoneNumber"), countryCode: readCountryCode(o),
 	}
 }
 
-// readCountryCode reads a country code, such as 86: WeChat's documentation has a text, its sample a number. +86, 0086 and 86.0
-// are the same; no country code begins with 0 (ITU-T E.164).
-func readCountryCode(o object) string {
+// readCountryCode reads a country code, such as 86: a string in WeChat's documentation, a number in its sample. +86, 0086 and
+// 86.0 mean the same; no country code begins with 0 (ITU-T E.164).
+func readCountryCode(o jsonObject) string {
 	code := o.numeral("countryCode")
-	if n, ok := (value{kind: kindText, text: code}).integer(); ok {
+	if n, ok := (jsonValue{typ: typeString, text: code}).integer(); ok {
 		code = strconv.FormatInt(n, 10)
 	}
 	return strings.TrimLeft(strings.TrimPrefix(code, "+"), "0")
 }
 
-// derived returns the number with purePhoneNumber, if that cannot be used and phoneNumber has the country code: +8613….
+// derived sets an unusable purePhoneNumber from phoneNumber, if that begins with the country code: +8613….
 func (i phoneInfo) derived() phoneInfo {
 	national, hasCode := strings.CutPrefix(i.full, "+"+i.countryCode)
-	if hasCode && i.countryCode != "" && !areDigits(i.pure, maxNationalNumber) {
+	if hasCode && i.countryCode != "" && !isDigits(i.pure, maxNationalNumber) {
 		i.pure = national
 	}
 	return i
@@ -102,24 +102,24 @@ func (i phoneInfo) number() PhoneNumber {
 	return PhoneNumber{CountryCode: i.countryCode, Number: Secret(i.pure)}
 }
 
-// missing returns the names of the fields that are missing or cannot be used.
+// missing returns the names of fields that are missing or unusable.
 func (i phoneInfo) missing() (names []string) {
-	if !areDigits(i.pure, maxNationalNumber) {
+	if !isDigits(i.pure, maxNationalNumber) {
 		names = append(names, "purePhoneNumber")
 	}
-	if !areDigits(i.countryCode, maxCountryCode) {
+	if !isDigits(i.countryCode, maxCountryCode) {
 		names = append(names, "countryCode")
 	}
 	return names
 }
 
-// profileFields are the names that are in a profile's data and in no phone number's.
-var profileFields = []string{
+// userInfoFields are the fields of a profile that a phone number does not have.
+var userInfoFields = []string{
 	"openId", "nickName", "gender", "language", "city", "province", "country", "avatarUrl", "unionId",
 }
 
-// parsePhoneInfo reads a phone number's open data. It derives no number if there is any other field: its name can be garbage
-// that joins the nickname of one text to the watermark of another.
+// parsePhoneInfo reads a decrypted phone number. It derives no number if there is any other field: its name can be garbage that
+// joins the nickname of one ciphertext to the watermark of another.
 func parsePhoneInfo(plain []byte) (info phoneInfo, w Watermark, ok bool) {
 	o, ok := readObject(plain)
 	if !ok {
@@ -131,14 +131,14 @@ func parsePhoneInfo(plain []byte) (info phoneInfo, w Watermark, ok bool) {
 		info = info.derived()
 	}
 	agrees := strings.HasSuffix(onlyDigits(info.full), info.pure)
-	return info, readWatermark(o), len(info.missing()) == 0 && agrees && !o.has(profileFields...)
+	return info, readWatermark(o), len(info.missing()) == 0 && agrees && !o.has(userInfoFields...)
 }
 
-func areDigits(s string, most int) bool {
+func isDigits(s string, most int) bool {
 	return s != "" && len(s) <= most && onlyDigits(s) == s
 }
 
-// onlyDigits takes everything but digits out of s.
+// onlyDigits removes everything but digits.
 func onlyDigits(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
@@ -148,14 +148,14 @@ func onlyDigits(s string) string {
 	}, s)
 }
 
-type phoneAnswer struct{ phoneInfo }
+type phoneResponse struct{ phoneInfo }
 
-func (a *phoneAnswer) read(o object) (missing []string) {
-	a.phoneInfo = readPhoneInfo(o.object("phone_info")).derived()
-	return a.missing()
+func (r *phoneResponse) decode(o jsonObject) (missing []string) {
+	r.phoneInfo = readPhoneInfo(o.object("phone_info")).derived()
+	return r.missing()
 }
 
-// encodeBody writes the JSON of a request. Its fields are texts and booleans, so that it cannot fail.
+// encodeBody returns the JSON of a request. The fields are strings and booleans, so encoding cannot fail.
 func encodeBody(fields any) []byte {
 	body, err := json.Marshal(fields)
 	if err != nil {

@@ -10,17 +10,16 @@ import (
 	"strings"
 )
 
-// Watermark says when and for which mini-program WeChat made open data.
+// Watermark says when, and for which mini-program, WeChat encrypted the data.
 type Watermark struct {
 	Timestamp int64  `json:"timestamp"` // Unix time, in seconds
 	AppID     string `json:"appid"`
 }
 
-// UserInfo is a user's profile as WeChat encrypts it for wx.getUserInfo and wx.getUserProfile. The latter has no
-// OpenID and no UnionID, so that who it is must come from the session.
+// UserInfo is a user's profile as WeChat encrypts it for wx.getUserInfo and wx.getUserProfile. The latter has no OpenID and no
+// UnionID, so take the user from the session.
 //
-// The fields are as WeChat sent them. Since 2021 and 2022 that is mostly its anonymous placeholder: see Real and
-// Anonymous.
+// The fields are as WeChat sent them. Since 2021 and 2022 they are mostly placeholders: see WithoutPlaceholders.
 type UserInfo struct {
 	OpenID    string    `json:"openId,omitempty"`
 	NickName  string    `json:"nickName"`
@@ -34,37 +33,37 @@ type UserInfo struct {
 	Watermark Watermark `json:"watermark"`
 }
 
-// endOfTime is the first second of the year 10000, which no database's calendar has.
-const endOfTime = 253402300800
+// maxTimestamp is the first second of the year 10000, which databases cannot store.
+const maxTimestamp = 253402300800
 
-// Expect says whose data is expected.
+// Owner is the mini-program and the user of encrypted data.
 type Owner struct {
-	AppID  string // compared with the watermark, always
-	OpenID string // compared with the data's openId, where it has one
+	AppID  string // always compared with the watermark
+	OpenID string // compared with the data's openId, if it has one
 }
 
-// DecryptUserInfo decrypts a user's profile and checks that it is one (a phone number's data is refused), that it was
-// made for the mini-program want.AppID at a time after 1970, and, where it names a user, that this is want.OpenID. An
-// empty want.AppID fits nothing. The error is ErrDecrypt, whatever the fault.
+// DecryptUserInfo decrypts a user's profile. It checks that the data is a profile and not a phone number, that WeChat encrypted
+// it for the mini-program want.AppID at a time after 1970, and, if it names a user, that this is want.OpenID. An empty
+// want.AppID matches nothing. The error is always ErrDecrypt.
 func DecryptUserInfo(sessionKey, encryptedData, iv string, want Owner) (UserInfo, error) {
-	plain, sound := decrypt(sessionKey, encryptedData, iv)
-	// Parsed even if the padding is unsound, for the same work in both cases.
+	plain, padded := decrypt(sessionKey, encryptedData, iv)
+	// Parsed even if the padding is invalid, so that both cases take the same time.
 	info, isProfile := parseUserInfo(plain)
-	if !sound || !isProfile || !want.fits(info.OpenID, info.Watermark) {
+	if !padded || !isProfile || !want.matches(info.OpenID, info.Watermark) {
 		return UserInfo{}, ErrDecrypt
 	}
 	return info, nil
 }
 
-func (want Owner) fits(openID string, w Watermark) bool {
-	dated := w.Timestamp > 0 && w.Timestamp < endOfTime
+func (want Owner) matches(openID string, w Watermark) bool {
+	dated := w.Timestamp > 0 && w.Timestamp < maxTimestamp
 	app := want.AppID != "" && subtle.ConstantTimeCompare([]byte(want.AppID), []byte(w.AppID)) == 1
 	user := openID == "" || subtle.ConstantTimeCompare([]byte(want.OpenID), []byte(openID)) == 1
 	return dated && app && user
 }
 
-// parseUserInfo reads a profile. What tells it from other open data under the same key is that it has a nickname or an
-// avatar, even an empty one, and no phone number.
+// parseUserInfo reads a profile. Unlike other data under the same key, a profile has a nickname or an avatar, even if empty, and
+// no phone number.
 func parseUserInfo(plain []byte) (info UserInfo, ok bool) {
 	o, ok := readObject(plain)
 	if !ok {
@@ -87,56 +86,54 @@ func parseUserInfo(plain []byte) (info UserInfo, ok bool) {
 	}, ok && isProfile
 }
 
-// readWatermark reads a watermark that is given once, with one time and one appid. Any other is the zero Watermark, which fits
-// nothing.
-func readWatermark(o object) Watermark {
+// readWatermark reads the watermark if there is exactly one, with one time and one appid. Otherwise it returns the zero
+// Watermark, which matches nothing.
+func readWatermark(o jsonObject) Watermark {
 	w := o.exactObject("watermark")
 	appID, _ := w.exactText("appid")
 	return Watermark{Timestamp: w.exactInteger("timestamp"), AppID: appID}
 }
 
-// What WeChat sends in place of a profile since 2021-04-28 (wx.getUserInfo) and 2022-11-08 (wx.getUserProfile).
+// The placeholders that WeChat sends instead of a profile since 2021-04-28 (wx.getUserInfo) and 2022-11-08 (wx.getUserProfile).
 const (
 	AnonymousNickName  = "微信用户"
-	AnonymousAvatarURL = "https://thirdwx.qlogo.cn/mmopen/vi_32/" + greyAvatar + "/132"
+	AnonymousAvatarURL = "https://thirdwx.qlogo.cn/mmopen/vi_32/" + greyAvatarPath + "/132"
 )
 
-// The pictures are known by a part of their path: host, scheme and size vary.
+// The placeholder avatars are recognized by a part of their path; host, scheme and size vary.
 const (
-	greyAvatar          = "POgEwh4mIHO4nibH0KlMECNjjGxQUq24ZEaGT4poC6icRiccVGKSyXwibcPq4BWmiaIGuG1icwxaQX6grC9VemZoJ8rg"
-	chooseAvatarDefault = "icTdbqWNOwNRna42FI242Lcia07jQodd2FJGIYQfG0LAJGFxM4FbnQP6yfMxBgJ0F3YRqJCJ1aPAK2dQagdusBZg"
+	greyAvatarPath    = "POgEwh4mIHO4nibH0KlMECNjjGxQUq24ZEaGT4poC6icRiccVGKSyXwibcPq4BWmiaIGuG1icwxaQX6grC9VemZoJ8rg"
+	defaultAvatarPath = "icTdbqWNOwNRna42FI242Lcia07jQodd2FJGIYQfG0LAJGFxM4FbnQP6yfMxBgJ0F3YRqJCJ1aPAK2dQagdusBZg"
 )
 
-// Anonymous reports whether the profile is only WeChat's placeholder: neither its nickname nor its avatar is a real one. Empty
-// ones are not real.
+// IsPlaceholder reports whether neither the nickname nor the avatar is a real one. Empty ones are not.
 func (u UserInfo) IsPlaceholder() bool {
-	real := u.WithoutPlaceholders()
-	return real.NickName == "" && real.AvatarURL == ""
+	u = u.WithoutPlaceholders()
+	return u.NickName == "" && u.AvatarURL == ""
 }
 
-// Real returns the profile without WeChat's placeholders: a nickname or an avatar that is one becomes empty. All else stays as
-// WeChat sent it; whether it is fit to be stored is for the caller to decide. So the Language may be the zh_CN that WeChat has
-// sent for everybody since October 2021.
+// WithoutPlaceholders returns the profile with an empty nickname or avatar if that is a placeholder. The other fields stay as
+// WeChat sent them; the caller decides whether to store them. Since October 2021 Language is zh_CN for every user.
 func (u UserInfo) WithoutPlaceholders() UserInfo {
 	if strings.TrimSpace(u.NickName) == AnonymousNickName {
 		u.NickName = ""
 	}
-	if isPlaceholderPicture(u.AvatarURL) {
+	if isPlaceholderAvatar(u.AvatarURL) {
 		u.AvatarURL = ""
 	}
 	return u
 }
 
-func isPlaceholderPicture(address string) bool {
+func isPlaceholderAvatar(address string) bool {
 	u, err := url.Parse(strings.TrimSpace(address))
-	return err == nil && (strings.Contains(u.Path, greyAvatar) || strings.Contains(u.Path, chooseAvatarDefault))
+	return err == nil && (strings.Contains(u.Path, greyAvatarPath) || strings.Contains(u.Path, defaultAvatarPath))
 }
 
-// VerifySignature reports whether signature is WeChat's over rawData: the lower-case hex of SHA-1 over rawData followed
-// by the session_key, both as text. The session_key is not decoded. rawData must be the very string that the
-// mini-program received: read and written again as JSON it no longer fits.
+// VerifySignature reports whether signature is WeChat's signature of rawData: the lower-case hex of SHA-1 over rawData followed
+// by the session_key, both as text. The session_key is not decoded. rawData must be the exact string that the mini-program
+// received; decoded and encoded again as JSON it no longer matches.
 //
-// It takes the same time wherever the signature differs. An empty sessionKey verifies nothing.
+// The comparison takes constant time. With an empty sessionKey no signature is valid.
 func VerifySignature(sessionKey, rawData, signature string) bool {
 	if sessionKey == "" {
 		return false
@@ -148,9 +145,9 @@ func VerifySignature(sessionKey, rawData, signature string) bool {
 	return subtle.ConstantTimeCompare(want, []byte(signature)) == 1
 }
 
-// SessionSignature returns the signature that WeChat's session API (checksession, resetusersessionkey) asks for with
-// sig_method=hmac_sha256: the lower-case hex of HMAC-SHA256 over the request's body, empty for a GET, with the
-// session_key as text for its key.
+// SessionSignature returns the signature for WeChat's session API (checksession, resetusersessionkey) with
+// sig_method=hmac_sha256: the lower-case hex of HMAC-SHA256 over the request's body, which is empty for a GET. The key is the
+// session_key as text.
 func SessionSignature(sessionKey, body string) string {
 	mac := hmac.New(sha256.New, []byte(sessionKey))
 	mac.Write([]byte(body))

@@ -1,7 +1,6 @@
 package wechat_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -100,7 +99,7 @@ func TestOpenUserInfo_with_a_changed_bit_has_one_error(t *testing.T) {
 		data[i] ^= 0x10
 		if _, err := wechat.DecryptUserInfo(sample.SessionKey, encode64(data), sample.IV, want); err != nil {
 			refused++
-			if err != wechat.ErrDecrypt || err.Error() != "wechat: open data cannot be opened" {
+			if err != wechat.ErrDecrypt || err.Error() != "wechat: open data cannot be decrypted" {
 				t.Fatalf("byte %d: %v", i, err)
 			}
 		}
@@ -109,19 +108,6 @@ func TestOpenUserInfo_with_a_changed_bit_has_one_error(t *testing.T) {
 	if refused == 0 {
 		t.Error("nothing was refused")
 	}
-}
-
-func ExampleDecryptUserInfo() {
-	sim := wechattest.New(wechattest.Options{Apps: map[string]string{"wx000000000000demo": "secret"}})
-	phone := sim.Device("", wechattest.User{Name: "alice"})
-	data := phone.GetUserInfo()
-
-	info, err := wechat.DecryptUserInfo(phone.SessionKey(), data.EncryptedData, data.IV, wechat.Owner{
-		AppID:  "wx000000000000demo",
-		OpenID: phone.OpenID(),
-	})
-	fmt.Println(info.WithoutPlaceholders().NickName, err)
-	// Output: alice <nil>
 }
 
 const realAvatar = "https://thirdwx.qlogo.cn/mmopen/vi_32/Q0j4TwGTfTKxCqRzuYWQmpwiaqQEjNxbC7WicaJ/132"
