@@ -9,7 +9,7 @@ import (
 
 func BenchmarkCode2Session(b *testing.B) {
 	client := newClient(b, wechat.Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
-		return response(http.StatusOK, goodAnswer), nil
+		return response(http.StatusOK, goodResponse), nil
 	})})
 	b.ReportAllocs()
 	for b.Loop() {
@@ -20,7 +20,7 @@ func BenchmarkCode2Session(b *testing.B) {
 }
 
 func BenchmarkDecrypt(b *testing.B) {
-	sample := loadOfficial(b).OpenData
+	sample := loadOfficialSamples(b).OpenData
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := wechat.Decrypt(sample.SessionKey, sample.EncryptedData, sample.IV); err != nil {
@@ -29,8 +29,8 @@ func BenchmarkDecrypt(b *testing.B) {
 	}
 }
 
-func BenchmarkOpenUserInfo(b *testing.B) {
-	sample := loadOfficial(b).OpenData
+func BenchmarkDecryptUserInfo(b *testing.B) {
+	sample := loadOfficialSamples(b).OpenData
 	want := wechat.Owner{AppID: sample.AppID, OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE"}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -41,7 +41,7 @@ func BenchmarkOpenUserInfo(b *testing.B) {
 }
 
 func BenchmarkVerifySignature(b *testing.B) {
-	s := loadOfficial(b).RawDataSignature
+	s := loadOfficialSamples(b).RawDataSignature
 	b.ReportAllocs()
 	for b.Loop() {
 		if !wechat.VerifySignature(s.SessionKey, s.RawData, s.Signature) {

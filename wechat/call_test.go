@@ -22,110 +22,114 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-const busyAnswer = `{"errcode":-1,"errmsg":"system error, rid: 652d44d0-1d0af18b-5b069232"}`
+const busyResponse = `{"errcode":-1,"errmsg":"system error, rid: 652d44d0-1d0af18b-5b069232"}`
 
-func TestRetry_after_errcode_minus_1(t *testing.T) {
-	tests := map[string]struct {
-		bodies   []string
-		calls    int
-		kind     wechat.Kind
-		min, max time.Duration
-	}{
-		"once busy":               {[]string{busyAnswer, goodAnswer}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
-		"twice busy":              {[]string{busyAnswer, busyAnswer, goodAnswer}, 3, wechat.KindUnknown, 150 * time.Millisecond, 450 * time.Millisecond},
-		"busy for good":           {[]string{busyAnswer}, 3, wechat.KindUnavailable, 150 * time.Millisecond, 450 * time.Millisecond},
-		"busy then used":          {[]string{busyAnswer, `{"errcode":40163}`}, 2, wechat.KindInvalidCode, 50 * time.Millisecond, 150 * time.Millisecond},
-		"invalid is not repeated": {[]string{`{"errcode":40029}`}, 1, wechat.KindInvalidCode, 0, 0},
-		"limited is not repeated": {[]string{`{"errcode":45011}`}, 1, wechat.KindRateLimited, 0, 0},
-		"unknown is not repeated": {[]string{`{"errcode":99999}`}, 1, wechat.KindMisconfigured, 0, 0},
-		"failed is not repeated":  {[]string{`{"errcode":-1000}`}, 1, wechat.KindUnavailable, 0, 0},
-		"busy as a text":          {[]string{`{"errcode":"-1"}`, goodAnswer}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var calls int
-				client := newClient(t, wechat.Options{Transport: answering(&calls, test.bodies...)})
-				start := time.Now()
-				_, err := client.Code2Session(t.Context(), testCode)
-				took := time.Since(start)
-				if wechat.KindOf(err) != test.kind || calls != test.calls {
-					t.Errorf("%v after %d calls, want %s after %d", err, calls, test.kind, test.calls)
-				}
-				if took < test.min || took > test.max {
-					t.Errorf("took %s, want %s to %s", took, test.min, test.max)
-				}
+func TestClient_Retry(t *testing.T) {
+	t.Run("after errcode -1", func(t *testing.T) {
+		tests := map[string]struct {
+			bodies   []string
+			calls    int
+			kind     wechat.Kind
+			min, max time.Duration
+		}{
+			"once busy":               {[]string{busyResponse, goodResponse}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
+			"twice busy":              {[]string{busyResponse, busyResponse, goodResponse}, 3, wechat.KindUnknown, 150 * time.Millisecond, 450 * time.Millisecond},
+			"busy for good":           {[]string{busyResponse}, 3, wechat.KindUnavailable, 150 * time.Millisecond, 450 * time.Millisecond},
+			"busy then used":          {[]string{busyResponse, `{"errcode":40163}`}, 2, wechat.KindInvalidCode, 50 * time.Millisecond, 150 * time.Millisecond},
+			"invalid is not repeated": {[]string{`{"errcode":40029}`}, 1, wechat.KindInvalidCode, 0, 0},
+			"limited is not repeated": {[]string{`{"errcode":45011}`}, 1, wechat.KindRateLimited, 0, 0},
+			"unknown is not repeated": {[]string{`{"errcode":99999}`}, 1, wechat.KindMisconfigured, 0, 0},
+			"failed is not repeated":  {[]string{`{"errcode":-1000}`}, 1, wechat.KindUnavailable, 0, 0},
+			"busy as a text":          {[]string{`{"errcode":"-1"}`, goodResponse}, 2, wechat.KindUnknown, 50 * time.Millisecond, 150 * time.Millisecond},
+		}
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var calls int
+					client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, test.bodies...)})
+					start := time.Now()
+					_, err := client.Code2Session(t.Context(), testCode)
+					took := time.Since(start)
+					if wechat.KindOf(err) != test.kind || calls != test.calls {
+						t.Errorf("%v after %d calls, want %s after %d", err, calls, test.kind, test.calls)
+					}
+					if took < test.min || took > test.max {
+						t.Errorf("took %s, want %s to %s", took, test.min, test.max)
+					}
+				})
 			})
-		})
-	}
-}
-
-func TestRetry_stays_within_the_timeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var calls int
-		client := newClient(t, wechat.Options{Transport: answering(&calls, busyAnswer), Timeout: 40 * time.Millisecond})
-		start := time.Now()
-		_, err := client.Code2Session(t.Context(), testCode)
-		e, ok := errors.AsType[*wechat.Error](err)
-		if !ok || e.ErrCode != -1 || calls != 1 || time.Since(start) != 0 {
-			t.Errorf("%v after %d calls and %s; want the -1 at once, as no pause fits", err, calls, time.Since(start))
 		}
 	})
-}
 
-func TestRetry_ends_with_the_caller(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var calls int
-		client := newClient(t, wechat.Options{Transport: answering(&calls, busyAnswer)})
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(10*time.Millisecond, cancel)
-		_, err := client.Code2Session(ctx, testCode)
-		if !errors.Is(err, context.Canceled) || calls != 1 {
-			t.Errorf("%v after %d calls", err, calls)
-		}
-	})
-}
-
-func TestTimeout_is_5_seconds_unless_said_otherwise(t *testing.T) {
-	for given, want := range map[time.Duration]time.Duration{0: 5 * time.Second, 800 * time.Millisecond: 800 * time.Millisecond} {
+	t.Run("stays within the timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var calls int
-			client := newClient(t, wechat.Options{Timeout: given, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-				calls++
-				<-r.Context().Done()
-				return nil, r.Context().Err()
+			client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, busyResponse), Timeout: 40 * time.Millisecond})
+			start := time.Now()
+			_, err := client.Code2Session(t.Context(), testCode)
+			e, ok := errors.AsType[*wechat.Error](err)
+			if !ok || e.ErrCode != -1 || calls != 1 || time.Since(start) != 0 {
+				t.Errorf("%v after %d calls and %s; want the -1 at once, as no pause fits", err, calls, time.Since(start))
+			}
+		})
+	})
+
+	t.Run("ends if the caller cancels", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var calls int
+			client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, busyResponse)})
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(10*time.Millisecond, cancel)
+			_, err := client.Code2Session(ctx, testCode)
+			if !errors.Is(err, context.Canceled) || calls != 1 {
+				t.Errorf("%v after %d calls", err, calls)
+			}
+		})
+	})
+}
+
+func TestOptions_Timeout(t *testing.T) {
+	t.Run("5 seconds by default", func(t *testing.T) {
+		for given, want := range map[time.Duration]time.Duration{0: 5 * time.Second, 800 * time.Millisecond: 800 * time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				var calls int
+				client := newClient(t, wechat.Options{Timeout: given, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					calls++
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				})})
+				start := time.Now()
+				_, err := client.Code2Session(t.Context(), testCode)
+				if took := time.Since(start); took != want || calls != 1 || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v after %s and %d calls, want %s and 1", err, took, calls, want)
+				}
+			})
+		}
+	})
+
+	// The time-out also bounds a body that does not end.
+	t.Run("includes the body", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client := newClient(t, wechat.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				body, w := io.Pipe()
+				context.AfterFunc(r.Context(), func() { w.CloseWithError(r.Context().Err()) })
+				resp := response(http.StatusOK, "")
+				resp.Body = body
+				return resp, nil
 			})})
 			start := time.Now()
 			_, err := client.Code2Session(t.Context(), testCode)
-			if took := time.Since(start); took != want || calls != 1 || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%v after %s and %d calls, want %s and 1", err, took, calls, want)
+			if took := time.Since(start); took != 5*time.Second || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v after %s", err, took)
 			}
 		})
-	}
-}
-
-// A body that does not end is bound by the time-out too.
-func TestTimeout_covers_the_body(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := newClient(t, wechat.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			body, w := io.Pipe()
-			context.AfterFunc(r.Context(), func() { w.CloseWithError(r.Context().Err()) })
-			resp := response(http.StatusOK, "")
-			resp.Body = body
-			return resp, nil
-		})})
-		start := time.Now()
-		_, err := client.Code2Session(t.Context(), testCode)
-		if took := time.Since(start); took != 5*time.Second || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v after %s", err, took)
-		}
 	})
 }
 
-func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
-	sim, _ := simulated(t, wechat.Options{})
+func TestClient_RetryNoConnection(t *testing.T) {
+	sim, _ := startSimulator(t, wechat.Options{})
 	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
-	dialFault := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	dialError := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 
 	t.Run("by the transport", func(t *testing.T) {
 		var dials atomic.Int32
@@ -133,7 +137,7 @@ func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
 		defer transport.CloseIdleConnections()
 		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 			dials.Add(1)
-			return nil, dialFault
+			return nil, dialError
 		}
 		client := newClient(t, wechat.Options{Transport: transport, BaseURL: "http://wechat.invalid"})
 		_, err := client.Code2Session(t.Context(), testCode)
@@ -146,9 +150,9 @@ func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
 			var calls int
 			client := newClient(t, wechat.Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 				if calls++; calls == 1 {
-					return nil, dialFault
+					return nil, dialError
 				}
-				return response(http.StatusOK, goodAnswer), nil
+				return response(http.StatusOK, goodResponse), nil
 			})})
 			if _, err := client.Code2Session(t.Context(), testCode); err != nil || calls != 2 {
 				t.Errorf("%v after %d calls, want success after 2", err, calls)
@@ -173,22 +177,22 @@ func TestRetry_after_a_connection_that_was_never_made(t *testing.T) {
 		dial := transport.DialContext
 		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if dials.Add(1) == 1 {
-				return nil, dialFault
+				return nil, dialError
 			}
 			return dial(ctx, network, addr)
 		}
-		_, good := simulatedWith(t, sim, transport)
+		_, good := newClientWith(t, sim, transport)
 		if _, err := good.Code2Session(t.Context(), code); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// What was dropped after WeChat had spent the code is not asked again: the answer could only be "code been used".
-func TestRetry_never_after_an_exchange_that_may_have_arrived(t *testing.T) {
+// A request that was lost after WeChat had spent the code is not repeated: the response could only be "code been used".
+func TestClient_NoRetry(t *testing.T) {
 	for _, fault := range []wechattest.Fault{wechattest.Dropped, wechattest.DroppedAfter, wechattest.BadGateway, wechattest.BrokenJSON} {
 		t.Run(string(fault), func(t *testing.T) {
-			sim, client := simulated(t, wechat.Options{})
+			sim, client := startSimulator(t, wechat.Options{})
 			phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 			for range 3 { // on a fresh connection, and on reused ones
 				before := sim.Calls()
@@ -207,24 +211,24 @@ func TestRetry_never_after_an_exchange_that_may_have_arrived(t *testing.T) {
 	}
 }
 
-// killer is a TCP server that answers the first request on every connection, keeps the connection, and kills it when
-// another request has arrived on it: the moment at which net/http repeats a GET by itself.
-type killer struct {
+// disconnectingServer is a TCP server that responds to the first request of each connection and closes the connection after
+// the second one has arrived. In this case net/http repeats a GET.
+type disconnectingServer struct {
 	listener net.Listener
-	reset    bool // kill by RST, not FIN
+	reset    bool // close with RST, not FIN
 
 	mu       sync.Mutex
-	requests []string // the heads of all requests, in order
-	ports    []string // the connections that they came on
+	requests []string // the heads of the requests, in order
+	ports    []string // the client's port of each request
 }
 
-func startKiller(t *testing.T, reset bool) *killer {
+func startDisconnectingServer(t *testing.T, reset bool) *disconnectingServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &killer{listener: listener, reset: reset}
+	k := &disconnectingServer{listener: listener, reset: reset}
 	var group sync.WaitGroup
 	group.Go(func() {
 		for {
@@ -239,7 +243,7 @@ func startKiller(t *testing.T, reset bool) *killer {
 	return k
 }
 
-func (k *killer) serve(conn net.Conn) {
+func (k *disconnectingServer) serve(conn net.Conn) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)
 	for n := 0; ; n++ {
@@ -257,7 +261,7 @@ func (k *killer) serve(conn net.Conn) {
 			}
 			return
 		}
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(goodAnswer), goodAnswer)
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(goodResponse), goodResponse)
 	}
 }
 
@@ -275,89 +279,91 @@ func readHead(r *bufio.Reader) (string, error) {
 	}
 }
 
-func (k *killer) seen() (requests, ports []string) {
+func (k *disconnectingServer) seen() (requests, ports []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.requests), slices.Clone(k.ports)
 }
 
-func (k *killer) url() string { return "http://" + k.listener.Addr().String() }
+func (k *disconnectingServer) url() string { return "http://" + k.listener.Addr().String() }
 
-func TestCode2Session_is_never_sent_twice_when_a_reused_connection_dies(t *testing.T) {
-	for name, reset := range map[string]bool{"by FIN": false, "by RST": true} {
-		t.Run(name, func(t *testing.T) {
-			k := startKiller(t, reset)
-			transport := wechat.NewTransport()
-			defer transport.CloseIdleConnections()
-			client := newClient(t, wechat.Options{BaseURL: k.url(), Transport: transport})
-			if _, err := client.Code2Session(t.Context(), "first"); err != nil {
-				t.Fatal(err)
-			}
-			_, err := client.Code2Session(t.Context(), "second")
-			if wechat.KindOf(err) != wechat.KindUnavailable {
-				t.Errorf("got %v, want unavailable", err)
-			}
-			requests, ports := k.seen()
-			if len(requests) != 2 || !strings.Contains(requests[1], "js_code=second") {
-				t.Fatalf("the server got %d requests, want 2", len(requests))
-			}
-			if ports[0] != ports[1] {
-				t.Error("the connection was not reused, so that the test shows nothing")
-			}
-			for _, head := range requests {
-				lower := strings.ToLower(head)
-				for _, header := range []string{"content-length", "transfer-encoding", "connection: close", "expect"} {
-					if strings.Contains(lower, header) {
-						t.Errorf("the request has a header %q", header)
+func TestClient_SingleUseRequest(t *testing.T) {
+	t.Run("not sent twice if a reused connection dies", func(t *testing.T) {
+		for name, reset := range map[string]bool{"by FIN": false, "by RST": true} {
+			t.Run(name, func(t *testing.T) {
+				k := startDisconnectingServer(t, reset)
+				transport := wechat.NewTransport()
+				defer transport.CloseIdleConnections()
+				client := newClient(t, wechat.Options{BaseURL: k.url(), Transport: transport})
+				if _, err := client.Code2Session(t.Context(), "first"); err != nil {
+					t.Fatal(err)
+				}
+				_, err := client.Code2Session(t.Context(), "second")
+				if wechat.KindOf(err) != wechat.KindUnavailable {
+					t.Errorf("got %v, want unavailable", err)
+				}
+				requests, ports := k.seen()
+				if len(requests) != 2 || !strings.Contains(requests[1], "js_code=second") {
+					t.Fatalf("the server got %d requests, want 2", len(requests))
+				}
+				if ports[0] != ports[1] {
+					t.Error("the connection was not reused, so that the test shows nothing")
+				}
+				for _, head := range requests {
+					lower := strings.ToLower(head)
+					for _, header := range []string{"content-length", "transfer-encoding", "connection: close", "expect"} {
+						if strings.Contains(lower, header) {
+							t.Errorf("the request has a header %q", header)
+						}
 					}
 				}
+			})
+		}
+	})
+
+	// net/http sends a request only once if it has a body that cannot be rewound. "identity" keeps net/http from waiting for
+	// that body and, on a slow machine, from announcing it in a header.
+	t.Run("cannot be rewound", func(t *testing.T) {
+		client := newClient(t, wechat.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {
+				t.Error("the request can be sent again")
 			}
-		})
-	}
+			if !slices.Equal(r.TransferEncoding, []string{"identity"}) {
+				t.Errorf("transfer encoding %q", r.TransferEncoding)
+			}
+			if body, err := io.ReadAll(r.Body); len(body) != 0 || err != nil {
+				t.Errorf("the body has %d bytes, %v", len(body), err)
+			}
+			return response(http.StatusOK, goodResponse), nil
+		})})
+		if _, err := client.Code2Session(t.Context(), testCode); err != nil {
+			t.Error(err)
+		}
+	})
+
+	// The counterpart: an ordinary GET is repeated, so the test above can fail.
+	t.Run("an ordinary GET is sent twice", func(t *testing.T) {
+		k := startDisconnectingServer(t, false)
+		transport := wechat.NewTransport()
+		defer transport.CloseIdleConnections()
+		ordinary := &http.Client{Transport: transport}
+		for range 2 {
+			resp, err := ordinary.Get(k.url())
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+		if requests, _ := k.seen(); len(requests) != 3 {
+			t.Errorf("the server got %d requests, want 3", len(requests))
+		}
+	})
 }
 
-// What makes net/http send a request once is a body that it cannot rewind; "identity" is what keeps it from waiting for
-// that body and, on a machine that stalls, from announcing it with a header.
-func TestCode2Session_request_cannot_be_rewound(t *testing.T) {
-	client := newClient(t, wechat.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {
-			t.Error("the request can be sent again")
-		}
-		if !slices.Equal(r.TransferEncoding, []string{"identity"}) {
-			t.Errorf("transfer encoding %q", r.TransferEncoding)
-		}
-		if body, err := io.ReadAll(r.Body); len(body) != 0 || err != nil {
-			t.Errorf("the body has %d bytes, %v", len(body), err)
-		}
-		return response(http.StatusOK, goodAnswer), nil
-	})})
-	if _, err := client.Code2Session(t.Context(), testCode); err != nil {
-		t.Error(err)
-	}
-}
-
-// The counterpart: an ordinary GET is repeated, so that the test above would notice.
-func TestKiller_makes_an_ordinary_GET_come_twice(t *testing.T) {
-	k := startKiller(t, false)
-	transport := wechat.NewTransport()
-	defer transport.CloseIdleConnections()
-	ordinary := &http.Client{Transport: transport}
-	for range 2 {
-		resp, err := ordinary.Get(k.url())
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-	}
-	if requests, _ := k.seen(); len(requests) != 3 {
-		t.Errorf("the server got %d requests, want 3", len(requests))
-	}
-}
-
-// Whatever the moment at which connections die, no code arrives twice.
-func TestCode2Session_is_never_sent_twice_under_load(t *testing.T) {
-	k := startKiller(t, true)
+// Whenever connections die, no code arrives twice.
+func TestClient_SingleUseRequestLoad(t *testing.T) {
+	k := startDisconnectingServer(t, true)
 	transport := wechat.NewTransport()
 	defer transport.CloseIdleConnections()
 	client := newClient(t, wechat.Options{BaseURL: k.url(), Transport: transport})

@@ -12,29 +12,31 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-func TestDecrypt_opens_the_official_sample(t *testing.T) {
-	sample := loadOfficial(t).OpenData
-	for name, data := range damaged(sample.EncryptedData) {
-		t.Run(name, func(t *testing.T) {
-			plain, err := wechat.Decrypt(sample.SessionKey, data, sample.IV)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(plain) != sample.Plaintext {
-				t.Errorf("got %q", plain)
-			}
-		})
-	}
-}
-
-func TestDecrypt_opens_every_length(t *testing.T) {
-	for n := range 70 {
-		want := bytes.Repeat([]byte{byte(n)}, n)
-		data, iv := wechattest.Seal(testKey, want)
-		if got, err := wechat.Decrypt(testKey, data, iv); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%d bytes: got %x, %v", n, got, err)
+func TestDecrypt(t *testing.T) {
+	t.Run("decrypts the official sample", func(t *testing.T) {
+		sample := loadOfficialSamples(t).OpenData
+		for name, data := range damagedBase64(sample.EncryptedData) {
+			t.Run(name, func(t *testing.T) {
+				plain, err := wechat.Decrypt(sample.SessionKey, data, sample.IV)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(plain) != sample.Plaintext {
+					t.Errorf("got %q", plain)
+				}
+			})
 		}
-	}
+	})
+
+	t.Run("decrypts every length", func(t *testing.T) {
+		for n := range 70 {
+			want := bytes.Repeat([]byte{byte(n)}, n)
+			data, iv := wechattest.Seal(testKey, want)
+			if got, err := wechat.Decrypt(testKey, data, iv); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes: got %x, %v", n, got, err)
+			}
+		}
+	})
 }
 
 // sealRaw encrypts whole blocks without padding them.
@@ -54,8 +56,8 @@ func sealRaw(t testing.TB, blocks []byte) (encryptedData, iv string) {
 	return base64.StdEncoding.EncodeToString(data), base64.StdEncoding.EncodeToString(vector)
 }
 
-func TestDecrypt_refuses_with_one_error(t *testing.T) {
-	sample := loadOfficial(t).OpenData
+func TestDecrypt_Errors(t *testing.T) {
+	sample := loadOfficialSamples(t).OpenData
 	b64 := base64.StdEncoding.EncodeToString
 	type args struct{ key, data, iv string }
 	tests := map[string]args{
@@ -107,8 +109,8 @@ func TestDecrypt_refuses_with_one_error(t *testing.T) {
 	}
 }
 
-// Each of the 256 last bytes: exactly the paddings that PKCS#7 allows are taken.
-func TestDecrypt_takes_exactly_the_right_paddings(t *testing.T) {
+// For each of the 256 last bytes, exactly the padding that PKCS#7 allows is accepted.
+func TestDecrypt_Padding(t *testing.T) {
 	for last := range 256 {
 		for run := 1; run <= 16; run++ {
 			block := bytes.Repeat([]byte{0xee}, 16)
@@ -126,57 +128,59 @@ func TestDecrypt_takes_exactly_the_right_paddings(t *testing.T) {
 }
 
 func TestDecodeBase64(t *testing.T) {
-	tests := map[string]struct {
-		in   string
-		want string // hexadecimal escapes; ignored where fails
-		bad  bool
-	}{
-		"empty":                    {"", "", false},
-		"standard":                 {"+/+/AA==", "\xfb\xff\xbf\x00", false},
-		"space for plus":           {" / /AA==", "\xfb\xff\xbf\x00", false},
-		"url safe":                 {"-_-_AA==", "\xfb\xff\xbf\x00", false},
-		"mixed":                    {"-/ _AA==", "\xfb\xff\xbf\x00", false},
-		"unpadded":                 {"+/+/AA", "\xfb\xff\xbf\x00", false},
-		"stray line ends and tabs": {"\t+/\r\n+/AA\n==\r\n", "\xfb\xff\xbf\x00", false},
-		"half padded":              {"AA=", "", true},
-		"padded too much":          {"AA===", "", true},
-		"padding alone":            {"====", "", true},
-		"padding within":           {"AA==AAAA", "", true},
-		"one character left":       {"AAAAA", "", true},
-		"bits left over":           {"AB==", "", true},
-		"garbage":                  {"AA*A", "", true},
-		"percent":                  {"AA%3D%3D", "", true},
-		"nul":                      {"AA\x00A", "", true},
-		"another script":           {"ＡＡＡＡ", "", true},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, err := wechat.DecodeBase64(test.in)
-			if (err != nil) != test.bad || string(got) != test.want {
-				t.Errorf("got %x, %v", got, err)
-			}
-		})
-	}
-}
+	t.Run("repairs and refuses", func(t *testing.T) {
+		tests := map[string]struct {
+			in   string
+			want string // hexadecimal escapes; ignored where fails
+			bad  bool
+		}{
+			"empty":                    {"", "", false},
+			"standard":                 {"+/+/AA==", "\xfb\xff\xbf\x00", false},
+			"space for plus":           {" / /AA==", "\xfb\xff\xbf\x00", false},
+			"url safe":                 {"-_-_AA==", "\xfb\xff\xbf\x00", false},
+			"mixed":                    {"-/ _AA==", "\xfb\xff\xbf\x00", false},
+			"unpadded":                 {"+/+/AA", "\xfb\xff\xbf\x00", false},
+			"stray line ends and tabs": {"\t+/\r\n+/AA\n==\r\n", "\xfb\xff\xbf\x00", false},
+			"half padded":              {"AA=", "", true},
+			"padded too much":          {"AA===", "", true},
+			"padding alone":            {"====", "", true},
+			"padding within":           {"AA==AAAA", "", true},
+			"one character left":       {"AAAAA", "", true},
+			"bits left over":           {"AB==", "", true},
+			"garbage":                  {"AA*A", "", true},
+			"percent":                  {"AA%3D%3D", "", true},
+			"nul":                      {"AA\x00A", "", true},
+			"another script":           {"ＡＡＡＡ", "", true},
+		}
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				got, err := wechat.DecodeBase64(test.in)
+				if (err != nil) != test.bad || string(got) != test.want {
+					t.Errorf("got %x, %v", got, err)
+				}
+			})
+		}
+	})
 
-// Whatever bytes are sent, they arrive, whichever way the base64 travelled.
-func TestDecodeBase64_repairs_every_byte(t *testing.T) {
-	raw := make([]byte, 256)
-	for i := range raw {
-		raw[i] = byte(255 - i)
-	}
-	for n := range len(raw) {
-		std := base64.StdEncoding.EncodeToString(raw[:n])
-		for name, in := range damaged(std) {
-			if got, err := wechat.DecodeBase64(in); err != nil || !bytes.Equal(got, raw[:n]) {
-				t.Fatalf("%d bytes, %s: got %x, %v", n, name, got, err)
+	// Every byte survives every kind of damage.
+	t.Run("repairs every byte", func(t *testing.T) {
+		raw := make([]byte, 256)
+		for i := range raw {
+			raw[i] = byte(255 - i)
+		}
+		for n := range len(raw) {
+			std := base64.StdEncoding.EncodeToString(raw[:n])
+			for name, in := range damagedBase64(std) {
+				if got, err := wechat.DecodeBase64(in); err != nil || !bytes.Equal(got, raw[:n]) {
+					t.Fatalf("%d bytes, %s: got %x, %v", n, name, got, err)
+				}
 			}
 		}
-	}
+	})
 }
 
-// damaged returns base64 as it arrives at servers.
-func damaged(std string) map[string]string {
+// damagedBase64 returns the damaged forms of base64 that servers receive.
+func damagedBase64(std string) map[string]string {
 	urlSafe := strings.NewReplacer("+", "-", "/", "_").Replace(std)
 	half := len(std) / 2
 	return map[string]string{

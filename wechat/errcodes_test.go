@@ -11,9 +11,9 @@ import (
 	"wxlogin/wechat"
 )
 
-// Every errcode that WeChat documents for these APIs, and some that it does not, by API. Only what passes by itself within
-// minutes is unavailable or rate limited: a client repeats these.
-func TestError_kinds_by_API(t *testing.T) {
+// Every errcode that WeChat documents for these APIs, and some others. Only errors that go away within minutes are unavailable
+// or rate limited, because a client retries these.
+func TestError_KindByAPI(t *testing.T) {
 	const (
 		invalid, blocked, limited = wechat.KindInvalidCode, wechat.KindBlocked, wechat.KindRateLimited
 		operator, passes          = wechat.KindMisconfigured, wechat.KindUnavailable
@@ -35,21 +35,21 @@ func TestError_kinds_by_API(t *testing.T) {
 		kinds[errCode] = [3]wechat.Kind{operator, operator, operator}
 	}
 	for errCode, want := range kinds {
-		for i, e := range errorsOf(t, strconv.Itoa(errCode)) {
+		for i, e := range errorsFor(t, strconv.Itoa(errCode)) {
 			if e.Kind != want[i] || e.ErrCode != errCode || e.RID == "" || e.IsTransport() {
 				t.Errorf("%d of %s is %s, want %s: %v", errCode, e.API, e.Kind, want[i], e)
 			}
 		}
 	}
-	for _, e := range errorsOf(t, `"40125"`) {
+	for _, e := range errorsFor(t, `"40125"`) {
 		if e.Kind != operator || e.ErrCode != 40125 {
 			t.Errorf("as a text: %v", e)
 		}
 	}
 }
 
-// errorsOf returns the errors of the three APIs for an errcode.
-func errorsOf(t *testing.T, errCode string) (errs []*wechat.Error) {
+// errorsFor returns the errors of the three APIs for an errcode.
+func errorsFor(t *testing.T, errCode string) (errs []*wechat.Error) {
 	t.Helper()
 	body := fmt.Sprintf(`{"errcode":%s,"errmsg":"x, rid: 652d44d0-1d0af18b-5b069232"}`, errCode)
 	client := newClient(t, wechat.Options{
@@ -69,9 +69,9 @@ func errorsOf(t *testing.T, errCode string) (errs []*wechat.Error) {
 	return errs
 }
 
-func TestTokenRefused_by_API(t *testing.T) {
+func TestIsInvalidToken_ByAPI(t *testing.T) {
 	for _, errCode := range []int{40001, 40014, 42001} {
-		errs := errorsOf(t, strconv.Itoa(errCode))
+		errs := errorsFor(t, strconv.Itoa(errCode))
 		if wechat.IsInvalidToken(errs[1]) || !wechat.IsInvalidToken(errs[2]) {
 			t.Errorf("%d: stable_token, which takes no token, has one refused; or getuserphonenumber has not", errCode)
 		}

@@ -20,7 +20,7 @@ import (
 	"wxlogin/wechat"
 )
 
-func TestError_says_what_an_errcode_means(t *testing.T) {
+func TestError_Error(t *testing.T) {
 	const rid = ", rid: 652d44d0-1d0af18b-5b069232"
 	tests := []struct {
 		errCode int
@@ -49,11 +49,11 @@ func TestError_says_what_an_errcode_means(t *testing.T) {
 		t.Run(strconv.Itoa(test.errCode), func(t *testing.T) {
 			var calls int
 			body := fmt.Sprintf(`{"errcode":%d,"errmsg":"echo of %s%s"}`, test.errCode, testCode, rid)
-			client := newClient(t, wechat.Options{Transport: answering(&calls, body), Timeout: 10 * time.Millisecond})
+			client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, body), Timeout: 10 * time.Millisecond})
 			_, err := client.Code2Session(t.Context(), testCode)
 			e, ok := errors.AsType[*wechat.Error](err)
 			if !ok {
-				t.Fatalf("%T is no *Error", err)
+				t.Fatalf("%T is not an *Error", err)
 			}
 			if e.Kind != test.kind || wechat.KindOf(fmt.Errorf("wrapped: %w", err)) != test.kind || e.Kind.String() != test.name {
 				t.Errorf("kind %s", e.Kind)
@@ -66,13 +66,13 @@ func TestError_says_what_an_errcode_means(t *testing.T) {
 				t.Errorf("got %q, want %q", err, want)
 			}
 			if e.IsTransport() {
-				t.Error("an errcode is no transport fault")
+				t.Error("an errcode is reported as a transport error")
 			}
 		})
 	}
 }
 
-func TestError_RID_is_nothing_but_a_rid(t *testing.T) {
+func TestError_RID(t *testing.T) {
 	tests := map[string]string{
 		"invalid code, rid: 652d44d0-1d0af18b-5b069232":         "652d44d0-1d0af18b-5b069232",
 		"invalid code hint: [x] rid:652d44d0-1d0af18b-5b069232": "652d44d0-1d0af18b-5b069232",
@@ -85,7 +85,7 @@ func TestError_RID_is_nothing_but_a_rid(t *testing.T) {
 	}
 	for msg, want := range tests {
 		var calls int
-		client := newClient(t, wechat.Options{Transport: answering(&calls, fmt.Sprintf(`{"errcode":40029,"errmsg":%q}`, msg))})
+		client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, fmt.Sprintf(`{"errcode":40029,"errmsg":%q}`, msg))})
 		_, err := client.Code2Session(t.Context(), testCode)
 		if e, ok := errors.AsType[*wechat.Error](err); !ok || e.RID != want {
 			t.Errorf("%q: got %+v, want rid %q", msg, err, want)
@@ -93,7 +93,7 @@ func TestError_RID_is_nothing_but_a_rid(t *testing.T) {
 	}
 }
 
-func TestKindOf_others(t *testing.T) {
+func TestKindOf(t *testing.T) {
 	if k := wechat.KindOf(nil); k != wechat.KindUnknown || k.String() != "unknown" {
 		t.Errorf("nil is %s", k)
 	}
@@ -102,9 +102,9 @@ func TestKindOf_others(t *testing.T) {
 	}
 }
 
-// failures is every way in which an exchange fails: transports that name the URL in their errors as net/http does, and
-// servers that echo what they were sent.
-func failures(t *testing.T) map[string]func(*http.Request) (*http.Response, error) {
+// failingTransports returns transports for every kind of failure: errors that contain the URL, like those of net/http, and
+// responses that repeat the request.
+func failingTransports(t *testing.T) map[string]func(*http.Request) (*http.Response, error) {
 	fails := map[string]func(*http.Request) (*http.Response, error){}
 	for name, err := range map[string]error{
 		"refused":     &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
@@ -131,7 +131,7 @@ func failures(t *testing.T) map[string]func(*http.Request) (*http.Response, erro
 		"openid": `{"openid":"%s","session_key":"x"}`, "key": `{"openid":"o1","session_key":"%s"}`,
 	} {
 		for _, status := range []int{200, 302, 500, 502} {
-			fails[fmt.Sprintf("answer_%s_%d", name, status)] = func(r *http.Request) (*http.Response, error) {
+			fails[fmt.Sprintf("response %s %d", name, status)] = func(r *http.Request) (*http.Response, error) {
 				resp := response(status, strings.ReplaceAll(body, "%s", r.URL.String()))
 				resp.Header.Set("Location", r.URL.String())
 				return resp, nil
@@ -141,67 +141,69 @@ func failures(t *testing.T) map[string]func(*http.Request) (*http.Response, erro
 	return fails
 }
 
-func TestError_holds_no_secret_code_or_URL(t *testing.T) {
-	const host = "wechat.example.com"
-	for name, fail := range failures(t) {
-		t.Run(name, func(t *testing.T) {
-			var told []error
-			client := newClient(t, wechat.Options{
-				BaseURL: "https://" + host, Transport: roundTrip(fail), Timeout: 20 * time.Millisecond,
-				OnCall: func(c wechat.Call) { told = append(told, c.Err) },
-			})
-			_, err := client.Code2Session(t.Context(), testCode)
-			if len(told) == 0 {
-				t.Fatal("OnCall was not told")
-			}
-			for _, err := range append(told, err) {
-				if err == nil {
-					t.Fatal("no error")
+func TestError_NoSecret(t *testing.T) {
+	t.Run("with simulated transports", func(t *testing.T) {
+		const host = "wechat.example.com"
+		for name, fail := range failingTransports(t) {
+			t.Run(name, func(t *testing.T) {
+				var errs []error
+				client := newClient(t, wechat.Options{
+					BaseURL: "https://" + host, Transport: roundTrip(fail), Timeout: 20 * time.Millisecond,
+					OnCall: func(c wechat.Call) { errs = append(errs, c.Err) },
+				})
+				_, err := client.Code2Session(t.Context(), testCode)
+				if len(errs) == 0 {
+					t.Fatal("OnCall was not called")
 				}
-				assertClean(t, err, testSecret, testCode, testKey, host, "https", "jscode2session?")
-			}
-		})
-	}
+				for _, err := range append(errs, err) {
+					if err == nil {
+						t.Fatal("no error")
+					}
+					assertClean(t, err, testSecret, testCode, testKey, host, "https", "jscode2session?")
+				}
+			})
+		}
+	})
+
+	// The same with real connections and net/http's own errors.
+	t.Run("with real connections", func(t *testing.T) {
+		tlsServer := httptest.NewUnstartedServer(http.NotFoundHandler())
+		tlsServer.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+		tlsServer.StartTLS() // with a certificate that is not trusted
+		defer tlsServer.Close()
+		garbage := startGarbageServer(t)
+		closed, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed.Close()
+		tests := map[string]struct {
+			baseURL string
+			want    string
+		}{
+			"untrusted certificate": {tlsServer.URL, "certificate cannot be verified"},
+			"tls to a plain port":   {"https://" + garbage, ""},
+			"not http":              {"http://" + garbage, "connection lost, or the response is not HTTP"},
+			"nothing listens":       {"http://" + closed.Addr().String(), "no connection: connection refused"},
+		}
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				transport := wechat.NewTransport()
+				defer transport.CloseIdleConnections()
+				client := newClient(t, wechat.Options{BaseURL: test.baseURL, Transport: transport})
+				_, err := client.Code2Session(t.Context(), testCode)
+				assertClean(t, err, testSecret, testCode, "127.0.0.1", "http:", "https:")
+				e, ok := errors.AsType[*wechat.Error](err)
+				if !ok || !e.IsTransport() || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+			})
+		}
+	})
 }
 
-// The same with real connections and net/http's own errors.
-func TestError_of_a_real_connection_holds_no_secret_code_or_URL(t *testing.T) {
-	tlsServer := httptest.NewUnstartedServer(http.NotFoundHandler())
-	tlsServer.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	tlsServer.StartTLS() // with a certificate that is not trusted
-	defer tlsServer.Close()
-	garbage := killerOfGarbage(t)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
-	tests := map[string]struct {
-		baseURL string
-		want    string
-	}{
-		"untrusted certificate": {tlsServer.URL, "certificate cannot be verified"},
-		"tls to a plain port":   {"https://" + garbage, ""},
-		"not http":              {"http://" + garbage, "connection lost, or the response is not HTTP"},
-		"nobody there":          {"http://" + closed.Addr().String(), "no connection: connection refused"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			transport := wechat.NewTransport()
-			defer transport.CloseIdleConnections()
-			client := newClient(t, wechat.Options{BaseURL: test.baseURL, Transport: transport})
-			_, err := client.Code2Session(t.Context(), testCode)
-			assertClean(t, err, testSecret, testCode, "127.0.0.1", "http:", "https:")
-			e, ok := errors.AsType[*wechat.Error](err)
-			if !ok || !e.IsTransport() || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q", err, test.want)
-			}
-		})
-	}
-}
-
-// killerOfGarbage is a server whose answer to everything repeats what it was sent.
-func killerOfGarbage(t *testing.T) (addr string) {
+// startGarbageServer starts a server that repeats each request instead of a response.
+func startGarbageServer(t *testing.T) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -223,7 +225,7 @@ func killerOfGarbage(t *testing.T) (addr string) {
 	return listener.Addr().String()
 }
 
-// assertClean searches an error, all that it wraps and all ways to print it.
+// assertClean fails if an error, an error that it wraps, or any way to print it contains a secret.
 func assertClean(t *testing.T, err error, secrets ...string) {
 	t.Helper()
 	if _, ok := errors.AsType[*url.Error](err); ok {
@@ -232,7 +234,7 @@ func assertClean(t *testing.T, err error, secrets ...string) {
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Error("failed", "err", err)
 	texts := []string{log.String()}
-	for _, e := range wrapped(err) {
+	for _, e := range unwrapAll(err) {
 		texts = append(texts, e.Error(), fmt.Sprintf("%v %+v %#v %s %q", e, e, e, e, e))
 	}
 	for _, text := range texts {
@@ -244,22 +246,22 @@ func assertClean(t *testing.T, err error, secrets ...string) {
 	}
 }
 
-func wrapped(err error) []error {
+func unwrapAll(err error) []error {
 	all := []error{err}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
 		if inner := e.Unwrap(); inner != nil {
-			all = append(all, wrapped(inner)...)
+			all = append(all, unwrapAll(inner)...)
 		}
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
-			all = append(all, wrapped(inner)...)
+			all = append(all, unwrapAll(inner)...)
 		}
 	}
 	return all
 }
 
-func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
+func TestError_Unwrap(t *testing.T) {
 	hang := roundTrip(func(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
 		return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: context.Cause(r.Context())}
@@ -283,9 +285,9 @@ func TestError_Unwrap_finds_the_end_of_the_context(t *testing.T) {
 	})
 }
 
-// An answer to a code that is JSON, but not what is needed, is not the same as one that could not be read: the code is spent.
-// The error names what was missing.
-func TestError_of_an_unusable_answer(t *testing.T) {
+// If the response to a code is JSON but lacks a required field, the code is spent, unlike after an unreadable response. The
+// error names the missing fields.
+func TestError_UnusableResponse(t *testing.T) {
 	session := func(c *wechat.Client) error { _, err := c.Code2Session(t.Context(), testCode); return err }
 	number := func(c *wechat.Client) error {
 		_, err := c.PhoneNumber(t.Context(), testToken, testOpenID, testCode)
@@ -305,7 +307,7 @@ func TestError_of_an_unusable_answer(t *testing.T) {
 			jscode + "unusable response: no usable openid, session_key"},
 		"a session with a broken key": {session, `{"openid":"o1","session_key":"` + testSecret + `"}`, wechat.KindUnusable,
 			jscode + "unusable response: no usable session_key"},
-		"a number without a country code": {number, phoneAnswer(`""`, testNumber), wechat.KindUnusable,
+		"a number without a country code": {number, phoneResponse(`""`, testNumber), wechat.KindUnusable,
 			phone + "unusable response: no usable countryCode"},
 		"a number that is null": {number, `{"errcode":0,"phone_info":null}`, wechat.KindUnusable,
 			phone + "unusable response: no usable purePhoneNumber, countryCode"},
@@ -321,7 +323,7 @@ func TestError_of_an_unusable_answer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls int
-			err := test.call(newClient(t, wechat.Options{Transport: answering(&calls, test.body), Timeout: 10 * time.Millisecond}))
+			err := test.call(newClient(t, wechat.Options{Transport: cannedResponses(&calls, test.body), Timeout: 10 * time.Millisecond}))
 			e, ok := errors.AsType[*wechat.Error](err)
 			if !ok || e.Kind != test.kind || err.Error() != test.want || calls != 1 {
 				t.Errorf("got %v (%s) after %d calls, want %s", err, wechat.KindOf(err), calls, test.want)

@@ -16,7 +16,7 @@ import (
 
 func encode64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// What decodes is written again the same, apart from the repairs.
+// Decoded bytes are encoded to the same base64, apart from the repairs.
 func FuzzDecodeBase64(f *testing.F) {
 	for _, s := range []string{"", "AA==", "AA", "+/+/", "-_ /", "A\r\nA\t==", "AA=", "AB==", "====", "%3D"} {
 		f.Add(s)
@@ -33,9 +33,9 @@ func FuzzDecodeBase64(f *testing.F) {
 	})
 }
 
-// No input makes Decrypt panic, and no failure has another error.
+// Decrypt never panics, and its error is always ErrDecrypt.
 func FuzzDecrypt(f *testing.F) {
-	sample := loadOfficial(f).OpenData
+	sample := loadOfficialSamples(f).OpenData
 	f.Add(sample.SessionKey, sample.EncryptedData, sample.IV)
 	f.Add(sample.SessionKey, sample.EncryptedData, "AAAA")
 	f.Add(sample.SessionKey, "AAAA", sample.IV)
@@ -52,9 +52,9 @@ func FuzzDecrypt(f *testing.F) {
 	})
 }
 
-// What is sealed opens, and any plaintext makes DecryptUserInfo answer or refuse.
-func FuzzOpenUserInfo(f *testing.F) {
-	f.Add([]byte(loadOfficial(f).OpenData.Plaintext))
+// Encrypted data can be decrypted, and DecryptUserInfo accepts or refuses any plaintext.
+func FuzzDecryptUserInfo(f *testing.F) {
+	f.Add([]byte(loadOfficialSamples(f).OpenData.Plaintext))
 	f.Add([]byte(`{"phoneNumber":"1","watermark":{"appid":"` + testAppID + `"}}`))
 	f.Add([]byte(`{"nickName":null}`))
 	f.Add([]byte(``))
@@ -72,15 +72,15 @@ func FuzzOpenUserInfo(f *testing.F) {
 			t.Error(err)
 		}
 		if err == nil && (info.Watermark.AppID != testAppID || info.OpenID != "" && info.OpenID != "o1") {
-			t.Errorf("opened %+v", info)
+			t.Errorf("decrypted %+v", info)
 		}
 	})
 }
 
-// Any answer is a whole session or an *Error.
-func FuzzCode2Session_answers(f *testing.F) {
-	f.Add(200, []byte(goodAnswer))
-	f.Add(200, []byte(busyAnswer))
+// Any response is a complete session or an *Error.
+func FuzzClient_Code2Session(f *testing.F) {
+	f.Add(200, []byte(goodResponse))
+	f.Add(200, []byte(busyResponse))
 	f.Add(200, []byte(`{"errcode":40029,"errmsg":"invalid code, rid: 652d44d0-1d0af18b-5b069232"}`))
 	f.Add(200, []byte(`{"errcode":1e400}`))
 	f.Add(200, []byte("\ufeff{\"openid\":\"o1\",\"session_key\":\"tiihtNczf5v6AKRyjwEUhQ==\",\"unionid\":\"\xff\n\"}"))

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	testAppID  = "wx4f4bc4dec97d474b"
-	testSecret = "5ec4e75ec4e75ec4e75ec4e75ec4e75e"
-	testCode   = "0c1a5b6d7e8f90a1b2c3d4e5f6a7b8c9"
-	testKey    = "tiihtNczf5v6AKRyjwEUhQ=="
-	goodAnswer = `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"oGZUI0egBJY1zhBYw2KhdUfwVJJE"}`
+	testAppID    = "wx4f4bc4dec97d474b"
+	testSecret   = "5ec4e75ec4e75ec4e75ec4e75ec4e75e"
+	testCode     = "0c1a5b6d7e8f90a1b2c3d4e5f6a7b8c9"
+	testKey      = "tiihtNczf5v6AKRyjwEUhQ=="
+	goodResponse = `{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"oGZUI0egBJY1zhBYw2KhdUfwVJJE"}`
 )
 
 // roundTrip is a transport without a network.
@@ -35,8 +35,8 @@ func response(status int, body string) *http.Response {
 	}
 }
 
-// answering is a transport that answers bodies in turn, the last of them for ever, and counts.
-func answering(calls *int, bodies ...string) roundTrip {
+// cannedResponses is a transport that returns the bodies in turn, then the last one again, and counts the calls.
+func cannedResponses(calls *int, bodies ...string) roundTrip {
 	return func(*http.Request) (*http.Response, error) {
 		n := min(*calls, len(bodies)-1)
 		*calls++
@@ -59,8 +59,8 @@ func newClient(t testing.TB, o wechat.Options) *wechat.Client {
 	return c
 }
 
-// simulated returns a simulator on a port and a client for it.
-func simulated(t testing.TB, o wechat.Options) (*wechattest.Simulator, *wechat.Client) {
+// startSimulator returns a listening simulator and a client for it.
+func startSimulator(t testing.TB, o wechat.Options) (*wechattest.Simulator, *wechat.Client) {
 	t.Helper()
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret}})
 	server := httptest.NewServer(sim)
@@ -71,8 +71,8 @@ func simulated(t testing.TB, o wechat.Options) (*wechattest.Simulator, *wechat.C
 	return sim, newClient(t, o)
 }
 
-// official holds WeChat's own samples.
-type official struct {
+// officialSamples holds the samples of WeChat's documentation.
+type officialSamples struct {
 	OpenData struct {
 		AppID, SessionKey, EncryptedData, IV, Plaintext string
 	}
@@ -84,13 +84,13 @@ type official struct {
 	}
 }
 
-func loadOfficial(t testing.TB) official {
+func loadOfficialSamples(t testing.TB) officialSamples {
 	t.Helper()
 	text, err := os.ReadFile("testdata/official.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var o official
+	var o officialSamples
 	if err := json.Unmarshal(text, &o); err != nil {
 		t.Fatal(err)
 	}

@@ -7,121 +7,125 @@ import (
 	"testing"
 )
 
-func TestReadObject_texts(t *testing.T) {
-	for name, test := range map[string]struct {
-		in, want string
-		altered  bool
-	}{
-		"plain":                        {"李 x", "李 x", false},
-		"every escape":                 {`\"\\\/\b\f\n\r\t\u00e9`, "\"\\/\b\f\n\r\té", false},
-		"raw control characters":       {"a\n\x00\x1f\tb", "a\n\x00\x1f\tb", false},
-		"a pair of surrogates":         {`\ud83d\uDC3C`, "🐼", false},
-		"half a pair":                  {`a\ud83db`, "ab", true},
-		"the other half":               {`a\udc3cb`, "ab", true},
-		"half a pair before a pair":    {`\ud83d\ud83d\udc3c`, "🐼", true},
-		"half a pair before an escape": {`\ud83d\n\u0041`, "\nA", true},
-		"half a pair at the end":       {`x\ud83d`, "x", true},
-		"U+FFFD that was sent":         {"\ufffd" + `\ufffd`, "\ufffd\ufffd", false},
-		"a byte that is no UTF-8":      {"a\xffb", "ab", true},
-		"a character cut off":          {"微\xe4\xbf", "微", true},
-		"a surrogate as UTF-8":         {"a\xed\xa0\xbdb", "ab", true},
-		"an overlong slash":            {"a\xc0\xafb", "ab", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o, ok := readObject([]byte(`{"a":"` + test.in + `"}`))
-			if !ok || len(o) != 1 {
-				t.Fatalf("not read: %v", o)
+func TestReadObject(t *testing.T) {
+	t.Run("strings", func(t *testing.T) {
+		for name, test := range map[string]struct {
+			in, want string
+			lossy    bool
+		}{
+			"plain":                        {"李 x", "李 x", false},
+			"every escape":                 {`\"\\\/\b\f\n\r\t\u00e9`, "\"\\/\b\f\n\r\té", false},
+			"raw control characters":       {"a\n\x00\x1f\tb", "a\n\x00\x1f\tb", false},
+			"a pair of surrogates":         {`\ud83d\uDC3C`, "🐼", false},
+			"half a pair":                  {`a\ud83db`, "ab", true},
+			"the other half":               {`a\udc3cb`, "ab", true},
+			"half a pair before a pair":    {`\ud83d\ud83d\udc3c`, "🐼", true},
+			"half a pair before an escape": {`\ud83d\n\u0041`, "\nA", true},
+			"half a pair at the end":       {`x\ud83d`, "x", true},
+			"U+FFFD that was sent":         {"\ufffd" + `\ufffd`, "\ufffd\ufffd", false},
+			"a byte that is no UTF-8":      {"a\xffb", "ab", true},
+			"a character cut off":          {"微\xe4\xbf", "微", true},
+			"a surrogate as UTF-8":         {"a\xed\xa0\xbdb", "ab", true},
+			"an overlong slash":            {"a\xc0\xafb", "ab", true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				o, ok := readObject([]byte(`{"a":"` + test.in + `"}`))
+				if !ok || len(o) != 1 {
+					t.Fatalf("not read: %v", o)
+				}
+				if v := o[0].value; v.text != test.want || v.lossy != test.lossy || o.text("a") != test.want {
+					t.Errorf("got %q, lossy: %v", v.text, v.lossy)
+				}
+				if _, exact := o.exactText("a"); exact == test.lossy {
+					t.Errorf("exact: %v", exact)
+				}
+			})
+		}
+	})
+
+	t.Run("invalid input", func(t *testing.T) {
+		for name, in := range map[string]string{
+			"nothing": "", "a list": "[]", "null": "null", "a text": `"a"`, "a number": "1", "a page": "<html>", "a cut object": `{"a":1`,
+			"a cut text": `{"a":"b`, "a cut escape": `{"a":"\`, "a cut code unit": `{"a":"\u00e`, "no code unit": `{"a":"\u00zz"}`,
+			"an unknown escape": `{"a":"\x"}`, "two objects": `{}{}`, "something behind it": `{}x`, "a comma at the end": `{"a":1,}`,
+			"a name without quotes": `{a:1}`, "single quotes": `{'a':'b'}`, "no colon": `{"a" 1}`, "no comma": `{"a":1 "b":2}`,
+			"a control character outside of texts": "{\x01}", "one in a name": "{\"a\nb\":1}", "a BOM within": "{\ufeff}",
+			"a number with a zero before": `{"a":01}`, "a number with a plus": `{"a":+1}`, "a number without digits": `{"a":-}`,
+			"a fraction without digits": `{"a":1.}`, "an exponent without digits": `{"a":1e}`, "half a word": `{"a":tru}`,
+			"NaN": `{"a":NaN}`, "a list without end": `{"a":[1,`, "a comment": `{}//`,
+			"deep nesting": strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000),
+		} {
+			if o, ok := readObject([]byte(in)); ok {
+				t.Errorf("%s: read %v", name, o)
 			}
-			if v := o[0].value; v.text != test.want || v.lossy != test.altered || o.text("a") != test.want {
-				t.Errorf("got %q, altered: %v", v.text, v.lossy)
+		}
+	})
+
+	t.Run("BOMs and white space", func(t *testing.T) {
+		for _, around := range [][2]string{{"\ufeff", ""}, {" \r\n\ufeff\t", "\r\n "}, {"", "\ufeff\n"}} {
+			if o, ok := readObject([]byte(around[0] + `{ "a" : "b" }` + around[1])); !ok || o.text("a") != "b" {
+				t.Errorf("%q: got %v", around, o)
 			}
-			if _, exact := o.exactText("a"); exact == test.altered {
-				t.Errorf("exact: %v", exact)
+		}
+	})
+}
+
+func TestJSONObject(t *testing.T) {
+	t.Run("integers", func(t *testing.T) {
+		for in, want := range map[string]int64{
+			`7200`: 7200, `"7200"`: 7200, `" 7200\n"`: 7200, `7200.0`: 7200, `7.2e3`: 7200, `"7.2E+3"`: 7200, `72000e-1`: 7200,
+			`-1`: -1, `"-1"`: -1, `9223372036854775807`: 1<<63 - 1, `9007199254740992.0`: 1 << 53,
+			// A value that is not an integer, or does not fit, counts as absent.
+			`9223372036854775808`: 0, `1e19`: 0, `1e400`: 0, `-1e400`: 0, `1e999999999`: 0, `9007199254740994.0`: 0, `7200.5`: 0,
+			`"7200s"`: 0, `"0x10"`: 0, `"1_000"`: 0, `"Inf"`: 0, `"NaN"`: 0, `"+1"`: 0, `"007"`: 0, `""`: 0, `" "`: 0,
+			`true`: 0, `null`: 0, `[1]`: 0, `{"a":1}`: 0, "\"1\xff\"": 0, `"1\ud83d"`: 0,
+		} {
+			o, ok := readObject([]byte(`{"a":` + in + `}`))
+			if got := o.integer("a"); !ok || got != want {
+				t.Errorf("%s: got %d, want %d", in, got, want)
 			}
-		})
-	}
+			if got := o.exactInteger("a"); got != want {
+				t.Errorf("%s: exactly %d, want %d", in, got, want)
+			}
+		}
+	})
+
+	// If a name occurs twice, the last usable value wins, or none if it must be the only one.
+	t.Run("duplicate names", func(t *testing.T) {
+		for in, want := range map[string]struct {
+			text  string
+			exact string
+			only  bool
+		}{
+			`{"a":"x"}`:                     {"x", "x", true},
+			`{}`:                            {"", "", true},
+			`{"a":null}`:                    {"", "", true},
+			`{"A":"x"}`:                     {"x", "x", true},
+			`{"a":"x","a":null}`:            {"x", "x", true},
+			`{"a":"x","a":"y"}`:             {"y", "", false},
+			`{"a":"x","a":"x"}`:             {"x", "", false},
+			`{"a":"x","A":"y"}`:             {"y", "", false},
+			`{"a":"x","a":{}}`:              {"x", "", false},
+			`{"a":1}`:                       {"1", "", false},
+			`{"a":true}`:                    {"", "", false},
+			"{\"a\xff\":\"y\"}":             {"", "", true},
+			"{\"a\":\"x\",\"a\xff\":\"y\"}": {"x", "x", true},
+			`{"a\ud83d":"y"}`:               {"", "", true},
+		} {
+			o, ok := readObject([]byte(in))
+			exact, only := o.exactText("a")
+			if !ok || o.text("a") != want.text || exact != want.exact || only != want.only {
+				t.Errorf("%s: got %q; exactly %q, %v", in, o.text("a"), exact, only)
+			}
+		}
+		o, _ := readObject([]byte(`{"w":{"a":"x"},"W":{"b":2}}`))
+		if w := o.object("w"); w.text("a") != "x" || w.integer("b") != 2 || o.exactObject("w") != nil {
+			t.Errorf("an object in parts: %v", w)
+		}
+	})
 }
 
-func TestReadObject_refuses(t *testing.T) {
-	for name, in := range map[string]string{
-		"nothing": "", "a list": "[]", "null": "null", "a text": `"a"`, "a number": "1", "a page": "<html>", "a cut object": `{"a":1`,
-		"a cut text": `{"a":"b`, "a cut escape": `{"a":"\`, "a cut code unit": `{"a":"\u00e`, "no code unit": `{"a":"\u00zz"}`,
-		"an unknown escape": `{"a":"\x"}`, "two objects": `{}{}`, "something behind it": `{}x`, "a comma at the end": `{"a":1,}`,
-		"a name without quotes": `{a:1}`, "single quotes": `{'a':'b'}`, "no colon": `{"a" 1}`, "no comma": `{"a":1 "b":2}`,
-		"a control character outside of texts": "{\x01}", "one in a name": "{\"a\nb\":1}", "a BOM within": "{\ufeff}",
-		"a number with a zero before": `{"a":01}`, "a number with a plus": `{"a":+1}`, "a number without digits": `{"a":-}`,
-		"a fraction without digits": `{"a":1.}`, "an exponent without digits": `{"a":1e}`, "half a word": `{"a":tru}`,
-		"NaN": `{"a":NaN}`, "a list without end": `{"a":[1,`, "a comment": `{}//`,
-		"deep nesting": strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000),
-	} {
-		if o, ok := readObject([]byte(in)); ok {
-			t.Errorf("%s: read %v", name, o)
-		}
-	}
-}
-
-func TestReadObject_takes_BOMs_and_white_space_around(t *testing.T) {
-	for _, around := range [][2]string{{"\ufeff", ""}, {" \r\n\ufeff\t", "\r\n "}, {"", "\ufeff\n"}} {
-		if o, ok := readObject([]byte(around[0] + `{ "a" : "b" }` + around[1])); !ok || o.text("a") != "b" {
-			t.Errorf("%q: got %v", around, o)
-		}
-	}
-}
-
-func TestObject_integer(t *testing.T) {
-	for in, want := range map[string]int64{
-		`7200`: 7200, `"7200"`: 7200, `" 7200\n"`: 7200, `7200.0`: 7200, `7.2e3`: 7200, `"7.2E+3"`: 7200, `72000e-1`: 7200,
-		`-1`: -1, `"-1"`: -1, `9223372036854775807`: 1<<63 - 1, `9007199254740992.0`: 1 << 53,
-		// What is no whole number, or none that fits, is as if it were not there.
-		`9223372036854775808`: 0, `1e19`: 0, `1e400`: 0, `-1e400`: 0, `1e999999999`: 0, `9007199254740994.0`: 0, `7200.5`: 0,
-		`"7200s"`: 0, `"0x10"`: 0, `"1_000"`: 0, `"Inf"`: 0, `"NaN"`: 0, `"+1"`: 0, `"007"`: 0, `""`: 0, `" "`: 0,
-		`true`: 0, `null`: 0, `[1]`: 0, `{"a":1}`: 0, "\"1\xff\"": 0, `"1\ud83d"`: 0,
-	} {
-		o, ok := readObject([]byte(`{"a":` + in + `}`))
-		if got := o.integer("a"); !ok || got != want {
-			t.Errorf("%s: got %d, want %d", in, got, want)
-		}
-		if got := o.exactInteger("a"); got != want {
-			t.Errorf("%s: exactly %d, want %d", in, got, want)
-		}
-	}
-}
-
-// What is there twice: the last that can be used is taken, or none where it must be the only one.
-func TestObject_duplicates(t *testing.T) {
-	for in, want := range map[string]struct {
-		text  string
-		exact string
-		only  bool
-	}{
-		`{"a":"x"}`:                     {"x", "x", true},
-		`{}`:                            {"", "", true},
-		`{"a":null}`:                    {"", "", true},
-		`{"A":"x"}`:                     {"x", "x", true},
-		`{"a":"x","a":null}`:            {"x", "x", true},
-		`{"a":"x","a":"y"}`:             {"y", "", false},
-		`{"a":"x","a":"x"}`:             {"x", "", false},
-		`{"a":"x","A":"y"}`:             {"y", "", false},
-		`{"a":"x","a":{}}`:              {"x", "", false},
-		`{"a":1}`:                       {"1", "", false},
-		`{"a":true}`:                    {"", "", false},
-		"{\"a\xff\":\"y\"}":             {"", "", true},
-		"{\"a\":\"x\",\"a\xff\":\"y\"}": {"x", "x", true},
-		`{"a\ud83d":"y"}`:               {"", "", true},
-	} {
-		o, ok := readObject([]byte(in))
-		exact, only := o.exactText("a")
-		if !ok || o.text("a") != want.text || exact != want.exact || only != want.only {
-			t.Errorf("%s: got %q; exactly %q, %v", in, o.text("a"), exact, only)
-		}
-	}
-	o, _ := readObject([]byte(`{"w":{"a":"x"},"W":{"b":2}}`))
-	if w := o.object("w"); w.text("a") != "x" || w.integer("b") != 2 || o.exactObject("w") != nil {
-		t.Errorf("an object in parts: %v", w)
-	}
-}
-
-// readObject never panics, reads all that encoding/json reads, in the same way, and is more lenient in texts only.
+// readObject never panics. It reads all that encoding/json reads, with the same result, and is more lenient in strings only.
 func FuzzReadObject(f *testing.F) {
 	for _, s := range []string{
 		`{"errcode":0,"phone_info":{"countryCode":86,"watermark":{"timestamp":1.637744274e9,"appid":"wx"}}}`,
@@ -148,7 +152,7 @@ func FuzzReadObject(f *testing.F) {
 	})
 }
 
-// withoutControls is a text that is JSON if all that is wrong with it is control characters, and BOMs around it.
+// withoutControls removes control characters, and BOMs around the text, so that the result is JSON if only these were wrong.
 func withoutControls(text []byte) []byte {
 	return bytes.Map(func(r rune) rune {
 		if r < ' ' {
@@ -158,7 +162,7 @@ func withoutControls(text []byte) []byte {
 	}, bytes.Trim(text, " \t\r\n\ufeff"))
 }
 
-// wantSame compares an object with what encoding/json reads, whose last of several values counts.
+// wantSame compares an object with the result of encoding/json, in which the last of several values wins.
 func wantSame(t *testing.T, o jsonObject, strict map[string]any) {
 	t.Helper()
 	last := make(map[string]jsonValue)
@@ -167,7 +171,7 @@ func wantSame(t *testing.T, o jsonObject, strict map[string]any) {
 	}
 	for name, got := range last {
 		want, there := strict[name]
-		if !there && name != "" { // the name of what was altered
+		if !there && name != "" { // the name of a lossy member
 			t.Fatalf("%q is not there", name)
 		}
 		switch want := want.(type) {

@@ -67,11 +67,11 @@ func (o jsonObject) integer(name string) (n int64) {
 }
 
 // object returns an object. If the name occurs several times, the objects are merged.
-func (o jsonObject) object(name string) (whole jsonObject) {
+func (o jsonObject) object(name string) (merged jsonObject) {
 	for v := range o.all(name) {
-		whole = append(whole, v.members...)
+		merged = append(merged, v.members...)
 	}
-	return whole
+	return merged
 }
 
 // only returns the value of a field, of typeNull if it is absent. ok is false if it occurs more than once.

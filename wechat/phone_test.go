@@ -20,7 +20,7 @@ const (
 	testOpenID = "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
 )
 
-// newToken gets the simulator's access_token.
+// newToken returns the simulator's access_token.
 func newToken(t *testing.T, client *wechat.Client) string {
 	t.Helper()
 	token, _, err := client.StableToken(t.Context(), false)
@@ -30,144 +30,146 @@ func newToken(t *testing.T, client *wechat.Client) string {
 	return token
 }
 
-func TestPhoneNumber(t *testing.T) {
-	sim, client := simulated(t, wechat.Options{})
-	token := newToken(t, client)
-	for _, user := range []wechattest.User{
-		{Name: "alice"},
-		{Name: "mei", CountryCode: "852", PhoneNumber: "51234567"},
-	} {
-		phone := sim.Device(testAppID, user)
-		code := phone.PhoneCode()
-		got, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), code)
-		want := wechat.PhoneNumber{CountryCode: "86", Number: wechat.Secret(phone.PhoneNumber())}
-		if user.CountryCode != "" {
-			want = wechat.PhoneNumber{CountryCode: user.CountryCode, Number: wechat.Secret(user.PhoneNumber)}
+func TestClient_PhoneNumber(t *testing.T) {
+	t.Run("exchanges a code", func(t *testing.T) {
+		sim, client := startSimulator(t, wechat.Options{})
+		token := newToken(t, client)
+		for _, user := range []wechattest.User{
+			{Name: "alice"},
+			{Name: "mei", CountryCode: "852", PhoneNumber: "51234567"},
+		} {
+			phone := sim.Device(testAppID, user)
+			code := phone.PhoneCode()
+			got, err := client.PhoneNumber(t.Context(), token, phone.OpenID(), code)
+			want := wechat.PhoneNumber{CountryCode: "86", Number: wechat.Secret(phone.PhoneNumber())}
+			if user.CountryCode != "" {
+				want = wechat.PhoneNumber{CountryCode: user.CountryCode, Number: wechat.Secret(user.PhoneNumber)}
+			}
+			if err != nil || got != want {
+				t.Errorf("%s: not the number: %v", user.Name, err)
+			}
+			_, err = client.PhoneNumber(t.Context(), token, phone.OpenID(), code)
+			if wechat.KindOf(err) != wechat.KindInvalidCode {
+				t.Errorf("the second time: %v", err)
+			}
+			assertClean(t, err, testSecret, code)
+			assertClean(t, err, token, phone.PhoneNumber())
 		}
-		if err != nil || got != want {
-			t.Errorf("%s: not the number: %v", user.Name, err)
+	})
+
+	t.Run("refuses another user's code", func(t *testing.T) {
+		sim, client := startSimulator(t, wechat.Options{})
+		alice, bob := sim.Device(testAppID, wechattest.User{Name: "alice"}), sim.Device(testAppID, wechattest.User{Name: "bob"})
+		token, code := newToken(t, client), alice.PhoneCode()
+		if _, err := client.PhoneNumber(t.Context(), token, bob.OpenID(), code); wechat.KindOf(err) != wechat.KindInvalidCode {
+			t.Errorf("with Bob's openid: %v", err)
 		}
-		_, err = client.PhoneNumber(t.Context(), token, phone.OpenID(), code)
-		if wechat.KindOf(err) != wechat.KindInvalidCode {
-			t.Errorf("the second time: %v", err)
+		if _, err := client.PhoneNumber(t.Context(), token, alice.OpenID(), code); err != nil {
+			t.Error(err)
 		}
-		assertClean(t, err, testSecret, code)
-		assertClean(t, err, token, phone.PhoneNumber())
-	}
-}
+	})
 
-func TestPhoneNumber_belongs_to_the_openid(t *testing.T) {
-	sim, client := simulated(t, wechat.Options{})
-	alice, bob := sim.Device(testAppID, wechattest.User{Name: "alice"}), sim.Device(testAppID, wechattest.User{Name: "bob"})
-	token, code := newToken(t, client), alice.PhoneCode()
-	if _, err := client.PhoneNumber(t.Context(), token, bob.OpenID(), code); wechat.KindOf(err) != wechat.KindInvalidCode {
-		t.Errorf("with Bob's openid: %v", err)
-	}
-	if _, err := client.PhoneNumber(t.Context(), token, alice.OpenID(), code); err != nil {
-		t.Error(err)
-	}
-}
-
-// The code of another mini-program's button is answered with the errcode that is our configuration's fault elsewhere.
-func TestPhoneNumber_of_another_apps_button(t *testing.T) {
-	sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret, "wxother": "other"}})
-	_, client := simulatedWith(t, sim, wechat.NewTransport())
-	other := sim.Device("wxother", wechattest.User{Name: "alice"})
-	alice := sim.Device(testAppID, wechattest.User{Name: "alice"})
-	_, err := client.PhoneNumber(t.Context(), newToken(t, client), alice.OpenID(), other.PhoneCode())
-	if e, ok := errors.AsType[*wechat.Error](err); !ok || e.ErrCode != 40013 || e.Kind != wechat.KindInvalidCode {
-		t.Errorf("got %v", err)
-	}
-	_, err = client.Code2Session(t.Context(), other.Login())
-	if e, ok := errors.AsType[*wechat.Error](err); !ok || e.ErrCode != 40029 || e.Kind != wechat.KindInvalidCode {
-		t.Errorf("a login: %v", err)
-	}
-}
-
-func TestPhoneNumber_refuses_without_a_call(t *testing.T) {
-	var calls int
-	client := newClient(t, wechat.Options{Transport: answering(&calls, goodAnswer)})
-	for name, in := range map[string]struct{ openID, code string }{
-		"no code":         {testOpenID, ""},
-		"a mock code":     {testOpenID, wechat.MockCode},
-		"a long code":     {testOpenID, strings.Repeat("c", 513)},
-		"no openid":       {"", testCode},
-		"an odd openid":   {"o\"1", testCode},
-		"a blank as code": {testOpenID, " "},
-	} {
-		_, err := client.PhoneNumber(t.Context(), testToken, in.openID, in.code)
-		if wechat.KindOf(err) != wechat.KindInvalidCode || calls != 0 {
-			t.Errorf("%s: %v after %d calls", name, err, calls)
+	// For the code of another mini-program's button, WeChat returns the errcode that means a wrong configuration for other APIs.
+	t.Run("refuses another app's code", func(t *testing.T) {
+		sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret, "wxother": "other"}})
+		_, client := newClientWith(t, sim, wechat.NewTransport())
+		other := sim.Device("wxother", wechattest.User{Name: "alice"})
+		alice := sim.Device(testAppID, wechattest.User{Name: "alice"})
+		_, err := client.PhoneNumber(t.Context(), newToken(t, client), alice.OpenID(), other.PhoneCode())
+		if e, ok := errors.AsType[*wechat.Error](err); !ok || e.ErrCode != 40013 || e.Kind != wechat.KindInvalidCode {
+			t.Errorf("got %v", err)
 		}
-	}
+		_, err = client.Code2Session(t.Context(), other.Login())
+		if e, ok := errors.AsType[*wechat.Error](err); !ok || e.ErrCode != 40029 || e.Kind != wechat.KindInvalidCode {
+			t.Errorf("a login: %v", err)
+		}
+	})
+
+	t.Run("refuses an invalid code without a call", func(t *testing.T) {
+		var calls int
+		client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, goodResponse)})
+		for name, in := range map[string]struct{ openID, code string }{
+			"no code":         {testOpenID, ""},
+			"a mock code":     {testOpenID, wechat.MockCode},
+			"a long code":     {testOpenID, strings.Repeat("c", 513)},
+			"no openid":       {"", testCode},
+			"an odd openid":   {"o\"1", testCode},
+			"a blank as code": {testOpenID, " "},
+		} {
+			_, err := client.PhoneNumber(t.Context(), testToken, in.openID, in.code)
+			if wechat.KindOf(err) != wechat.KindInvalidCode || calls != 0 {
+				t.Errorf("%s: %v after %d calls", name, err, calls)
+			}
+		}
+	})
+
+	// The code is sent in a POST's JSON and the token in its query, with any characters.
+	t.Run("sends a POST", func(t *testing.T) {
+		const code, token = `c"&appid=x\`, "a&b=c+d"
+		var method, contentType, query, body string
+		client := newClient(t, wechat.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			text, _ := io.ReadAll(r.Body)
+			method, contentType, query, body = r.Method, r.Header.Get("Content-Type"), r.URL.Query().Get("access_token"), string(text)
+			return response(http.StatusOK, phoneResponse(`"86"`, testNumber)), nil
+		})})
+		got, err := client.PhoneNumber(t.Context(), token, testOpenID, code)
+		if err != nil || got != (wechat.PhoneNumber{CountryCode: "86", Number: testNumber}) {
+			t.Errorf("not the number: %v", err)
+		}
+		var sent map[string]string
+		err = json.Unmarshal([]byte(body), &sent)
+		if err != nil || len(sent) != 2 || sent["code"] != code || sent["openid"] != testOpenID {
+			t.Errorf("the body is not what WeChat asks for: %v", err)
+		}
+		if method != http.MethodPost || contentType != "application/json" || query != token {
+			t.Errorf("%s of %s, the token arrived: %t", method, contentType, query == token)
+		}
+	})
 }
 
-// The code goes into a POST's JSON and the token into its query, whatever characters they have.
-func TestPhoneNumber_request(t *testing.T) {
-	const code, token = `c"&appid=x\`, "a&b=c+d"
-	var method, contentType, query, body string
-	client := newClient(t, wechat.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		text, _ := io.ReadAll(r.Body)
-		method, contentType, query, body = r.Method, r.Header.Get("Content-Type"), r.URL.Query().Get("access_token"), string(text)
-		return response(http.StatusOK, phoneAnswer(`"86"`, testNumber)), nil
-	})})
-	got, err := client.PhoneNumber(t.Context(), token, testOpenID, code)
-	if err != nil || got != (wechat.PhoneNumber{CountryCode: "86", Number: testNumber}) {
-		t.Errorf("not the number: %v", err)
-	}
-	var sent map[string]string
-	err = json.Unmarshal([]byte(body), &sent)
-	if err != nil || len(sent) != 2 || sent["code"] != code || sent["openid"] != testOpenID {
-		t.Errorf("the body is not what WeChat asks for: %v", err)
-	}
-	if method != http.MethodPost || contentType != "application/json" || query != token {
-		t.Errorf("%s of %s, the token arrived: %t", method, contentType, query == token)
-	}
-}
-
-func phoneAnswer(countryCode, number string) string {
+func phoneResponse(countryCode, number string) string {
 	return `{"errcode":0,"errmsg":"ok","phone_info":{"phoneNumber":"+86` + number + `","purePhoneNumber":"` + number +
 		`","countryCode":` + countryCode + `,"watermark":{"timestamp":1637744274,"appid":"` + testAppID + `"}}}`
 }
 
-func TestPhoneNumber_answers(t *testing.T) {
+func TestClient_PhoneNumberResponses(t *testing.T) {
 	for name, test := range map[string]struct {
 		body string
 		good bool
 	}{
-		"country code as text":     {phoneAnswer(`"86"`, testNumber), true},
-		"country code as number":   {phoneAnswer(`86`, testNumber), true},
-		"longest":                  {phoneAnswer(`"1234"`, strings.Repeat("1", 20)), true},
-		"too long":                 {phoneAnswer(`"86"`, strings.Repeat("1", 21)), false},
-		"long country code":        {phoneAnswer(`"12345"`, testNumber), false},
-		"no country code":          {phoneAnswer(`""`, testNumber), false},
-		"negative country code":    {phoneAnswer(`-86`, testNumber), false},
-		"fractional country code":  {phoneAnswer(`8.6`, testNumber), false},
-		"country code in words":    {phoneAnswer(`"China"`, testNumber), false},
-		"country code as a list":   {phoneAnswer(`[86]`, testNumber), false},
-		"no number":                {phoneAnswer(`"86"`, ""), false},
-		"number with other signs":  {phoneAnswer(`"86"`, "138-0013-8000"), false},
-		"number in foreign digits": {phoneAnswer(`"86"`, "１３８"), false},
+		"country code as text":     {phoneResponse(`"86"`, testNumber), true},
+		"country code as number":   {phoneResponse(`86`, testNumber), true},
+		"longest":                  {phoneResponse(`"1234"`, strings.Repeat("1", 20)), true},
+		"too long":                 {phoneResponse(`"86"`, strings.Repeat("1", 21)), false},
+		"long country code":        {phoneResponse(`"12345"`, testNumber), false},
+		"no country code":          {phoneResponse(`""`, testNumber), false},
+		"negative country code":    {phoneResponse(`-86`, testNumber), false},
+		"fractional country code":  {phoneResponse(`8.6`, testNumber), false},
+		"country code in words":    {phoneResponse(`"China"`, testNumber), false},
+		"country code as a list":   {phoneResponse(`[86]`, testNumber), false},
+		"no number":                {phoneResponse(`"86"`, ""), false},
+		"number with other signs":  {phoneResponse(`"86"`, "138-0013-8000"), false},
+		"number in foreign digits": {phoneResponse(`"86"`, "１３８"), false},
 		"null":                     {`{"errcode":0,"phone_info":null}`, false},
 		"nothing":                  {`{}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls int
-			client := newClient(t, wechat.Options{Transport: answering(&calls, test.body)})
+			client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, test.body)})
 			_, err := client.PhoneNumber(t.Context(), testToken, testOpenID, testCode)
 			if (err == nil) != test.good || calls != 1 {
 				t.Fatalf("%v after %d calls", err, calls)
 			}
 			if err != nil && wechat.KindOf(err) != wechat.KindUnusable {
-				t.Errorf("%v, want an unusable answer", err)
+				t.Errorf("%v, want an unusable response", err)
 			}
 		})
 	}
 }
 
-// A code that WeChat may have spent is not sent again, on a fresh connection or on one that is reused.
-func TestPhoneNumber_is_not_repeated_when_it_may_have_arrived(t *testing.T) {
-	sim, client := simulated(t, wechat.Options{})
+// A code that WeChat may have spent is not sent again, neither on a new connection nor on a reused one.
+func TestClient_PhoneNumberNoRetry(t *testing.T) {
+	sim, client := startSimulator(t, wechat.Options{})
 	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	token := newToken(t, client)
 	for _, fault := range []wechattest.Fault{
@@ -191,8 +193,8 @@ func TestPhoneNumber_is_not_repeated_when_it_may_have_arrived(t *testing.T) {
 	}
 }
 
-func TestTokenRefused(t *testing.T) {
-	sim, client := simulated(t, wechat.Options{})
+func TestIsInvalidToken(t *testing.T) {
+	sim, client := startSimulator(t, wechat.Options{})
 	phone := sim.Device(testAppID, wechattest.User{Name: "alice"})
 	token := newToken(t, client)
 	for errCode, want := range map[int]bool{40001: true, 40014: true, 42001: true, 40029: false, 48001: false, 99999: false} {
@@ -215,7 +217,7 @@ func TestTokenRefused(t *testing.T) {
 	}
 }
 
-func TestOpenPhoneNumber(t *testing.T) {
+func TestDecryptPhoneNumber(t *testing.T) {
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret}})
 	for _, user := range []wechattest.User{
 		{Name: "alice", PhoneNumber: testNumber}, {Name: "mei", CountryCode: "852", PhoneNumber: "51234567"},
@@ -235,7 +237,7 @@ func TestOpenPhoneNumber(t *testing.T) {
 	}
 }
 
-func TestOpenPhoneNumber_refuses(t *testing.T) {
+func TestDecryptPhoneNumber_Errors(t *testing.T) {
 	const (
 		watermark = `"watermark":{"timestamp":1637744274,"appid":"` + testAppID + `"}`
 		number    = `"phoneNumber":"+8613800138000","purePhoneNumber":"13800138000","countryCode":"86"`
@@ -262,23 +264,23 @@ func TestOpenPhoneNumber_refuses(t *testing.T) {
 	}
 	data, iv := wechattest.Seal(testKey, []byte(`{`+number+`,`+watermark+`}`))
 	if _, err := wechat.DecryptPhoneNumber(testKey, data, iv, wechat.Owner{AppID: testAppID}); err != nil {
-		t.Fatalf("the whole one: %v", err)
+		t.Fatalf("the complete one: %v", err)
 	}
-	for name, open := range map[string][3]string{
+	for name, args := range map[string][3]string{
 		"another key": {"AAAAAAAAAAAAAAAAAAAAAA==", data, iv},
 		"a short iv":  {testKey, data, "AAAA"},
 		"cut data":    {testKey, data[:64], iv},
 	} {
-		_, err := wechat.DecryptPhoneNumber(open[0], open[1], open[2], wechat.Owner{AppID: testAppID})
+		_, err := wechat.DecryptPhoneNumber(args[0], args[1], args[2], wechat.Owner{AppID: testAppID})
 		if err != wechat.ErrDecrypt {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// A user whose nickname is somebody else's phone number cuts his own profile's data so that it begins with the nickname,
-// and makes the block before it {"phoneNumber":" by the iv, which he may choose. It needs no key.
-func TestOpenPhoneNumber_refuses_a_profile_that_was_made_to_look_like_a_number(t *testing.T) {
+// A user whose nickname is another user's phone number cuts the data of the own profile so that it begins with the nickname,
+// and turns the block before it into {"phoneNumber":" by the iv. That needs no key.
+func TestDecryptPhoneNumber_ForgedFromProfile(t *testing.T) {
 	const head, first = `{"openId":"oGZUI0egBJY1zhBYw2KhdUfwVJJE","nickName":"`, `{"phoneNumber":"`
 	nickname := strings.Repeat("x", aes.BlockSize-len(head)%aes.BlockSize) + "13900139000"
 	plain := head + nickname + `","gender":1,"language":"zh_CN","city":"","province":"","country":"","avatarUrl":"",` +
@@ -294,8 +296,8 @@ func TestOpenPhoneNumber_refuses_a_profile_that_was_made_to_look_like_a_number(t
 		iv[i] = data[cut-aes.BlockSize+i] ^ plain[cut+i] ^ first[i]
 	}
 	forged := base64.StdEncoding.EncodeToString(data[cut:])
-	opened, err := wechat.Decrypt(testKey, forged, encode64(iv))
-	if err != nil || !strings.HasPrefix(string(opened), `{"phoneNumber":"13900139000","gender"`) || !json.Valid(opened) {
+	decrypted, err := wechat.Decrypt(testKey, forged, encode64(iv))
+	if err != nil || !strings.HasPrefix(string(decrypted), `{"phoneNumber":"13900139000","gender"`) || !json.Valid(decrypted) {
 		t.Fatalf("the forgery is none: %v", err)
 	}
 	_, err = wechat.DecryptPhoneNumber(testKey, forged, encode64(iv), wechat.Owner{AppID: testAppID})
@@ -304,9 +306,9 @@ func TestOpenPhoneNumber_refuses_a_profile_that_was_made_to_look_like_a_number(t
 	}
 }
 
-// Any plaintext is opened or refused, and what is opened is a phone number.
-func FuzzOpenPhoneNumber(f *testing.F) {
-	f.Add([]byte(loadOfficial(f).OpenData.Plaintext))
+// Any plaintext is a phone number or refused.
+func FuzzDecryptPhoneNumber(f *testing.F) {
+	f.Add([]byte(loadOfficialSamples(f).OpenData.Plaintext))
 	f.Add([]byte(`{"phoneNumber":"+8613","purePhoneNumber":"13","countryCode":86,` +
 		`"watermark":{"timestamp":1,"appid":"` + testAppID + `"}}`))
 	f.Add([]byte(`{"phoneNumber":null}`))
@@ -323,10 +325,10 @@ func FuzzOpenPhoneNumber(f *testing.F) {
 	})
 }
 
-// Any answer is a phone number or an *Error.
-func FuzzPhoneNumber_answers(f *testing.F) {
-	f.Add(200, []byte(phoneAnswer(`"86"`, testNumber)))
-	f.Add(200, []byte(phoneAnswer(`86`, testNumber)))
+// Any response is a phone number or an *Error.
+func FuzzClient_PhoneNumber(f *testing.F) {
+	f.Add(200, []byte(phoneResponse(`"86"`, testNumber)))
+	f.Add(200, []byte(phoneResponse(`86`, testNumber)))
 	f.Add(200, []byte(`{"errcode":42001,"errmsg":"access_token expired, rid: 652d44d0-1d0af18b-5b069232"}`))
 	f.Add(502, []byte(`<html>`))
 	f.Fuzz(func(t *testing.T, status int, body []byte) {

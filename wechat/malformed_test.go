@@ -14,68 +14,69 @@ const (
 	testDigits = `"phoneNumber":"+8613800138000","purePhoneNumber":"13800138000"`
 )
 
-// An odd field of a profile costs that field alone.
-func TestOpenUserInfo_reads_odd_profiles(t *testing.T) {
-	named := func(name string) wechat.UserInfo { return wechat.UserInfo{NickName: name} }
-	for name, test := range map[string]struct {
-		plain string
-		want  wechat.UserInfo
-	}{
-		"raw control characters": {"{\"nickName\":\"a\nb\tc\x01\"," + testMark + "}", named("a\nb\tc\x01")},
-		"bytes that are no UTF-8": {"{\"nickName\":\"微\xe4\xbf信\xff\",\"city\":\"\xff\"," + testMark + "}",
-			named("微信")},
-		"half a surrogate pair":   {`{"nickName":"a\ud83d",` + testMark + `}`, named("a")},
-		"the other half":          {`{"nickName":"\ude00\ud83d\ude00",` + testMark + `}`, named("😀")},
-		"U+FFFD that WeChat sent": {"{\"nickName\":\"a\ufffd\"," + testMark + "}", named("a\ufffd")},
-		"a BOM and white space":   {"\ufeff\r\n{\"nickName\":\"a\"," + testMark + "}\n ", named("a")},
-		"a nickname as a number":  {`{"nickName":1234,` + testMark + `}`, named("1234")},
-		"a nickname as an object": {`{"nickName":{"a":"b"},"avatarUrl":"https://a.cn/b",` + testMark + `}`, wechat.UserInfo{AvatarURL: "https://a.cn/b"}},
-		"an avatar as a list":     {`{"nickName":"a","avatarUrl":["b"],` + testMark + `}`, named("a")},
-		"all else odd":            {`{"nickName":"a","gender":{},"city":[],"province":true,"country":null,"language":{},"unionId":7,` + testMark + `}`, named("a")},
-		"a unionId with a broken end": {"{\"nickName\":\"a\",\"unionId\":\"o2\xff\"," + testMark + "}",
-			named("a")},
-		"a gender as a text":       {`{"nickName":"a","gender":"1",` + testMark + `}`, wechat.UserInfo{NickName: "a", Gender: 1}},
-		"a gender as a fraction":   {`{"nickName":"a","gender":2.0,` + testMark + `}`, wechat.UserInfo{NickName: "a", Gender: 2}},
-		"a gender in words":        {`{"nickName":"a","gender":"male",` + testMark + `}`, named("a")},
-		"a gender without end":     {`{"nickName":"a","gender":1e999,` + testMark + `}`, named("a")},
-		"names in another case":    {`{"NICKNAME":"a","WaterMark":{"Timestamp":1637744274,"AppId":"` + testAppID + `"}}`, named("a")},
-		"a nickname that is twice": {`{"nickName":"a","nickName":"b","nickname":{},` + testMark + `}`, named("b")},
-		"an openId that is null":   {`{"nickName":"a","openId":null,` + testMark + `}`, named("a")},
-		"fields of other data":     {`{"nickName":"a","is_demote":true,"x":{"openId":"o9","phoneNumber":"1"},` + testMark + `}`, named("a")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			data, iv := wechattest.Seal(testKey, []byte(test.plain))
-			got, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID, OpenID: testOpenID})
-			test.want.Watermark = wechat.Watermark{Timestamp: 1637744274, AppID: testAppID}
-			if err != nil || got != test.want {
-				t.Errorf("got %+v, %v", got, err)
-			}
-			if strings.Contains(got.NickName, "\ufffd") && !strings.Contains(test.plain, "\ufffd") {
-				t.Errorf("%q holds what WeChat did not send", got.NickName)
-			}
-		})
-	}
-}
-
-func TestOpenUserInfo_reads_odd_times(t *testing.T) {
-	for timestamp, want := range map[string]int64{
-		`1637744274`: 1637744274, `"1637744274"`: 1637744274, `1637744274.0`: 1637744274, `1.637744274e9`: 1637744274,
-		`0`: 0, `-1`: 0, `"-1"`: 0, `1637744274.5`: 0, `1637744274000`: 0, `1e300`: 0, `1e99999`: 0, `9223372036854775808`: 0, `"now"`: 0,
-		`""`: 0, `null`: 0, `[1637744274]`: 0, `{"t":1637744274}`: 0, "\"1637744274\xff\"": 0,
-		`1,"timestamp":1637744274`: 0, `1637744274,"TimeStamp":1637744274`: 0,
-	} {
-		plain := `{"nickName":"a","watermark":{"timestamp":` + timestamp + `,"appid":"` + testAppID + `"}}`
-		data, iv := wechattest.Seal(testKey, []byte(plain))
-		got, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID})
-		if got.Watermark.Timestamp != want || (err == nil) != (want != 0) {
-			t.Errorf("%s: got %d, %v", timestamp, got.Watermark.Timestamp, err)
+func TestDecryptUserInfo_Malformed(t *testing.T) {
+	// A malformed field of a profile is dropped; the others are kept.
+	t.Run("profiles", func(t *testing.T) {
+		named := func(name string) wechat.UserInfo { return wechat.UserInfo{NickName: name} }
+		for name, test := range map[string]struct {
+			plain string
+			want  wechat.UserInfo
+		}{
+			"raw control characters": {"{\"nickName\":\"a\nb\tc\x01\"," + testMark + "}", named("a\nb\tc\x01")},
+			"bytes that are no UTF-8": {"{\"nickName\":\"微\xe4\xbf信\xff\",\"city\":\"\xff\"," + testMark + "}",
+				named("微信")},
+			"half a surrogate pair":   {`{"nickName":"a\ud83d",` + testMark + `}`, named("a")},
+			"the other half":          {`{"nickName":"\ude00\ud83d\ude00",` + testMark + `}`, named("😀")},
+			"U+FFFD that WeChat sent": {"{\"nickName\":\"a\ufffd\"," + testMark + "}", named("a\ufffd")},
+			"a BOM and white space":   {"\ufeff\r\n{\"nickName\":\"a\"," + testMark + "}\n ", named("a")},
+			"a nickname as a number":  {`{"nickName":1234,` + testMark + `}`, named("1234")},
+			"a nickname as an object": {`{"nickName":{"a":"b"},"avatarUrl":"https://a.cn/b",` + testMark + `}`, wechat.UserInfo{AvatarURL: "https://a.cn/b"}},
+			"an avatar as a list":     {`{"nickName":"a","avatarUrl":["b"],` + testMark + `}`, named("a")},
+			"all else odd":            {`{"nickName":"a","gender":{},"city":[],"province":true,"country":null,"language":{},"unionId":7,` + testMark + `}`, named("a")},
+			"a unionId with a broken end": {"{\"nickName\":\"a\",\"unionId\":\"o2\xff\"," + testMark + "}",
+				named("a")},
+			"a gender as a text":       {`{"nickName":"a","gender":"1",` + testMark + `}`, wechat.UserInfo{NickName: "a", Gender: 1}},
+			"a gender as a fraction":   {`{"nickName":"a","gender":2.0,` + testMark + `}`, wechat.UserInfo{NickName: "a", Gender: 2}},
+			"a gender in words":        {`{"nickName":"a","gender":"male",` + testMark + `}`, named("a")},
+			"a gender without end":     {`{"nickName":"a","gender":1e999,` + testMark + `}`, named("a")},
+			"names in another case":    {`{"NICKNAME":"a","WaterMark":{"Timestamp":1637744274,"AppId":"` + testAppID + `"}}`, named("a")},
+			"a nickname that is twice": {`{"nickName":"a","nickName":"b","nickname":{},` + testMark + `}`, named("b")},
+			"an openId that is null":   {`{"nickName":"a","openId":null,` + testMark + `}`, named("a")},
+			"fields of other data":     {`{"nickName":"a","is_demote":true,"x":{"openId":"o9","phoneNumber":"1"},` + testMark + `}`, named("a")},
+		} {
+			t.Run(name, func(t *testing.T) {
+				data, iv := wechattest.Seal(testKey, []byte(test.plain))
+				got, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID, OpenID: testOpenID})
+				test.want.Watermark = wechat.Watermark{Timestamp: 1637744274, AppID: testAppID}
+				if err != nil || got != test.want {
+					t.Errorf("got %+v, %v", got, err)
+				}
+				if strings.Contains(got.NickName, "\ufffd") && !strings.Contains(test.plain, "\ufffd") {
+					t.Errorf("%q holds what WeChat did not send", got.NickName)
+				}
+			})
 		}
-	}
+	})
+
+	t.Run("timestamps", func(t *testing.T) {
+		for timestamp, want := range map[string]int64{
+			`1637744274`: 1637744274, `"1637744274"`: 1637744274, `1637744274.0`: 1637744274, `1.637744274e9`: 1637744274,
+			`0`: 0, `-1`: 0, `"-1"`: 0, `1637744274.5`: 0, `1637744274000`: 0, `1e300`: 0, `1e99999`: 0, `9223372036854775808`: 0, `"now"`: 0,
+			`""`: 0, `null`: 0, `[1637744274]`: 0, `{"t":1637744274}`: 0, "\"1637744274\xff\"": 0,
+			`1,"timestamp":1637744274`: 0, `1637744274,"TimeStamp":1637744274`: 0,
+		} {
+			plain := `{"nickName":"a","watermark":{"timestamp":` + timestamp + `,"appid":"` + testAppID + `"}}`
+			data, iv := wechattest.Seal(testKey, []byte(plain))
+			got, err := wechat.DecryptUserInfo(testKey, data, iv, wechat.Owner{AppID: testAppID})
+			if got.Watermark.Timestamp != want || (err == nil) != (want != 0) {
+				t.Errorf("%s: got %d, %v", timestamp, got.Watermark.Timestamp, err)
+			}
+		}
+	})
 }
 
-// Whose data it is and when it was made is read as strictly as ever: nothing is repaired into the right one, and of two
-// neither is taken.
-func TestOpenUserInfo_is_strict_about_whose_data_it_is(t *testing.T) {
+// The fields that identify the owner and the time are read strictly: nothing is repaired, and duplicates are refused.
+func TestDecryptUserInfo_MalformedOwner(t *testing.T) {
 	const good, bad = `"` + testAppID + `"`, `"wxother"`
 	mark := func(appID string) string { return `"watermark":{"timestamp":1637744274,"appid":` + appID + `}` }
 	for name, plain := range map[string]string{
@@ -113,8 +114,8 @@ func TestOpenUserInfo_is_strict_about_whose_data_it_is(t *testing.T) {
 	}
 }
 
-// The ways in which a number is written, in an answer of WeChat's and in open data.
-func TestPhoneNumber_and_OpenPhoneNumber_read_odd_numbers(t *testing.T) {
+// The formats of a phone number, in WeChat's response and in encrypted data.
+func TestPhoneNumber_Formats(t *testing.T) {
 	china := wechat.PhoneNumber{CountryCode: "86", Number: testNumber}
 	withCode := func(code string) string { return testDigits + `,"countryCode":` + code }
 	for name, test := range map[string]struct {
@@ -159,24 +160,24 @@ func TestPhoneNumber_and_OpenPhoneNumber_read_odd_numbers(t *testing.T) {
 			data, iv := wechattest.Seal(testKey, []byte("{"+test.fields+","+testMark+"}"))
 			got, err := wechat.DecryptPhoneNumber(testKey, data, iv, wechat.Owner{AppID: testAppID})
 			if got != test.want || (err == nil) != (test.want != wechat.PhoneNumber{}) || err != nil && err != wechat.ErrDecrypt {
-				t.Errorf("open data: got another number, or %v", err)
+				t.Errorf("encrypted data: got another number, or %v", err)
 			}
 			if name == "a number with broken bytes" {
-				return // an answer of WeChat's is not open data: no client can have changed it
+				return // no client can have changed WeChat's response
 			}
 			var calls int
-			client := newClient(t, wechat.Options{Transport: answering(&calls, `{"errcode":"0","errmsg":[],"phone_info":{`+test.fields+`}}`)})
+			client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, `{"errcode":"0","errmsg":[],"phone_info":{`+test.fields+`}}`)})
 			got, err = client.PhoneNumber(t.Context(), testToken, testOpenID, testCode)
 			if got != test.want || (err == nil) != (test.want != wechat.PhoneNumber{}) || err != nil && wechat.KindOf(err) != wechat.KindUnusable {
-				t.Errorf("an answer: got another number, or %v", err)
+				t.Errorf("response: got another number, or %v", err)
 			}
 		})
 	}
 }
 
-// The sender of open data can join blocks of two texts under the same key, with a block of garbage between them. A number of
-// his choice would come of it if a missing purePhoneNumber were derived whatever else is there.
-func TestOpenPhoneNumber_derives_nothing_beside_a_field_that_is_no_phone_numbers(t *testing.T) {
+// The sender of encrypted data can join blocks of two ciphertexts under the same key, with a block of garbage between them. If
+// a missing purePhoneNumber were always derived, the sender could choose the number this way.
+func TestDecryptPhoneNumber_ForeignFields(t *testing.T) {
 	for name, plain := range map[string]string{
 		"a garbage name": "{\"phoneNumber\":\"+8613900139000\",\"\x80\xffgarbage\":\"13800138000\",\"countryCode\":\"86\"," + testMark + "}",
 		"any name":       `{"phoneNumber":"+8613900139000","x":1,"countryCode":"86",` + testMark + `}`,
@@ -194,7 +195,7 @@ func TestOpenPhoneNumber_derives_nothing_beside_a_field_that_is_no_phone_numbers
 	}
 }
 
-func TestStableToken_reads_odd_answers(t *testing.T) {
+func TestStableToken_Formats(t *testing.T) {
 	for body, want := range map[string]time.Duration{
 		`{"access_token":"a","expires_in":"7200"}`:                              2 * time.Hour,
 		`{"access_token":"a","expires_in":7200.0}`:                              2 * time.Hour,
@@ -207,7 +208,7 @@ func TestStableToken_reads_odd_answers(t *testing.T) {
 		`{"access_token":1,"expires_in":7200}`:                                  0,
 	} {
 		var calls int
-		client := newClient(t, wechat.Options{Transport: answering(&calls, body)})
+		client := newClient(t, wechat.Options{Transport: cannedResponses(&calls, body)})
 		token, left, err := client.StableToken(t.Context(), false)
 		if left != want || (err == nil) != (want != 0) || want != 0 && token != "a" || want == 0 && wechat.KindOf(err) != wechat.KindUnavailable {
 			t.Errorf("%s: got %s, %v", body, left, err)
