@@ -13,39 +13,39 @@ import (
 )
 
 const (
-	// margin is how long before its end a token is not given any more: it must last for the call that it is for.
-	margin = time.Minute
-	// renewal is how long before its end WeChat gives a new token beside it.
-	renewal = 5 * time.Minute
-	// fetchTime bounds what WeChat may take for a token, twice where one is forced.
-	fetchTime = 10 * time.Second
-	// lockTime is longer than a fetch with all that belongs to it, so that a lock ends only with its work or its instance.
-	lockTime = fetchTime + 5*time.Second
-	// forcePause spreads the 20 refreshes that WeChat lets force in a day over that day.
-	forcePause = 24 * time.Hour / 20
+	// expiryMargin is the minimum lifetime of a returned token: it must last for the call it is used for.
+	expiryMargin = time.Minute
+	// renewBefore is how long before a token's end WeChat returns a new one.
+	renewBefore = 5 * time.Minute
+	// fetchTimeout bounds fetching a token from WeChat, including a forced refresh.
+	fetchTimeout = 10 * time.Second
+	// lockTTL is longer than fetchTimeout plus the commands to Redis, so that a lock expires only if its instance died.
+	lockTTL = fetchTimeout + 5*time.Second
+	// forceInterval spreads the 20 forced refreshes that WeChat allows in a day over the day.
+	forceInterval = 24 * time.Hour / 20
 
-	firstPause = 20 * time.Millisecond
-	maxPause   = 200 * time.Millisecond
+	firstPoll = 20 * time.Millisecond
+	maxPoll   = 200 * time.Millisecond
 
 	defaultMaxWait = 3 * time.Second
 )
 
 var (
-	// ErrUnavailable says that Redis could not be asked.
+	// ErrUnavailable is returned if Redis fails.
 	ErrUnavailable = errors.New("accesstoken: redis unavailable")
 
 	// ErrBusy is returned if another instance has been fetching the token for longer than Options.MaxWait.
-	ErrBusy = errors.New("accesstoken: another instance is still asking for the token")
+	ErrBusy = errors.New("accesstoken: another instance is still fetching the token")
 
-	// ErrRefused says that WeChat has refused the token and gives no other one.
-	ErrRefused = errors.New("accesstoken: there is no token but the one that WeChat refused")
+	// ErrRefused is returned if WeChat has refused the token and returns no other one.
+	ErrRefused = errors.New("accesstoken: WeChat refused the token and returns no other one")
 )
 
-// Fetch asks WeChat for the token and tells how long it lasts. With force WeChat makes a new one and ends the old one.
-// (*wechat.Client).StableToken is one.
+// Fetch returns the token and its remaining lifetime from WeChat. With force WeChat replaces the current token and revokes
+// it. [wechat.Client.StableToken] is a Fetch.
 type Fetch func(ctx context.Context, force bool) (token string, expiresIn time.Duration, err error)
 
-// Options are the parts of a Cache. All but MaxWait are required.
+// Options configure a Cache. All but MaxWait are required.
 type Options struct {
 	Redis  redis.UniversalClient
 	AppID  string
@@ -56,7 +56,7 @@ type Options struct {
 	MaxWait time.Duration
 }
 
-// Cache is the access_token of one mini-program. It is safe for concurrent use and keeps nothing itself.
+// Cache caches the access_token of one mini-program in Redis. It is safe for concurrent use and holds no token itself.
 type Cache struct {
 	redis   redis.UniversalClient
 	appID   string
@@ -65,7 +65,7 @@ type Cache struct {
 	maxWait time.Duration
 }
 
-// New makes a Cache. It opens no connection.
+// New returns a Cache. It does not connect.
 func New(o Options) (*Cache, error) {
 	if o.Redis == nil || o.AppID == "" || o.Secret == "" || o.Fetch == nil {
 		return nil, errors.New("accesstoken: Redis, AppID, Secret and Fetch are required")
@@ -80,20 +80,20 @@ func New(o Options) (*Cache, error) {
 	return &Cache{redis: o.Redis, appID: o.AppID, sealer: sealer, fetch: o.Fetch, maxWait: o.MaxWait}, nil
 }
 
-// Token returns a token other than refused, which is the one that WeChat has just refused; "" where there is none such.
+// Token returns a valid token. If WeChat has refused one, pass it as refused to get another one; otherwise pass "".
 //
-// The error is ErrUnavailable, ErrRefused, that of Fetch, or, if the wait for another instance ended in vain, ErrBusy or
-// ctx.Err(), each with a *wechat.Error of KindUnavailable.
+// The error is ErrUnavailable, ErrRefused, or that of Fetch. If the wait for another instance ends without a token, it is
+// ErrBusy or ctx.Err(), wrapped together with a *wechat.Error of KindUnavailable.
 func (c *Cache) Token(ctx context.Context, refused string) (string, error) {
 	deadline := time.Now().Add(c.maxWait)
-	for wait := firstPause; ; wait = min(2*wait, maxPause) {
-		held, err := c.read(ctx)
+	for poll := firstPoll; ; poll = min(2*poll, maxPoll) {
+		cached, err := c.read(ctx)
 		if err != nil {
 			return "", err
 		}
-		usable := held.usable(refused)
-		if usable && !held.due() {
-			return held.token, nil
+		usable := cached.usable(refused)
+		if usable && !cached.needsRenewal() {
+			return cached.token, nil
 		}
 		unlock, locked, err := c.lock(ctx)
 		if err != nil {
@@ -103,36 +103,37 @@ func (c *Cache) Token(ctx context.Context, refused string) (string, error) {
 			token, err := c.renew(ctx, refused)
 			unlock()
 			if err != nil && usable {
-				return held.token, nil
+				return cached.token, nil
 			}
 			return token, err
 		}
 		if usable {
-			return held.token, nil // another instance renews it
+			return cached.token, nil // another instance renews it
 		}
-		if time.Now().Add(wait).After(deadline) {
-			return "", notFetched(ErrBusy)
+		if time.Now().Add(poll).After(deadline) {
+			return "", waitError(ErrBusy)
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return "", notFetched(err)
+		if err := sleep(ctx, poll); err != nil {
+			return "", waitError(err)
 		}
 	}
 }
 
-// renew gets a token while the lock is held. Another instance may have done so just before.
+// renew fetches a token and caches it. The caller holds the lock. It reads the cache first, because another instance may have
+// renewed the token just before.
 func (c *Cache) renew(ctx context.Context, refused string) (string, error) {
-	held, err := c.read(ctx)
+	cached, err := c.read(ctx)
 	if err != nil {
 		return "", err
 	}
-	if held.usable(refused) && !held.due() {
-		return held.token, nil
+	if cached.usable(refused) && !cached.needsRenewal() {
+		return cached.token, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	token, expiresIn, err := c.fetch(ctx, false)
 	if err == nil && token == refused {
-		token, expiresIn, err = c.force(ctx, refused)
+		token, expiresIn, err = c.forceRefresh(ctx, refused)
 	}
 	if err != nil {
 		return "", err
@@ -143,9 +144,9 @@ func (c *Cache) renew(ctx context.Context, refused string) (string, error) {
 	return token, nil
 }
 
-// force makes WeChat replace a token that it refuses and gives all the same.
-func (c *Cache) force(ctx context.Context, refused string) (string, time.Duration, error) {
-	err := c.redis.SetArgs(ctx, forcedKey(c.appID), "", redis.SetArgs{Mode: "NX", TTL: forcePause}).Err()
+// forceRefresh makes WeChat replace a token that it refuses but still returns.
+func (c *Cache) forceRefresh(ctx context.Context, refused string) (string, time.Duration, error) {
+	err := c.redis.SetArgs(ctx, forcedKey(c.appID), "", redis.SetArgs{Mode: "NX", TTL: forceInterval}).Err()
 	if errors.Is(err, redis.Nil) {
 		return "", 0, ErrRefused
 	}
@@ -170,11 +171,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// notFetched adds to the error of a wait what it is to a caller: WeChat's token could not be had, as if WeChat were down.
-func notFetched(err error) error {
+// waitError adds a *wechat.Error to the error of a wait: the caller has no token, as if WeChat had not responded.
+func waitError(err error) error {
 	return fmt.Errorf("%w: %w", err, &wechat.Error{Kind: wechat.KindUnavailable, API: "stable_token"})
 }
 
+// unavailable wraps an error of Redis.
 func unavailable(op string, err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, op, err)
 }

@@ -28,7 +28,7 @@ const (
 	lockKey  = tokenKey + ":lock"
 )
 
-// fixture is a simulator of WeChat and a Redis, whose time the test moves.
+// fixture is a simulator of WeChat and a Redis. The test moves their clocks.
 type fixture struct {
 	*testing.T
 	sim    *wechattest.Simulator
@@ -49,12 +49,12 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// cache makes one instance's cache.
+// cache returns the Cache of one more instance.
 func (f *fixture) cache(changes ...func(*accesstoken.Options)) *accesstoken.Cache {
 	f.Helper()
 	o := accesstoken.Options{
 		Redis: f.redis.NewClient(f), AppID: appID, Secret: secret, Fetch: f.client.StableToken,
-		MaxWait: 20 * time.Second, // the machine may be busy
+		MaxWait: 20 * time.Second, // the test machine may be slow
 	}
 	for _, change := range changes {
 		change(&o)
@@ -66,7 +66,7 @@ func (f *fixture) cache(changes ...func(*accesstoken.Options)) *accesstoken.Cach
 	return c
 }
 
-func (f *fixture) pass(d time.Duration) {
+func (f *fixture) advance(d time.Duration) {
 	f.Helper()
 	f.clock.Advance(d)
 	f.redis.FastForward(f, d)
@@ -81,7 +81,7 @@ func (f *fixture) token(c *accesstoken.Cache, refused string) string {
 	return token
 }
 
-// wantCalls fails unless WeChat was asked so often and made so many tokens.
+// wantCalls fails unless stable_token was called this often and created this many tokens.
 func (f *fixture) wantCalls(calls, made int) {
 	f.Helper()
 	if s := f.sim.Stats(); s.TokenCalls != calls || s.TokensMade != made {
@@ -89,8 +89,8 @@ func (f *fixture) wantCalls(calls, made int) {
 	}
 }
 
-// together asks two instances 16 times each, at the same moment, and returns what tokens they get.
-func (f *fixture) together(refused string) []string {
+// tokensConcurrently calls Token of two instances 16 times each, concurrently, and returns the different results.
+func (f *fixture) tokensConcurrently(refused string) []string {
 	f.Helper()
 	instances := []*accesstoken.Cache{f.cache(), f.cache()}
 	var got sync.Map
@@ -112,76 +112,130 @@ func (f *fixture) together(refused string) []string {
 	return tokens
 }
 
-// oneTogether is together that must give one token to all.
-func (f *fixture) oneTogether(refused string) string {
+// oneTokenConcurrently is tokensConcurrently and fails unless all results are the same token.
+func (f *fixture) oneTokenConcurrently(refused string) string {
 	f.Helper()
-	tokens := f.together(refused)
+	tokens := f.tokensConcurrently(refused)
 	if len(tokens) != 1 {
 		f.Fatalf("%d different tokens", len(tokens))
 	}
 	return tokens[0]
 }
 
-func TestToken_is_fetched_once_for_all_instances(t *testing.T) {
-	f := newFixture(t)
-	token := f.oneTogether("")
-	f.wantCalls(1, 1)
-	if f.token(f.cache(), "") != token {
-		t.Error("a later instance gets another token")
-	}
-	f.wantCalls(1, 1)
-	if left := f.redis.TTL(t, tokenKey); left > 119*time.Minute || left < 118*time.Minute {
-		t.Errorf("kept for %s, want a minute less than WeChat's two hours", left)
-	}
-	if n := f.redis.TTL(t, lockKey); n != -2 {
-		t.Error("the lock is still there")
-	}
+func TestCache_Token(t *testing.T) {
+	t.Run("is fetched once for all instances", func(t *testing.T) {
+		f := newFixture(t)
+		token := f.oneTokenConcurrently("")
+		f.wantCalls(1, 1)
+		if f.token(f.cache(), "") != token {
+			t.Error("a later instance gets another token")
+		}
+		f.wantCalls(1, 1)
+		if left := f.redis.TTL(t, tokenKey); left > 119*time.Minute || left < 118*time.Minute {
+			t.Errorf("cached for %s, want a minute less than WeChat's two hours", left)
+		}
+		if n := f.redis.TTL(t, lockKey); n != -2 {
+			t.Error("the lock is still there")
+		}
+	})
+
+	t.Run("waits for another instance for a bounded time", func(t *testing.T) {
+		f := newFixture(t)
+		f.lock()
+		c := f.cache(func(o *accesstoken.Options) { o.MaxWait = 50 * time.Millisecond })
+		if _, err := c.Token(t.Context(), ""); !errors.Is(err, accesstoken.ErrBusy) || !isWeChatError(err) {
+			t.Errorf("got %v, want ErrBusy and an error of package wechat", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Millisecond, cancel)
+		if _, err := f.cache().Token(ctx, ""); !errors.Is(err, context.Canceled) || !isWeChatError(err) {
+			t.Errorf("got %v, want context.Canceled and an error of package wechat", err)
+		}
+		f.wantCalls(0, 0)
+		f.advance(time.Hour) // the other instance has died, its lock expires
+		f.token(c, "")
+		f.wantCalls(1, 1)
+	})
+
+	t.Run("fetches again after an error", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache()
+		f.sim.FailAPI(wechattest.Tokens, wechattest.ErrCode(40125))
+		if _, err := c.Token(t.Context(), ""); wechat.KindOf(err) != wechat.KindMisconfigured {
+			t.Errorf("got %v, want WeChat's error", err)
+		}
+		f.token(c, "")
+		f.wantCalls(2, 1)
+	})
+
+	t.Run("without Redis is ErrUnavailable and calls nothing", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache(func(o *accesstoken.Options) {
+			o.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
+		})
+		if _, err := c.Token(t.Context(), ""); !errors.Is(err, accesstoken.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		f.wantCalls(0, 0)
+	})
+
+	t.Run("is not cached if it is about to end", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache(func(o *accesstoken.Options) {
+			o.Fetch = func(context.Context, bool) (string, time.Duration, error) { return "short", time.Minute, nil }
+		})
+		if f.token(c, "") != "short" || len(f.redis.Dump(t)) != 0 {
+			t.Error("the token was cached, or not returned")
+		}
+	})
 }
 
-func TestToken_is_renewed_5_minutes_before_its_end(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache()
-	first := f.token(c, "")
-	f.pass(114 * time.Minute)
-	if f.token(c, "") != first {
-		t.Error("renewed too early")
-	}
-	f.wantCalls(1, 1)
-	f.pass(time.Minute + time.Second)
-	f.together("") // one renews it, others may use the first one meanwhile
-	f.wantCalls(2, 2)
-	if f.oneTogether("") == first {
-		t.Error("not renewed")
-	}
-	f.wantCalls(2, 2)
-}
+func TestCache_TokenRenewal(t *testing.T) {
+	t.Run("5 minutes before its end", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache()
+		first := f.token(c, "")
+		f.advance(114 * time.Minute)
+		if f.token(c, "") != first {
+			t.Error("renewed too early")
+		}
+		f.wantCalls(1, 1)
+		f.advance(time.Minute + time.Second)
+		f.tokensConcurrently("") // one instance renews it, the other may still use the first token
+		f.wantCalls(2, 2)
+		if f.oneTokenConcurrently("") == first {
+			t.Error("not renewed")
+		}
+		f.wantCalls(2, 2)
+	})
 
-func TestToken_that_cannot_be_renewed_is_used_on(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache()
-	first := f.token(c, "")
-	f.pass(116 * time.Minute)
-	f.sim.FailAPI(wechattest.Tokens, wechattest.BadGateway)
-	if f.token(c, "") != first {
-		t.Error("another token")
-	}
-	f.wantCalls(2, 1)
-	if f.token(c, "") == first {
-		t.Error("the next call does not renew it")
-	}
-	f.wantCalls(3, 2)
-}
+	t.Run("uses the old token if it fails", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache()
+		first := f.token(c, "")
+		f.advance(116 * time.Minute)
+		f.sim.FailAPI(wechattest.Tokens, wechattest.BadGateway)
+		if f.token(c, "") != first {
+			t.Error("another token")
+		}
+		f.wantCalls(2, 1)
+		if f.token(c, "") == first {
+			t.Error("the next call does not renew it")
+		}
+		f.wantCalls(3, 2)
+	})
 
-func TestToken_that_another_instance_renews_is_used_meanwhile(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache()
-	first := f.token(c, "")
-	f.pass(116 * time.Minute)
-	f.lock()
-	if f.token(c, "") != first {
-		t.Error("another token")
-	}
-	f.wantCalls(1, 1)
+	t.Run("uses the old token if another instance holds the lock", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache()
+		first := f.token(c, "")
+		f.advance(116 * time.Minute)
+		f.lock()
+		if f.token(c, "") != first {
+			t.Error("another token")
+		}
+		f.wantCalls(1, 1)
+	})
 }
 
 // lock takes the lock as another instance would.
@@ -197,206 +251,162 @@ func isWeChatError(err error) bool {
 	return ok && e.Kind == wechat.KindUnavailable && e.API == "stable_token"
 }
 
-func TestToken_waits_for_another_instance_for_a_bounded_time(t *testing.T) {
-	f := newFixture(t)
-	f.lock()
-	c := f.cache(func(o *accesstoken.Options) { o.MaxWait = 50 * time.Millisecond })
-	if _, err := c.Token(t.Context(), ""); !errors.Is(err, accesstoken.ErrBusy) || !isWeChatError(err) {
-		t.Errorf("got %v, want ErrBusy and an error of package wechat", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(10*time.Millisecond, cancel)
-	if _, err := f.cache().Token(ctx, ""); !errors.Is(err, context.Canceled) || !isWeChatError(err) {
-		t.Errorf("got %v, want the end of the caller and an error of package wechat", err)
-	}
-	f.wantCalls(0, 0)
-	f.pass(time.Hour) // the other one is dead, its lock ends
-	f.token(c, "")
-	f.wantCalls(1, 1)
-}
-
-func TestToken_after_a_failed_fetch_asks_again(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache()
-	f.sim.FailAPI(wechattest.Tokens, wechattest.ErrCode(40125))
-	if _, err := c.Token(t.Context(), ""); wechat.KindOf(err) != wechat.KindMisconfigured {
-		t.Errorf("got %v, want WeChat's error", err)
-	}
-	f.token(c, "")
-	f.wantCalls(2, 1)
-}
-
-func TestToken_refused_because_it_expired_is_renewed_once_for_all_instances(t *testing.T) {
-	f := newFixture(t)
-	first := f.token(f.cache(), "")
-	f.sim.ExpireAccessTokens()
-	next := f.oneTogether(first)
-	if next == first {
-		t.Error("the refused token again")
-	}
-	f.wantCalls(2, 2)
-	if f.token(f.cache(), first) != next || f.token(f.cache(), "") != next {
-		t.Error("an instance that is late gets another token")
-	}
-	f.wantCalls(2, 2)
-}
-
-func TestToken_refused_although_WeChat_gives_it_is_forced_at_most_20_times_a_day(t *testing.T) {
-	f := newFixture(t)
-	first := f.token(f.cache(), "")
-	forced := f.oneTogether(first)
-	f.wantCalls(3, 2) // in normal mode it gave the refused one again
-	if _, err := f.cache().Token(t.Context(), forced); !errors.Is(err, accesstoken.ErrRefused) {
-		t.Errorf("forced again at once: %v", err)
-	}
-	f.wantCalls(4, 2)
-	token := forced
-	for range 25 { // more than a day
-		f.pass(72*time.Minute + time.Second)
-		next := f.token(f.cache(), token)
-		if next == token {
-			t.Fatal("the refused token again")
+func TestCache_TokenRefused(t *testing.T) {
+	t.Run("expired token is replaced once for all instances", func(t *testing.T) {
+		f := newFixture(t)
+		first := f.token(f.cache(), "")
+		f.sim.ExpireAccessTokens()
+		next := f.oneTokenConcurrently(first)
+		if next == first {
+			t.Error("the refused token is returned again")
 		}
-		token = next
-	}
-	if s := f.sim.Stats(); len(s.ErrCodes) != 0 {
-		t.Errorf("WeChat's limit was met: %v", s.ErrCodes)
-	}
-}
-
-func TestToken_without_Redis_is_unavailable_and_asks_nobody(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache(func(o *accesstoken.Options) {
-		o.Redis = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
+		f.wantCalls(2, 2)
+		if f.token(f.cache(), first) != next || f.token(f.cache(), "") != next {
+			t.Error("a later instance gets another token")
+		}
+		f.wantCalls(2, 2)
 	})
-	if _, err := c.Token(t.Context(), ""); !errors.Is(err, accesstoken.ErrUnavailable) {
-		t.Errorf("got %v", err)
-	}
-	f.wantCalls(0, 0)
-}
 
-func TestToken_is_sealed_in_Redis(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache()
-	token := f.token(c, "")
-	dump := fmt.Sprint(f.redis.Dump(t))
-	if strings.Contains(dump, token) || strings.Contains(dump, secret) || !strings.Contains(dump, tokenKey) {
-		t.Error("Redis holds the token or the AppSecret, or not even the sealed token")
-	}
-	other := f.cache(func(o *accesstoken.Options) { o.Secret = wechat.Secret(strings.Repeat("f", 32)) })
-	f.token(other, "")
-	f.wantCalls(2, 1) // it could not read the first one's
-}
-
-func TestToken_takes_what_is_not_its_own_for_nothing(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache()
-	token := f.token(c, "")
-	sealed := f.redis.Dump(t)[tokenKey]
-	for name, spoil := range map[string]func() error{
-		"empty":      func() error { return f.redis.Client.Set(t.Context(), tokenKey, "", time.Hour).Err() },
-		"short":      func() error { return f.redis.Client.Set(t.Context(), tokenKey, "x", time.Hour).Err() },
-		"altered":    func() error { return f.redis.Client.Set(t.Context(), tokenKey, sealed[1:]+"x", time.Hour).Err() },
-		"other type": func() error { return f.redis.Client.Del(t.Context(), tokenKey).Err() },
-	} {
-		if err := spoil(); err != nil {
-			t.Fatal(err)
+	t.Run("current token is replaced by force at most 20 times a day", func(t *testing.T) {
+		f := newFixture(t)
+		first := f.token(f.cache(), "")
+		forced := f.oneTokenConcurrently(first)
+		f.wantCalls(3, 2) // in normal mode WeChat returned the refused token again
+		if _, err := f.cache().Token(t.Context(), forced); !errors.Is(err, accesstoken.ErrRefused) {
+			t.Errorf("second refresh at once: %v", err)
 		}
-		if name == "other type" {
-			if err := f.redis.Client.LPush(t.Context(), tokenKey, "x").Err(); err != nil {
+		f.wantCalls(4, 2)
+		token := forced
+		for range 25 { // more than a day
+			f.advance(72*time.Minute + time.Second)
+			next := f.token(f.cache(), token)
+			if next == token {
+				t.Fatal("the refused token is returned again")
+			}
+			token = next
+		}
+		if s := f.sim.Stats(); len(s.ErrCodes) != 0 {
+			t.Errorf("WeChat's limit was reached: %v", s.ErrCodes)
+		}
+	})
+}
+
+func TestCache_TokenSealed(t *testing.T) {
+	t.Run("in Redis", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache()
+		token := f.token(c, "")
+		dump := fmt.Sprint(f.redis.Dump(t))
+		if strings.Contains(dump, token) || strings.Contains(dump, secret) || !strings.Contains(dump, tokenKey) {
+			t.Error("Redis holds the token or the AppSecret, or not even the sealed token")
+		}
+		other := f.cache(func(o *accesstoken.Options) { o.Secret = wechat.Secret(strings.Repeat("f", 32)) })
+		f.token(other, "")
+		f.wantCalls(2, 1) // it could not read the first token
+	})
+
+	t.Run("invalid values are ignored", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache()
+		token := f.token(c, "")
+		sealed := f.redis.Dump(t)[tokenKey]
+		for name, write := range map[string]func() error{
+			"empty":      func() error { return f.redis.Client.Set(t.Context(), tokenKey, "", time.Hour).Err() },
+			"short":      func() error { return f.redis.Client.Set(t.Context(), tokenKey, "x", time.Hour).Err() },
+			"altered":    func() error { return f.redis.Client.Set(t.Context(), tokenKey, sealed[1:]+"x", time.Hour).Err() },
+			"other type": func() error { return f.redis.Client.Del(t.Context(), tokenKey).Err() },
+		} {
+			if err := write(); err != nil {
 				t.Fatal(err)
 			}
-		}
-		calls := f.sim.Stats().TokenCalls
-		if f.token(c, "") != token || f.sim.Stats().TokenCalls != calls+1 {
-			t.Errorf("%s: WeChat was not asked", name)
-		}
-	}
-}
-
-// A token that belongs to another mini-program's key does not open under this one's.
-func TestToken_of_another_mini_program_does_not_open(t *testing.T) {
-	f := newFixture(t)
-	f.token(f.cache(), "")
-	sealed := f.redis.Dump(t)[tokenKey]
-	var asked atomic.Int32
-	other := f.cache(func(o *accesstoken.Options) {
-		o.AppID = "wxother"
-		o.Fetch = func(context.Context, bool) (string, time.Duration, error) {
-			asked.Add(1)
-			return "other", time.Hour, nil
+			if name == "other type" {
+				if err := f.redis.Client.LPush(t.Context(), tokenKey, "x").Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			calls := f.sim.Stats().TokenCalls
+			if f.token(c, "") != token || f.sim.Stats().TokenCalls != calls+1 {
+				t.Errorf("%s: WeChat was not called", name)
+			}
 		}
 	})
-	if err := f.redis.Client.Set(t.Context(), "wxlogin:access_token:wxother", sealed, time.Hour).Err(); err != nil {
-		t.Fatal(err)
-	}
-	if f.token(other, "") != "other" || asked.Load() != 1 {
-		t.Error("another mini-program's token was taken")
-	}
-}
 
-func TestToken_that_is_about_to_end_is_not_kept(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache(func(o *accesstoken.Options) {
-		o.Fetch = func(context.Context, bool) (string, time.Duration, error) { return "short", time.Minute, nil }
-	})
-	if f.token(c, "") != "short" || len(f.redis.Dump(t)) != 0 {
-		t.Error("it was kept, or not even given")
-	}
-}
-
-func TestUnlock_leaves_another_instances_lock(t *testing.T) {
-	f := newFixture(t)
-	c := f.cache(func(o *accesstoken.Options) {
-		o.Fetch = func(ctx context.Context, force bool) (string, time.Duration, error) {
-			f.lock() // this one's ran out, and another took it
-			return f.client.StableToken(ctx, force)
+	// A token that was sealed for another mini-program cannot be unsealed.
+	t.Run("another mini-program's token is ignored", func(t *testing.T) {
+		f := newFixture(t)
+		f.token(f.cache(), "")
+		sealed := f.redis.Dump(t)[tokenKey]
+		var fetches atomic.Int32
+		other := f.cache(func(o *accesstoken.Options) {
+			o.AppID = "wxother"
+			o.Fetch = func(context.Context, bool) (string, time.Duration, error) {
+				fetches.Add(1)
+				return "other", time.Hour, nil
+			}
+		})
+		if err := f.redis.Client.Set(t.Context(), "wxlogin:access_token:wxother", sealed, time.Hour).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if f.token(other, "") != "other" || fetches.Load() != 1 {
+			t.Error("another mini-program's token was used")
 		}
 	})
-	f.token(c, "")
-	if f.redis.Dump(t)[lockKey] != "another" {
-		t.Error("the other instance's lock is gone")
-	}
 }
 
-func TestUnlock_happens_although_the_caller_left(t *testing.T) {
-	f := newFixture(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	c := f.cache(func(o *accesstoken.Options) {
-		o.Fetch = func(ctx context.Context, _ bool) (string, time.Duration, error) {
-			cancel()
-			return "", 0, ctx.Err()
+func TestCache_Unlock(t *testing.T) {
+	t.Run("keeps another instance's lock", func(t *testing.T) {
+		f := newFixture(t)
+		c := f.cache(func(o *accesstoken.Options) {
+			o.Fetch = func(ctx context.Context, force bool) (string, time.Duration, error) {
+				f.lock() // this instance's lock has expired, and another instance has taken it
+				return f.client.StableToken(ctx, force)
+			}
+		})
+		f.token(c, "")
+		if f.redis.Dump(t)[lockKey] != "another" {
+			t.Error("the other instance's lock is gone")
 		}
 	})
-	if _, err := c.Token(ctx, ""); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	if len(f.redis.Dump(t)) != 0 {
-		t.Error("the lock is still there")
-	}
+
+	t.Run("after the caller cancelled", func(t *testing.T) {
+		f := newFixture(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		c := f.cache(func(o *accesstoken.Options) {
+			o.Fetch = func(ctx context.Context, _ bool) (string, time.Duration, error) {
+				cancel()
+				return "", 0, ctx.Err()
+			}
+		})
+		if _, err := c.Token(ctx, ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		if len(f.redis.Dump(t)) != 0 {
+			t.Error("the lock is still there")
+		}
+	})
 }
 
-func TestToken_on_a_Redis_Cluster(t *testing.T) {
+func TestCache_TokenCluster(t *testing.T) {
 	f := newFixture(t)
-	var parts []redis.ClusterSlot
+	var slots []redis.ClusterSlot
 	for n := range 3 {
-		parts = append(parts, redis.ClusterSlot{
+		slots = append(slots, redis.ClusterSlot{
 			Start: n * 16384 / 3, End: (n+1)*16384/3 - 1, Nodes: []redis.ClusterNode{{Addr: miniredis.RunT(t).Addr()}},
 		})
 	}
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{
-		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { return parts, nil },
+		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { return slots, nil },
 	})
 	defer cluster.Close()
 	c := f.cache(func(o *accesstoken.Options) { o.Redis = cluster })
 	first := f.token(c, "")
 	if f.token(c, "") != first || f.token(c, first) == first {
-		t.Error("the token is not kept, or not replaced")
+		t.Error("the token is not cached, or not replaced")
 	}
 	f.wantCalls(3, 2)
 }
 
-func TestNew_needs_all_parts(t *testing.T) {
+func TestNew_RequiredOptions(t *testing.T) {
 	f := newFixture(t)
 	for name, remove := range map[string]func(*accesstoken.Options){
 		"redis":  func(o *accesstoken.Options) { o.Redis = nil },
@@ -407,7 +417,7 @@ func TestNew_needs_all_parts(t *testing.T) {
 		o := accesstoken.Options{Redis: f.redis.NewClient(f), AppID: appID, Secret: secret, Fetch: f.client.StableToken}
 		remove(&o)
 		if _, err := accesstoken.New(o); err == nil {
-			t.Errorf("without %s it is made", name)
+			t.Errorf("New accepts options without %s", name)
 		}
 	}
 }

@@ -9,39 +9,51 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// held is what stands in Redis.
-type held struct {
-	token string        // "" where there is none
-	left  time.Duration // until it is gone from Redis
+// keyPrefix begins every key that this package writes. An appid has no colon, so two apps never share a key.
+const keyPrefix = "wxlogin:access_token:"
+
+// tokenKey is the key of the sealed token.
+func tokenKey(appID string) string { return keyPrefix + appID }
+
+// lockKey is the key of the lock of the instance that calls WeChat.
+func lockKey(appID string) string { return keyPrefix + appID + ":lock" }
+
+// forcedKey exists while no refresh may be forced.
+func forcedKey(appID string) string { return keyPrefix + appID + ":forced" }
+
+// cachedToken is the token in Redis.
+type cachedToken struct {
+	token string        // "" if there is none
+	ttl   time.Duration // of its key, which expires expiryMargin before the token
 }
 
-func (h held) usable(refused string) bool { return h.token != "" && h.token != refused }
+func (t cachedToken) usable(refused string) bool { return t.token != "" && t.token != refused }
 
-// due tells whether WeChat would give a new token by now.
-func (h held) due() bool { return h.left <= renewal-margin }
+// needsRenewal reports whether WeChat would return a new token by now.
+func (t cachedToken) needsRenewal() bool { return t.ttl <= renewBefore-expiryMargin }
 
-// read reads the token. What stands there and was not sealed for this mini-program, under its present AppSecret, is none.
-func (c *Cache) read(ctx context.Context) (held, error) {
+// read returns the cached token. A value that was not sealed for this mini-program under its current AppSecret counts as none.
+func (c *Cache) read(ctx context.Context) (cachedToken, error) {
 	key := tokenKey(c.appID)
 	pipe := c.redis.Pipeline()
-	sealed, left := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
-	_, failure := pipe.Exec(ctx) // the commands have their errors, but none if Redis refuses the connection
+	sealed, ttl := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
+	_, execErr := pipe.Exec(ctx) // if Redis refuses the connection, no command has an error, but Exec has
 	if err := sealed.Err(); errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE") {
-		return held{}, nil
+		return cachedToken{}, nil
 	}
-	if failure != nil {
-		return held{}, unavailable("read", failure)
+	if execErr != nil {
+		return cachedToken{}, unavailable("read", execErr)
 	}
 	token, err := c.sealer.Open(nil, nil, []byte(sealed.Val()), []byte(key))
 	if err != nil {
-		return held{}, nil
+		return cachedToken{}, nil
 	}
-	return held{string(token), left.Val()}, nil
+	return cachedToken{string(token), ttl.Val()}, nil
 }
 
-// write keeps a token for as long as it may be given, which for one that is about to end is not at all.
+// write caches a token until expiryMargin before its end. A token that ends sooner is not cached.
 func (c *Cache) write(ctx context.Context, token string, expiresIn time.Duration) error {
-	ttl := expiresIn - margin
+	ttl := expiresIn - expiryMargin
 	if ttl < time.Second {
 		return nil
 	}
@@ -52,17 +64,17 @@ func (c *Cache) write(ctx context.Context, token string, expiresIn time.Duration
 	return nil
 }
 
-// unlockScript removes a lock only for the one who holds it: it may have run out meanwhile and be another's.
+// unlockScript removes a lock only if it still has this owner: it may have expired and been taken by another instance.
 var unlockScript = redis.NewScript(`
 if redis.call("GET", KEYS[1]) == ARGV[1] then
 	return redis.call("DEL", KEYS[1])
 end
 return 0`)
 
-// lock tries to take the lock. Whoever got it must unlock.
+// lock tries to take the lock. If locked is true, the caller must call unlock.
 func (c *Cache) lock(ctx context.Context) (unlock func(), locked bool, err error) {
 	key, owner := lockKey(c.appID), rand.Text()
-	err = c.redis.SetArgs(ctx, key, owner, redis.SetArgs{Mode: "NX", TTL: lockTime}).Err()
+	err = c.redis.SetArgs(ctx, key, owner, redis.SetArgs{Mode: "NX", TTL: lockTTL}).Err()
 	if errors.Is(err, redis.Nil) {
 		return nil, false, nil
 	}
@@ -70,22 +82,10 @@ func (c *Cache) lock(ctx context.Context) (unlock func(), locked bool, err error
 		return nil, false, unavailable("lock", err)
 	}
 	unlock = func() {
-		// The caller may have left. What fails here ends by itself with lockTime.
+		// The caller may have cancelled ctx. If unlocking fails, the lock expires after lockTTL.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = unlockScript.Run(ctx, c.redis, []string{key}, owner).Err()
 	}
 	return unlock, true, nil
 }
-
-// keyPrefix begins every key that this package writes. An appid has no colon.
-const keyPrefix = "wxlogin:access_token:"
-
-// tokenKey is where the sealed token stands.
-func tokenKey(appID string) string { return keyPrefix + appID }
-
-// lockKey is held by the instance that asks WeChat.
-func lockKey(appID string) string { return keyPrefix + appID + ":lock" }
-
-// forcedKey is there while no refresh may be forced.
-func forcedKey(appID string) string { return keyPrefix + appID + ":forced" }

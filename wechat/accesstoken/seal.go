@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// newSealer derives a mini-program's key by HKDF-SHA256 (RFC 5869) from its AppSecret, salted with its appid. Nonces are
-// random and stand before the ciphertext; a token is sealed some dozen times a day.
+// newSealer returns AES-256-GCM under a key derived from the AppSecret by HKDF-SHA256 (RFC 5869), salted with the appid. Nonces
+// are random and precede the ciphertext. A token is sealed some dozen times a day, far below GCM's limit for random nonces.
 func newSealer(appID, secret string) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, []byte(secret), []byte(appID), "wxlogin access_token v1 key", 32)
 	if err != nil {
