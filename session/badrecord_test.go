@@ -49,8 +49,8 @@ func flipLast(s string) string {
 	return s[:last] + string([]byte{s[last] ^ 1})
 }
 
-// If a token's key holds anything but the record sealed for it, that is a miss, not an error and not a panic. It is logged
-// once, and Revoke deletes it.
+// If a token's key holds anything but the record sealed for it, that is a miss, not an error and not a panic. It is
+// logged once, and Revoke deletes it.
 func TestStore_InvalidRecord(t *testing.T) {
 	ctx := context.Background()
 	for name, test := range badRecords {

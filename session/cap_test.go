@@ -189,7 +189,8 @@ func TestStore_OtherSessionKeysAtCap(t *testing.T) {
 	}
 }
 
-// A user who logs in at every start of the mini-program is always at the cap. Only one in several of these logins costs more.
+// A user who logs in at every start of the mini-program is always at the cap. Only one in several of these logins costs
+// more.
 func TestStore_CreateCapCost(t *testing.T) {
 	for name, tracing := range map[string]bool{"shared trips": false, "tracing": true} {
 		t.Run(name, func(t *testing.T) {
@@ -232,8 +233,8 @@ func createAll(t *testing.T, store *session.Store, n int) []string {
 	return tokens
 }
 
-// After many concurrent logins of one user there are at most as many sessions as the cap, and at least one. A record that is
-// not in the index would survive "log out everywhere".
+// After many concurrent logins of one user there are at most as many sessions as the cap, and at least one. A record
+// that is not in the index would survive "log out everywhere".
 func TestStore_CreateConcurrent(t *testing.T) {
 	for name, cap := range map[string]int{"one": 1, "two": 2, "seven": 7, "twenty": 20} {
 		t.Run(name, func(t *testing.T) {

@@ -103,8 +103,8 @@ func (b beforeEvalHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// The nodes of a Cluster work in parallel. If a record could be written after its index entry, RevokeAll could miss it for
-// ever.
+// The nodes of a Cluster work in parallel. If a record could be written after its index entry, RevokeAll could miss it
+// for ever.
 func TestStore_CreateCluster(t *testing.T) {
 	ctx := context.Background()
 	c := newCluster(t, 3)
@@ -167,8 +167,8 @@ func (w recordingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis
 	}
 }
 
-// A new index gets its expiry in the same command, so that no crash leaves it without one. Record and index take one round
-// trip, in a Cluster two.
+// A new index gets its expiry in the same command, so that no crash leaves it without one. Record and index take one
+// round trip, in a Cluster two.
 func TestStore_CreateRoundTrips(t *testing.T) {
 	for name, client := range map[string]func(*testing.T) redis.UniversalClient{
 		"single Redis": func(t *testing.T) redis.UniversalClient {

@@ -10,9 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Create begins a session and returns its token, of which there is no other copy. It ignores the argument's CreatedAt: the
-// Store's clock sets it. It costs one round trip to Redis (in a Cluster two; with AutoPipeline one or two), and three more if
-// the user then has more than Options.MaxPerUser sessions, which the user's next logins do not repeat.
+// Create begins a session and returns its token, of which there is no other copy. It ignores the argument's CreatedAt:
+// the Store's clock sets it. It costs one round trip to Redis (in a Cluster two; with AutoPipeline one or two), and
+// three more if the user then has more than Options.MaxPerUser sessions, which the user's next logins do not repeat.
 //
 // It returns an error and writes nothing if the session has no appid, openid or session_key, or if its app is not
 // configured. It returns ErrUnavailable if Redis fails; there is no usable session then.
@@ -41,11 +41,11 @@ func (s *Store) Create(ctx context.Context, sess Session) (token string, err err
 	return token, nil
 }
 
-// writeRecord stores a sealed record and then adds it to its user's index. It returns all members of the index if there are
-// more than the cap, and none otherwise.
+// writeRecord stores a sealed record and then adds it to its user's index. It returns all members of the index if there
+// are more than the cap, and none otherwise.
 //
-// The record is written before the index names it. In the reverse order a RevokeAll in between would remove the member, and
-// the record would then be in no index.
+// The record is written before the index names it. In the reverse order a RevokeAll in between would remove the member,
+// and the record would then be in no index.
 func (s *Store) writeRecord(
 	ctx context.Context, index, member string, sealed []byte, now time.Time,
 ) (members []string, err error) {
@@ -63,12 +63,12 @@ func (s *Store) writeRecord(
 	return members, nil
 }
 
-// createScriptSource adds a member to an index, removes the absolutely expired ones, and returns all members if there are
-// more than the cap. It is one script, so it is one command with one reply, and no crash leaves an index without an expiry,
-// which would stay for ever.
+// createScriptSource adds a member to an index, removes the absolutely expired ones, and returns all members if there
+// are more than the cap. It is one script, so it is one command with one reply, and no crash leaves an index without an
+// expiry, which would stay for ever.
 //
-// If the key holds another type than a sorted set, the script deletes it, so that the user is not locked out, and the reply
-// begins with an empty member.
+// If the key holds another type than a sorted set, the script deletes it, so that the user is not locked out, and the
+// reply begins with an empty member.
 //
 // Proxies in front of several nodes accept a script only if all its keys are in one slot and each is written as KEYS[n].
 // Records are in other slots than the index, so no script can handle both.
@@ -97,11 +97,11 @@ func (s *Store) trimTo() int {
 	return s.maxPerUser / 2
 }
 
-// trim ends sessions above the cap. members are all members of an index, or none if there are no more than the cap; created
-// is the session that has just begun, which stays.
+// trim ends sessions above the cap. members are all members of an index, or none if there are no more than the cap;
+// created is the session that has just begun, which stays.
 //
-// It uses the members as they were when created was added. If several logins run at once, the one added last sees all the
-// others, so that finally no more than the cap are left; none of them sees it, so it stays.
+// It uses the members as they were when created was added. If several logins run at once, the one added last sees all
+// the others, so that finally no more than the cap are left; none of them sees it, so it stays.
 func (s *Store) trim(ctx context.Context, op, index, created string, members []string) error {
 	if len(members) <= s.maxPerUser {
 		return nil

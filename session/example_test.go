@@ -49,7 +49,8 @@ func Example() {
 	// true
 }
 
-// A service in Go that shares Redis and the AppSecret with the login server authenticates its users without a call to it.
+// A service in Go that shares Redis and the AppSecret with the login server authenticates its users without a call to
+// it.
 func ExampleStore_Middleware() {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {

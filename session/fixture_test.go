@@ -133,7 +133,8 @@ func (f *fixture) members(t testing.TB, openID string) []string {
 	return members
 }
 
-// loggedKinds returns the kinds of invalid records that the Store has logged, sorted. It fails if a line has other fields.
+// loggedKinds returns the kinds of invalid records that the Store has logged, sorted. It fails if a line has other
+// fields.
 func (f *fixture) loggedKinds(t testing.TB) []string {
 	t.Helper()
 	kinds := []string{}

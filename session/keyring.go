@@ -13,8 +13,8 @@ const MaxOtherKeys = 3
 // opOtherKeys names OtherSessionKeys in errors and in the log.
 const opOtherKeys = "key ring"
 
-// OtherSessionKeys returns the session_keys of the user's other sessions in the same app: newest first, without duplicates,
-// without that of sess, at most MaxOtherKeys. It does not prolong those sessions.
+// OtherSessionKeys returns the session_keys of the user's other sessions in the same app: newest first, without
+// duplicates, without that of sess, at most MaxOtherKeys. It does not prolong those sessions.
 //
 // They are for data that does not decrypt with the session's own key. WeChat keeps one valid session_key per user, so
 // another wx.login (a second page, a double tap, another device) may have replaced it between the login that created the

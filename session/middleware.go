@@ -23,11 +23,11 @@ func FromContext(ctx context.Context) (sess Session, ok bool) {
 }
 
 // Middleware passes requests with the token of a session (Authorization: Bearer) to next, with that session in their
-// context: see FromContext. Options.ErrorHandler writes the response to all others. It restarts the session's idle expiry,
-// as Lookup does. It sets no timeout: that is up to the Redis client and the request's context.
+// context: see FromContext. Options.ErrorHandler writes the response to all others. It restarts the session's idle
+// expiry, as Lookup does. It sets no timeout: that is up to the Redis client and the request's context.
 //
-// It does not read MySQL, so the session of a user whom an administrator has disabled still passes. If that matters, ask the
-// login server (POST /introspect, GET /verify).
+// It does not read MySQL, so the session of a user whom an administrator has disabled still passes. If that matters,
+// ask the login server (POST /introspect, GET /verify).
 func (s *Store) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := BearerToken(r.Header)
@@ -40,8 +40,9 @@ func (s *Store) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// BearerToken returns the token in the Authorization header of a request (RFC 6750, section 2.1). ok is false if there is
-// no such header, if it has another scheme, or if there is more than one. It does not check the token's form; Lookup does.
+// BearerToken returns the token in the Authorization header of a request (RFC 6750, section 2.1). ok is false if there
+// is no such header, if it has another scheme, or if there is more than one. It does not check the token's form; Lookup
+// does.
 func BearerToken(header http.Header) (token string, ok bool) {
 	values := header.Values("Authorization")
 	if len(values) != 1 {
@@ -57,8 +58,8 @@ func BearerToken(header http.Header) (token string, ok bool) {
 // retryAfter is the Retry-After of a 503, in seconds.
 const retryAfter = 2
 
-// The bodies of WriteError (RFC 9457). They equal those of the login server, so that a mini-program needs to know only one
-// format.
+// The bodies of WriteError (RFC 9457). They equal those of the login server, so that a mini-program needs to know only
+// one format.
 const (
 	invalidTokenBody = `{"type":"urn:wxlogin:problem:invalid_token","title":"Invalid token","status":401,` +
 		`"detail":"The token is missing, malformed, unknown, expired or revoked.","code":"invalid_token","action":"relogin"}`
@@ -66,8 +67,8 @@ const (
 		`"detail":"The server's storage does not answer.","code":"storage_unavailable","action":"retry"}`
 )
 
-// WriteError writes the response to a request without a session: 401 for ErrNotFound, so that the client logs in again, and
-// 503 with Retry-After for any other error, because the token may be valid.
+// WriteError writes the response to a request without a session: 401 for ErrNotFound, so that the client logs in again,
+// and 503 with Retry-After for any other error, because the token may be valid.
 func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json; charset=utf-8")

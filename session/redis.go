@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// maxQueuedCommands is how many commands may wait for a shared round trip: more than a server has calls at a time. Commands
-// above it fail at once.
+// maxQueuedCommands is how many commands may wait for a shared round trip: more than a server has calls at a time.
+// Commands above it fail at once.
 const maxQueuedCommands = 1 << 16
 
 // enableAutoPipeline makes concurrent calls share round trips.
@@ -34,8 +34,8 @@ type autoPipeliner interface {
 	AsyncAutoPipelineWithOptions(*redis.AutoPipelineOptions) (*redis.AutoPipeliner, error)
 }
 
-// do runs a command and waits for its reply until ctx ends. After an error the command must not be read: its reply may still
-// arrive.
+// do runs a command and waits for its reply until ctx ends. After an error the command must not be read: its reply may
+// still arrive.
 func (s *Store) do(ctx context.Context, cmd redis.Cmder) error {
 	if s.pipeliner == nil {
 		return s.redis.Process(ctx, cmd)
@@ -43,7 +43,8 @@ func (s *Store) do(ctx context.Context, cmd redis.Cmder) error {
 	return s.pipeliner.Submit(ctx, cmd).WaitContext(ctx)
 }
 
-// doAll runs commands of one key each, in order on each node. It returns the first error; the commands must not be read then.
+// doAll runs commands of one key each, in order on each node. It returns the first error; the commands must not be read
+// then.
 func (s *Store) doAll(ctx context.Context, cmds []redis.Cmder) error {
 	if s.pipeliner == nil {
 		pipe := s.redis.Pipeline()
@@ -103,8 +104,8 @@ func (c scriptCall) command(ctx context.Context, name, script string) *redis.Str
 	return redis.NewStringSliceCmd(ctx, append(args, c.args...)...)
 }
 
-// evalAfter runs a script after a command. If all keys are on one node, which keeps the order of a pipeline, both go in one
-// round trip. The nodes of a Cluster work in parallel, so there the script waits for the command's reply.
+// evalAfter runs a script after a command. If all keys are on one node, which keeps the order of a pipeline, both go in
+// one round trip. The nodes of a Cluster work in parallel, so there the script waits for the command's reply.
 func (s *Store) evalAfter(ctx context.Context, first redis.Cmder, call scriptCall) ([]string, error) {
 	cmd := call.evalsha(ctx)
 	var err error
@@ -130,18 +131,18 @@ const (
 	// readyTTL is how long the keys of Ready live.
 	readyTTL = time.Minute
 
-	// extraReadySlots is how many other keys Ready reads on a single Redis, each in another slot. A Cluster's node that has
-	// half of the slots redirects at least one of them, except once in 65,000 times.
+	// extraReadySlots is how many other keys Ready reads on a single Redis, each in another slot. A Cluster's node that
+	// has half of the slots redirects at least one of them, except once in 65,000 times.
 	extraReadySlots = 16
 )
 
 var errTooFewMasters = errors.New("most masters of the Redis Cluster do not answer")
 
-// Ready reports whether sessions can begin and be found. It runs the commands and the script of Create and Lookup, on keys
-// that only this Store uses and that expire within a minute. It costs one round trip, and one more if Redis does not know
-// the script yet. In a Cluster it costs one for the Cluster's state and then one to each master, in parallel. A Cluster is
-// ready if most of its masters are: it then elects a new master for the others, and an instance that took itself out of
-// service because of one master would be missed by the users of all others.
+// Ready reports whether sessions can begin and be found. It runs the commands and the script of Create and Lookup, on
+// keys that only this Store uses and that expire within a minute. It costs one round trip, and one more if Redis does
+// not know the script yet. In a Cluster it costs one for the Cluster's state and then one to each master, in parallel.
+// A Cluster is ready if most of its masters are: it then elects a new master for the others, and an instance that took
+// itself out of service because of one master would be missed by the users of all others.
 //
 // The error is ErrUnavailable. If Redis has replied, it wraps the reply, for redis.HasErrorPrefix:
 //
@@ -206,8 +207,8 @@ func (s *Store) readySlotOf(ctx context.Context, cluster *redis.ClusterClient, m
 	return 0, fmt.Errorf("a master without slots: %w", ctx.Err())
 }
 
-// probe begins a session and looks it up, on the keys of Ready with the number n. It also reads the keys of the extraSlots
-// numbers that follow.
+// probe begins a session and looks it up, on the keys of Ready with the number n. It also reads the keys of the
+// extraSlots numbers that follow.
 func (s *Store) probe(ctx context.Context, client redis.Cmdable, n, extraSlots int) error {
 	record := s.keys.ready(s.probeID, n, readyRecord)
 	now := s.now()

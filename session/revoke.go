@@ -6,8 +6,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Revoke ends the session of a token. It also deletes an invalid record at the token's key. It is not an error if the token
-// has no session.
+// Revoke ends the session of a token. It also deletes an invalid record at the token's key. It is not an error if the
+// token has no session.
 //
 // It returns ErrUnavailable if Redis fails. The session may still exist then; calling Revoke again is safe. If only the
 // second of its two commands failed, the session has ended but its hash stays in the index. That has no effect until the
@@ -63,8 +63,8 @@ func (s *Store) RevokeAll(ctx context.Context, appID, openID string) error {
 	return s.deleteSessions(ctx, op, index, members)
 }
 
-// deleteSessions deletes the sessions of members of an index. Records go before members: if the members went first and the
-// rest failed, the records could not be found any more. It may be repeated, and may run twice at once.
+// deleteSessions deletes the sessions of members of an index. Records go before members: if the members went first and
+// the rest failed, the records could not be found any more. It may be repeated, and may run twice at once.
 func (s *Store) deleteSessions(ctx context.Context, op, index string, members []string) error {
 	if len(members) == 0 {
 		return nil

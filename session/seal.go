@@ -26,8 +26,8 @@ const (
 	maxSealed    = headerLength + maxRecord + tagLength
 )
 
-// keyID identifies the key that a record was sealed under, so that a record of any app, sealed under its current or previous
-// AppSecret, is read without trial and error.
+// keyID identifies the key that a record was sealed under, so that a record of any app, sealed under its current or
+// previous AppSecret, is read without trial and error.
 type keyID [keyIDLength]byte
 
 // sealer seals and opens the records of one app under one AppSecret.
@@ -70,8 +70,8 @@ func (s *sealer) seal(record []byte, hash tokenHash) []byte {
 	return s.aead.Seal(out, nonce, record, hash[:])
 }
 
-// unseal is the inverse of seal. It returns a recordError for anything that s has not sealed for this hash. sealed has at
-// least minSealed bytes.
+// unseal is the inverse of seal. It returns a recordError for anything that s has not sealed for this hash. sealed has
+// at least minSealed bytes.
 func (s *sealer) unseal(sealed []byte, hash tokenHash) (Session, error) {
 	plain, err := s.aead.Open(nil, sealed[1+keyIDLength:headerLength], sealed[headerLength:], hash[:])
 	if err != nil {
@@ -122,8 +122,8 @@ const (
 	maxRecord = 8 + 3*(1+math.MaxUint8)
 )
 
-// encodeRecord writes a session as eight bytes of creation time (Unix time in milliseconds, big endian) and three texts, each
-// after one byte of length.
+// encodeRecord writes a session as eight bytes of creation time (Unix time in milliseconds, big endian) and three
+// texts, each after one byte of length.
 func encodeRecord(s Session) ([]byte, error) {
 	fields := [...]string{s.AppID, s.OpenID, s.SessionKey}
 	b := make([]byte, 8, 8+len(fields)+len(s.AppID)+len(s.OpenID)+len(s.SessionKey))
@@ -161,8 +161,8 @@ func decodeRecord(b []byte) (Session, error) {
 	return s, nil
 }
 
-// recordError is the reason why a value in Redis is not a valid record or index member. Such a value is treated as a miss. The
-// error never contains the value.
+// recordError is the reason why a value in Redis is not a valid record or index member. Such a value is treated as a
+// miss. The error never contains the value.
 type recordError uint8
 
 const (
@@ -185,7 +185,8 @@ func (e recordError) Error() string {
 	return "session: invalid record in redis: " + recordErrorTexts[e]
 }
 
-// warnOnce logs the first recordError of each kind; one overwritten Redis must not fill the log. Other errors are ignored.
+// warnOnce logs the first recordError of each kind; one overwritten Redis must not fill the log. Other errors are
+// ignored.
 func (s *Store) warnOnce(ctx context.Context, op string, err error) {
 	kind, ok := errors.AsType[recordError](err)
 	if !ok {

@@ -28,8 +28,8 @@ type App struct {
 	AppID  string
 	Secret string // the AppSecret: records are sealed under a key derived from it
 
-	// PreviousSecret is the AppSecret that Secret has replaced. Records sealed under it can still be read. Optional; it is
-	// ignored if it equals Secret. It can be removed once Options.MaxLifetime has passed since the change.
+	// PreviousSecret is the AppSecret that Secret has replaced. Records sealed under it can still be read. Optional; it
+	// is ignored if it equals Secret. It can be removed once Options.MaxLifetime has passed since the change.
 	PreviousSecret string
 }
 
@@ -38,10 +38,10 @@ type Options struct {
 	Redis redis.UniversalClient
 	Apps  []App // at least one, each AppID once
 
-	// AutoPipeline batches the commands of concurrent calls into shared round trips (go-redis's AutoPipeline). Under load it
-	// saves a third of the CPU time of this process and of Redis; a lone call takes as long as without. Redis must be a
-	// *redis.Client or a *redis.ClusterClient. It is incompatible with tracing: hooks of the client see the commands of many
-	// calls as one pipeline, without the context of any of them.
+	// AutoPipeline batches the commands of concurrent calls into shared round trips (go-redis's AutoPipeline). Under
+	// load it saves a third of the CPU time of this process and of Redis; a lone call takes as long as without. Redis
+	// must be a *redis.Client or a *redis.ClusterClient. It is incompatible with tracing: hooks of the client see the
+	// commands of many calls as one pipeline, without the context of any of them.
 	AutoPipeline bool
 
 	// KeyPrefix begins every key that the Store writes. Stores with different prefixes do not see each other's sessions.
@@ -53,10 +53,10 @@ type Options struct {
 	IdleTTL time.Duration
 	// MaxLifetime is how long a session lives in any case. Default 30 days, at least IdleTTL.
 	MaxLifetime time.Duration
-	// MaxPerUser is the number of sessions that a user may have in one app: once Create has returned, no more are alive.
-	// Default 20, at least 1. When one more begins, ended ones leave the index. If there are still too many, the least
-	// recently used ones end. If MaxPerUser is 8 or more, half of them are kept, so that a user who logs in often does not
-	// make every login end one; if it is less, only those above it end.
+	// MaxPerUser is the number of sessions that a user may have in one app: once Create has returned, no more are
+	// alive. Default 20, at least 1. When one more begins, ended ones leave the index. If there are still too many, the
+	// least recently used ones end. If MaxPerUser is 8 or more, half of them are kept, so that a user who logs in often
+	// does not make every login end one; if it is less, only those above it end.
 	MaxPerUser int
 
 	// ErrorHandler writes the response of Middleware to a request without a session. The error is ErrNotFound or
@@ -233,8 +233,8 @@ type keyPrefix string
 // record returns the key of a sealed record. hash is that of the token.
 func (p keyPrefix) record(hash string) string { return string(p) + "session:" + hash }
 
-// index returns the key of the sorted set of a user's sessions: the members are token hashes, the scores times of creation in
-// microseconds. An appid has no colon, so two users never share a key.
+// index returns the key of the sorted set of a user's sessions: the members are token hashes, the scores times of
+// creation in microseconds. An appid has no colon, so two users never share a key.
 func (p keyPrefix) index(appID, openID string) string {
 	return string(p) + "sessions:" + appID + ":" + openID
 }
@@ -245,8 +245,8 @@ const (
 	readyIndex  = "index"
 )
 
-// ready returns a key of Ready. In a Cluster, keys with the same id and n are in one slot, and those with another n mostly in
-// another slot.
+// ready returns a key of Ready. In a Cluster, keys with the same id and n are in one slot, and those with another n
+// mostly in another slot.
 func (p keyPrefix) ready(id string, n int, kind string) string {
 	return string(p) + "ready:{" + id + ":" + strconv.Itoa(n) + "}:" + kind
 }

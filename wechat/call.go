@@ -126,8 +126,8 @@ func (c *Client) send(ctx context.Context, r request, into response) *Error {
 	return readResponse(r, resp.StatusCode, body, into)
 }
 
-// readResponse decodes a response whatever its Content-Type is: WeChat sends JSON as text/plain. errcode is usually absent on
-// success, and sometimes 0.
+// readResponse decodes a response whatever its Content-Type is: WeChat sends JSON as text/plain. errcode is usually
+// absent on success, and sometimes 0.
 func readResponse(r request, httpStatus int, body []byte, into response) *Error {
 	o, ok := readObject(body)
 	if !ok {
@@ -149,9 +149,10 @@ func readResponse(r request, httpStatus int, body []byte, into response) *Error 
 // newSingleUseRequest returns a POST of JSON, or a GET if there is no body, that net/http sends at most once.
 //
 // net/http repeats a POST only if it has written nothing of it. But http.Transport silently repeats a GET if the reused
-// connection dies before the response (Request.isReplayable), although the server may have acted on it. It never repeats a
-// request with a body that it cannot rewind. So the GET has an empty body and no GetBody. With the "identity" transfer
-// encoding nothing is sent for the body, neither a Content-Length nor a chunk, and the connection stays reusable.
+// connection dies before the response (Request.isReplayable), although the server may have acted on it. It never
+// repeats a request with a body that it cannot rewind. So the GET has an empty body and no GetBody. With the "identity"
+// transfer encoding nothing is sent for the body, neither a Content-Length nor a chunk, and the connection stays
+// reusable.
 func (c *Client) newSingleUseRequest(ctx context.Context, r request) *http.Request {
 	address := *c.base
 	address.Path += r.path
@@ -186,8 +187,8 @@ func (c *connTrace) clientTrace() *httptrace.ClientTrace {
 	}
 }
 
-// neverConnected reports whether the failed attempt certainly had no connection. If the transport does not call httptrace's
-// hooks, only an error of dialling counts.
+// neverConnected reports whether the failed attempt certainly had no connection. If the transport does not call
+// httptrace's hooks, only an error of dialling counts.
 func (c *connTrace) neverConnected(err error) bool {
 	if c.connected.Load() {
 		return false

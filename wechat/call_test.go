@@ -211,8 +211,8 @@ func TestClient_NoRetry(t *testing.T) {
 	}
 }
 
-// disconnectingServer is a TCP server that responds to the first request of each connection and closes the connection after
-// the second one has arrived. In this case net/http repeats a GET.
+// disconnectingServer is a TCP server that responds to the first request of each connection and closes the connection
+// after the second one has arrived. In this case net/http repeats a GET.
 type disconnectingServer struct {
 	listener net.Listener
 	reset    bool // close with RST, not FIN
@@ -321,8 +321,8 @@ func TestClient_SingleUseRequest(t *testing.T) {
 		}
 	})
 
-	// net/http sends a request only once if it has a body that cannot be rewound. "identity" keeps net/http from waiting for
-	// that body and, on a slow machine, from announcing it in a header.
+	// net/http sends a request only once if it has a body that cannot be rewound. "identity" keeps net/http from
+	// waiting for that body and, on a slow machine, from announcing it in a header.
 	t.Run("cannot be rewound", func(t *testing.T) {
 		client := newClient(t, wechat.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil {

@@ -89,7 +89,8 @@ func NewClient(o Options) (*Client, error) {
 // AppID returns the mini-program's appid.
 func (c *Client) AppID() string { return c.appID }
 
-// Format prints the appid alone, for every verb: fmt would show the AppSecret, as it calls no methods of unexported fields.
+// Format prints the appid alone, for every verb: fmt would show the AppSecret, as it calls no methods of unexported
+// fields.
 func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "wechat.Client{AppID:%q}", c.appID) }
 
 func (o Options) validate() error {
@@ -121,15 +122,15 @@ const maxConns = 1024
 
 // NewTransport returns a transport for many short calls to one host.
 //
-// It opens up to 1024 connections to a host and keeps all of them while they are idle; net/http's default is 2 idle ones,
-// which under load makes every call a TLS handshake. A call above the maximum waits within its time-out. Idle connections
-// are closed after 30 s, before a server or a NAT is likely to close them and to lose a request. Connecting and the TLS
-// handshake have 2 s each, so that the default time-out of 5 s leaves time for another attempt.
+// It opens up to 1024 connections to a host and keeps all of them while they are idle; net/http's default is 2 idle
+// ones, which under load makes every call a TLS handshake. A call above the maximum waits within its time-out. Idle
+// connections are closed after 30 s, before a server or a NAT is likely to close them and to lose a request. Connecting
+// and the TLS handshake have 2 s each, so that the default time-out of 5 s leaves time for another attempt.
 //
-// It speaks HTTP/1.1 only, so that a slow response or a lost packet delays one login and not all. It uses the proxy of the
-// environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), as http.DefaultTransport does. Through an HTTPS proxy the AppSecret
-// stays encrypted, but then WeChat's IP whitelist must contain the proxy's address. Set Proxy to nil for a direct
-// connection.
+// It speaks HTTP/1.1 only, so that a slow response or a lost packet delays one login and not all. It uses the proxy of
+// the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), as http.DefaultTransport does. Through an HTTPS proxy the
+// AppSecret stays encrypted, but then WeChat's IP whitelist must contain the proxy's address. Set Proxy to nil for a
+// direct connection.
 func NewTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
 	protocols := new(http.Protocols)

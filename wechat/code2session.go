@@ -35,8 +35,8 @@ type Session struct {
 // WeChat.
 //
 // A code is single-use. So the call is retried, at most twice and within the Timeout, only if WeChat says that it did
-// nothing (errcode -1) or if no connection was made. If the request may have arrived, it is not sent again: a time-out, a
-// lost connection or an unreadable response ends the call with KindUnavailable, a response without a usable openid or
+// nothing (errcode -1) or if no connection was made. If the request may have arrived, it is not sent again: a time-out,
+// a lost connection or an unreadable response ends the call with KindUnavailable, a response without a usable openid or
 // session_key with KindUnusable. net/http is also kept from repeating a GET whose reused connection died.
 func (c *Client) Code2Session(ctx context.Context, code string) (Session, error) {
 	if !isPlausibleCode(code) {
@@ -57,8 +57,8 @@ func isPlausibleCode(code string) bool {
 
 type sessionResponse struct{ OpenID, UnionID, SessionKey string }
 
-// decode requires a valid openid, without which there is no user, and a valid session_key, without which none of the user's
-// data could be decrypted. An invalid unionid is dropped: it may come with a later login.
+// decode requires a valid openid, without which there is no user, and a valid session_key, without which none of the
+// user's data could be decrypted. An invalid unionid is dropped: it may come with a later login.
 func (r *sessionResponse) decode(o jsonObject) (missing []string) {
 	r.OpenID, _ = o.exactText("openid")
 	r.UnionID, _ = o.exactText("unionid")
@@ -97,12 +97,12 @@ const (
 	maxTokenSeconds = 24 * 60 * 60
 )
 
-// StableToken returns the mini-program's access_token and its remaining lifetime, by POST /cgi-bin/stable_token. The token
-// is a secret like the AppSecret. Package accesstoken caches and shares it.
+// StableToken returns the mini-program's access_token and its remaining lifetime, by POST /cgi-bin/stable_token. The
+// token is a secret like the AppSecret. Package accesstoken caches and shares it.
 //
-// WeChat returns the same token while it is valid, for up to two hours. From 5 minutes before its end it returns a new one,
-// and both are valid until then. With force it returns a new one at once and revokes the old one. That is for a token that
-// has leaked or is refused: at most 20 times a day, and once in 30 s.
+// WeChat returns the same token while it is valid, for up to two hours. From 5 minutes before its end it returns a new
+// one, and both are valid until then. With force it returns a new one at once and revokes the old one. That is for a
+// token that has leaked or is refused: at most 20 times a day, and once in 30 s.
 //
 // The error is an *Error, like that of Code2Session.
 func (c *Client) StableToken(ctx context.Context, force bool) (token string, expiresIn time.Duration, err error) {

@@ -156,8 +156,8 @@ func TestClient_Code2SessionResponses(t *testing.T) {
 	}
 }
 
-// A call with an unreadable response may have spent the code, so it is not repeated. A response without a required field has
-// spent it.
+// A call with an unreadable response may have spent the code, so it is not repeated. A response without a required
+// field has spent it.
 func TestClient_Code2SessionInvalidResponses(t *testing.T) {
 	tests := map[string]struct {
 		status int

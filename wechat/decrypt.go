@@ -12,16 +12,16 @@ import (
 // maxEncryptedData bounds encryptedData, in bytes after decoding. Real ones have some hundred.
 const maxEncryptedData = 64 << 10
 
-// ErrDecrypt is the only error of decryption: for invalid base64, lengths, padding and JSON, another app's watermark and
-// another user's openId. It is never wrapped and does not say which. The data has no MAC: a caller that can distinguish a
-// padding error from others can decrypt and forge data without the key.
+// ErrDecrypt is the only error of decryption: for invalid base64, lengths, padding and JSON, another app's watermark
+// and another user's openId. It is never wrapped and does not say which. The data has no MAC: a caller that can
+// distinguish a padding error from others can decrypt and forge data without the key.
 var ErrDecrypt = errors.New("wechat: open data cannot be decrypted")
 
 // Decrypt decrypts WeChat's encryptedData: AES-128-CBC with PKCS#7 padding. The arguments are base64, repaired as by
 // DecodeBase64; key and iv have 16 bytes, the data at most 64 KiB.
 //
-// It does not authenticate the data: check the watermark, as DecryptUserInfo does. The padding is checked in constant time,
-// so that the time taken reveals nothing about the plaintext. The error is ErrDecrypt.
+// It does not authenticate the data: check the watermark, as DecryptUserInfo does. The padding is checked in constant
+// time, so that the time taken reveals nothing about the plaintext. The error is ErrDecrypt.
 func Decrypt(sessionKey, encryptedData, iv string) ([]byte, error) {
 	plain, ok := decrypt(sessionKey, encryptedData, iv)
 	if !ok {
@@ -30,8 +30,9 @@ func Decrypt(sessionKey, encryptedData, iv string) ([]byte, error) {
 	return plain, nil
 }
 
-// ValidEncryptedData reports whether s has the form of encryptedData: base64, repaired as by DecodeBase64, of whole blocks of
-// 16 bytes, at least one and at most 64 KiB. The form does not depend on the key, so a server may report it to a client.
+// ValidEncryptedData reports whether s has the form of encryptedData: base64, repaired as by DecodeBase64, of whole
+// blocks of 16 bytes, at least one and at most 64 KiB. The form does not depend on the key, so a server may report it
+// to a client.
 func ValidEncryptedData(s string) bool {
 	_, ok := decodeEncryptedData(s)
 	return ok
@@ -57,8 +58,8 @@ func decodeBlock(s string) (block []byte, ok bool) {
 	return block, err == nil && len(block) == aes.BlockSize
 }
 
-// decrypt returns the plaintext. ok reports whether its padding is valid. If only the padding is invalid, it also returns the
-// garbage, so that a caller can do the same work on it as on valid data and reveal nothing by its speed.
+// decrypt returns the plaintext. ok reports whether its padding is valid. If only the padding is invalid, it also
+// returns the garbage, so that a caller can do the same work on it as on valid data and reveal nothing by its speed.
 func decrypt(sessionKey, encryptedData, iv string) (plain []byte, ok bool) {
 	key, keyOK := decodeBlock(sessionKey)
 	vector, ivOK := decodeBlock(iv)

@@ -24,15 +24,16 @@
 //
 // # Guarantees
 //
-// A code is single-use, so a request with a code that may have reached WeChat is never sent twice, neither by this package
-// nor by net/http: see [Client.Code2Session].
+// A code is single-use, so a request with a code that may have reached WeChat is never sent twice, neither by this
+// package nor by net/http: see [Client.Code2Session].
 //
-// No error contains the AppSecret, a code, a session_key, an access_token, a phone number or a URL, and no printed or logged
-// value does: see [Secret]. Error texts come from tables in this package, never from WeChat's errmsg or from net/http.
+// No error contains the AppSecret, a code, a session_key, an access_token, a phone number or a URL, and no printed or
+// logged value does: see [Secret]. Error texts come from tables in this package, never from WeChat's errmsg or from
+// net/http.
 //
-// Data that cannot be decrypted is always [ErrDecrypt]. Invalid padding, JSON, watermark and openId are indistinguishable, so
-// that a server built on this package is not a padding oracle.
+// Data that cannot be decrypted is always [ErrDecrypt]. Invalid padding, JSON, watermark and openId are
+// indistinguishable, so that a server built on this package is not a padding oracle.
 //
-// The package imports only the standard library. Package wechattest simulates WeChat for tests, and for development without a
-// WeChat account.
+// The package imports only the standard library. Package wechattest simulates WeChat for tests, and for development
+// without a WeChat account.
 package wechat

@@ -11,8 +11,8 @@ import (
 	"wxlogin/wechat"
 )
 
-// Every errcode that WeChat documents for these APIs, and some others. Only errors that go away within minutes are unavailable
-// or rate limited, because a client retries these.
+// Every errcode that WeChat documents for these APIs, and some others. Only errors that go away within minutes are
+// unavailable or rate limited, because a client retries these.
 func TestError_KindByAPI(t *testing.T) {
 	const (
 		invalid, blocked, limited = wechat.KindInvalidCode, wechat.KindBlocked, wechat.KindRateLimited

@@ -12,8 +12,8 @@ import (
 // Kind says what a failed call means for the caller.
 type Kind int
 
-// The kinds of failure. An unknown errcode is KindMisconfigured: only an error that is known to be temporary is worth a retry,
-// and the error contains errcode and rid for the operator.
+// The kinds of failure. An unknown errcode is KindMisconfigured: only an error that is known to be temporary is worth a
+// retry, and the error contains errcode and rid for the operator.
 const (
 	KindUnknown       Kind = iota // no error
 	KindInvalidCode               // 40029, 40163, 40013 for a phone code: the mini-program must get a new code
@@ -58,8 +58,8 @@ func KindOf(err error) Kind {
 // Error is a failed call to WeChat: WeChat responded with an errcode, or it could not be reached, or its response was
 // unusable.
 //
-// Neither the error nor the errors it wraps contain a URL, a code or a secret, nor WeChat's errmsg, which may repeat values
-// of the request. errors.Is finds context.Canceled, and context.DeadlineExceeded for every time-out.
+// Neither the error nor the errors it wraps contain a URL, a code or a secret, nor WeChat's errmsg, which may repeat
+// values of the request. errors.Is finds context.Canceled, and context.DeadlineExceeded for every time-out.
 type Error struct {
 	Kind    Kind
 	API     string // as in Call
@@ -92,15 +92,15 @@ func (e *Error) Error() string {
 // syscall.Errno, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// IsTransport reports whether WeChat could not be reached or its response was unreadable. It is false if WeChat responded with
-// an errcode and if the caller cancelled the call. Circuit breakers should count only these errors.
+// IsTransport reports whether WeChat could not be reached or its response was unreadable. It is false if WeChat
+// responded with an errcode and if the caller cancelled the call. Circuit breakers should count only these errors.
 func (e *Error) IsTransport() bool {
 	return e.Kind == KindUnavailable && e.ErrCode == 0 && !errors.Is(e.cause, context.Canceled)
 }
 
-// IsInvalidToken reports whether err says that WeChat refused the call's access_token, because it has expired or was replaced
-// (40001, 40014, 42001). The call did nothing and may be repeated with another token. From stable_token, which takes no
-// access_token, the same errcodes mean the AppSecret and are not reported.
+// IsInvalidToken reports whether err says that WeChat refused the call's access_token, because it has expired or was
+// replaced (40001, 40014, 42001). The call did nothing and may be repeated with another token. From stable_token, which
+// takes no access_token, the same errcodes mean the AppSecret and are not reported.
 func IsInvalidToken(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.API != apiStableToken &&
@@ -162,11 +162,11 @@ type errCodeMeaning struct {
 	text string
 }
 
-// errCodes are the errcodes that mean the same for every API. Their sources are WeChat's documentation of the APIs that this
-// package calls (developers.weixin.qq.com/doc/oplatform/developers/errCode/errCode.html) and its community.
+// errCodes are the errcodes that mean the same for every API. Their sources are WeChat's documentation of the APIs that
+// this package calls (developers.weixin.qq.com/doc/oplatform/developers/errCode/errCode.html) and its community.
 //
-// Only -1, -1000 and 45011 go away within minutes. The errmsg of -1000 is "system error" like that of -1, but it does not say
-// that WeChat did nothing. The daily quota (45009) returns the next day, or if an operator resets it.
+// Only -1, -1000 and 45011 go away within minutes. The errmsg of -1000 is "system error" like that of -1, but it does
+// not say that WeChat did nothing. The daily quota (45009) returns the next day, or if an operator resets it.
 var errCodes = map[int]errCodeMeaning{
 	ErrCodeBusy: {KindUnavailable, "WeChat is busy"},
 	-1000:       {KindUnavailable, "WeChat failed"},
@@ -247,7 +247,8 @@ const (
 	reasonNotJSON        reason = "response is not a JSON object"
 )
 
-// missingFields returns the reason for a response without required fields. The names come from this package, not from WeChat.
+// missingFields returns the reason for a response without required fields. The names come from this package, not from
+// WeChat.
 func missingFields(fields []string) reason {
 	return reason("no usable " + strings.Join(fields, ", "))
 }

@@ -102,8 +102,8 @@ func TestKindOf(t *testing.T) {
 	}
 }
 
-// failingTransports returns transports for every kind of failure: errors that contain the URL, like those of net/http, and
-// responses that repeat the request.
+// failingTransports returns transports for every kind of failure: errors that contain the URL, like those of net/http,
+// and responses that repeat the request.
 func failingTransports(t *testing.T) map[string]func(*http.Request) (*http.Response, error) {
 	fails := map[string]func(*http.Request) (*http.Response, error){}
 	for name, err := range map[string]error{
@@ -285,8 +285,8 @@ func TestError_Unwrap(t *testing.T) {
 	})
 }
 
-// If the response to a code is JSON but lacks a required field, the code is spent, unlike after an unreadable response. The
-// error names the missing fields.
+// If the response to a code is JSON but lacks a required field, the code is spent, unlike after an unreadable response.
+// The error names the missing fields.
 func TestError_UnusableResponse(t *testing.T) {
 	session := func(c *wechat.Client) error { _, err := c.Code2Session(t.Context(), testCode); return err }
 	number := func(c *wechat.Client) error {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// WeChat's JSON is not always valid. Nicknames contain raw control characters, invalid UTF-8 and lone surrogates, and some
-// gateways send a BOM first. readObject accepts these and otherwise reads JSON as encoding/json does.
+// WeChat's JSON is not always valid. Nicknames contain raw control characters, invalid UTF-8 and lone surrogates, and
+// some gateways send a BOM first. readObject accepts these and otherwise reads JSON as encoding/json does.
 
 // maxJSONDepth is the maximum nesting of values, as in encoding/json, so that no response exhausts the stack.
 const maxJSONDepth = 10000
@@ -31,8 +31,8 @@ type jsonValue struct {
 	members jsonObject
 }
 
-// jsonMember is a name in an object, and its value. If a part of the name was dropped, it is "", so that it does not match
-// another name.
+// jsonMember is a name in an object, and its value. If a part of the name was dropped, it is "", so that it does not
+// match another name.
 type jsonMember struct {
 	name  string
 	value jsonValue
@@ -44,8 +44,9 @@ type jsonReader struct {
 	pos  int
 }
 
-// readObject parses an object, with white space and BOMs around it. Strings may contain raw control characters, which are kept,
-// and invalid UTF-8 and lone surrogates, which are dropped. Otherwise the input must be valid JSON (RFC 8259).
+// readObject parses an object, with white space and BOMs around it. Strings may contain raw control characters, which
+// are kept, and invalid UTF-8 and lone surrogates, which are dropped. Otherwise the input must be valid JSON (RFC
+// 8259).
 func readObject(text []byte) (jsonObject, bool) {
 	r := jsonReader{data: bytes.Trim(text, " \t\r\n\ufeff")}
 	v, ok := r.value(0)

@@ -125,7 +125,8 @@ func TestJSONObject(t *testing.T) {
 	})
 }
 
-// readObject never panics. It reads all that encoding/json reads, with the same result, and is more lenient in strings only.
+// readObject never panics. It reads all that encoding/json reads, with the same result, and is more lenient in strings
+// only.
 func FuzzReadObject(f *testing.F) {
 	for _, s := range []string{
 		`{"errcode":0,"phone_info":{"countryCode":86,"watermark":{"timestamp":1.637744274e9,"appid":"wx"}}}`,
@@ -152,7 +153,8 @@ func FuzzReadObject(f *testing.F) {
 	})
 }
 
-// withoutControls removes control characters, and BOMs around the text, so that the result is JSON if only these were wrong.
+// withoutControls removes control characters, and BOMs around the text, so that the result is JSON if only these were
+// wrong.
 func withoutControls(text []byte) []byte {
 	return bytes.Map(func(r rune) rune {
 		if r < ' ' {

@@ -10,12 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// jsonObject is a JSON object. Names are compared without regard to case, as encoding/json does, and null counts as absent.
+// jsonObject is a JSON object. Names are compared without regard to case, as encoding/json does, and null counts as
+// absent.
 //
-// A field is read in one of two ways. text, integer and object are for optional fields: an unusable value counts as absent, and
-// the last of several wins. exactText, exactInteger, exactObject and numeral are for fields that identify the owner, and for
-// verified data. Encrypted data has no MAC, so its sender can insert garbage and further names. Such a field must occur
-// once, and nothing of it may have been dropped.
+// A field is read in one of two ways. text, integer and object are for optional fields: an unusable value counts as
+// absent, and the last of several wins. exactText, exactInteger, exactObject and numeral are for fields that identify
+// the owner, and for verified data. Encrypted data has no MAC, so its sender can insert garbage and further names. Such
+// a field must occur once, and nothing of it may have been dropped.
 type jsonObject []jsonMember
 
 // all returns the values with a name that are not null.
@@ -111,8 +112,8 @@ func (o jsonObject) exactObject(name string) jsonObject {
 	return v.members
 }
 
-// numeral returns the digits of a number such as a phone number, which is a string or an integer, without white space around
-// it. It is "" if it is absent, occurs more than once or is lossy.
+// numeral returns the digits of a number such as a phone number, which is a string or an integer, without white space
+// around it. It is "" if it is absent, occurs more than once or is lossy.
 func (o jsonObject) numeral(name string) string {
 	v, ok := o.only(name)
 	if !ok || v.lossy {
@@ -132,7 +133,8 @@ func (o jsonObject) numeral(name string) string {
 // maxExactFloat is the limit up to which float64 represents every integer.
 const maxExactFloat = 1 << 53
 
-// integer returns an integer: 7200, 7200.0, 7.2e3, or one of these as a string. ok is false for a fraction and beyond int64.
+// integer returns an integer: 7200, 7200.0, 7.2e3, or one of these as a string. ok is false for a fraction and beyond
+// int64.
 func (v jsonValue) integer() (int64, bool) {
 	literal := v.text
 	if v.typ == typeString && !v.lossy {

@@ -175,8 +175,8 @@ func TestPhoneNumber_Formats(t *testing.T) {
 	}
 }
 
-// The sender of encrypted data can join blocks of two ciphertexts under the same key, with a block of garbage between them. If
-// a missing purePhoneNumber were always derived, the sender could choose the number this way.
+// The sender of encrypted data can join blocks of two ciphertexts under the same key, with a block of garbage between
+// them. If a missing purePhoneNumber were always derived, the sender could choose the number this way.
 func TestDecryptPhoneNumber_ForeignFields(t *testing.T) {
 	for name, plain := range map[string]string{
 		"a garbage name": "{\"phoneNumber\":\"+8613900139000\",\"\x80\xffgarbage\":\"13800138000\",\"countryCode\":\"86\"," + testMark + "}",

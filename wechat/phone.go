@@ -21,12 +21,12 @@ type PhoneNumber struct {
 	Number      Secret `json:"-"` // the national number: 1 to 20 digits, without the country code
 }
 
-// PhoneNumber exchanges the code of a phone button (<button open-type="getPhoneNumber">) for the number, by
-// POST /wxa/business/getuserphonenumber. WeChat itself checks that the code belongs to the user openID. accessToken is the
+// PhoneNumber exchanges the code of a phone button (<button open-type="getPhoneNumber">) for the number, by POST
+// /wxa/business/getuserphonenumber. WeChat itself checks that the code belongs to the user openID. accessToken is the
 // result of StableToken.
 //
-// The error is an *Error. If its Kind is KindInvalidCode, the user must press the button again; an empty or overlong code or
-// openID is KindInvalidCode without a call. If IsInvalidToken reports true, the code is still unused.
+// The error is an *Error. If its Kind is KindInvalidCode, the user must press the button again; an empty or overlong
+// code or openID is KindInvalidCode without a call. If IsInvalidToken reports true, the code is still unused.
 //
 // The code is single-use. PhoneNumber is retried only in the cases of Code2Session.
 func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code string) (PhoneNumber, error) {
@@ -48,14 +48,14 @@ func (c *Client) PhoneNumber(ctx context.Context, accessToken, openID, code stri
 	return resp.number(), nil
 }
 
-// DecryptPhoneNumber decrypts the phone number that older mini-programs get from the button as encryptedData and iv. It checks
-// that the data is a phone number and that WeChat encrypted it for the mini-program want.AppID at a time after 1970. The data
-// does not name the user, so take the user from the session. The error is always ErrDecrypt.
+// DecryptPhoneNumber decrypts the phone number that older mini-programs get from the button as encryptedData and iv. It
+// checks that the data is a phone number and that WeChat encrypted it for the mini-program want.AppID at a time after
+// 1970. The data does not name the user, so take the user from the session. The error is always ErrDecrypt.
 //
-// The data has no MAC, and the sender controls its first block by the iv. So it must have all fields of a phone number and
-// none of a profile. Otherwise a user could choose the number: by cutting the data of a profile so that it begins with the
-// nickname, and changing its first block to {"phoneNumber":". A missing purePhoneNumber is derived from phoneNumber only if
-// there are no fields but those of a phone number.
+// The data has no MAC, and the sender controls its first block by the iv. So it must have all fields of a phone number
+// and none of a profile. Otherwise a user could choose the number: by cutting the data of a profile so that it begins
+// with the nickname, and changing its first block to {"phoneNumber":". A missing purePhoneNumber is derived from
+// phoneNumber only if there are no fields but those of a phone number.
 func DecryptPhoneNumber(sessionKey, encryptedData, iv string, want Owner) (PhoneNumber, error) {
 	plain, padded := decrypt(sessionKey, encryptedData, iv)
 	// Parsed even if the padding is invalid, so that both cases take the same time.
@@ -79,8 +79,8 @@ func readPhoneInfo(o jsonObject) phoneInfo {
 	}
 }
 
-// readCountryCode reads a country code, such as 86: a string in WeChat's documentation, a number in its sample. +86, 0086 and
-// 86.0 mean the same; no country code begins with 0 (ITU-T E.164).
+// readCountryCode reads a country code, such as 86: a string in WeChat's documentation, a number in its sample. +86,
+// 0086 and 86.0 mean the same; no country code begins with 0 (ITU-T E.164).
 func readCountryCode(o jsonObject) string {
 	code := o.numeral("countryCode")
 	if n, ok := (jsonValue{typ: typeString, text: code}).integer(); ok {
@@ -118,8 +118,8 @@ var userInfoFields = []string{
 	"openId", "nickName", "gender", "language", "city", "province", "country", "avatarUrl", "unionId",
 }
 
-// parsePhoneInfo reads a decrypted phone number. It derives no number if there is any other field: its name can be garbage that
-// joins the nickname of one ciphertext to the watermark of another.
+// parsePhoneInfo reads a decrypted phone number. It derives no number if there is any other field: its name can be
+// garbage that joins the nickname of one ciphertext to the watermark of another.
 func parsePhoneInfo(plain []byte) (info phoneInfo, w Watermark, ok bool) {
 	o, ok := readObject(plain)
 	if !ok {

@@ -69,7 +69,8 @@ func TestClient_PhoneNumber(t *testing.T) {
 		}
 	})
 
-	// For the code of another mini-program's button, WeChat returns the errcode that means a wrong configuration for other APIs.
+	// For the code of another mini-program's button, WeChat returns the errcode that means a wrong configuration for
+	// other APIs.
 	t.Run("refuses another app's code", func(t *testing.T) {
 		sim := wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret, "wxother": "other"}})
 		_, client := newClientWith(t, sim, wechat.NewTransport())
@@ -278,8 +279,8 @@ func TestDecryptPhoneNumber_Errors(t *testing.T) {
 	}
 }
 
-// A user whose nickname is another user's phone number cuts the data of the own profile so that it begins with the nickname,
-// and turns the block before it into {"phoneNumber":" by the iv. That needs no key.
+// A user whose nickname is another user's phone number cuts the data of the own profile so that it begins with the
+// nickname, and turns the block before it into {"phoneNumber":" by the iv. That needs no key.
 func TestDecryptPhoneNumber_ForgedFromProfile(t *testing.T) {
 	const head, first = `{"openId":"oGZUI0egBJY1zhBYw2KhdUfwVJJE","nickName":"`, `{"phoneNumber":"`
 	nickname := strings.Repeat("x", aes.BlockSize-len(head)%aes.BlockSize) + "13900139000"

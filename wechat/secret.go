@@ -8,8 +8,8 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a string that must not be shown: an AppSecret, a session_key, a phone number. Printed with any verb, logged or
-// marshalled it is "[redacted]". To use the value, convert it: string(s).
+// Secret is a string that must not be shown: an AppSecret, a session_key, a phone number. Printed with any verb, logged
+// or marshalled it is "[redacted]". To use the value, convert it: string(s).
 //
 // fmt calls no methods of unexported fields, so a struct that holds a Secret in one must be a fmt.Formatter itself.
 type Secret string

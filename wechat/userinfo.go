@@ -16,8 +16,8 @@ type Watermark struct {
 	AppID     string `json:"appid"`
 }
 
-// UserInfo is a user's profile as WeChat encrypts it for wx.getUserInfo and wx.getUserProfile. The latter has no OpenID and no
-// UnionID, so take the user from the session.
+// UserInfo is a user's profile as WeChat encrypts it for wx.getUserInfo and wx.getUserProfile. The latter has no OpenID
+// and no UnionID, so take the user from the session.
 //
 // The fields are as WeChat sent them. Since 2021 and 2022 they are mostly placeholders: see WithoutPlaceholders.
 type UserInfo struct {
@@ -42,9 +42,9 @@ type Owner struct {
 	OpenID string // compared with the data's openId, if it has one
 }
 
-// DecryptUserInfo decrypts a user's profile. It checks that the data is a profile and not a phone number, that WeChat encrypted
-// it for the mini-program want.AppID at a time after 1970, and, if it names a user, that this is want.OpenID. An empty
-// want.AppID matches nothing. The error is always ErrDecrypt.
+// DecryptUserInfo decrypts a user's profile. It checks that the data is a profile and not a phone number, that WeChat
+// encrypted it for the mini-program want.AppID at a time after 1970, and, if it names a user, that this is want.OpenID.
+// An empty want.AppID matches nothing. The error is always ErrDecrypt.
 func DecryptUserInfo(sessionKey, encryptedData, iv string, want Owner) (UserInfo, error) {
 	plain, padded := decrypt(sessionKey, encryptedData, iv)
 	// Parsed even if the padding is invalid, so that both cases take the same time.
@@ -62,8 +62,8 @@ func (want Owner) matches(openID string, w Watermark) bool {
 	return dated && app && user
 }
 
-// parseUserInfo reads a profile. Unlike other data under the same key, a profile has a nickname or an avatar, even if empty, and
-// no phone number.
+// parseUserInfo reads a profile. Unlike other data under the same key, a profile has a nickname or an avatar, even if
+// empty, and no phone number.
 func parseUserInfo(plain []byte) (info UserInfo, ok bool) {
 	o, ok := readObject(plain)
 	if !ok {
@@ -94,7 +94,8 @@ func readWatermark(o jsonObject) Watermark {
 	return Watermark{Timestamp: w.exactInteger("timestamp"), AppID: appID}
 }
 
-// The placeholders that WeChat sends instead of a profile since 2021-04-28 (wx.getUserInfo) and 2022-11-08 (wx.getUserProfile).
+// The placeholders that WeChat sends instead of a profile since 2021-04-28 (wx.getUserInfo) and 2022-11-08
+// (wx.getUserProfile).
 const (
 	AnonymousNickName  = "微信用户"
 	AnonymousAvatarURL = "https://thirdwx.qlogo.cn/mmopen/vi_32/" + greyAvatarPath + "/132"
@@ -112,8 +113,9 @@ func (u UserInfo) IsPlaceholder() bool {
 	return u.NickName == "" && u.AvatarURL == ""
 }
 
-// WithoutPlaceholders returns the profile with an empty nickname or avatar if that is a placeholder. The other fields stay as
-// WeChat sent them; the caller decides whether to store them. Since October 2021 Language is zh_CN for every user.
+// WithoutPlaceholders returns the profile with an empty nickname or avatar if that is a placeholder. The other fields
+// stay as WeChat sent them; the caller decides whether to store them. Since October 2021 Language is zh_CN for every
+// user.
 func (u UserInfo) WithoutPlaceholders() UserInfo {
 	if strings.TrimSpace(u.NickName) == AnonymousNickName {
 		u.NickName = ""
@@ -129,9 +131,9 @@ func isPlaceholderAvatar(address string) bool {
 	return err == nil && (strings.Contains(u.Path, greyAvatarPath) || strings.Contains(u.Path, defaultAvatarPath))
 }
 
-// VerifySignature reports whether signature is WeChat's signature of rawData: the lower-case hex of SHA-1 over rawData followed
-// by the session_key, both as text. The session_key is not decoded. rawData must be the exact string that the mini-program
-// received; decoded and encoded again as JSON it no longer matches.
+// VerifySignature reports whether signature is WeChat's signature of rawData: the lower-case hex of SHA-1 over rawData
+// followed by the session_key, both as text. The session_key is not decoded. rawData must be the exact string that the
+// mini-program received; decoded and encoded again as JSON it no longer matches.
 //
 // The comparison takes constant time. With an empty sessionKey no signature is valid.
 func VerifySignature(sessionKey, rawData, signature string) bool {
@@ -146,8 +148,8 @@ func VerifySignature(sessionKey, rawData, signature string) bool {
 }
 
 // SessionSignature returns the signature for WeChat's session API (checksession, resetusersessionkey) with
-// sig_method=hmac_sha256: the lower-case hex of HMAC-SHA256 over the request's body, which is empty for a GET. The key is the
-// session_key as text.
+// sig_method=hmac_sha256: the lower-case hex of HMAC-SHA256 over the request's body, which is empty for a GET. The key
+// is the session_key as text.
 func SessionSignature(sessionKey, body string) string {
 	mac := hmac.New(sha256.New, []byte(sessionKey))
 	mac.Write([]byte(body))

@@ -41,8 +41,8 @@ var (
 	ErrRefused = errors.New("accesstoken: WeChat refused the token and returns no other one")
 )
 
-// Fetch returns the token and its remaining lifetime from WeChat. With force WeChat replaces the current token and revokes
-// it. [wechat.Client.StableToken] is a Fetch.
+// Fetch returns the token and its remaining lifetime from WeChat. With force WeChat replaces the current token and
+// revokes it. [wechat.Client.StableToken] is a Fetch.
 type Fetch func(ctx context.Context, force bool) (token string, expiresIn time.Duration, err error)
 
 // Options configure a Cache. All but MaxWait are required.
@@ -82,8 +82,8 @@ func New(o Options) (*Cache, error) {
 
 // Token returns a valid token. If WeChat has refused one, pass it as refused to get another one; otherwise pass "".
 //
-// The error is ErrUnavailable, ErrRefused, or that of Fetch. If the wait for another instance ends without a token, it is
-// ErrBusy or ctx.Err(), wrapped together with a *wechat.Error of KindUnavailable.
+// The error is ErrUnavailable, ErrRefused, or that of Fetch. If the wait for another instance ends without a token, it
+// is ErrBusy or ctx.Err(), wrapped together with a *wechat.Error of KindUnavailable.
 func (c *Cache) Token(ctx context.Context, refused string) (string, error) {
 	deadline := time.Now().Add(c.maxWait)
 	for poll := firstPoll; ; poll = min(2*poll, maxPoll) {
@@ -119,8 +119,8 @@ func (c *Cache) Token(ctx context.Context, refused string) (string, error) {
 	}
 }
 
-// renew fetches a token and caches it. The caller holds the lock. It reads the cache first, because another instance may have
-// renewed the token just before.
+// renew fetches a token and caches it. The caller holds the lock. It reads the cache first, because another instance
+// may have renewed the token just before.
 func (c *Cache) renew(ctx context.Context, refused string) (string, error) {
 	cached, err := c.read(ctx)
 	if err != nil {

@@ -18,13 +18,13 @@
 //
 // A [Cache] fetches the token when it is first needed, and again before it ends:
 //
-//   - Only the instance that holds a lock in Redis calls WeChat. The others use the cached token or, if there is none, wait
-//     for it up to [Options].MaxWait.
-//   - From 5 minutes before a token's end WeChat returns a new one, and the old one stays valid. If the renewal fails, the old
-//     one is used until its end.
-//   - If WeChat has refused a token, it is replaced once: by the token that another instance has cached in the meantime, by
-//     WeChat's current one, or, if that is the refused one, by a forced refresh. WeChat allows 20 forced refreshes a day; all
-//     instances together make at most one in 72 minutes.
+//   - Only the instance that holds a lock in Redis calls WeChat. The others use the cached token or, if there is
+//     none, wait for it up to [Options].MaxWait.
+//   - From 5 minutes before a token's end WeChat returns a new one, and the old one stays valid. If the renewal
+//     fails, the old one is used until its end.
+//   - If WeChat has refused a token, it is replaced once: by the token that another instance has cached in the
+//     meantime, by WeChat's current one, or, if that is the refused one, by a forced refresh. WeChat allows 20 forced
+//     refreshes a day; all instances together make at most one in 72 minutes.
 //
 // # Secrets
 //

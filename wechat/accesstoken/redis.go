@@ -32,7 +32,8 @@ func (t cachedToken) usable(refused string) bool { return t.token != "" && t.tok
 // needsRenewal reports whether WeChat would return a new token by now.
 func (t cachedToken) needsRenewal() bool { return t.ttl <= renewBefore-expiryMargin }
 
-// read returns the cached token. A value that was not sealed for this mini-program under its current AppSecret counts as none.
+// read returns the cached token. A value that was not sealed for this mini-program under its current AppSecret counts
+// as none.
 func (c *Cache) read(ctx context.Context) (cachedToken, error) {
 	key := tokenKey(c.appID)
 	pipe := c.redis.Pipeline()

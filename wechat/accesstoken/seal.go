@@ -8,8 +8,9 @@ import (
 	"fmt"
 )
 
-// newSealer returns AES-256-GCM under a key derived from the AppSecret by HKDF-SHA256 (RFC 5869), salted with the appid. Nonces
-// are random and precede the ciphertext. A token is sealed some dozen times a day, far below GCM's limit for random nonces.
+// newSealer returns AES-256-GCM under a key derived from the AppSecret by HKDF-SHA256 (RFC 5869), salted with the
+// appid. Nonces are random and precede the ciphertext. A token is sealed some dozen times a day, far below GCM's limit
+// for random nonces.
 func newSealer(appID, secret string) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, []byte(secret), []byte(appID), "wxlogin access_token v1 key", 32)
 	if err != nil {

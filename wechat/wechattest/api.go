@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// API is one of WeChat's APIs that the simulator has.
+// API is one of WeChat's APIs that the simulator implements.
 type API string
 
 // The APIs, by the last part of their paths.
@@ -19,7 +19,7 @@ const (
 	PhoneNumbers API = "getuserphonenumber"
 )
 
-// errMsgs are WeChat's words for its errcodes.
+// errMsgs are WeChat's texts for its errcodes.
 var errMsgs = map[int]string{
 	-1:    "system error",
 	40001: "invalid credential, access_token is invalid or not latest",
@@ -44,32 +44,32 @@ var errMsgs = map[int]string{
 	48001: "api unauthorized",
 }
 
-// apiFunc answers a call of one of WeChat's APIs, or refuses it with an errcode. The body is that of a POST.
-type apiFunc func(r *http.Request, body []byte) (answer any, errCode int)
+// apiFunc handles a call of one of WeChat's APIs. It returns the response or an errcode. body is that of a POST.
+type apiFunc func(r *http.Request, body []byte) (response any, errCode int)
 
-// serve makes a handler of an API: it counts calls, and faults come first, since those of a network do not wait for a
-// valid request.
-func (s *Simulator) serve(api API, answer apiFunc) http.HandlerFunc {
+// apiHandler returns the handler of an API. It records the call and applies a fault before it checks the request,
+// because network faults do not depend on the request.
+func (s *Simulator) apiHandler(api API, handle apiFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		fault := s.arrived(api)
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody)) // without it nobody sees the caller leave
-		if err != nil || !wait(r, s.latency+fault.delay()) {
-			return // the caller is gone
+		fault := s.recordCall(api)
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody)) // if it is not read, net/http does not notice that the caller disconnects
+		if err != nil || !sleep(r, s.latency+fault.delay()) {
+			return // the caller has disconnected
 		}
-		if s.misbehave(w, fault, func() { answer(r, body) }) {
+		if s.applyFault(w, fault, func() { handle(r, body) }) {
 			return
 		}
-		v, errCode := answer(r, body)
+		v, errCode := handle(r, body)
 		if errCode != 0 {
-			s.refuse(w, errCode)
+			s.sendError(w, errCode)
 			return
 		}
-		s.send(w, v)
+		s.sendJSON(w, v)
 	}
 }
 
-// arrived counts a call and takes the next fault, "" where there is none.
-func (s *Simulator) arrived(api API) Fault {
+// recordCall counts a call and returns its fault, "" if there is none.
+func (s *Simulator) recordCall(api API) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch api {
@@ -88,11 +88,11 @@ func (s *Simulator) arrived(api API) Fault {
 	return queue[0]
 }
 
-// refuse answers an errcode, with a request id such as WeChat's: three groups of 8 hex digits, the first of them the
+// sendError sends an errcode, with a request id like WeChat's: three groups of 8 hex digits, of which the first is the
 // time.
-func (s *Simulator) refuse(w http.ResponseWriter, errCode int) {
+func (s *Simulator) sendError(w http.ResponseWriter, errCode int) {
 	s.mu.Lock()
-	s.countLocked(errCode)
+	s.countErrorLocked(errCode)
 	s.mu.Unlock()
 	msg, ok := errMsgs[errCode]
 	if !ok {
@@ -100,19 +100,19 @@ func (s *Simulator) refuse(w http.ResponseWriter, errCode int) {
 	}
 	random := hex.EncodeToString(randomBytes(8))
 	rid := fmt.Sprintf("%08x-%s-%s", uint32(s.now().Unix()), random[:8], random[8:])
-	s.send(w, struct {
+	s.sendJSON(w, struct {
 		ErrCode int    `json:"errcode"`
 		ErrMsg  string `json:"errmsg"`
 	}{errCode, msg + ", rid: " + rid})
 }
 
-// send answers as WeChat does: JSON that is called text/plain, with slashes escaped.
-func (s *Simulator) send(w http.ResponseWriter, answer any) {
+// sendJSON sends a response as WeChat does: JSON as text/plain, with slashes escaped.
+func (s *Simulator) sendJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "text/plain")
-	w.Write(bytes.ReplaceAll(encode(answer), []byte("/"), []byte(`\/`)))
+	w.Write(bytes.ReplaceAll(encode(v), []byte("/"), []byte(`\/`)))
 }
 
-type sessionAnswer struct {
+type sessionResponse struct {
 	SessionKey string `json:"session_key"`
 	OpenID     string `json:"openid"`
 	UnionID    string `json:"unionid,omitempty"`
@@ -120,15 +120,16 @@ type sessionAnswer struct {
 
 // jscode2session is GET /sns/jscode2session.
 func (s *Simulator) jscode2session(r *http.Request, _ []byte) (any, int) {
-	appID, errCode := s.checkCall(r)
+	appID, errCode := s.checkParams(r)
 	if errCode != 0 {
 		return nil, errCode
 	}
 	return s.exchange(appID, r.URL.Query().Get("js_code"))
 }
 
-// checkCall checks all but the code. WeChat sees the query of a GET only: with a POST everything is missing.
-func (s *Simulator) checkCall(r *http.Request) (appID string, errCode int) {
+// checkParams checks all parameters but the code. WeChat reads only the query of a GET: in a POST all parameters are
+// missing.
+func (s *Simulator) checkParams(r *http.Request) (appID string, errCode int) {
 	query := r.URL.Query()
 	appID = query.Get("appid")
 	secret, known := s.apps[appID]
@@ -149,13 +150,12 @@ func (s *Simulator) checkCall(r *http.Request) (appID string, errCode int) {
 	return appID, 0
 }
 
-// exchange spends a code. What it answers is the session_key that is valid now, not the one at the time of wx.login:
-// there is one only.
+// exchange spends a code. It returns the current session_key, not that at the time of wx.login: a user has only one.
 func (s *Simulator) exchange(appID, code string) (any, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, known := s.codes[code]
-	if !known || c.forPhone || c.account.appID != appID || s.expired(c, s.now()) {
+	if !known || c.isPhoneCode || c.account.appID != appID || s.expired(c, s.now()) {
 		return nil, 40029
 	}
 	if c.spent {
@@ -164,5 +164,5 @@ func (s *Simulator) exchange(appID, code string) (any, int) {
 	c.spent = true
 	s.stats.Exchanged++
 	a := s.accounts[c.account]
-	return sessionAnswer{a.sessionKey, a.openID, s.people[c.account.name].UnionID}, 0
+	return sessionResponse{a.sessionKey, a.openID, s.users[c.account.name].UnionID}, 0
 }

@@ -6,13 +6,13 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// What a load test spends on the simulator itself for each login.
+// BenchmarkLoginAndExchange measures the simulator's own cost per login in a load test.
 func BenchmarkLoginAndExchange(b *testing.B) {
 	sim := newSimulator(wechattest.Options{})
 	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	b.ReportAllocs()
 	for b.Loop() {
-		if got, _ := ask(b, sim, query(appA, secretA, phone.Login())); got.ErrCode != 0 {
+		if got, _ := exchange(b, sim, query(appA, secretA, phone.Login())); got.ErrCode != 0 {
 			b.Fatal(got.ErrCode)
 		}
 	}

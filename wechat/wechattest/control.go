@@ -16,24 +16,24 @@ const (
 )
 
 var (
-	errUser  = errors.New("user must be 1 to 64 printable characters")
-	errNick  = errors.New("nickname must be 1 to 64 printable characters")
-	errAppID = errors.New("appid is not one of this simulator's")
-	errKind  = errors.New("kind must be info, profile or anonymous")
-	errAPI   = errors.New("api must be jscode2session, stable_token or getuserphonenumber")
-	errUnion = errors.New("unionid must be empty or 1 to 64 printable characters")
-	errCount = errors.New("n must be 1 to 1000")
+	errUser     = errors.New("user must be 1 to 64 printable characters")
+	errNickName = errors.New("nickname must be 1 to 64 printable characters")
+	errAppID    = errors.New("appid is not one of this simulator's")
+	errKind     = errors.New("kind must be info, profile or anonymous")
+	errAPI      = errors.New("api must be jscode2session, stable_token or getuserphonenumber")
+	errUnionID  = errors.New("unionid must be empty or 1 to 64 printable characters")
+	errCount    = errors.New("n must be 1 to 1000")
 )
 
-// addControls adds the paths under /sim/, with which a developer plays the phone. Parameters come in the query or as a
-// form; answers are JSON.
-func (s *Simulator) addControls(mux *http.ServeMux) {
+// registerControls registers the paths under /sim/, with which a developer controls the devices. Parameters are sent in
+// the query or as a form; responses are JSON.
+func (s *Simulator) registerControls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /sim/login", control(s.controlLogin))
 	mux.HandleFunc("POST /sim/userinfo", control(s.controlUserInfo))
 	mux.HandleFunc("POST /sim/phonecode", control(s.controlPhoneCode))
 	mux.HandleFunc("POST /sim/phonenumber", control(s.controlPhoneNumber))
 	mux.HandleFunc("POST /sim/chooseavatar", control(s.controlChooseAvatar))
-	mux.HandleFunc("POST /sim/bind", control(s.controlBind))
+	mux.HandleFunc("POST /sim/bind", control(s.controlSetUnionID))
 	mux.HandleFunc("POST /sim/newkey", control(s.controlNewKey))
 	mux.HandleFunc("POST /sim/expiretoken", control(s.controlExpireToken))
 	mux.HandleFunc("POST /sim/fault", control(s.controlFault))
@@ -45,12 +45,12 @@ func (s *Simulator) addControls(mux *http.ServeMux) {
 
 var statusOK = map[string]string{"status": "ok"}
 
-// control turns a function that answers a value, or an error that is the caller's, into a handler.
-func control(answer func(*http.Request) (any, error)) http.HandlerFunc {
+// control returns a handler that sends the value of handle as JSON, or its error with status 400.
+func control(handle func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxControlBody)
 		status := http.StatusOK
-		v, err := answer(r)
+		v, err := handle(r)
 		if err != nil {
 			status, v = http.StatusBadRequest, map[string]string{"error": err.Error()}
 		}
@@ -61,69 +61,90 @@ func control(answer func(*http.Request) (any, error)) http.HandlerFunc {
 }
 
 func (s *Simulator) controlLogin(r *http.Request) (any, error) {
-	phone, err := s.controlPhone(r)
+	device, err := s.controlDevice(r)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"code": phone.Login()}, nil
+	return map[string]string{"code": device.Login()}, nil
 }
 
 func (s *Simulator) controlUserInfo(r *http.Request) (any, error) {
-	phone, err := s.controlPhone(r)
+	device, err := s.controlDevice(r)
 	if err != nil {
 		return nil, err
 	}
 	if r.Form.Has("nickname") {
 		name := r.Form.Get("nickname")
-		if !validName(name) {
-			return nil, errNick
+		if !isValidName(name) {
+			return nil, errNickName
 		}
-		phone.setNickName(name)
+		device.setNickName(name)
 	}
 	switch r.FormValue("kind") {
 	case "", "info":
-		return phone.GetUserInfo(), nil
+		return device.GetUserInfo(), nil
 	case "profile":
-		return phone.GetUserProfile(), nil
+		return device.GetUserProfile(), nil
 	case "anonymous":
-		return phone.GetPlaceholder(), nil
+		return device.GetPlaceholder(), nil
 	}
 	return nil, errKind
 }
 
 // setNickName changes the user's nickname in all mini-programs, as in WeChat's settings.
-func (p *Device) setNickName(name string) {
-	p.sim.mu.Lock()
-	defer p.sim.mu.Unlock()
-	person := p.sim.people[p.id.name]
-	person.Info.NickName = name
-	p.sim.people[p.id.name] = person
+func (d *Device) setNickName(name string) {
+	d.sim.mu.Lock()
+	defer d.sim.mu.Unlock()
+	user := d.sim.users[d.id.name]
+	user.Info.NickName = name
+	d.sim.users[d.id.name] = user
 }
 
-func (s *Simulator) controlNewKey(r *http.Request) (any, error) {
-	phone, err := s.controlPhone(r)
+func (s *Simulator) controlChooseAvatar(r *http.Request) (any, error) {
+	device, err := s.controlDevice(r)
 	if err != nil {
 		return nil, err
 	}
-	phone.NewSessionKey()
+	return device.ChooseAvatar(), nil
+}
+
+func (s *Simulator) controlSetUnionID(r *http.Request) (any, error) {
+	device, err := s.controlDevice(r)
+	if err != nil {
+		return nil, err
+	}
+	unionID := r.FormValue("unionid")
+	if unionID != "" && !isValidName(unionID) {
+		return nil, errUnionID
+	}
+	device.SetUnionID(unionID)
 	return statusOK, nil
 }
 
-// controlPhoneCode and controlPhoneNumber are the phone button, in the new way and in the old one.
-func (s *Simulator) controlPhoneCode(r *http.Request) (any, error) {
-	phone, err := s.controlPhone(r)
+func (s *Simulator) controlNewKey(r *http.Request) (any, error) {
+	device, err := s.controlDevice(r)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"code": phone.PhoneCode()}, nil
+	device.NewSessionKey()
+	return statusOK, nil
+}
+
+// controlPhoneCode and controlPhoneNumber are the phone button, in current and in older mini-programs.
+func (s *Simulator) controlPhoneCode(r *http.Request) (any, error) {
+	device, err := s.controlDevice(r)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"code": device.PhoneCode()}, nil
 }
 
 func (s *Simulator) controlPhoneNumber(r *http.Request) (any, error) {
-	phone, err := s.controlPhone(r)
+	device, err := s.controlDevice(r)
 	if err != nil {
 		return nil, err
 	}
-	return phone.GetPhoneNumber(), nil
+	return device.GetPhoneNumber(), nil
 }
 
 func (s *Simulator) controlExpireToken(*http.Request) (any, error) {
@@ -131,14 +152,14 @@ func (s *Simulator) controlExpireToken(*http.Request) (any, error) {
 	return statusOK, nil
 }
 
-// controlAccount tells what no phone knows, for a test that searches answers and logs for leaks.
+// controlAccount returns values that a device does not have, for tests that search responses and logs for leaks.
 func (s *Simulator) controlAccount(r *http.Request) (any, error) {
-	phone, err := s.controlPhone(r)
+	device, err := s.controlDevice(r)
 	if err != nil {
 		return nil, err
 	}
-	person, a := phone.state()
-	return map[string]string{"openid": a.openID, "sessionKey": a.sessionKey, "phoneNumber": person.PhoneNumber}, nil
+	user, a := device.snapshot()
+	return map[string]string{"openid": a.openID, "sessionKey": a.sessionKey, "phoneNumber": user.PhoneNumber}, nil
 }
 
 func (s *Simulator) controlFault(r *http.Request) (any, error) {
@@ -164,10 +185,10 @@ func (s *Simulator) controlFault(r *http.Request) (any, error) {
 	return statusOK, nil
 }
 
-// controlPhone is the phone of the user and mini-program that the request names. Unlike Phone it never panics.
-func (s *Simulator) controlPhone(r *http.Request) (*Device, error) {
+// controlDevice returns the device of the user and mini-program in the request. Unlike Device it never panics.
+func (s *Simulator) controlDevice(r *http.Request) (*Device, error) {
 	name, appID := r.FormValue("user"), r.FormValue("appid")
-	if !validName(name) {
+	if !isValidName(name) {
 		return nil, errUser
 	}
 	if _, known := s.apps[appID]; appID != "" && !known {
@@ -176,8 +197,8 @@ func (s *Simulator) controlPhone(r *http.Request) (*Device, error) {
 	return s.Device(appID, User{Name: name}), nil
 }
 
-// validName tells whether s is 1 to 64 printable characters.
-func validName(s string) bool {
+// isValidName reports whether s is 1 to 64 printable characters.
+func isValidName(s string) bool {
 	n := utf8.RuneCountInString(s)
 	if n == 0 || n > maxName || !utf8.ValidString(s) {
 		return false

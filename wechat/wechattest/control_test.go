@@ -12,107 +12,109 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-func TestControl_plays_the_phone(t *testing.T) {
-	sim := newSimulator(wechattest.Options{})
-	var login struct{ Code string }
-	decode(t, sim, "/sim/login", url.Values{"user": {"alice"}}, &login)
-	session, _ := ask(t, sim, query(appA, secretA, login.Code))
-	if session.ErrCode != 0 {
-		t.Fatalf("errcode %d", session.ErrCode)
-	}
-	for kind, anonymous := range map[string]bool{"": false, "info": false, "profile": false, "anonymous": true} {
-		var data wechattest.OpenData
-		decode(t, sim, "/sim/userinfo", url.Values{"user": {"alice"}, "kind": {kind}}, &data)
-		info, err := wechat.DecryptUserInfo(session.SessionKey, data.EncryptedData, data.IV, wechat.Owner{AppID: appA, OpenID: session.OpenID})
-		if err != nil || info.IsPlaceholder() != anonymous || (info.OpenID == "") != (kind == "profile") {
-			t.Errorf("%q: got %+v, %v", kind, info, err)
+func TestControl(t *testing.T) {
+	t.Run("device", func(t *testing.T) {
+		sim := newSimulator(wechattest.Options{})
+		var login struct{ Code string }
+		decode(t, sim, "/sim/login", url.Values{"user": {"alice"}}, &login)
+		session, _ := exchange(t, sim, query(appA, secretA, login.Code))
+		if session.ErrCode != 0 {
+			t.Fatalf("errcode %d", session.ErrCode)
 		}
-	}
-	decode(t, sim, "/sim/newkey?user=alice", nil, &struct{}{})
-	decode(t, sim, "/sim/login?user=alice&appid="+appA, nil, &login)
-	if again, _ := ask(t, sim, query(appA, secretA, login.Code)); again.OpenID != session.OpenID || again.SessionKey == session.SessionKey {
-		t.Error("the session_key was not replaced, or the user is another")
-	}
-	decode(t, sim, "/sim/login", url.Values{"user": {"alice"}, "appid": {appB}}, &login)
-	if other, _ := ask(t, sim, query(appB, secretB, login.Code)); other.ErrCode != 0 || other.OpenID == session.OpenID {
-		t.Errorf("in the other mini-program: errcode %d", other.ErrCode)
-	}
-}
+		for kind, anonymous := range map[string]bool{"": false, "info": false, "profile": false, "anonymous": true} {
+			var data wechattest.OpenData
+			decode(t, sim, "/sim/userinfo", url.Values{"user": {"alice"}, "kind": {kind}}, &data)
+			info, err := wechat.DecryptUserInfo(session.SessionKey, data.EncryptedData, data.IV, wechat.Owner{AppID: appA, OpenID: session.OpenID})
+			if err != nil || info.IsPlaceholder() != anonymous || (info.OpenID == "") != (kind == "profile") {
+				t.Errorf("%q: got %+v, %v", kind, info, err)
+			}
+		}
+		decode(t, sim, "/sim/newkey?user=alice", nil, &struct{}{})
+		decode(t, sim, "/sim/login?user=alice&appid="+appA, nil, &login)
+		if again, _ := exchange(t, sim, query(appA, secretA, login.Code)); again.OpenID != session.OpenID || again.SessionKey == session.SessionKey {
+			t.Error("the session_key was not replaced, or the user is another")
+		}
+		decode(t, sim, "/sim/login", url.Values{"user": {"alice"}, "appid": {appB}}, &login)
+		if other, _ := exchange(t, sim, query(appB, secretB, login.Code)); other.ErrCode != 0 || other.OpenID == session.OpenID {
+			t.Errorf("in the other mini-program: errcode %d", other.ErrCode)
+		}
+	})
 
-func TestControl_userinfo_takes_a_nickname(t *testing.T) {
-	sim := newSimulator(wechattest.Options{})
-	nickName := func(form url.Values) string {
-		var data wechattest.OpenData
-		form.Set("user", "alice")
-		decode(t, sim, "/sim/userinfo", form, &data)
-		if !strings.Contains(data.RawData, data.UserInfo.NickName) {
-			t.Error("rawData and userInfo differ")
+	t.Run("userinfo with a nickname", func(t *testing.T) {
+		sim := newSimulator(wechattest.Options{})
+		nickName := func(form url.Values) string {
+			var data wechattest.OpenData
+			form.Set("user", "alice")
+			decode(t, sim, "/sim/userinfo", form, &data)
+			if !strings.Contains(data.RawData, data.UserInfo.NickName) {
+				t.Error("rawData and userInfo differ")
+			}
+			return data.UserInfo.NickName
 		}
-		return data.UserInfo.NickName
-	}
-	longest := strings.Repeat("名", 64)
-	for _, test := range []struct{ given, want string }{
-		{"", "alice"}, {"Alice 🐼", "Alice 🐼"}, {"", "Alice 🐼"}, {longest, longest},
-	} {
-		form := url.Values{}
-		if test.given != "" {
-			form.Set("nickname", test.given)
+		longest := strings.Repeat("名", 64)
+		for _, test := range []struct{ given, want string }{
+			{"", "alice"}, {"Alice 🐼", "Alice 🐼"}, {"", "Alice 🐼"}, {longest, longest},
+		} {
+			form := url.Values{}
+			if test.given != "" {
+				form.Set("nickname", test.given)
+			}
+			if got := nickName(form); got != test.want {
+				t.Errorf("%q gives %q, want %q", test.given, got, test.want)
+			}
 		}
-		if got := nickName(form); got != test.want {
-			t.Errorf("%q gives %q, want %q", test.given, got, test.want)
+		if got := nickName(url.Values{"nickname": {"Al"}, "kind": {"anonymous"}}); got != wechat.AnonymousNickName {
+			t.Errorf("the placeholder is %q", got)
 		}
-	}
-	if got := nickName(url.Values{"nickname": {"Al"}, "kind": {"anonymous"}}); got != wechat.AnonymousNickName {
-		t.Errorf("the placeholder is %q", got)
-	}
-	if got := nickName(url.Values{}); got != "Al" {
-		t.Errorf("behind the placeholder stands %q", got)
-	}
-}
+		if got := nickName(url.Values{}); got != "Al" {
+			t.Errorf("behind the placeholder stands %q", got)
+		}
+	})
 
-func TestControl_account_tells_openid_and_key(t *testing.T) {
-	sim := newSimulator(wechattest.Options{})
-	var account struct{ OpenID, SessionKey string }
-	get := func() {
-		w := httptest.NewRecorder()
-		sim.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/sim/account?user=alice&appid="+appB, nil))
-		if err := json.Unmarshal(w.Body.Bytes(), &account); err != nil {
-			t.Fatal(err)
+	t.Run("account", func(t *testing.T) {
+		sim := newSimulator(wechattest.Options{})
+		var account struct{ OpenID, SessionKey string }
+		get := func() {
+			w := httptest.NewRecorder()
+			sim.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/sim/account?user=alice&appid="+appB, nil))
+			if err := json.Unmarshal(w.Body.Bytes(), &account); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	phone := sim.Device(appB, wechattest.User{Name: "alice"})
-	for range 2 {
-		get()
-		if account.OpenID != phone.OpenID() || account.SessionKey != phone.SessionKey() {
-			t.Error("not what the phone has")
+		phone := sim.Device(appB, wechattest.User{Name: "alice"})
+		for range 2 {
+			get()
+			if account.OpenID != phone.OpenID() || account.SessionKey != phone.SessionKey() {
+				t.Error("not what the phone has")
+			}
+			phone.NewSessionKey()
 		}
-		phone.NewSessionKey()
-	}
+	})
+
+	t.Run("fault", func(t *testing.T) {
+		sim := newSimulator(wechattest.Options{})
+		post(t, sim, "/sim/fault", url.Values{"kind": {"busy"}, "n": {"2"}})
+		post(t, sim, "/sim/fault", url.Values{"kind": {"errcode:45011"}})
+		for _, want := range []int{-1, -1, 45011, 40029} {
+			if got, _ := exchange(t, sim, query(appA, secretA, "x")); got.ErrCode != want {
+				t.Errorf("errcode %d, want %d", got.ErrCode, want)
+			}
+		}
+	})
 }
 
 func decode(t *testing.T, sim http.Handler, path string, form url.Values, into any) {
 	t.Helper()
 	status, body := post(t, sim, path, form)
 	if status != http.StatusOK {
-		t.Fatalf("%s answers HTTP status %d", path, status)
+		t.Fatalf("%s returns HTTP status %d", path, status)
 	}
 	if err := json.Unmarshal([]byte(body), into); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestControl_queues_faults(t *testing.T) {
-	sim := newSimulator(wechattest.Options{})
-	post(t, sim, "/sim/fault", url.Values{"kind": {"busy"}, "n": {"2"}})
-	post(t, sim, "/sim/fault", url.Values{"kind": {"errcode:45011"}})
-	for _, want := range []int{-1, -1, 45011, 40029} {
-		if got, _ := ask(t, sim, query(appA, secretA, "x")); got.ErrCode != want {
-			t.Errorf("errcode %d, want %d", got.ErrCode, want)
-		}
-	}
-}
-
-func TestControl_refuses(t *testing.T) {
+func TestControl_Errors(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	tests := map[string]struct {
 		path string
@@ -144,20 +146,20 @@ func TestControl_refuses(t *testing.T) {
 	}
 }
 
-func TestControl_answers_JSON(t *testing.T) {
+func TestControl_JSON(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
-	ask(t, sim, query(appA, secretA, "x"))
+	exchange(t, sim, query(appA, secretA, "x"))
 	tests := map[string]struct {
 		method, path string
 		status       int
 		body         string
 	}{
-		"healthz":           {http.MethodGet, "/sim/healthz", 200, `{"status":"ok"}`},
-		"stats":             {http.MethodGet, "/sim/stats", 200, `{"calls":1,"exchanged":0,"errcodes":{"40029":1},"others":0,"tokenCalls":0,"tokensMade":0,"phoneCalls":0}`},
-		"account of nobody": {http.MethodGet, "/sim/account", 400, `{"error":"user must be 1 to 64 printable characters"}`},
-		"account by post":   {http.MethodPost, "/sim/account?user=alice", 404, ""},
-		"login by get":      {http.MethodGet, "/sim/login?user=alice", 404, ""},
-		"an other path":     {http.MethodPost, "/sim/other", 404, ""},
+		"healthz":              {http.MethodGet, "/sim/healthz", 200, `{"status":"ok"}`},
+		"stats":                {http.MethodGet, "/sim/stats", 200, `{"calls":1,"exchanged":0,"errcodes":{"40029":1},"others":0,"tokenCalls":0,"tokensMade":0,"phoneCalls":0}`},
+		"account without user": {http.MethodGet, "/sim/account", 400, `{"error":"user must be 1 to 64 printable characters"}`},
+		"account by post":      {http.MethodPost, "/sim/account?user=alice", 404, ""},
+		"login by get":         {http.MethodGet, "/sim/login?user=alice", 404, ""},
+		"an other path":        {http.MethodPost, "/sim/other", 404, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +175,7 @@ func TestControl_answers_JSON(t *testing.T) {
 	}
 }
 
-// No control request panics, and each is answered with JSON.
+// No control request panics, and each response is JSON.
 func FuzzControl(f *testing.F) {
 	f.Add("/sim/login", "user=alice")
 	f.Add("/sim/userinfo", "user=alice&kind=anonymous&appid="+appB)

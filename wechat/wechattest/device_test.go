@@ -14,7 +14,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-func TestLogin_replaces_the_session_key_after_its_minimum_age(t *testing.T) {
+func TestDevice_Login(t *testing.T) {
 	tests := map[string]struct {
 		minKeyAge, wait time.Duration
 		replaced        bool
@@ -32,7 +32,7 @@ func TestLogin_replaces_the_session_key_after_its_minimum_age(t *testing.T) {
 			phone := sim.Device(appA, wechattest.User{Name: "alice"})
 			phone.Login()
 			before := phone.SessionKey()
-			c.fastForward(test.wait)
+			c.advance(test.wait)
 			phone.Login()
 			if got := phone.SessionKey() != before; got != test.replaced {
 				t.Errorf("replaced: %t", got)
@@ -41,14 +41,14 @@ func TestLogin_replaces_the_session_key_after_its_minimum_age(t *testing.T) {
 	}
 }
 
-// The race that every SDK knows: data made under one key meets the key of a later login.
-func TestNewSessionKey_leaves_earlier_data_behind(t *testing.T) {
+// The race of every SDK: data that was encrypted under one key meets the key of a later login.
+func TestDevice_NewSessionKey(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	phone := sim.Device(appA, wechattest.User{Name: "alice"})
-	first, _ := ask(t, sim, query(appA, secretA, phone.Login()))
+	first, _ := exchange(t, sim, query(appA, secretA, phone.Login()))
 	data := phone.GetUserInfo()
 	phone.NewSessionKey()
-	second, _ := ask(t, sim, query(appA, secretA, phone.Login()))
+	second, _ := exchange(t, sim, query(appA, secretA, phone.Login()))
 
 	want := wechat.Owner{AppID: appA, OpenID: phone.OpenID()}
 	if _, err := wechat.DecryptUserInfo(first.SessionKey, data.EncryptedData, data.IV, want); err != nil {
@@ -62,45 +62,47 @@ func TestNewSessionKey_leaves_earlier_data_behind(t *testing.T) {
 	}
 }
 
-func TestPhone_is_a_person_in_a_mini_program(t *testing.T) {
-	sim := newSimulator(wechattest.Options{})
-	alice := sim.Device(appA, wechattest.User{Name: "alice"})
-	tablet := sim.Device("", wechattest.User{Name: "alice"}) // the first app
-	if alice.OpenID() != tablet.OpenID() || alice.SessionKey() != tablet.SessionKey() || tablet.AppID() != appA {
-		t.Error("two devices of one person are two accounts")
-	}
-	if other := newSimulator(wechattest.Options{}).Device(appA, wechattest.User{Name: "alice"}); other.OpenID() != alice.OpenID() {
-		t.Error("the openid is not stable")
-	}
-	if bob := sim.Device(appA, wechattest.User{Name: "bob"}); bob.OpenID() == alice.OpenID() || bob.SessionKey() == alice.SessionKey() {
-		t.Error("two persons are one account")
-	}
-	if own := sim.Device(appA, wechattest.User{Name: "carol", OpenID: "oCarol"}); own.OpenID() != "oCarol" {
-		t.Errorf("openid %q", own.OpenID())
-	}
+func TestSimulator_Device(t *testing.T) {
+	t.Run("is a user in a mini-program", func(t *testing.T) {
+		sim := newSimulator(wechattest.Options{})
+		alice := sim.Device(appA, wechattest.User{Name: "alice"})
+		tablet := sim.Device("", wechattest.User{Name: "alice"}) // the first app
+		if alice.OpenID() != tablet.OpenID() || alice.SessionKey() != tablet.SessionKey() || tablet.AppID() != appA {
+			t.Error("two devices of one user are two accounts")
+		}
+		if other := newSimulator(wechattest.Options{}).Device(appA, wechattest.User{Name: "alice"}); other.OpenID() != alice.OpenID() {
+			t.Error("the openid is not stable")
+		}
+		if bob := sim.Device(appA, wechattest.User{Name: "bob"}); bob.OpenID() == alice.OpenID() || bob.SessionKey() == alice.SessionKey() {
+			t.Error("two users are one account")
+		}
+		if own := sim.Device(appA, wechattest.User{Name: "carol", OpenID: "oCarol"}); own.OpenID() != "oCarol" {
+			t.Errorf("openid %q", own.OpenID())
+		}
+	})
+
+	t.Run("panics if the user or app is invalid", func(t *testing.T) {
+		sim := newSimulator(wechattest.Options{})
+		for name, f := range map[string]func(){
+			"no apps":       func() { wechattest.New(wechattest.Options{}) },
+			"an other app":  func() { sim.Device("wxother", wechattest.User{Name: "alice"}) },
+			"no name":       func() { sim.Device(appA, wechattest.User{}) },
+			"unknown fault": func() { sim.Fail("tired") },
+			"seal bad key":  func() { wechattest.Seal("AAAA", nil) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				defer func() {
+					if recover() == nil {
+						t.Error("no panic")
+					}
+				}()
+				f()
+			})
+		}
+	})
 }
 
-func TestPhone_panics_where_it_cannot_be(t *testing.T) {
-	sim := newSimulator(wechattest.Options{})
-	for name, f := range map[string]func(){
-		"no apps":       func() { wechattest.New(wechattest.Options{}) },
-		"an other app":  func() { sim.Device("wxother", wechattest.User{Name: "alice"}) },
-		"no name":       func() { sim.Device(appA, wechattest.User{}) },
-		"unknown fault": func() { sim.Fail("tired") },
-		"seal bad key":  func() { wechattest.Seal("AAAA", nil) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic")
-				}
-			}()
-			f()
-		})
-	}
-}
-
-func TestSimulator_is_safe_for_concurrent_use(t *testing.T) {
+func TestSimulator_Concurrent(t *testing.T) {
 	sim := newSimulator(wechattest.Options{MinKeyAge: -1})
 	var group sync.WaitGroup
 	for n := range 8 {
@@ -110,7 +112,7 @@ func TestSimulator_is_safe_for_concurrent_use(t *testing.T) {
 			for range 50 {
 				code := phone.Login()
 				sim.Fail(wechattest.Busy)
-				ask(t, sim, query(phone.AppID(), secret, code))
+				exchange(t, sim, query(phone.AppID(), secret, code))
 				phone.GetUserInfo()
 				phone.NewSessionKey()
 				phone.SetUnionID("oUnion")
@@ -124,7 +126,7 @@ func TestSimulator_is_safe_for_concurrent_use(t *testing.T) {
 	}
 }
 
-func TestChooseAvatar_gives_a_picture_in_a_file_of_the_phone(t *testing.T) {
+func TestDevice_ChooseAvatar(t *testing.T) {
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{"wx1": "s1"}})
 	alice, bob := sim.Device("", wechattest.User{Name: "alice"}), sim.Device("", wechattest.User{Name: "bob"})
 	first, again, other := alice.ChooseAvatar(), alice.ChooseAvatar(), bob.ChooseAvatar()
@@ -139,7 +141,7 @@ func TestChooseAvatar_gives_a_picture_in_a_file_of_the_phone(t *testing.T) {
 	}
 }
 
-func TestControl_plays_chooseAvatar_and_binds(t *testing.T) {
+func TestControl_ChooseAvatarAndBind(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	alice := sim.Device(appA, wechattest.User{Name: "alice"})
 	var file wechattest.TempFile
@@ -149,8 +151,8 @@ func TestControl_plays_chooseAvatar_and_binds(t *testing.T) {
 	}
 	var ok map[string]string
 	decode(t, sim, "/sim/bind", url.Values{"user": {"alice"}, "appid": {appA}, "unionid": {"oUNION"}}, &ok)
-	if answer, _ := ask(t, sim, query(appA, secretA, alice.Login())); answer.UnionID == nil || *answer.UnionID != "oUNION" {
-		t.Errorf("the unionid is %v", answer.UnionID)
+	if resp, _ := exchange(t, sim, query(appA, secretA, alice.Login())); resp.UnionID == nil || *resp.UnionID != "oUNION" {
+		t.Errorf("the unionid is %v", resp.UnionID)
 	}
 	if status, _ := post(t, sim, "/sim/bind", url.Values{"user": {"alice"}, "unionid": {"a\nb"}}); status != http.StatusBadRequest {
 		t.Errorf("a unionid of two lines: %d", status)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Fault is a way in which one call fails, by its name: a constant, or one of Slow and ErrCode.
+// Fault is the name of an injected fault, which makes one call fail: one of the constants, or the result of Slow or
+// ErrCode.
 type Fault string
 
 // The faults. Only DroppedAfter spends the code.
@@ -17,10 +18,10 @@ const (
 	Busy         Fault = "busy"         // errcode -1
 	RateLimited  Fault = "ratelimited"  // errcode 45011
 	Blocked      Fault = "blocked"      // errcode 40226
-	Dropped      Fault = "dropped"      // the connection is closed instead of an answer
+	Dropped      Fault = "dropped"      // the connection is closed without a response
 	DroppedAfter Fault = "droppedafter" // the code is spent, then the connection is closed
 	BadGateway   Fault = "badgateway"   // HTTP 502 with an HTML page
-	BrokenJSON   Fault = "brokenjson"   // HTTP 200 with half an answer
+	BrokenJSON   Fault = "brokenjson"   // HTTP 200 with half a response
 )
 
 const (
@@ -28,15 +29,15 @@ const (
 	errCodePrefix = "errcode:"
 )
 
-// Slow delays the exchange by d and then lets it go on. A caller who leaves in the meantime has not spent the code.
+// Slow delays the call by d and then handles it. If the caller disconnects before, the code is not spent.
 func Slow(d time.Duration) Fault { return Fault(slowPrefix + d.String()) }
 
-// ErrCode refuses the exchange with an errcode, known or not.
+// ErrCode makes the call return an errcode, known or not.
 func ErrCode(n int) Fault { return Fault(errCodePrefix + strconv.Itoa(n)) }
 
 var errFault = errors.New("no such fault")
 
-// ParseFault reads a Fault by its name: "busy", "dropped" and so on, "slow:1.5s", "errcode:40164".
+// ParseFault returns the Fault with a name: a constant such as "busy", or "slow:1.5s" or "errcode:40164".
 func ParseFault(name string) (Fault, error) {
 	switch f := Fault(name); f {
 	case Busy, RateLimited, Blocked, Dropped, DroppedAfter, BadGateway, BrokenJSON:
@@ -55,11 +56,11 @@ func ParseFault(name string) (Fault, error) {
 	return "", errFault
 }
 
-// Fail queues faults: the next calls of jscode2session fail in these ways, one each, in order. It panics for what
-// ParseFault would not take.
+// Fail queues faults for the next calls of jscode2session, one for each call, in order. It panics if ParseFault would
+// return an error.
 func (s *Simulator) Fail(faults ...Fault) { s.FailAPI(Logins, faults...) }
 
-// FailAPI is Fail for the calls of one API.
+// FailAPI is Fail for the calls of any API.
 func (s *Simulator) FailAPI(api API, faults ...Fault) {
 	for _, f := range faults {
 		if _, err := ParseFault(string(f)); err != nil {
@@ -80,7 +81,7 @@ func (f Fault) delay() time.Duration {
 	return d
 }
 
-// errCode returns the errcode that the fault answers, 0 where it is another kind.
+// errCode returns the errcode of the fault, 0 if it has none.
 func (f Fault) errCode() int {
 	switch f {
 	case Busy:
@@ -98,14 +99,14 @@ func (f Fault) errCode() int {
 	return n
 }
 
-// misbehave commits the fault, and reports whether that was all that the caller gets. It does not return where the
-// connection is to be closed. act does what the call asks for.
-func (s *Simulator) misbehave(w http.ResponseWriter, f Fault, act func()) (done bool) {
+// applyFault applies a fault and reports whether the response is complete. If the fault closes the connection, it
+// panics with http.ErrAbortHandler. handle handles the call.
+func (s *Simulator) applyFault(w http.ResponseWriter, f Fault, handle func()) (done bool) {
 	switch f {
 	case Dropped:
 		closeConnection()
 	case DroppedAfter:
-		act()
+		handle()
 		closeConnection()
 	case BadGateway:
 		w.Header().Set("Content-Type", "text/html")
@@ -118,17 +119,17 @@ func (s *Simulator) misbehave(w http.ResponseWriter, f Fault, act func()) (done 
 		return true
 	}
 	if errCode := f.errCode(); errCode != 0 {
-		s.refuse(w, errCode)
+		s.sendError(w, errCode)
 		return true
 	}
 	return false
 }
 
-// closeConnection makes net/http's server close the connection without an answer, in HTTP/1.1 and HTTP/2.
+// closeConnection makes net/http's server close the connection without a response, in HTTP/1.1 and HTTP/2.
 func closeConnection() { panic(http.ErrAbortHandler) }
 
-// wait waits for d and reports true; or false, where the caller leaves first.
-func wait(r *http.Request, d time.Duration) bool {
+// sleep waits for d. It returns false if the caller disconnects first.
+func sleep(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}

@@ -18,7 +18,7 @@ const (
 	appB, secretB = "wxbbbbbbbbbbbbbbbb", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 )
 
-// clock is a time that only the test moves.
+// clock is a clock that the test moves.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -32,7 +32,7 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-func (c *clock) fastForward(d time.Duration) {
+func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -43,8 +43,8 @@ func newSimulator(o wechattest.Options) *wechattest.Simulator {
 	return wechattest.New(o)
 }
 
-// wxAnswer is all that jscode2session may answer.
-type wxAnswer struct {
+// wxResponse has all fields of jscode2session's responses.
+type wxResponse struct {
 	SessionKey string  `json:"session_key"`
 	OpenID     string  `json:"openid"`
 	UnionID    *string `json:"unionid"`
@@ -56,13 +56,13 @@ func query(appID, secret, code string) url.Values {
 	return url.Values{"appid": {appID}, "secret": {secret}, "js_code": {code}, "grant_type": {"authorization_code"}}
 }
 
-// ask sends a GET as WeChat wants it and returns the answer, with its body.
-func ask(t testing.TB, sim http.Handler, q url.Values) (wxAnswer, string) {
+// exchange sends a GET in WeChat's form and returns the response and its body.
+func exchange(t testing.TB, sim http.Handler, q url.Values) (wxResponse, string) {
 	t.Helper()
 	return send(t, sim, httptest.NewRequest(http.MethodGet, "/sns/jscode2session?"+q.Encode(), nil))
 }
 
-func send(t testing.TB, sim http.Handler, r *http.Request) (wxAnswer, string) {
+func send(t testing.TB, sim http.Handler, r *http.Request) (wxResponse, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	sim.ServeHTTP(w, r)
@@ -72,14 +72,14 @@ func send(t testing.TB, sim http.Handler, r *http.Request) (wxAnswer, string) {
 	if w.Code != http.StatusOK {
 		t.Errorf("HTTP status %d, want 200 for errors too", w.Code)
 	}
-	var a wxAnswer
+	var a wxResponse
 	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil {
 		t.Fatal(err)
 	}
 	return a, w.Body.String()
 }
 
-// post plays a control request.
+// post sends a control request.
 func post(t testing.TB, sim http.Handler, path string, form url.Values) (status int, body string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))

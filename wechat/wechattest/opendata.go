@@ -12,7 +12,7 @@ import (
 	"wxlogin/wechat"
 )
 
-// OpenData is what wx.getUserInfo and wx.getUserProfile give the mini-program.
+// OpenData is the result of wx.getUserInfo and wx.getUserProfile.
 type OpenData struct {
 	ErrMsg        string `json:"errMsg"`
 	RawData       string `json:"rawData"`
@@ -22,7 +22,7 @@ type OpenData struct {
 	UserInfo      Info   `json:"userInfo"`
 }
 
-// plainData is what encryptedData holds, in the order of WeChat's own sample.
+// plainData is the plaintext of encryptedData, in the order of WeChat's sample.
 type plainData struct {
 	OpenID string `json:"openId,omitempty"`
 	Info
@@ -30,38 +30,37 @@ type plainData struct {
 	Watermark wechat.Watermark `json:"watermark"`
 }
 
-// GetUserInfo is wx.getUserInfo as it was until 2021, and still is for old releases: the real profile, with openId and,
-// where bound, unionId. It is encrypted under the present session_key.
-func (p *Device) GetUserInfo() OpenData {
-	person, a := p.state()
-	return p.seal("getUserInfo:ok", a, person.Info, a.openID, person.UnionID)
+// GetUserInfo is wx.getUserInfo as it was until 2021, and still is for old releases of a mini-program. It returns the
+// real profile with openId and, if the user has one, unionId, encrypted under the current session_key.
+func (d *Device) GetUserInfo() OpenData {
+	user, a := d.snapshot()
+	return d.encryptInfo("getUserInfo:ok", a, user.Info, a.openID, user.UnionID)
 }
 
-// GetUserProfile is wx.getUserProfile: the profile without openId and unionId.
-func (p *Device) GetUserProfile() OpenData {
-	person, a := p.state()
-	return p.seal("getUserProfile:ok", a, person.Info, "", "")
+// GetUserProfile is wx.getUserProfile. It returns the profile without openId and unionId.
+func (d *Device) GetUserProfile() OpenData {
+	user, a := d.snapshot()
+	return d.encryptInfo("getUserProfile:ok", a, user.Info, "", "")
 }
 
-// GetPlaceholder is wx.getUserInfo as it is since 2021: a placeholder for everybody, with openId and, where bound,
-// unionId.
-func (p *Device) GetPlaceholder() OpenData {
-	person, a := p.state()
+// GetPlaceholder is wx.getUserInfo since 2021. It returns a placeholder with openId and, if the user has one, unionId.
+func (d *Device) GetPlaceholder() OpenData {
+	user, a := d.snapshot()
 	placeholder := Info{
 		NickName:  wechat.AnonymousNickName,
 		Language:  "zh_CN",
 		AvatarURL: wechat.AnonymousAvatarURL,
 	}
-	return p.seal("getUserInfo:ok", a, placeholder, a.openID, person.UnionID)
+	return d.encryptInfo("getUserInfo:ok", a, placeholder, a.openID, user.UnionID)
 }
 
-func (p *Device) seal(errMsg string, a account, info Info, openID, unionID string) OpenData {
+func (d *Device) encryptInfo(errMsg string, a account, info Info, openID, unionID string) OpenData {
 	raw := string(encode(info))
 	encryptedData, iv := Seal(a.sessionKey, encode(plainData{
 		OpenID:    openID,
 		Info:      info,
 		UnionID:   unionID,
-		Watermark: wechat.Watermark{Timestamp: p.sim.now().Unix(), AppID: p.id.appID},
+		Watermark: wechat.Watermark{Timestamp: d.sim.now().Unix(), AppID: d.id.appID},
 	}))
 	return OpenData{
 		ErrMsg:        errMsg,
@@ -73,8 +72,8 @@ func (p *Device) seal(errMsg string, a account, info Info, openID, unionID strin
 	}
 }
 
-// Seal encrypts plain as WeChat does, under a fresh iv: AES-128-CBC, PKCS#7, base64. It panics where sessionKey is not
-// the base64 of 16 bytes.
+// Seal encrypts plain as WeChat does, with a random iv: AES-128-CBC, PKCS#7, base64. It panics if sessionKey is not the
+// base64 of 16 bytes.
 func Seal(sessionKey string, plain []byte) (encryptedData, iv string) {
 	key, err := base64.StdEncoding.DecodeString(sessionKey)
 	if err != nil || len(key) != aes.BlockSize {
@@ -91,31 +90,31 @@ func Seal(sessionKey string, plain []byte) (encryptedData, iv string) {
 	return base64.StdEncoding.EncodeToString(data), base64.StdEncoding.EncodeToString(vector)
 }
 
-// Sign returns WeChat's signature over rawData: hex(sha1(rawData + sessionKey)), with the key as text.
+// Sign returns WeChat's signature of rawData: hex(sha1(rawData + sessionKey)), with the key as text.
 func Sign(sessionKey, rawData string) string {
 	sum := sha1.Sum([]byte(rawData + sessionKey))
 	return hex.EncodeToString(sum[:])
 }
 
-// encode writes JSON as WeChat does, with "<", ">" and "&" as they are.
+// encode returns JSON as WeChat does, without escaping "<", ">" and "&".
 func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic("wechattest: " + err.Error()) // only our own plain structs come here
+		panic("wechattest: " + err.Error()) // only this package's structs are encoded
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// PhoneData is what the phone button gives the mini-program in the old way.
+// PhoneData is the result of the phone button in older mini-programs.
 type PhoneData struct {
 	ErrMsg        string `json:"errMsg"`
 	EncryptedData string `json:"encryptedData"`
 	IV            string `json:"iv"`
 }
 
-// phoneInfo is a phone number as WeChat writes it.
+// phoneInfo is a phone number in WeChat's format.
 type phoneInfo struct {
 	PhoneNumber     string           `json:"phoneNumber"`
 	PurePhoneNumber string           `json:"purePhoneNumber"`
@@ -123,35 +122,36 @@ type phoneInfo struct {
 	Watermark       wechat.Watermark `json:"watermark"`
 }
 
-// PhoneCode is the phone button: it returns a new code, 32 characters, for this user in this mini-program.
-func (p *Device) PhoneCode() (code string) {
-	p.sim.mu.Lock()
-	defer p.sim.mu.Unlock()
-	return p.sim.issueLocked(issuedCode{account: p.id, made: p.sim.now(), forPhone: true})
+// PhoneCode is the phone button. It returns a new code of 32 characters for this user in this mini-program.
+func (d *Device) PhoneCode() (code string) {
+	d.sim.mu.Lock()
+	defer d.sim.mu.Unlock()
+	return d.sim.issueLocked(issuedCode{account: d.id, issuedAt: d.sim.now(), isPhoneCode: true})
 }
 
-// GetPhoneNumber is the phone button in the old way: the number, encrypted under the present session_key.
-func (p *Device) GetPhoneNumber() PhoneData {
-	person, a := p.state()
-	info := p.sim.phoneInfo(person, p.id.appID)
-	if person.CountryCode == "86" {
-		info.PhoneNumber = person.PhoneNumber
+// GetPhoneNumber is the phone button in older mini-programs. It returns the number, encrypted under the current
+// session_key.
+func (d *Device) GetPhoneNumber() PhoneData {
+	user, a := d.snapshot()
+	info := d.sim.phoneInfo(user, d.id.appID)
+	if user.CountryCode == "86" {
+		info.PhoneNumber = user.PhoneNumber
 	}
 	encryptedData, iv := Seal(a.sessionKey, encode(info))
 	return PhoneData{ErrMsg: "getPhoneNumber:ok", EncryptedData: encryptedData, IV: iv}
 }
 
 // PhoneNumber returns the user's national phone number.
-func (p *Device) PhoneNumber() string {
-	person, _ := p.state()
-	return person.PhoneNumber
+func (d *Device) PhoneNumber() string {
+	user, _ := d.snapshot()
+	return user.PhoneNumber
 }
 
-func (s *Simulator) phoneInfo(person User, appID string) phoneInfo {
+func (s *Simulator) phoneInfo(user User, appID string) phoneInfo {
 	return phoneInfo{
-		PhoneNumber:     "+" + person.CountryCode + person.PhoneNumber,
-		PurePhoneNumber: person.PhoneNumber,
-		CountryCode:     person.CountryCode,
+		PhoneNumber:     "+" + user.CountryCode + user.PhoneNumber,
+		PurePhoneNumber: user.PhoneNumber,
+		CountryCode:     user.CountryCode,
 		Watermark:       wechat.Watermark{Timestamp: s.now().Unix(), AppID: appID},
 	}
 }

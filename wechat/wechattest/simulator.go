@@ -13,7 +13,7 @@ const (
 	defaultMinKeyAge = time.Minute
 )
 
-// Options configures a Simulator. Apps is required.
+// Options configure a Simulator. Apps is required.
 type Options struct {
 	// Apps maps the appid of every mini-program to its AppSecret.
 	Apps map[string]string
@@ -21,18 +21,18 @@ type Options struct {
 	// Now is the clock for codes, keys, watermarks and request ids. Default: time.Now.
 	Now func() time.Time
 
-	// MinKeyAge is how old a session_key must be for wx.login to replace it. WeChat MAY replace it then; the simulator
-	// always does. WeChat publishes no value. Default: 1 minute. Negative: every wx.login replaces it.
+	// MinKeyAge is the age at which wx.login replaces a session_key. WeChat may replace it then, the simulator always
+	// does. WeChat does not publish a value. Default: 1 minute. If it is negative, every wx.login replaces the key.
 	MinKeyAge time.Duration
 
 	// CodeTTL is how long a code lives. Default: WeChat's 5 minutes.
 	CodeTTL time.Duration
 
-	// Latency is how long every call takes.
+	// Latency delays every call.
 	Latency time.Duration
 }
 
-// Simulator is an http.Handler that plays WeChat. It is safe for concurrent use.
+// Simulator is an http.Handler that simulates WeChat's API. It is safe for concurrent use.
 type Simulator struct {
 	apps       map[string]string
 	defaultApp string
@@ -42,17 +42,17 @@ type Simulator struct {
 	latency    time.Duration
 	routes     *http.ServeMux
 
-	mu       sync.Mutex // held for maps and counters only, never while something is sent or waited for
-	people   map[string]User
+	mu       sync.Mutex // guards maps and counters; never held during I/O or a wait
+	users    map[string]User
 	accounts map[accountID]*account
 	codes    map[string]*issuedCode
-	sweepAt  int // the number of codes at which old ones are next removed
+	sweepAt  int // the number of codes at which expired ones are next removed
 	faults   map[API][]Fault
 	tokens   map[string]*appTokens // by appid
 	stats    Stats
 }
 
-// New returns a simulator. It panics without an app: there is nothing that it could answer.
+// New returns a Simulator. It panics if Options.Apps is empty.
 func New(o Options) *Simulator {
 	if len(o.Apps) == 0 {
 		panic("wechattest: Options.Apps is empty")
@@ -64,7 +64,7 @@ func New(o Options) *Simulator {
 		minKeyAge:  o.MinKeyAge,
 		codeTTL:    o.CodeTTL,
 		latency:    o.Latency,
-		people:     map[string]User{},
+		users:      map[string]User{},
 		accounts:   map[accountID]*account{},
 		codes:      map[string]*issuedCode{},
 		sweepAt:    minSweep,
@@ -85,16 +85,16 @@ func New(o Options) *Simulator {
 }
 
 // ServeHTTP serves WeChat's /sns/jscode2session, /cgi-bin/stable_token and /wxa/business/getuserphonenumber, and the
-// simulator's own paths under /sim/. Other paths of WeChat's API answer 404 and are counted.
+// simulator's own paths under /sim/. Other paths of WeChat's API return 404 and are counted.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.routes.ServeHTTP(w, r) }
 
 func (s *Simulator) newRoutes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/sns/jscode2session", s.serve(Logins, s.jscode2session))
-	mux.HandleFunc("/cgi-bin/stable_token", s.serve(Tokens, s.stableToken))
-	mux.HandleFunc("/wxa/business/getuserphonenumber", s.serve(PhoneNumbers, s.getUserPhoneNumber))
+	mux.HandleFunc("/sns/jscode2session", s.apiHandler(Logins, s.jscode2session))
+	mux.HandleFunc("/cgi-bin/stable_token", s.apiHandler(Tokens, s.stableToken))
+	mux.HandleFunc("/wxa/business/getuserphonenumber", s.apiHandler(PhoneNumbers, s.getUserPhoneNumber))
 	mux.HandleFunc("/", s.notSimulated)
-	s.addControls(mux)
+	s.registerControls(mux)
 	return mux
 }
 
@@ -105,19 +105,19 @@ func (s *Simulator) notSimulated(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// Stats counts what arrived at a simulator.
+// Stats counts the requests to a Simulator.
 type Stats struct {
-	Calls     int         `json:"calls"`     // requests to jscode2session, whatever became of them
-	Exchanged int         `json:"exchanged"` // codes that were spent, answered or not
-	ErrCodes  map[int]int `json:"errcodes"`  // errcodes answered, and how often
-	Others    int         `json:"others"`    // requests to other paths of WeChat's
+	Calls     int         `json:"calls"`     // requests to jscode2session, whatever the response
+	Exchanged int         `json:"exchanged"` // codes that were spent, even if the response was lost
+	ErrCodes  map[int]int `json:"errcodes"`  // how often each errcode was sent
+	Others    int         `json:"others"`    // requests to other paths of WeChat's API
 
-	TokenCalls int `json:"tokenCalls"` // requests to stable_token, whatever became of them
-	TokensMade int `json:"tokensMade"` // access_tokens that are new: the first of each mini-program, and each refresh
-	PhoneCalls int `json:"phoneCalls"` // requests to getuserphonenumber, whatever became of them
+	TokenCalls int `json:"tokenCalls"` // requests to stable_token, whatever the response
+	TokensMade int `json:"tokensMade"` // access_tokens created: the first of each mini-program, and each refresh
+	PhoneCalls int `json:"phoneCalls"` // requests to getuserphonenumber, whatever the response
 }
 
-// Stats returns the counts so far. A request counts from its arrival, so that one whose answer never came is there too.
+// Stats returns the counts so far. A request counts when it arrives, even if its response is never sent.
 func (s *Simulator) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,16 +132,15 @@ func (s *Simulator) Stats() Stats {
 // Calls returns the number of requests to jscode2session so far.
 func (s *Simulator) Calls() int { return s.Stats().Calls }
 
-// countLocked counts an errcode that is about to be answered. s.mu is held.
-func (s *Simulator) countLocked(errCode int) {
+// countErrorLocked counts an errcode before it is sent. s.mu is held.
+func (s *Simulator) countErrorLocked(errCode int) {
 	if s.stats.ErrCodes == nil {
 		s.stats.ErrCodes = map[int]int{}
 	}
 	s.stats.ErrCodes[errCode]++
 }
 
-// The mini-program of the demo, of cmd/wxsim and of docker-compose.yml. They open nothing at WeChat: the simulator only
-// compares them.
+// The mini-program of the demo, of cmd/wxsim and of docker-compose.yml. These values are invalid at WeChat.
 const (
 	DemoAppID  = "wx000000000000demo"
 	DemoSecret = "demosecret0000000000000000000000"

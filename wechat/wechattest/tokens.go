@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	tokenTTL       = 2 * time.Hour
-	tokenOverlap   = 5 * time.Minute // the old token and the new one are both valid
-	minForcePause  = 30 * time.Second
-	maxForcesADay  = 20
-	accessTokenLen = 68 // bytes, in hex; WeChat's tokens have some 136 characters
+	tokenTTL         = 2 * time.Hour
+	tokenOverlap     = 5 * time.Minute // how long the old token stays valid next to the new one
+	minForceInterval = 30 * time.Second
+	maxForcesPerDay  = 20
+	accessTokenLen   = 68 // bytes, in hex; WeChat's tokens have some 136 characters
 )
 
 // appTokens are the access_tokens of one mini-program.
 type appTokens struct {
-	current accessToken
-	last    accessToken // the one before, valid for tokenOverlap after its replacement
-	forced  []time.Time // forced refreshes of the last day
+	current  accessToken
+	previous accessToken // valid for up to tokenOverlap after its replacement
+	forced   []time.Time // forced refreshes of the last day
 }
 
 type accessToken struct {
@@ -28,7 +28,7 @@ type accessToken struct {
 	expires time.Time
 }
 
-func (t accessToken) left(now time.Time) time.Duration { return max(0, t.expires.Sub(now)) }
+func (t accessToken) remaining(now time.Time) time.Duration { return max(0, t.expires.Sub(now)) }
 
 type tokenRequest struct {
 	GrantType    string `json:"grant_type"`
@@ -37,7 +37,7 @@ type tokenRequest struct {
 	ForceRefresh bool   `json:"force_refresh"`
 }
 
-type tokenAnswer struct {
+type tokenResponse struct {
 	AccessToken string `json:"access_token"`
 	ExpiresIn   int    `json:"expires_in"`
 }
@@ -65,16 +65,16 @@ func (s *Simulator) stableToken(r *http.Request, body []byte) (any, int) {
 	defer s.mu.Unlock()
 	now, t := s.now(), s.tokensLocked(call.AppID)
 	if call.ForceRefresh {
-		if errCode := s.forceLocked(t, now); errCode != 0 {
+		if errCode := s.forceRefreshLocked(t, now); errCode != 0 {
 			return nil, errCode
 		}
-	} else if t.current.left(now) <= tokenOverlap {
+	} else if t.current.remaining(now) <= tokenOverlap {
 		s.renewLocked(t, now)
 	}
-	return tokenAnswer{t.current.value, int(t.current.left(now).Seconds())}, 0
+	return tokenResponse{t.current.value, int(t.current.remaining(now).Seconds())}, 0
 }
 
-// readJSON reads the body of a POST. WeChat's business APIs take nothing else.
+// readJSON decodes the body of a POST. WeChat's business APIs accept nothing else.
 func readJSON(r *http.Request, body []byte, into any) (errCode int) {
 	if r.Method != http.MethodPost {
 		return 43002
@@ -94,31 +94,32 @@ func (s *Simulator) tokensLocked(appID string) *appTokens {
 	return t
 }
 
-// renewLocked replaces the current token, which stays valid for what it has left, but no longer than tokenOverlap.
+// renewLocked replaces the current token. The old one stays valid until its end, which is at most tokenOverlap away.
 func (s *Simulator) renewLocked(t *appTokens, now time.Time) {
-	t.last = t.current
+	t.previous = t.current
 	t.current = accessToken{hex.EncodeToString(randomBytes(accessTokenLen)), now.Add(tokenTTL)}
 	s.stats.TokensMade++
 }
 
-// forceLocked is force_refresh: it ends the current token at once. Too soon after the last time it does nothing.
-func (s *Simulator) forceLocked(t *appTokens, now time.Time) (errCode int) {
+// forceRefreshLocked is force_refresh. It replaces the current token at once and revokes it. Within minForceInterval of
+// the last refresh it does nothing.
+func (s *Simulator) forceRefreshLocked(t *appTokens, now time.Time) (errCode int) {
 	for len(t.forced) > 0 && now.Sub(t.forced[0]) >= 24*time.Hour {
 		t.forced = t.forced[1:]
 	}
-	if n := len(t.forced); n > 0 && now.Sub(t.forced[n-1]) < minForcePause && t.current.left(now) > 0 {
+	if n := len(t.forced); n > 0 && now.Sub(t.forced[n-1]) < minForceInterval && t.current.remaining(now) > 0 {
 		return 0
 	}
-	if len(t.forced) >= maxForcesADay {
+	if len(t.forced) >= maxForcesPerDay {
 		return 45009
 	}
 	t.forced = append(t.forced, now)
 	s.renewLocked(t, now)
-	t.last.expires = now
+	t.previous.expires = now
 	return 0
 }
 
-// checkToken finds the mini-program that an access_token was given to.
+// checkToken returns the appid of an access_token.
 func (s *Simulator) checkToken(value string) (appID string, errCode int) {
 	if value == "" {
 		return "", 41001
@@ -127,8 +128,8 @@ func (s *Simulator) checkToken(value string) (appID string, errCode int) {
 	defer s.mu.Unlock()
 	now := s.now()
 	for appID, tokens := range s.tokens {
-		for _, t := range []accessToken{tokens.current, tokens.last} {
-			if t.value == value && t.left(now) > 0 {
+		for _, t := range []accessToken{tokens.current, tokens.previous} {
+			if t.value == value && t.remaining(now) > 0 {
 				return appID, 0
 			}
 			if t.value == value {
@@ -139,17 +140,17 @@ func (s *Simulator) checkToken(value string) (appID string, errCode int) {
 	return "", 40001
 }
 
-// ExpireAccessTokens ends the life of all access_tokens at once. stable_token gives new ones from then on.
+// ExpireAccessTokens expires all access_tokens at once. stable_token then returns new ones.
 func (s *Simulator) ExpireAccessTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.tokens {
-		t.current.expires, t.last.expires = s.now(), s.now()
+		t.current.expires, t.previous.expires = s.now(), s.now()
 	}
 }
 
-// AccessTokens returns the access_tokens of a mini-program, valid or not, for tests that search for leaks: the newest
-// first, and none where none was asked for. "" is the first of the appids, as for Phone.
+// AccessTokens returns the access_tokens of a mini-program, valid or not, newest first, for tests that search for
+// leaks. appID "" means the first of the appids, as for Device.
 func (s *Simulator) AccessTokens(appID string) []string {
 	if appID == "" {
 		appID = s.defaultApp
@@ -158,7 +159,7 @@ func (s *Simulator) AccessTokens(appID string) []string {
 	defer s.mu.Unlock()
 	var values []string
 	if t := s.tokens[appID]; t != nil {
-		for _, token := range []accessToken{t.current, t.last} {
+		for _, token := range []accessToken{t.current, t.previous} {
 			if token.value != "" {
 				values = append(values, token.value)
 			}
@@ -167,7 +168,7 @@ func (s *Simulator) AccessTokens(appID string) []string {
 	return values
 }
 
-type phoneAnswer struct {
+type phoneResponse struct {
 	ErrCode   int       `json:"errcode"`
 	ErrMsg    string    `json:"errmsg"`
 	PhoneInfo phoneInfo `json:"phone_info"`
@@ -186,20 +187,20 @@ func (s *Simulator) getUserPhoneNumber(r *http.Request, body []byte) (any, int) 
 	if errCode := readJSON(r, body, &call); errCode != 0 {
 		return nil, errCode
 	}
-	person, errCode := s.spendPhoneCode(appID, call.Code, call.OpenID)
+	user, errCode := s.spendPhoneCode(appID, call.Code, call.OpenID)
 	if errCode != 0 {
 		return nil, errCode
 	}
-	return phoneAnswer{ErrMsg: "ok", PhoneInfo: s.phoneInfo(person, appID)}, 0
+	return phoneResponse{ErrMsg: "ok", PhoneInfo: s.phoneInfo(user, appID)}, 0
 }
 
-// spendPhoneCode spends a code of the phone button. It must be of the mini-program that the access_token is of, and of the user
-// who pressed the button, if an openid is given.
-func (s *Simulator) spendPhoneCode(appID, code, openID string) (person User, errCode int) {
+// spendPhoneCode spends a code of the phone button. The code must belong to the mini-program of the access_token and,
+// if there is an openid, to that user.
+func (s *Simulator) spendPhoneCode(appID, code, openID string) (user User, errCode int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, known := s.codes[code]
-	if !known || !c.forPhone || c.spent || s.expired(c, s.now()) {
+	if !known || !c.isPhoneCode || c.spent || s.expired(c, s.now()) {
 		return User{}, 40029
 	}
 	if c.account.appID != appID {
@@ -209,5 +210,5 @@ func (s *Simulator) spendPhoneCode(appID, code, openID string) (person User, err
 		return User{}, 40029
 	}
 	c.spent = true
-	return s.people[c.account.name], 0
+	return s.users[c.account.name], 0
 }

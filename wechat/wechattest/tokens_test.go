@@ -16,8 +16,8 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// tokenAnswer is all that stable_token may answer.
-type tokenAnswer struct {
+// tokenResponse has all fields of stable_token's responses.
+type tokenResponse struct {
 	Token     string `json:"access_token"`
 	ExpiresIn int    `json:"expires_in"`
 	ErrCode   int    `json:"errcode"`
@@ -40,107 +40,109 @@ func tokenBody(appID, secret string, force bool) string {
 	return fmt.Sprintf(`{"grant_type":"client_credential","appid":%q,"secret":%q,"force_refresh":%t}`, appID, secret, force)
 }
 
-// stableToken asks for appA's access_token.
-func stableToken(t testing.TB, sim http.Handler, force bool) (a tokenAnswer) {
+// stableToken returns appA's access_token.
+func stableToken(t testing.TB, sim http.Handler, force bool) (a tokenResponse) {
 	t.Helper()
 	call(t, sim, "/cgi-bin/stable_token", tokenBody(appA, secretA, force), &a)
 	return a
 }
 
-func TestStableToken_is_the_same_until_5_minutes_before_its_end(t *testing.T) {
-	c := newClock()
-	sim := newSimulator(wechattest.Options{Now: c.Now})
-	phone := sim.Device(appA, wechattest.User{Name: "alice"})
-	first := stableToken(t, sim, false)
-	if first.ExpiresIn != 7200 || first.Token == "" {
-		t.Fatalf("a token for %d s", first.ExpiresIn)
-	}
-	c.fastForward(115*time.Minute - time.Second)
-	if again := stableToken(t, sim, false); again.Token != first.Token || again.ExpiresIn != 301 {
-		t.Errorf("another token, or %d s left", again.ExpiresIn)
-	}
-	c.fastForward(time.Second)
-	next := stableToken(t, sim, false)
-	if next.Token == first.Token || next.ExpiresIn != 7200 {
-		t.Errorf("the same token, or %d s left", next.ExpiresIn)
-	}
-	valid := func(token string, want int) {
-		t.Helper()
-		if got := phoneNumber(t, sim, token, phone.OpenID(), phone.PhoneCode()); got.ErrCode != want {
-			t.Errorf("errcode %d, want %d", got.ErrCode, want)
+func TestSimulator_StableToken(t *testing.T) {
+	t.Run("is the same until 5 minutes before its end", func(t *testing.T) {
+		c := newClock()
+		sim := newSimulator(wechattest.Options{Now: c.Now})
+		phone := sim.Device(appA, wechattest.User{Name: "alice"})
+		first := stableToken(t, sim, false)
+		if first.ExpiresIn != 7200 || first.Token == "" {
+			t.Fatalf("a token for %d s", first.ExpiresIn)
 		}
-	}
-	c.fastForward(5*time.Minute - time.Second)
-	valid(first.Token, 0)
-	valid(next.Token, 0)
-	c.fastForward(time.Second)
-	valid(first.Token, 42001)
-	valid(next.Token, 0)
-	if s := sim.Stats(); s.TokenCalls != 3 || s.TokensMade != 2 || s.PhoneCalls != 4 || s.Calls+s.Others != 0 {
-		t.Errorf("stats %+v", s)
-	}
-	both := []string{next.Token, first.Token}
-	if !slices.Equal(sim.AccessTokens(""), both) || len(sim.AccessTokens(appB)) != 0 {
-		t.Error("AccessTokens does not tell them")
-	}
+		c.advance(115*time.Minute - time.Second)
+		if again := stableToken(t, sim, false); again.Token != first.Token || again.ExpiresIn != 301 {
+			t.Errorf("another token, or %d s left", again.ExpiresIn)
+		}
+		c.advance(time.Second)
+		next := stableToken(t, sim, false)
+		if next.Token == first.Token || next.ExpiresIn != 7200 {
+			t.Errorf("the same token, or %d s left", next.ExpiresIn)
+		}
+		valid := func(token string, want int) {
+			t.Helper()
+			if got := phoneNumber(t, sim, token, phone.OpenID(), phone.PhoneCode()); got.ErrCode != want {
+				t.Errorf("errcode %d, want %d", got.ErrCode, want)
+			}
+		}
+		c.advance(5*time.Minute - time.Second)
+		valid(first.Token, 0)
+		valid(next.Token, 0)
+		c.advance(time.Second)
+		valid(first.Token, 42001)
+		valid(next.Token, 0)
+		if s := sim.Stats(); s.TokenCalls != 3 || s.TokensMade != 2 || s.PhoneCalls != 4 || s.Calls+s.Others != 0 {
+			t.Errorf("stats %+v", s)
+		}
+		both := []string{next.Token, first.Token}
+		if !slices.Equal(sim.AccessTokens(""), both) || len(sim.AccessTokens(appB)) != 0 {
+			t.Error("AccessTokens does not tell them")
+		}
+	})
+
+	t.Run("forced refresh", func(t *testing.T) {
+		c := newClock()
+		sim := newSimulator(wechattest.Options{Now: c.Now})
+		phone := sim.Device(appA, wechattest.User{Name: "alice"})
+		first := stableToken(t, sim, false)
+		last := stableToken(t, sim, true)
+		if got := phoneNumber(t, sim, first.Token, phone.OpenID(), phone.PhoneCode()); last.Token == first.Token || got.ErrCode != 42001 {
+			t.Errorf("the token before still works: errcode %d", got.ErrCode)
+		}
+		c.advance(29 * time.Second)
+		if soon := stableToken(t, sim, true); soon.Token != last.Token {
+			t.Error("within 30 s it is replaced again")
+		}
+		for n := 2; n <= 20; n++ {
+			c.advance(30 * time.Second)
+			next := stableToken(t, sim, true)
+			if next.Token == last.Token || next.ErrCode != 0 {
+				t.Fatalf("time %d: errcode %d", n, next.ErrCode)
+			}
+			last = next
+		}
+		c.advance(30 * time.Second)
+		if got := stableToken(t, sim, true); got.ErrCode != 45009 {
+			t.Errorf("the 21st time: errcode %d", got.ErrCode)
+		}
+		c.advance(24 * time.Hour)
+		if got := stableToken(t, sim, true); got.ErrCode != 0 {
+			t.Errorf("the next day: errcode %d", got.ErrCode)
+		}
+	})
+
+	t.Run("refuses invalid calls", func(t *testing.T) {
+		sim := newSimulator(wechattest.Options{})
+		for name, test := range map[string]struct {
+			body string
+			want int
+		}{
+			"no JSON":       {"appid=" + appA, 47001},
+			"no grant type": {`{"appid":"` + appA + `"}`, 40002},
+			"no appid":      {tokenBody("", secretA, false), 41002},
+			"no secret":     {tokenBody(appA, "", false), 41004},
+			"unknown app":   {tokenBody("wxother", secretA, false), 40013},
+			"wrong secret":  {tokenBody(appA, secretB, false), 40125},
+		} {
+			var got tokenResponse
+			if call(t, sim, "/cgi-bin/stable_token", test.body, &got); got.ErrCode != test.want || got.Token != "" {
+				t.Errorf("%s: errcode %d, want %d", name, got.ErrCode, test.want)
+			}
+		}
+		got, _ := send(t, sim, httptest.NewRequest(http.MethodGet, "/cgi-bin/stable_token?appid="+appA, nil))
+		if got.ErrCode != 43002 {
+			t.Errorf("a GET: errcode %d", got.ErrCode)
+		}
+	})
 }
 
-func TestStableToken_forced(t *testing.T) {
-	c := newClock()
-	sim := newSimulator(wechattest.Options{Now: c.Now})
-	phone := sim.Device(appA, wechattest.User{Name: "alice"})
-	first := stableToken(t, sim, false)
-	last := stableToken(t, sim, true)
-	if got := phoneNumber(t, sim, first.Token, phone.OpenID(), phone.PhoneCode()); last.Token == first.Token || got.ErrCode != 42001 {
-		t.Errorf("the token before still works: errcode %d", got.ErrCode)
-	}
-	c.fastForward(29 * time.Second)
-	if soon := stableToken(t, sim, true); soon.Token != last.Token {
-		t.Error("within 30 s it is replaced again")
-	}
-	for n := 2; n <= 20; n++ {
-		c.fastForward(30 * time.Second)
-		next := stableToken(t, sim, true)
-		if next.Token == last.Token || next.ErrCode != 0 {
-			t.Fatalf("time %d: errcode %d", n, next.ErrCode)
-		}
-		last = next
-	}
-	c.fastForward(30 * time.Second)
-	if got := stableToken(t, sim, true); got.ErrCode != 45009 {
-		t.Errorf("the 21st time: errcode %d", got.ErrCode)
-	}
-	c.fastForward(24 * time.Hour)
-	if got := stableToken(t, sim, true); got.ErrCode != 0 {
-		t.Errorf("the next day: errcode %d", got.ErrCode)
-	}
-}
-
-func TestStableToken_refuses(t *testing.T) {
-	sim := newSimulator(wechattest.Options{})
-	for name, test := range map[string]struct {
-		body string
-		want int
-	}{
-		"no JSON":       {"appid=" + appA, 47001},
-		"no grant type": {`{"appid":"` + appA + `"}`, 40002},
-		"no appid":      {tokenBody("", secretA, false), 41002},
-		"no secret":     {tokenBody(appA, "", false), 41004},
-		"unknown app":   {tokenBody("wxother", secretA, false), 40013},
-		"wrong secret":  {tokenBody(appA, secretB, false), 40125},
-	} {
-		var got tokenAnswer
-		if call(t, sim, "/cgi-bin/stable_token", test.body, &got); got.ErrCode != test.want || got.Token != "" {
-			t.Errorf("%s: errcode %d, want %d", name, got.ErrCode, test.want)
-		}
-	}
-	got, _ := send(t, sim, httptest.NewRequest(http.MethodGet, "/cgi-bin/stable_token?appid="+appA, nil))
-	if got.ErrCode != 43002 {
-		t.Errorf("a GET: errcode %d", got.ErrCode)
-	}
-}
-
-func TestExpireAccessTokens_ends_them_at_once(t *testing.T) {
+func TestSimulator_ExpireAccessTokens(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	first := stableToken(t, sim, false)
@@ -155,8 +157,8 @@ func TestExpireAccessTokens_ends_them_at_once(t *testing.T) {
 	}
 }
 
-// phoneAnswer is all that getuserphonenumber may answer.
-type phoneAnswer struct {
+// phoneResponse has all fields of getuserphonenumber's responses.
+type phoneResponse struct {
 	ErrCode   int `json:"errcode"`
 	PhoneInfo struct {
 		PhoneNumber     string
@@ -166,21 +168,21 @@ type phoneAnswer struct {
 	} `json:"phone_info"`
 }
 
-func phoneNumber(t testing.TB, sim http.Handler, token, openID, code string) (a phoneAnswer) {
+func phoneNumber(t testing.TB, sim http.Handler, token, openID, code string) (a phoneResponse) {
 	t.Helper()
 	path := "/wxa/business/getuserphonenumber?" + url.Values{"access_token": {token}}.Encode()
 	call(t, sim, path, fmt.Sprintf(`{"code":%q,"openid":%q}`, code, openID), &a)
 	return a
 }
 
-func TestPhoneCode_is_good_once_for_5_minutes_and_its_user(t *testing.T) {
+func TestDevice_PhoneCode(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now})
 	token := stableToken(t, sim, false).Token
 	alice, bob := sim.Device(appA, wechattest.User{Name: "alice"}), sim.Device(appA, wechattest.User{Name: "bob"})
 	inB := sim.Device(appB, wechattest.User{Name: "alice"})
 	late := alice.PhoneCode()
-	c.fastForward(5*time.Minute - time.Second)
+	c.advance(5*time.Minute - time.Second)
 	code := alice.PhoneCode()
 	for _, step := range []struct {
 		name, token, openID, code string
@@ -202,11 +204,11 @@ func TestPhoneCode_is_good_once_for_5_minutes_and_its_user(t *testing.T) {
 		}
 	}
 	code = alice.PhoneCode()
-	c.fastForward(5 * time.Minute)
+	c.advance(5 * time.Minute)
 	if got := phoneNumber(t, sim, token, alice.OpenID(), code); got.ErrCode != 40029 {
 		t.Errorf("after 5 minutes: errcode %d", got.ErrCode)
 	}
-	if got, _ := ask(t, sim, query(appA, secretA, alice.PhoneCode())); got.ErrCode != 40029 {
+	if got, _ := exchange(t, sim, query(appA, secretA, alice.PhoneCode())); got.ErrCode != 40029 {
 		t.Errorf("as the code of a login: errcode %d", got.ErrCode)
 	}
 	got, _ := send(t, sim, httptest.NewRequest(http.MethodGet, "/wxa/business/getuserphonenumber?access_token="+token, nil))
@@ -215,14 +217,14 @@ func TestPhoneCode_is_good_once_for_5_minutes_and_its_user(t *testing.T) {
 	}
 }
 
-func TestPhoneNumber_is_the_users(t *testing.T) {
+func TestDevice_PhoneNumber(t *testing.T) {
 	c := newClock()
 	sim := newSimulator(wechattest.Options{Now: c.Now})
 	token := stableToken(t, sim, false).Token
 	madeUp := sim.Device(appA, wechattest.User{Name: "alice"}).PhoneNumber()
 	inB := sim.Device(appB, wechattest.User{Name: "alice"})
 	if !regexp.MustCompile(`^138\d{8}$`).MatchString(madeUp) || inB.PhoneNumber() != madeUp {
-		t.Error("the number that is made up is none, or not always the same")
+		t.Error("the generated number is invalid, or not always the same")
 	}
 	for want, user := range map[string]wechattest.User{
 		"+86" + madeUp: {Name: "alice"},
@@ -245,7 +247,7 @@ func TestPhoneNumber_is_the_users(t *testing.T) {
 	}
 }
 
-func TestFailAPI_fails_one_API_alone(t *testing.T) {
+func TestSimulator_FailAPI(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	sim.FailAPI(wechattest.Tokens, wechattest.ErrCode(40164))
@@ -253,7 +255,7 @@ func TestFailAPI_fails_one_API_alone(t *testing.T) {
 	if status, _ := post(t, sim, "/sim/fault", busy); status != http.StatusOK {
 		t.Fatalf("HTTP status %d", status)
 	}
-	if got, _ := ask(t, sim, query(appA, secretA, phone.Login())); got.ErrCode != 0 {
+	if got, _ := exchange(t, sim, query(appA, secretA, phone.Login())); got.ErrCode != 0 {
 		t.Errorf("a login: errcode %d", got.ErrCode)
 	}
 	for _, want := range []int{40164, 0} {
@@ -273,7 +275,7 @@ func TestFailAPI_fails_one_API_alone(t *testing.T) {
 	}
 }
 
-func TestControl_plays_the_phone_button(t *testing.T) {
+func TestControl_PhoneButton(t *testing.T) {
 	sim := newSimulator(wechattest.Options{})
 	phone := sim.Device(appA, wechattest.User{Name: "alice"})
 	var button struct{ Code, EncryptedData, IV string }

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// User is a person with WeChat. Only Name is required.
+// User is a person with a WeChat account. Only Name is required.
 type User struct {
-	Name    string // identifies the person over all mini-programs; never leaves the simulator but in a made-up Info
-	OpenID  string // the openid in the mini-program of the Phone. Default: made from appid and name
-	UnionID string // "" where the mini-program is not bound to an Open Platform account
-	Info    Info   // what the user's profile holds. Default: made from the name
+	Name    string // identifies the user in all mini-programs; leaves the simulator only in a generated Info
+	OpenID  string // the openid in the mini-program of the Device. Default: generated from appid and name
+	UnionID string // "" if the mini-program is not bound to an Open Platform account
+	Info    Info   // the user's profile. Default: generated from the name
 
 	CountryCode string // of the phone number. Default: 86
-	PhoneNumber string // the national number, digits. Default: made from the name, 11 digits
+	PhoneNumber string // the national number. Default: 11 digits generated from the name
 }
 
 // Info is a user's profile, in the order and with the names of wx.getUserInfo's userInfo.
@@ -31,43 +31,43 @@ type Info struct {
 	AvatarURL string `json:"avatarUrl"`
 }
 
-// accountID is a person in one mini-program.
+// accountID is a user in one mini-program.
 type accountID struct{ appID, name string }
 
-// account is what WeChat keeps for a person in one mini-program: there is one valid session_key at a time, whatever
-// the number of phones.
+// account is a user's account in one mini-program. It has one valid session_key at a time, whatever the number of
+// devices.
 type account struct {
-	openID     string
-	sessionKey string
-	keyMade    time.Time
+	openID       string
+	sessionKey   string
+	keyCreatedAt time.Time
 }
 
-// register makes u known, or changes what is known of that person where u says something new.
+// register adds u, or updates a known user with the fields that are set in u.
 func (s *Simulator) register(appID string, u User) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	person, known := s.people[u.Name]
+	user, known := s.users[u.Name]
 	if !known {
-		person = User{Name: u.Name, Info: madeUpInfo(u.Name), CountryCode: "86", PhoneNumber: madeUpPhoneNumber(u.Name)}
+		user = User{Name: u.Name, Info: generatedInfo(u.Name), CountryCode: "86", PhoneNumber: generatedPhoneNumber(u.Name)}
 	}
 	if u.UnionID != "" {
-		person.UnionID = u.UnionID
+		user.UnionID = u.UnionID
 	}
 	if u.Info != (Info{}) {
-		person.Info = u.Info
+		user.Info = u.Info
 	}
 	if u.CountryCode != "" {
-		person.CountryCode = u.CountryCode
+		user.CountryCode = u.CountryCode
 	}
 	if u.PhoneNumber != "" {
-		person.PhoneNumber = u.PhoneNumber
+		user.PhoneNumber = u.PhoneNumber
 	}
-	s.people[u.Name] = person
+	s.users[u.Name] = user
 
 	id := accountID{appID, u.Name}
 	a, known := s.accounts[id]
 	if !known {
-		a = &account{openID: madeUpOpenID(id), sessionKey: newSessionKey(), keyMade: s.now()}
+		a = &account{openID: generatedOpenID(id), sessionKey: newSessionKey(), keyCreatedAt: s.now()}
 		s.accounts[id] = a
 	}
 	if u.OpenID != "" {
@@ -75,13 +75,13 @@ func (s *Simulator) register(appID string, u User) {
 	}
 }
 
-// madeUpOpenID is 28 characters that begin with "o", with "-" and "_" among the possible others, as WeChat's are.
-func madeUpOpenID(id accountID) string {
+// generatedOpenID returns 28 characters like those of WeChat: "o" and then base64url.
+func generatedOpenID(id accountID) string {
 	sum := sha256.Sum256([]byte("openid\x00" + id.appID + "\x00" + id.name))
 	return "o" + base64.RawURLEncoding.EncodeToString(sum[:])[:27]
 }
 
-func madeUpInfo(name string) Info {
+func generatedInfo(name string) Info {
 	sum := sha256.Sum256([]byte("profile\x00" + name))
 	return Info{
 		NickName:  name,
@@ -94,13 +94,13 @@ func madeUpInfo(name string) Info {
 	}
 }
 
-// madeUpPhoneNumber is in the form of China's mobile numbers.
-func madeUpPhoneNumber(name string) string {
+// generatedPhoneNumber returns a number in the form of China's mobile numbers.
+func generatedPhoneNumber(name string) string {
 	sum := sha256.Sum256([]byte("phone number\x00" + name))
 	return fmt.Sprintf("138%08d", binary.BigEndian.Uint32(sum[:])%1e8)
 }
 
-// newSessionKey is base64 of 16 random bytes, 24 characters.
+// newSessionKey returns the base64 of 16 random bytes, 24 characters.
 func newSessionKey() string { return base64.StdEncoding.EncodeToString(randomBytes(16)) }
 
 func randomBytes(n int) []byte {
