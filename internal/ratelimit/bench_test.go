@@ -13,7 +13,7 @@ import (
 	"wxlogin/internal/ratelimit"
 )
 
-// What a limit costs a request.
+// BenchmarkLimiter measures Allow.
 func BenchmarkLimiter(b *testing.B) {
 	f := newFixture(b)
 	b.ReportAllocs()
@@ -23,7 +23,7 @@ func BenchmarkLimiter(b *testing.B) {
 	}
 }
 
-// The same for many keys at once, while they are sent.
+// BenchmarkLimiter_parallel measures Allow for many keys at once, while they are flushed.
 func BenchmarkLimiter_parallel(b *testing.B) {
 	f := newFixture(b).running(b)
 	keys := benchmarkKeys(1 << 14)
@@ -37,7 +37,7 @@ func BenchmarkLimiter_parallel(b *testing.B) {
 	})
 }
 
-// A place that is taken and given back.
+// BenchmarkLimiter_Reserve measures Reserve and Release.
 func BenchmarkLimiter_Reserve(b *testing.B) {
 	limiter := newFixture(b).Limiter("failures", 10)
 	b.ReportAllocs()
@@ -50,7 +50,7 @@ func BenchmarkLimiter_Reserve(b *testing.B) {
 	}
 }
 
-// What it costs to send 500 keys that were counted before.
+// BenchmarkCounter_flush measures a flush of 500 keys that were counted before.
 func BenchmarkCounter_flush(b *testing.B) {
 	f := newFixture(b)
 	keys := benchmarkKeys(500)
@@ -66,10 +66,10 @@ func BenchmarkCounter_flush(b *testing.B) {
 	}
 }
 
-// What a key costs in memory that is counted in one window, or in two.
+// BenchmarkCounter_memory measures the memory of a key that is counted in one window or in two.
 func BenchmarkCounter_memory(b *testing.B) {
 	keys := benchmarkKeys(1_000_000)
-	for name, starts := range map[string][]time.Time{"one_window": {current}, "two_windows": {previous, current}} {
+	for name, starts := range map[string][]time.Time{"one window": {current}, "two windows": {previous, current}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				measureMemory(b, keys, starts)
@@ -102,7 +102,7 @@ func measureMemory(b *testing.B, keys []string, starts []time.Time) {
 	}
 }
 
-// yes is a Redis that answers 0 to everything.
+// yes is a Redis that replies 0 to everything.
 type yes struct{}
 
 func (yes) DialHook(next redis.DialHook) redis.DialHook          { return next }

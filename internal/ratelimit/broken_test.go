@@ -17,11 +17,11 @@ import (
 	"wxlogin/internal/ratelimit"
 )
 
-// broken is a Redis, and a Cluster of one node, that does not answer an INCRBY: it hangs up or, if it hangs, says nothing.
+// broken is a Redis, or a Cluster of one node, that does not reply to INCRBY: it closes the connection or hangs.
 type broken struct {
 	net.Listener
 	hangs bool
-	sum   atomic.Int64 // of all INCRBYs that arrived
+	sum   atomic.Int64 // over all INCRBYs received
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -61,7 +61,7 @@ func (b *broken) accept() {
 	}
 }
 
-// serve reads all that is sent together before it hangs up.
+// serve reads a whole pipeline before it closes the connection.
 func (b *broken) serve(c net.Conn) {
 	defer c.Close()
 	counted := false
@@ -114,8 +114,8 @@ func readCommand(r *bufio.Reader) (words []string, err error) {
 	return words, nil
 }
 
-// A client that repeats what failed must not repeat a count.
-func TestCounter_client_that_repeats(t *testing.T) {
+// A client that retries a failed pipeline must not repeat an INCRBY.
+func TestCounter_RetryingClient(t *testing.T) {
 	for name, open := range map[string]func(address string) redis.UniversalClient{
 		"single": func(address string) redis.UniversalClient {
 			return redis.NewClient(&redis.Options{Addr: address, MaxRetries: 3})
@@ -145,8 +145,8 @@ func TestCounter_client_that_repeats(t *testing.T) {
 	}
 }
 
-// A Redis that hangs holds up neither those who count nor the end.
-func TestCounter_Close_waits_no_longer_than_Timeout(t *testing.T) {
+// If Redis hangs, neither counting nor Close waits for it.
+func TestCounter_CloseTimeout(t *testing.T) {
 	server := newBroken(t, true)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr().String(), MaxRetries: -1, ContextTimeoutEnabled: true})
 	defer client.Close()

@@ -10,8 +10,8 @@ import (
 
 // Options configure a Counter. Window is required, and with Redis also Prefix and Timeout.
 type Options struct {
-	// Redis is shared by all instances that count together. It should give up by itself within Timeout, because a dialer may
-	// ignore its context. Without it the Counter counts in this process only.
+	// Redis is shared by all instances that count together. It should give up by itself within Timeout, because a
+	// dialer may ignore its context. Without it the Counter counts in this process only.
 	Redis redis.UniversalClient
 
 	Prefix  string        // begins every key in Redis
@@ -24,8 +24,8 @@ type Options struct {
 	// Now returns the current time. It must not call the Counter. Default time.Now.
 	Now func() time.Time
 
-	// OnDegraded is called with true when Redis fails and the Counter begins to count alone, and with false when Redis is
-	// back. It must not call the Counter. Optional.
+	// OnDegraded is called with true when Redis fails and the Counter begins to count alone, and with false when Redis
+	// is back. It must not call the Counter. Optional.
 	OnDegraded func(degraded bool)
 }
 
@@ -33,8 +33,8 @@ const defaultFlushInterval = 20 * time.Millisecond
 
 // Counter counts the events of its Limiters by key and window. It is safe for concurrent use.
 //
-// It keeps the current and the previous window. A key costs 35 to 55 bytes in each of them, and about as much again while it
-// waits for Redis (BenchmarkCounter_memory).
+// It keeps the current and the previous window. A key costs 35 to 55 bytes in each of them, and about as much again
+// while it waits for Redis (BenchmarkCounter_memory).
 type Counter struct {
 	table         *table
 	store         *redisStore // nil without Redis
@@ -90,8 +90,8 @@ func newCounter(o Options) *Counter {
 // Degraded reports whether the Counter counts alone because Redis is away.
 func (c *Counter) Degraded() bool { return c.degraded.Load() }
 
-// Close sends what is pending, within Options.Timeout. Limiters still work afterwards, in this process only. The Redis client
-// stays open.
+// Close sends what is pending, within Options.Timeout. Limiters still work afterwards, in this process only. The Redis
+// client stays open.
 func (c *Counter) Close() error {
 	c.closing.Do(func() {
 		c.deadline = time.Now().Add(c.timeout)

@@ -10,7 +10,7 @@ import (
 	"wxlogin/internal/ratelimit"
 )
 
-func TestCounter_counts_by_key_and_window(t *testing.T) {
+func TestCounter_KeysAndWindows(t *testing.T) {
 	type count struct {
 		key    string
 		window time.Time
@@ -21,16 +21,16 @@ func TestCounter_counts_by_key_and_window(t *testing.T) {
 		now, before int // of the key "a"
 		keys        int // in Redis
 	}{
-		"nothing":             {nil, 0, 0, 0},
-		"one":                 {[]count{{"a", current, 1}}, 1, 0, 1},
-		"several":             {[]count{{"a", current, 1}, {"a", current, 4}}, 5, 0, 1},
-		"both_windows":        {[]count{{"a", previous, 2}, {"a", current, 3}}, 3, 2, 2},
-		"a_late_one":          {[]count{{"a", current, 3}, {"a", previous, 2}}, 3, 2, 2},
-		"the_window_before":   {[]count{{"a", previous, 2}}, 0, 2, 1},
-		"an_older_window":     {[]count{{"a", previous.Add(-window), 7}}, 0, 0, 1},
-		"a_gap":               {[]count{{"a", previous.Add(-window), 7}, {"a", current, 1}}, 1, 0, 1},
-		"another_key":         {[]count{{"b", current, 9}, {"a", current, 1}}, 1, 0, 2},
-		"a_key_like_the_form": {[]count{{"a}:1", current, 9}, {"{a", current, 1}}, 0, 0, 2},
+		"nothing":                         {nil, 0, 0, 0},
+		"one":                             {[]count{{"a", current, 1}}, 1, 0, 1},
+		"several":                         {[]count{{"a", current, 1}, {"a", current, 4}}, 5, 0, 1},
+		"both windows":                    {[]count{{"a", previous, 2}, {"a", current, 3}}, 3, 2, 2},
+		"an event of the previous window": {[]count{{"a", current, 3}, {"a", previous, 2}}, 3, 2, 2},
+		"the window before":               {[]count{{"a", previous, 2}}, 0, 2, 1},
+		"an older window":                 {[]count{{"a", previous.Add(-window), 7}}, 0, 0, 1},
+		"a gap":                           {[]count{{"a", previous.Add(-window), 7}, {"a", current, 1}}, 1, 0, 1},
+		"another key":                     {[]count{{"b", current, 9}, {"a", current, 1}}, 1, 0, 2},
+		"a key with braces":               {[]count{{"a}:1", current, 9}, {"{a", current, 1}}, 0, 0, 2},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -47,8 +47,8 @@ func TestCounter_counts_by_key_and_window(t *testing.T) {
 	}
 }
 
-// Counts that would overflow stay at the greatest that can be held.
-func TestCounter_greatest_count(t *testing.T) {
+// A count that would overflow stays at the maximum.
+func TestCounter_MaxCount(t *testing.T) {
 	f := newFixture(t)
 	f.count(t, "a", 1)
 	f.Flush()
@@ -66,7 +66,7 @@ func TestCounter_greatest_count(t *testing.T) {
 	f.want(t, "a", math.MaxInt32, 0)
 }
 
-func TestCounter_costs_a_request_no_round_trip(t *testing.T) {
+func TestCounter_NoRoundTrip(t *testing.T) {
 	f := newFixture(t)
 	for n := range 100 {
 		f.count(t, fmt.Sprint(n%7), 1)
@@ -77,8 +77,8 @@ func TestCounter_costs_a_request_no_round_trip(t *testing.T) {
 	}
 }
 
-// What was counted is sent once, and nothing where nothing was counted.
-func TestCounter_commands(t *testing.T) {
+// Counts are sent once. If nothing was counted, nothing is sent.
+func TestCounter_Commands(t *testing.T) {
 	f := newFixture(t)
 	f.Flush()
 	for n := range 1000 {
@@ -113,8 +113,8 @@ func (f *fixture) wantAsked(t testing.TB, pipelines int, commands map[string]int
 	}
 }
 
-// Windows that nobody asks for any more are not kept.
-func TestCounter_keeps_two_windows(t *testing.T) {
+// Windows older than the previous one are dropped.
+func TestCounter_TwoWindows(t *testing.T) {
 	f := newFixture(t)
 	const keys = 1000
 	for n := range 5 {
@@ -133,8 +133,8 @@ func TestCounter_keeps_two_windows(t *testing.T) {
 	f.wantIn(t, current.Add(4*window), "2-0", 0, 0)
 }
 
-// A clock that was set back must not end all limits until it is there again.
-func TestCounter_clock_set_back(t *testing.T) {
+// If the clock is set back, limits must not stay exhausted until it has caught up.
+func TestCounter_ClockSetBack(t *testing.T) {
 	f := newFixture(t)
 	f.countIn(t, current.Add(time.Hour), "a", 9)
 	f.Flush()
@@ -143,12 +143,12 @@ func TestCounter_clock_set_back(t *testing.T) {
 	f.Flush()
 	f.want(t, "a", 2, 0)
 	if kept := f.Kept(); kept != 1 {
-		t.Errorf("%d counts are kept", kept)
+		t.Errorf("%d counts in memory", kept)
 	}
 }
 
-// Many at once, sent all the time: each event is in Redis once.
-func TestCounter_race(t *testing.T) {
+// Many goroutines count while the Counter flushes. Redis has each event once.
+func TestCounter_Concurrent(t *testing.T) {
 	f := newFixture(t)
 	instances := []*fixture{f.running(t), f.running(t)}
 	instances[1].setClock(next)

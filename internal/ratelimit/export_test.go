@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// BatchSize is how many keys go in one pipeline.
+// BatchSize is the number of keys in a pipeline.
 const BatchSize = batchSize
 
-// NewByHand makes a Counter that sends when Flush is called and by Close, and never by itself.
+// NewByHand returns a Counter that sends only in Flush and Close.
 func NewByHand(o Options) *Counter {
 	c := newCounter(o)
 	go func() {
@@ -18,15 +18,15 @@ func NewByHand(o Options) *Counter {
 	return c
 }
 
-// Flush does what the flusher does after each interval.
+// Flush flushes as the flusher does after each interval.
 func (c *Counter) Flush() { c.flush() }
 
-// Unlimited makes a limiter that allows everything and shares each count at once.
+// Unlimited returns a limiter that allows everything and shares each count immediately.
 func (c *Counter) Unlimited(name string) *Limiter {
 	return &Limiter{counter: c, name: name, limit: math.MaxInt}
 }
 
-// Counts returns what is counted for a key in the window that begins at start, and in the one before.
+// Counts returns the counts of a key in the window that begins at start, and in the previous one.
 func (l *Limiter) Counts(key string, start time.Time) (now, before int) {
 	s, hash := l.counter.table.shard(l.appendKey(nil, key))
 	s.mu.Lock()
@@ -34,7 +34,7 @@ func (l *Limiter) Counts(key string, start time.Time) (now, before int) {
 	return s.at(start.Unix()).count(hash), s.at(start.Unix() - s.length).count(hash)
 }
 
-// Kept is how many counts are in memory.
+// Kept returns the number of counts in memory.
 func (c *Counter) Kept() (n int) {
 	for i := range c.table.shards {
 		s := &c.table.shards[i]
@@ -61,7 +61,7 @@ func (c *Counter) Waits() bool {
 	return false
 }
 
-// Reserved is the number of reserved places by key hash.
+// Reserved returns the number of reserved places by key hash.
 func (c *Counter) Reserved() map[uint64]int32 {
 	all := make(map[uint64]int32)
 	for i := range c.table.shards {

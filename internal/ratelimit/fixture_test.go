@@ -21,17 +21,17 @@ const (
 	window = time.Minute
 )
 
-// A window, the one before and the one after.
+// The current window, the previous one and the next one.
 var (
 	current  = time.Now().UTC().Truncate(window)
 	previous = current.Add(-window)
 	next     = current.Add(window)
 )
 
-// switched is a Redis that a test takes away and gives back, and that counts what it is asked.
+// switched is a Redis that a test can make unavailable. It counts the commands.
 type switched struct {
-	away atomic.Bool // it gets no command
-	deaf atomic.Bool // it does what it is asked, and its answers are lost
+	away atomic.Bool // commands do not arrive
+	deaf atomic.Bool // commands are executed, but replies are lost
 
 	pipelines atomic.Int32
 	mu        sync.Mutex
@@ -78,7 +78,7 @@ func (s *switched) note(cmds ...redis.Cmder) {
 	}
 }
 
-// asked hands out what Redis was asked since the last time.
+// asked returns the number of pipelines and the commands since the last call.
 func (s *switched) asked() (pipelines int, commands map[string]int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *switched) asked() (pipelines int, commands map[string]int) {
 	return int(s.pipelines.Swap(0)), commands
 }
 
-// fixture is a Counter on a Redis with a switch, and a Limiter that allows everything. The Counter sends when it is flushed.
+// fixture is a Counter on a switched Redis, and a Limiter that allows everything. The Counter sends only in Flush.
 type fixture struct {
 	*ratelimit.Counter
 	unlimited *ratelimit.Limiter
@@ -95,7 +95,7 @@ type fixture struct {
 	redis   *testenv.Redis
 	client  redis.UniversalClient
 	server  *switched
-	changes chan bool // what OnDegraded was told
+	changes chan bool // arguments of OnDegraded
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -103,13 +103,13 @@ func newFixture(t testing.TB) *fixture {
 	return (&fixture{redis: testenv.NewRedis(t)}).another(t)
 }
 
-// another is another Counter on the same Redis.
+// another returns another Counter on the same Redis.
 func (f *fixture) another(t testing.TB) *fixture {
 	t.Helper()
 	return f.start(t, ratelimit.NewByHand)
 }
 
-// running is another Counter that sends by itself.
+// running returns another Counter, which flushes in the background.
 func (f *fixture) running(t testing.TB) *fixture {
 	t.Helper()
 	return f.start(t, ratelimit.New)
@@ -148,7 +148,7 @@ func (f *fixture) count(t testing.TB, key string, amount int) {
 
 func (f *fixture) setClock(now time.Time) { f.clock.Store(now.UnixNano()) }
 
-// countIn counts events in a window, and sets the clock to its start.
+// countIn sets the clock to the start of a window, and counts events in it.
 func (f *fixture) countIn(t testing.TB, window time.Time, key string, amount int) {
 	t.Helper()
 	f.setClock(window)
@@ -159,7 +159,7 @@ func (f *fixture) countIn(t testing.TB, window time.Time, key string, amount int
 	}
 }
 
-// want fails unless a key was counted so often.
+// want checks the counts of a key in the current and the previous window.
 func (f *fixture) want(t testing.TB, key string, now, before int) {
 	t.Helper()
 	f.wantIn(t, current, key, now, before)
@@ -173,7 +173,7 @@ func (f *fixture) wantIn(t testing.TB, start time.Time, key string, now, before 
 	}
 }
 
-// wantChanges waits until OnDegraded was told this, and fails if it was told more.
+// wantChanges waits for these calls of OnDegraded, and fails if there are more.
 func (f *fixture) wantChanges(t testing.TB, want ...bool) {
 	t.Helper()
 	for _, degraded := range want {
@@ -194,7 +194,7 @@ func (f *fixture) wantChanges(t testing.TB, want ...bool) {
 	}
 }
 
-// sum is what is counted in Redis, of all keys in all windows.
+// sum returns the sum of all counts in Redis.
 func (f *fixture) sum(t testing.TB) (sum int) {
 	t.Helper()
 	for key, value := range f.redis.Dump(t) {
@@ -207,7 +207,7 @@ func (f *fixture) sum(t testing.TB) (sum int) {
 	return sum
 }
 
-// wantKeys fails for a key in Redis that would stay for ever, and unless there are so many.
+// wantKeys checks the number of keys in Redis, and that each has an expiry.
 func (f *fixture) wantKeys(t testing.TB, keys int) {
 	t.Helper()
 	dump := f.redis.Dump(t)

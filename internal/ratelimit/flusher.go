@@ -48,9 +48,9 @@ func (c *Counter) sleep() bool {
 	}
 }
 
-// flush sends all that is pending. If Redis is away, it first checks whether Redis is back, with the same keys that failed: in
-// a Cluster the other nodes may be well, and a Redis that is full still reads. Redis is back if everything pending went through
-// too: some of it may be for another node that is away.
+// flush sends all that is pending. If Redis is away, it first checks whether Redis is back, with the same keys that
+// failed: in a Cluster the other nodes may be well, and a Redis that is full still reads. Redis is back if everything
+// pending went through too: some of it may be for another node that is away.
 func (c *Counter) flush() {
 	degraded := c.Degraded()
 	if degraded && !c.send(c.failed) {
@@ -78,8 +78,8 @@ func (c *Counter) sendPending() (ok bool) {
 	return len(batch) == 0 || c.send(batch)
 }
 
-// send counts a batch in Redis and takes up the replies. What failed is applied too, because it must not be sent again; it is
-// kept without its amount, to find out whether Redis is back.
+// send counts a batch in Redis and takes up the replies. What failed is applied too, because it must not be sent again;
+// it is kept without its amount, to find out whether Redis is back.
 func (c *Counter) send(batch []delta) (ok bool) {
 	ctx, cancel := c.pipelineContext()
 	defer cancel()

@@ -21,8 +21,8 @@ type Limiter struct {
 	budget  int32 // how many events of a key may stay unshared
 }
 
-// Limiter makes a limiter of limit events a window and key; a limit of 0 makes a nil Limiter. The name keeps its keys apart
-// from those of other limiters; limiters of one name count together, in all instances.
+// Limiter makes a limiter of limit events a window and key; a limit of 0 makes a nil Limiter. The name keeps its keys
+// apart from those of other limiters; limiters of one name count together, in all instances.
 func (c *Counter) Limiter(name string, limit int) *Limiter {
 	if limit == 0 {
 		return nil
@@ -49,8 +49,8 @@ func (l *Limiter) Allow(key string) bool {
 	return allowed
 }
 
-// Reserve takes a place for an event of a key that may not have to be counted, and reports whether there is one within the
-// limit. A Reservation that was got must end by Keep or Release. That of a nil Limiter is nil, which is valid.
+// Reserve takes a place for an event of a key that may not have to be counted, and reports whether there is one within
+// the limit. A Reservation that was got must end by Keep or Release. That of a nil Limiter is nil, which is valid.
 func (l *Limiter) Reserve(key string) (r *Reservation, ok bool) {
 	if l == nil {
 		return nil, true
@@ -59,8 +59,8 @@ func (l *Limiter) Reserve(key string) (r *Reservation, ok bool) {
 	return r, r != nil
 }
 
-// ReserveWait is Reserve that waits, for up to maxWait or until ctx ends, while only other reservations take the places: most
-// of them may be released. If the counted events alone reach the limit, it returns at once.
+// ReserveWait is Reserve that waits, for up to maxWait or until ctx ends, while only other reservations take the
+// places: most of them may be released. If the counted events alone reach the limit, it returns at once.
 func (l *Limiter) ReserveWait(ctx context.Context, key string, maxWait time.Duration) (r *Reservation, ok bool) {
 	if l == nil {
 		return nil, true
@@ -101,8 +101,8 @@ func (l *Limiter) appendKey(b []byte, key string) []byte {
 	return append(append(append(b, l.name...), ':'), key...)
 }
 
-// Reservation is a place within a limit. It ends once: after the first Keep or Release both are no-ops, as they are for a nil
-// Reservation.
+// Reservation is a place within a limit. It ends once: after the first Keep or Release both are no-ops, as they are for
+// a nil Reservation.
 type Reservation struct {
 	limiter *Limiter
 	key     string

@@ -12,7 +12,7 @@ import (
 	"wxlogin/internal/ratelimit"
 )
 
-// allowed counts how many of some events a limiter allows.
+// allowed returns how many of a number of events a limiter allows.
 func allowed(l *ratelimit.Limiter, key string, events int) (n int) {
 	for range events {
 		if l.Allow(key) {
@@ -93,7 +93,7 @@ func TestLimiter_Allow(t *testing.T) {
 		}
 	})
 	t.Run("concurrent calls are allowed exactly up to the limit", func(t *testing.T) {
-		f := newFixture(t).running(t) // one for all rounds: each may have a Redis of its own
+		f := newFixture(t).running(t) // one for all rounds, because each fixture may start a Redis
 		l := f.Limiter("a", 100)
 		for round := range 20 {
 			var n atomic.Int32
@@ -109,7 +109,7 @@ func TestLimiter_Allow(t *testing.T) {
 	})
 }
 
-// inProcess is a Counter without Redis, on the clock of f.
+// inProcess returns a Counter without Redis, on the fixture's clock.
 func (f *fixture) inProcess(t *testing.T) *ratelimit.Counter {
 	t.Helper()
 	c := ratelimit.New(ratelimit.Options{Window: window, Now: func() time.Time { return time.Unix(0, f.clock.Load()) }})
@@ -122,7 +122,8 @@ func (f *fixture) inProcess(t *testing.T) *ratelimit.Counter {
 }
 
 func TestLimiter_Limiter(t *testing.T) {
-	// What is less than a 32nd of a limit stays here, is exact here, and goes with what comes later.
+	// Less than 1/32 of a limit is not shared at first. It is counted exactly in this process, and sent with later
+	// events.
 	t.Run("keeps small counts to itself", func(t *testing.T) {
 		f := newFixture(t)
 		g := f.another(t)
@@ -262,8 +263,8 @@ func TestReservation(t *testing.T) {
 	})
 }
 
-// Never more than the limit are counted and reserved at a time, whatever way they end.
-func TestReservation_race(t *testing.T) {
+// Counted and reserved events together never exceed the limit, however reservations end.
+func TestReservation_Concurrent(t *testing.T) {
 	f := newFixture(t).running(t)
 	const limit = 20
 	l := f.Limiter("a", limit)
@@ -280,7 +281,7 @@ func TestReservation_race(t *testing.T) {
 					t.Errorf("%d places of %d are taken", n, limit)
 				}
 				if rand.IntN(20) == 0 {
-					kept.Add(1) // and stays taken
+					kept.Add(1) // and counts from now on
 					r.Keep()
 					continue
 				}

@@ -32,8 +32,8 @@ type redisStore struct {
 	window time.Duration
 }
 
-// baseKey is the Redis key of a count without the start of its window. Braces: a Cluster keeps the windows of a key on one
-// node.
+// baseKey is the Redis key of a count without the start of its window. Braces: a Cluster keeps the windows of a key on
+// one node.
 func (s *redisStore) baseKey(key string) string {
 	hash := sha256.Sum256([]byte(key))
 	return s.prefix + "{" + base64.RawURLEncoding.EncodeToString(hash[:12]) + "}:"
@@ -54,8 +54,8 @@ func (s *redisStore) count(ctx context.Context, batch []delta) {
 	}
 }
 
-// failAll gives each command of a pipeline its error if none has one: Redis has refused the connection (a password, a database
-// number), and the commands are left as if they had been answered.
+// failAll gives each command of a pipeline its error if none has one: Redis has refused the connection (a password, a
+// database number), and the commands are left as if they had been answered.
 func failAll(cmds []redis.Cmder, err error) {
 	if slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
 		return
@@ -65,11 +65,12 @@ func failAll(cmds []redis.Cmder, err error) {
 	}
 }
 
-// queue adds the commands for one delta. A key gets its expiry in the command that creates it, so that a connection that breaks
-// leaves none without; INCRBY keeps the expiry. It lasts for three windows, and the count matters in the first two.
+// queue adds the commands for one delta. A key gets its expiry in the command that creates it, so that a connection
+// that breaks leaves none without; INCRBY keeps the expiry. It lasts for three windows, and the count matters in the
+// first two.
 //
-// One case is left: SET is refused and the INCRBY after it is not, because a Redis that was full has just found memory. After
-// any refusal the Counter tries the same key until Redis is back (amount 0), and that sets the expiry.
+// One case is left: SET is refused and the INCRBY after it is not, because a Redis that was full has just found memory.
+// After any refusal the Counter tries the same key until Redis is back (amount 0), and that sets the expiry.
 func (s *redisStore) queue(ctx context.Context, pipe redis.Pipeliner, d delta) (r reply) {
 	base, ttl := s.baseKey(d.key), 3*s.window
 	name := base + strconv.FormatInt(d.start, 10)
@@ -85,8 +86,9 @@ func (s *redisStore) queue(ctx context.Context, pipe redis.Pipeliner, d delta) (
 	return r
 }
 
-// noRetryCmd is an INCRBY that is not sent again. If a connection breaks, a client repeats the whole pipeline, and a client of
-// a Cluster does so whatever its options are, unless such a command is in it. MOVED redirections are still followed.
+// noRetryCmd is an INCRBY that is not sent again. If a connection breaks, a client repeats the whole pipeline, and a
+// client of a Cluster does so whatever its options are, unless such a command is in it. MOVED redirections are still
+// followed.
 type noRetryCmd struct{ *redis.IntCmd }
 
 // NoRetry is called by the client.
@@ -119,8 +121,8 @@ func isOutage(err error) bool {
 	return err != nil && !errors.Is(err, redis.Nil) && !isBadValue(err)
 }
 
-// isBadValue reports whether Redis is well, but the key of a count has a value that is not a count. Only this key is counted
-// here alone then.
+// isBadValue reports whether Redis is well, but the key of a count has a value that is not a count. Only this key is
+// counted here alone then.
 func isBadValue(err error) bool {
 	return redis.HasErrorPrefix(err, "WRONGTYPE") || redis.HasErrorPrefix(err, "value is not an integer") ||
 		redis.HasErrorPrefix(err, "increment or decrement would overflow")

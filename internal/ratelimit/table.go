@@ -60,7 +60,8 @@ func (s *shard) allow(hash uint64, key []byte, l *Limiter) (allowed, dirty bool)
 	return true, w.add(hash, key, l.budget)
 }
 
-// reserve takes a place. If all are taken, but not all of them by counted events, ended is closed when a reservation ends.
+// reserve takes a place. If all are taken, but not all of them by counted events, ended is closed when a reservation
+// ends.
 func (s *shard) reserve(hash uint64, l *Limiter) (ok bool, ended <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +80,8 @@ func (s *shard) reserve(hash uint64, l *Limiter) (ok bool, ended <-chan struct{}
 	return ok, r.ended
 }
 
-// endReservation gives a place back, and counts an event with keep. dirty reports whether the key became one to be sent.
+// endReservation gives a place back, and counts an event with keep. dirty reports whether the key became one to be
+// sent.
 func (s *shard) endReservation(hash uint64, key []byte, l *Limiter, keep bool) (dirty bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,8 +101,8 @@ func (s *shard) endReservation(hash uint64, key []byte, l *Limiter, keep bool) (
 	return w.add(hash, key, l.budget)
 }
 
-// usage returns the window of a time, and how many events of a key count in the sliding window that ends at this time: all
-// of the window itself, and of the one before the share that the sliding window still overlaps.
+// usage returns the window of a time, and how many events of a key count in the sliding window that ends at this time:
+// all of the window itself, and of the one before the share that the sliding window still overlaps.
 func (s *shard) usage(hash uint64, now time.Time) (w *window, used int) {
 	start := now.Unix() - now.Unix()%s.length
 	if w = s.at(start); w == nil {

@@ -51,7 +51,8 @@ func (w *window) count(hash uint64) int {
 	return int(saturated(int64(c.known) + int64(c.pending)))
 }
 
-// take appends dirty keys to a batch, as far as it has room. With ask, a key's first delta reads the previous window, too.
+// take appends dirty keys to a batch, as far as it has room. With ask, a key's first delta reads the previous window,
+// too.
 func (w *window) take(batch []delta, ask bool) []delta {
 	rest := max(0, len(w.dirty)-(cap(batch)-len(batch)))
 	for _, k := range w.dirty[rest:] {
@@ -65,8 +66,8 @@ func (w *window) take(batch []delta, ask bool) []delta {
 	return batch
 }
 
-// apply takes up a delta that was sent. The greater count is right: this instance may have counted what Redis does not have,
-// and Redis may have lost what it had.
+// apply takes up a delta that was sent. The greater count is right: this instance may have counted what Redis does not
+// have, and Redis may have lost what it had.
 func (w *window) apply(d delta) {
 	if w == nil {
 		return
