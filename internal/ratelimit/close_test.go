@@ -29,7 +29,7 @@ func TestCounter_Close(t *testing.T) {
 		f.count(t, "a", 2)
 		f.want(t, "a", 2, 0)
 		f.close(t)
-		if pipelines, commands := f.server.asked(); pipelines != 0 {
+		if pipelines, commands := f.server.received(); pipelines != 0 {
 			t.Errorf("Redis got commands: %v", commands)
 		}
 		f.wantChanges(t)
@@ -48,10 +48,10 @@ func TestCounter_Close(t *testing.T) {
 				f.server.away.Store(!back)
 				f.close(t)
 				f.want(t, "a", 3, 0)
-				f.server.asked()
+				f.server.received()
 				f.count(t, "a", 1)
 				f.close(t)
-				if pipelines, _ := f.server.asked(); pipelines != 0 {
+				if pipelines, _ := f.server.received(); pipelines != 0 {
 					t.Error("Redis was asked after Close")
 				}
 				want, changes := 0, []bool(nil)

@@ -72,7 +72,7 @@ func TestCounter_NoRoundTrip(t *testing.T) {
 		f.count(t, fmt.Sprint(n%7), 1)
 		f.want(t, "never counted", 0, 0)
 	}
-	if pipelines, commands := f.server.asked(); pipelines != 0 || len(commands) != 0 {
+	if pipelines, commands := f.server.received(); pipelines != 0 || len(commands) != 0 {
 		t.Errorf("Redis was asked %d times: %v", pipelines, commands)
 	}
 }
@@ -107,7 +107,7 @@ func TestCounter_Commands(t *testing.T) {
 
 func (f *fixture) wantAsked(t testing.TB, pipelines int, commands map[string]int) {
 	t.Helper()
-	gotPipelines, got := f.server.asked()
+	gotPipelines, got := f.server.received()
 	if gotPipelines != pipelines || fmt.Sprint(got) != fmt.Sprint(commands) {
 		t.Errorf("%d pipelines of %v, want %d of %v", gotPipelines, got, pipelines, commands)
 	}

@@ -78,8 +78,8 @@ func (s *switched) note(cmds ...redis.Cmder) {
 	}
 }
 
-// asked returns the number of pipelines and the commands since the last call.
-func (s *switched) asked() (pipelines int, commands map[string]int) {
+// received returns the number of pipelines and the commands since the last call.
+func (s *switched) received() (pipelines int, commands map[string]int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	commands, s.commands = s.commands, make(map[string]int)

@@ -79,7 +79,7 @@ func TestCounter_Outage(t *testing.T) {
 		for range 3 {
 			f.Flush()
 		}
-		if pipelines, _ := f.server.asked(); pipelines != 3 {
+		if pipelines, _ := f.server.received(); pipelines != 3 {
 			t.Errorf("Redis was asked %d times, want 3", pipelines)
 		}
 		f.server.away.Store(false)
@@ -161,7 +161,7 @@ func TestCounter_PartialOutage(t *testing.T) {
 	}
 	partly := partlyAway{key: mine}
 	f.client.AddHook(&partly)
-	f.server.asked()
+	f.server.received()
 	f.count(t, "a", 1)
 	f.count(t, "b", 1)
 	f.Flush()

@@ -69,7 +69,7 @@ func TestCounter_Sharing(t *testing.T) {
 		g.want(t, "a", 1, 4)
 		g.want(t, "b", 1, 7)
 
-		g.server.asked()
+		g.server.received()
 		g.count(t, "a", 1)
 		g.Flush()
 		g.wantAsked(t, 1, map[string]int{"set": 1, "incrby": 1})
