@@ -45,7 +45,7 @@ func TestReadme_leads_from_nothing_to_a_login(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v:\n%s", err, stderrOf(err))
 	}
-	_, answer, _ := strings.Cut(string(out), "is now of version ")
+	_, answer, _ := strings.Cut(string(out), "database migrated from version ")
 	_, answer, _ = strings.Cut(answer, "\n")
 	var update struct {
 		Status   int

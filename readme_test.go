@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin/internal/server"
+	"wxlogin/internal/config"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/internal/testenv/servertest"
@@ -425,7 +425,7 @@ func TestReadme_configuration(t *testing.T) {
 		rows[m[1]] = strings.Trim(m[2], "`")
 	}
 	known := make(map[string]string)
-	variables(reflect.TypeFor[server.Config](), known)
+	variables(reflect.TypeFor[config.Config](), known)
 	if !reflect.DeepEqual(rows, known) {
 		t.Errorf("README says %v\nthe server knows %v", rows, known)
 	}

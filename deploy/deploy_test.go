@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"wxlogin/internal/server"
+	"wxlogin/internal/config"
 )
 
 // services reads docker-compose.yml by its layout: a service's name is indented by two spaces, what belongs to it by
@@ -82,14 +82,14 @@ func read(t *testing.T, name string) string {
 
 func TestCompose_defaults_configure_the_server(t *testing.T) {
 	all := services(t)
-	config, err := server.LoadConfig(environ(all["wxlogin"]))
+	c, err := config.Load(environ(all["wxlogin"]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.LoadMigrateConfig(environ(all["migrate"])); err != nil {
+	if _, err := config.LoadMigrate(environ(all["migrate"])); err != nil {
 		t.Fatal(err)
 	}
-	if config.InternalAddr != "0.0.0.0:9090" {
+	if c.InternalAddr != "0.0.0.0:9090" {
 		t.Error("the internal port is published, but answers inside the container only")
 	}
 	for _, name := range []string{"WECHAT_APPID=", "WECHAT_SECRET="} {
@@ -103,7 +103,7 @@ func TestCompose_defaults_configure_the_server(t *testing.T) {
 
 // A misspelt name would be ignored in silence.
 func TestCompose_names_only_variables_that_the_server_knows(t *testing.T) {
-	known := regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/server/config.go"), -1)
+	known := regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/config/config.go"), -1)
 	all := services(t)
 	for _, entry := range slices.Concat(environ(all["wxlogin"]), environ(all["migrate"]), environ(all["wxsim"])) {
 		name, _, _ := strings.Cut(entry, "=")
@@ -206,11 +206,11 @@ func TestCompose_declares_the_volumes_that_are_used(t *testing.T) {
 
 // The internal port is published, so that the key must be one; it is not to be taken for a secret.
 func TestCompose_internal_key_is_for_laptops(t *testing.T) {
-	config, err := server.LoadConfig(environ(services(t)["wxlogin"]))
+	c, err := config.Load(environ(services(t)["wxlogin"]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(config.InternalAPIKey, "laptop") {
+	if !strings.Contains(c.InternalAPIKey, "laptop") {
 		t.Error("the key's default does not say what it is for")
 	}
 }
@@ -292,11 +292,11 @@ func TestDockerfile_Go(t *testing.T) {
 // Pictures must outlive the container, in a folder that belongs to its user.
 func TestCompose_keeps_pictures_in_a_volume(t *testing.T) {
 	wxlogin := services(t)["wxlogin"]
-	config, err := server.LoadConfig(environ(wxlogin))
+	c, err := config.Load(environ(wxlogin))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := config.Avatars.Dir
+	dir := c.Avatars.Dir
 	if dir == "" || !slices.Contains(section(wxlogin, "volumes"), "avatars:"+dir) {
 		t.Errorf("AVATAR_DIR is %q, the volumes are %q", dir, section(wxlogin, "volumes"))
 	}

@@ -13,32 +13,33 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"wxlogin/internal/config"
 	"wxlogin/internal/server"
 )
 
 // podConfig is the server's configuration in Kubernetes.
-func podConfig(t *testing.T) server.Config {
+func podConfig(t *testing.T) config.Config {
 	t.Helper()
-	config, err := server.LoadConfig(podEnviron(t, serverPod(t), manifest[settings](t, "10-configmap.yaml").Data, filledIn(t)))
+	c, err := config.Load(podEnviron(t, serverPod(t), manifest[settings](t, "10-configmap.yaml").Data, filledIn(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return config
+	return c
 }
 
 func TestKubernetes_settings_configure_the_server(t *testing.T) {
-	config, secret := podConfig(t), filledIn(t)
+	c, secret := podConfig(t), filledIn(t)
 	got := map[string]string{
-		"WECHAT_SECRET": config.App.Secret, "MYSQL_DSN": config.MySQLDSN, "REDIS_URL": config.RedisURL,
-		"INTERNAL_API_KEY": config.InternalAPIKey,
+		"WECHAT_SECRET": c.App.Secret, "MYSQL_DSN": c.MySQLDSN, "REDIS_URL": c.RedisURL,
+		"INTERNAL_API_KEY": c.InternalAPIKey,
 	}
 	if !maps.Equal(got, secret) {
 		t.Error("not all that is in the Secret reaches the server")
 	}
-	if len(config.TrustedProxies) == 0 {
+	if len(c.TrustedProxies) == 0 {
 		t.Error("behind the ingress all phones would share one address")
 	}
-	migrate, err := server.LoadMigrateConfig(podEnviron(t, migratePod(t), nil, secret))
+	migrate, err := config.LoadMigrate(podEnviron(t, migratePod(t), nil, secret))
 	if err != nil || migrate.MySQLDSN != secret["MYSQL_DSN"] {
 		t.Errorf("the migration: %v", err)
 	}
@@ -46,9 +47,9 @@ func TestKubernetes_settings_configure_the_server(t *testing.T) {
 
 // A forgotten value must not become a key that everybody can read in this repository.
 func TestKubernetes_secret_example_does_not_work_as_it_is(t *testing.T) {
-	config := manifest[settings](t, "10-configmap.yaml").Data
+	configMap := manifest[settings](t, "10-configmap.yaml").Data
 	secret := manifest[settings](t, "examples/secret.yaml").Secrets
-	_, err := server.LoadConfig(podEnviron(t, serverPod(t), config, secret))
+	_, err := config.Load(podEnviron(t, serverPod(t), configMap, secret))
 	if err == nil {
 		t.Fatal("it works")
 	}
@@ -62,10 +63,10 @@ func TestKubernetes_secret_example_does_not_work_as_it_is(t *testing.T) {
 // What stands in comments, to be taken up, is right too.
 func TestKubernetes_optional_settings_configure_the_server(t *testing.T) {
 	commented := regexp.MustCompile(`(?m)^( +)# ([A-Z0-9]+_[A-Z0-9_]+: |- \{name: )`)
-	var config, secret settings
+	var configMap, secret settings
 	var workload deployment
 	for name, object := range map[string]any{
-		"10-configmap.yaml": &config, "examples/secret.yaml": &secret, "40-deployment.yaml": &workload,
+		"10-configmap.yaml": &configMap, "examples/secret.yaml": &secret, "40-deployment.yaml": &workload,
 	} {
 		taken := commented.ReplaceAllString(read(t, "kubernetes/"+name), "$1$2")
 		if err := yaml.Unmarshal([]byte(taken), object); err != nil {
@@ -74,7 +75,7 @@ func TestKubernetes_optional_settings_configure_the_server(t *testing.T) {
 	}
 	values := filledIn(t)
 	values["AVATAR_S3_SECRET_KEY"] = "0123456789abcdef"
-	c, err := server.LoadConfig(podEnviron(t, workload.Spec.Template, config.Data, values))
+	c, err := config.Load(podEnviron(t, workload.Spec.Template, configMap.Data, values))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestKubernetes_optional_settings_configure_the_server(t *testing.T) {
 		t.Errorf("the Secret has %d entries, want %d", len(secret.Secrets), len(values))
 	}
 	known := knownVariables(t)
-	for name := range config.Data {
+	for name := range configMap.Data {
 		if !known(name) {
 			t.Errorf("%s is none of the server's", name)
 		}
@@ -102,10 +103,10 @@ func TestKubernetes_optional_settings_configure_the_server(t *testing.T) {
 func knownVariables(t *testing.T) func(name string) bool {
 	t.Helper()
 	known := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/server/config.go"), -1) {
+	for _, m := range regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/config/config.go"), -1) {
 		known[m[1]] = true
 	}
-	_, secrets, _ := strings.Cut(read(t, "../internal/server/environ.go"), "secretVariables = []string{")
+	_, secrets, _ := strings.Cut(read(t, "../internal/config/environ.go"), "secretVariables = []string{")
 	secrets, _, _ = strings.Cut(secrets, "}")
 	for _, m := range regexp.MustCompile(`"(\w+)"`).FindAllStringSubmatch(secrets, -1) {
 		known[m[1]+"_FILE"] = true

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin/internal/server"
+	"wxlogin/internal/config"
 	"wxlogin/internal/testenv/servertest"
 	"wxlogin/wechat/wechattest"
 )
@@ -28,11 +28,11 @@ import (
 // exposed are the labels of each series that a server gives, after one request of each kind that a series is about.
 func exposed(t *testing.T) map[string][]string {
 	t.Helper()
-	server := servertest.Start(t, func(c *server.Config) {
-		c.MySQL = server.MySQLConfig{MaxOpenConns: 5, ConnMaxLifetime: time.Hour}
-		c.Limits = server.LimitConfig{LoginsInFlight: 5, Updates: 1}
-		c.Version, c.TLS = "v1", ownCertificate(t)
-		c.Avatars = server.AvatarConfig{Dir: t.TempDir(), PublicURL: "https://login.example.com"}
+	server := servertest.Start(t, func(c *config.Config) {
+		c.MySQL = config.MySQL{MaxOpenConns: 5, ConnMaxLifetime: time.Hour}
+		c.Limits = config.Limits{LoginsInFlight: 5, Updates: 1}
+		c.TLS = ownCertificate(t)
+		c.Avatars = config.Avatars{Dir: t.TempDir(), PublicURL: "https://login.example.com"}
 	})
 	public, internal := "https://"+server.PublicAddr(), server.Internal()
 
@@ -105,7 +105,7 @@ func answerOf(t *testing.T, r *http.Request, want int) []byte {
 }
 
 // ownCertificate writes a certificate that signs itself.
-func ownCertificate(t *testing.T) server.TLSConfig {
+func ownCertificate(t *testing.T) config.TLS {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -120,7 +120,7 @@ func ownCertificate(t *testing.T) server.TLSConfig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := server.TLSConfig{CertFile: filepath.Join(t.TempDir(), "cert.pem"), KeyFile: filepath.Join(t.TempDir(), "key.pem")}
+	files := config.TLS{CertFile: filepath.Join(t.TempDir(), "cert.pem"), KeyFile: filepath.Join(t.TempDir(), "key.pem")}
 	writeFile(t, files.CertFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
 	writeFile(t, files.KeyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	return files
@@ -192,7 +192,7 @@ func TestObservability_asks_only_for_values_that_the_server_gives(t *testing.T) 
 		t.Fatal(err)
 	}
 	var code strings.Builder
-	for _, file := range append(files, "../internal/server/redis_figures.go", "../wechat/code2session.go") {
+	for _, file := range append(files, "../internal/redisclient/metrics.go", "../wechat/code2session.go") {
 		if !strings.HasSuffix(file, "_test.go") {
 			code.WriteString(read(t, file))
 		}
@@ -241,7 +241,7 @@ func TestPrometheus_scrapes_what_compose_runs(t *testing.T) {
 	if len(c.Jobs) != 1 || c.Jobs[0].Name != "wxlogin" || len(c.Jobs[0].Targets) != 1 {
 		t.Fatalf("jobs %+v", c.Jobs)
 	}
-	server, err := server.LoadConfig(environ(services(t)["wxlogin"]))
+	server, err := config.Load(environ(services(t)["wxlogin"]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"wxlogin/internal/config"
 	"wxlogin/internal/server"
 )
 
@@ -74,21 +75,21 @@ func envFile(t *testing.T, optional bool) []string {
 func TestSystemd_settings_configure_the_server(t *testing.T) {
 	u := serviceSection(t, "wxlogin.service")
 	for _, optional := range []bool{false, true} {
-		config, err := server.LoadConfig(u.environ(t, envFile(t, optional)))
+		c, err := config.Load(u.environ(t, envFile(t, optional)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		secrets := filledIn(t)
-		if config.App.Secret != secrets["WECHAT_SECRET"] || config.MySQLDSN != secrets["MYSQL_DSN"] ||
-			config.RedisURL != secrets["REDIS_URL"] || config.InternalAPIKey != secrets["INTERNAL_API_KEY"] {
+		if c.App.Secret != secrets["WECHAT_SECRET"] || c.MySQLDSN != secrets["MYSQL_DSN"] ||
+			c.RedisURL != secrets["REDIS_URL"] || c.InternalAPIKey != secrets["INTERNAL_API_KEY"] {
 			t.Error("not all credentials reach the server")
 		}
 		state := "/var/lib/" + u.one(t, "StateDirectory")
-		if optional != strings.HasPrefix(config.Avatars.Dir, state+"/") {
-			t.Errorf("AVATAR_DIR is %q, the server may write to %s alone", config.Avatars.Dir, state)
+		if optional != strings.HasPrefix(c.Avatars.Dir, state+"/") {
+			t.Errorf("AVATAR_DIR is %q, the server may write to %s alone", c.Avatars.Dir, state)
 		}
 	}
-	if _, err := server.LoadMigrateConfig(serviceSection(t, "wxlogin-migrate.service").environ(t, nil)); err != nil {
+	if _, err := config.LoadMigrate(serviceSection(t, "wxlogin-migrate.service").environ(t, nil)); err != nil {
 		t.Error(err)
 	}
 }
@@ -116,12 +117,12 @@ func span(t *testing.T, s string) time.Duration {
 
 func TestSystemd_gives_time_to_stop_and_to_migrate(t *testing.T) {
 	serving := serviceSection(t, "wxlogin.service")
-	longest := duration(t, "../internal/server/validate.go", "maxShutdownDelay")
+	longest := duration(t, "../internal/config/validate.go", "maxShutdownDelay")
 	if stop := span(t, serving.one(t, "TimeoutStopSec")); stop < longest+server.ShutdownTimeout+5*time.Second {
 		t.Errorf("it is killed after %v, an orderly stop may take %v", stop, longest+server.ShutdownTimeout)
 	}
 	migrate := serviceSection(t, "wxlogin-migrate.service")
-	bound := duration(t, "../cmd/wxlogin/migrate.go", "migrateTimeout")
+	bound := duration(t, "../cmd/wxlogin/operate.go", "migrateTimeout")
 	if start := span(t, migrate.one(t, "TimeoutStartSec")); start <= bound {
 		t.Errorf("the migration is killed after %v, its own bound is %v", start, bound)
 	}

@@ -10,8 +10,10 @@ import (
 	"os"
 	"time"
 
+	"wxlogin/internal/config"
 	"wxlogin/internal/demopage"
 	"wxlogin/internal/embedded"
+	"wxlogin/internal/redisclient"
 	"wxlogin/internal/server"
 	"wxlogin/session"
 	"wxlogin/wechat/wechattest"
@@ -48,11 +50,11 @@ func startStack(ctx context.Context, o options, stderr io.Writer) (*stack, error
 
 func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.logLevel}))
-	server.RouteRedisLog(logger)
+	redisclient.RouteLogs(logger)
 	if s.mysql, err = embedded.StartMySQL(embedded.MySQLOptions{Addr: o.mysql}); err != nil {
 		return err
 	}
-	if _, err := server.Migrate(ctx, server.MigrateConfig{MySQLDSN: s.mysql.DSN()}, logger); err != nil {
+	if _, err := server.Migrate(ctx, config.Migrate{MySQLDSN: s.mysql.DSN()}, logger); err != nil {
 		return err
 	}
 	if s.redis, err = embedded.StartRedis(embedded.RedisOptions{Addr: o.redis}); err != nil {
@@ -70,22 +72,24 @@ func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err err
 	if s.avatarDir, err = os.MkdirTemp("", "wxlogin-demo-"); err != nil {
 		return err
 	}
-	if s.server, err = server.Start(ctx, s.config(o), logger); err != nil {
+	if s.server, err = server.Start(ctx, s.config(o), server.Options{
+		Logger:         logger,
+		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
+	}); err != nil {
 		return err
 	}
 	return s.servePage()
 }
 
 // config is what the environment of cmd/wxlogin would say.
-func (s *stack) config(o options) server.Config {
-	return server.Config{
-		App:      server.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
-		Apps:     []server.App{{AppID: secondAppID, Secret: secondSecret}},
+func (s *stack) config(o options) config.Config {
+	return config.Config{
+		App:      config.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
+		Apps:     []config.App{{AppID: secondAppID, Secret: secondSecret}},
 		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
-		Avatars:        server.AvatarConfig{Dir: s.avatarDir, PublicURL: s.pageURL},
+		Avatars:        config.Avatars{Dir: s.avatarDir, PublicURL: s.pageURL},
 		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxLifetime,
-		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
 	}
 }
 

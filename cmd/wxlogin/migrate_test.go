@@ -10,7 +10,7 @@ import (
 
 func TestMigrate_tells_the_versions(t *testing.T) {
 	environ := []string{"MYSQL_DSN=" + mysqltest.New(t)}
-	for _, want := range []string{"the database was of version 0 and is now of version 3", "version 3 already"} {
+	for _, want := range []string{"database migrated from version 0 to version 3", "database is already at version 3"} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), []string{"migrate"}, environ, &stdout, &stderr); code != exitOK {
 			t.Fatalf("exit code %d: %s", code, stderr.String())

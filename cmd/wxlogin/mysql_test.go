@@ -61,7 +61,7 @@ func wantMisconfiguredIn(t *testing.T, mysql, words []string, commands ...string
 		if code != exitUsage {
 			t.Errorf("%s: exit code %d, want %d", command, code, exitUsage)
 		}
-		for _, word := range append(words, "the configuration is wrong", "MYSQL_DSN: ") {
+		for _, word := range append(words, "invalid configuration", "MYSQL_DSN: ") {
 			if !strings.Contains(text, word) {
 				t.Errorf("%s does not say %q:\n%s", command, word, text)
 			}
@@ -164,7 +164,7 @@ func TestMySQL_that_refuses_the_configuration_for_real(t *testing.T) {
 	})
 	t.Run("a replica's password", func(t *testing.T) {
 		p := start(t, environ(t, "MYSQL_DSN="+dsn, "MYSQL_REPLICA_DSNS="+dsn+" "+s.DSN("app", password, "app")))
-		warning := p.wait("a replica of MYSQL_REPLICA_DSNS cannot be used now, the primary is asked instead")
+		warning := p.wait("a replica of MYSQL_REPLICA_DSNS is unusable, reading from the primary")
 		if warning["replica"] != 2.0 || !strings.Contains(fmt.Sprint(warning["cause"]), "wrong user name, password or host") {
 			t.Errorf("it says %v", warning)
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
@@ -21,7 +22,7 @@ const (
 	secret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
 )
 
-// binary is the command, built for these tests: its signals and exit codes are a process's.
+// binary is the path of the command, built for tests of signals and exit codes.
 var binary string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
@@ -41,7 +42,7 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// environ is a configuration with databases of its own, on ports that are free.
+// environ returns a configuration with a new database and Redis, on free ports.
 func environ(t *testing.T, extra ...string) []string {
 	t.Helper()
 	return append([]string{
@@ -52,11 +53,11 @@ func environ(t *testing.T, extra ...string) []string {
 	}, extra...)
 }
 
-// process is a running command whose log is read as it is written.
+// process is a running command.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	lines chan map[string]any // the log, a line each; closed when the process has ended
+	lines chan map[string]any // of the log; closed when the process has ended
 	exit  chan error
 
 	mu   sync.Mutex
@@ -93,16 +94,23 @@ func (p *process) read(stderr io.Reader) {
 	p.exit <- p.cmd.Wait()
 }
 
-// wait reads the log up to the line with this message.
+// wait reads the log up to the line with this message, which must come within a minute.
 func (p *process) wait(message string) map[string]any {
 	p.t.Helper()
-	for line := range p.lines {
-		if line["msg"] == message {
-			return line
+	deadline := time.After(time.Minute)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("the process ended without logging %q; it logged:\n%s", message, p.log())
+			}
+			if line["msg"] == message {
+				return line
+			}
+		case <-deadline:
+			p.t.Fatalf("the process does not log %q; it logged:\n%s", message, p.log())
 		}
 	}
-	p.t.Fatalf("the process ended without saying %q; it said:\n%s", message, p.log())
-	return nil
 }
 
 // signal sends the process a signal.
@@ -113,27 +121,27 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
-// log is all that the process has written.
+// log returns everything that the process has written to standard error.
 func (p *process) log() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.text.String()
 }
 
-// exitCode waits for the end of the process.
+// exitCode waits for the process and returns its exit code.
 func (p *process) exitCode() int {
 	p.t.Helper()
 	<-p.exit
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// wantNoWarnings fails if the log has a line of more than level INFO after the line with this message.
+// wantNoWarnings fails if the log has a line above level INFO after the line with this message.
 func (p *process) wantNoWarnings(after string) {
 	p.t.Helper()
 	_, rest, _ := strings.Cut(p.log(), `"msg":"`+after+`"`)
 	for line := range strings.Lines(rest) {
 		if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) {
-			p.t.Errorf("an orderly stop warns: %s", line)
+			p.t.Errorf("a warning during an orderly stop: %s", line)
 		}
 	}
 }

@@ -129,7 +129,7 @@ func TestServe_second_signal_ends_the_delay(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	p.wait("stopping")
 	p.signal(syscall.SIGINT)
-	p.wait("closing the ports")
+	p.wait("closing listeners")
 	p.mustFinish()
 }
 
@@ -156,7 +156,7 @@ func TestServe_stops_while_it_waits_for_MySQL(t *testing.T) {
 	conn := <-come
 	defer conn.Close()
 	p.signal(syscall.SIGTERM)
-	p.wait("stopped before it served")
+	p.wait("stopped during startup")
 	if got := p.exitCode(); got != exitOK {
 		t.Errorf("exit code %d", got)
 	}

@@ -6,16 +6,24 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"wxlogin/handlers"
 	"wxlogin/internal/avatar"
+	"wxlogin/internal/config"
+	"wxlogin/store"
 )
 
-// usageInterval is how often the files of the folder are counted.
-const usageInterval = 10 * time.Minute
+const (
+	// usageInterval is how often the files of the folder are counted.
+	usageInterval = 10 * time.Minute
+
+	// sweepAge is the minimum age of a picture that a sweep deletes: the row of a newer one may not be written yet.
+	sweepAge = 24 * time.Hour
+
+	sweepProgressInterval = 10 * time.Second
+)
 
 // avatarStore is a folder or a bucket.
 type avatarStore interface {
@@ -23,51 +31,51 @@ type avatarStore interface {
 	avatar.Files
 }
 
-// avatarParts are where pictures are kept and how they are served; the zero value is without uploads.
-type avatarParts struct {
+// avatarStorage is the store of uploaded pictures. The zero value is for a server without uploads.
+type avatarStorage struct {
 	store  avatarStore
-	folder *avatar.Folder // nil: pictures are served elsewhere
+	folder *avatar.Folder // nil: another server serves the pictures
 
 	stopMeasuring func()
 }
 
-func openAvatars(c AvatarConfig) (p avatarParts, err error) {
+func openAvatars(c config.Avatars) (s avatarStorage, err error) {
 	switch {
 	case c.Dir != "":
-		if p.folder, err = avatar.OpenFolder(c.Dir, c.PublicURL); err != nil {
-			return avatarParts{}, fmt.Errorf("AVATAR_DIR: %w", err)
+		if s.folder, err = avatar.OpenFolder(c.Dir, c.PublicURL); err != nil {
+			return avatarStorage{}, fmt.Errorf("AVATAR_DIR: %w", err)
 		}
-		p.store = p.folder
+		s.store = s.folder
 	case c.S3Bucket != "":
 		bucket, err := avatar.NewS3(avatar.S3Options{
 			Endpoint: c.S3Endpoint, Region: c.S3Region, Bucket: c.S3Bucket,
 			AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, PublicURL: c.S3PublicURL,
 		})
 		if err != nil {
-			return avatarParts{}, err
+			return avatarStorage{}, err
 		}
-		p.store = bucket
+		s.store = bucket
 	}
-	return p, nil
+	return s, nil
 }
 
-// options sets the parts of the public listener that pictures need.
-func (p avatarParts) options(o *handlers.PublicOptions) {
-	if p.store != nil {
-		o.Avatars = p.store
+// setOptions sets the options of the public handler that concern pictures.
+func (s avatarStorage) setOptions(o *handlers.PublicOptions) {
+	if s.store != nil {
+		o.Avatars = s.store
 	}
-	if p.folder != nil {
-		o.OpenAvatar = p.folder.Open
+	if s.folder != nil {
+		o.OpenAvatar = s.folder.Open
 	}
 }
 
-// registerMetrics adds the figures of the folder, and begins to count its files.
-func (p *avatarParts) registerMetrics(m *handlers.Metrics, logger *slog.Logger) {
-	if p.folder == nil {
+// registerMetrics adds the metrics of the folder and starts to count its files.
+func (s *avatarStorage) registerMetrics(m *handlers.Metrics, logger *slog.Logger) {
+	if s.folder == nil {
 		return
 	}
 	var usage atomic.Pointer[avatar.Usage]
-	figure := func(read func(avatar.Usage) float64) func() float64 {
+	value := func(read func(avatar.Usage) float64) func() float64 {
 		return func() float64 {
 			if u := usage.Load(); u != nil {
 				return read(*u)
@@ -76,27 +84,27 @@ func (p *avatarParts) registerMetrics(m *handlers.Metrics, logger *slog.Logger) 
 		}
 	}
 	m.Gauge("avatar_files", "Files in AVATAR_DIR, counted every 10 minutes.", nil,
-		figure(func(u avatar.Usage) float64 { return float64(u.Files) }))
+		value(func(u avatar.Usage) float64 { return float64(u.Files) }))
 	m.Gauge("avatar_bytes", "Bytes of the files in AVATAR_DIR, counted every 10 minutes.", nil,
-		figure(func(u avatar.Usage) float64 { return float64(u.Bytes) }))
-	p.registerDisk(m)
-	p.stopMeasuring = startBackground(func(ctx context.Context) {
-		measureAvatars(ctx, p.folder, logger, func(u avatar.Usage) { usage.Store(&u) })
+		value(func(u avatar.Usage) float64 { return float64(u.Bytes) }))
+	s.registerDiskMetrics(m)
+	s.stopMeasuring = startBackground(func(ctx context.Context) {
+		measureAvatars(ctx, s.folder, logger, func(u avatar.Usage) { usage.Store(&u) })
 	})
 }
 
-func (p *avatarParts) registerDisk(m *handlers.Metrics) {
-	figure := func(read func(avatar.Disk) uint64) func() float64 {
+func (s *avatarStorage) registerDiskMetrics(m *handlers.Metrics) {
+	value := func(read func(avatar.Disk) uint64) func() float64 {
 		return func() float64 {
-			disk, err := p.folder.Disk()
+			disk, err := s.folder.Disk()
 			if err != nil {
 				return math.NaN()
 			}
 			return float64(read(disk))
 		}
 	}
-	m.Gauge("avatar_disk_size_bytes", "Size of the file system of AVATAR_DIR.", nil, figure(func(d avatar.Disk) uint64 { return d.Size }))
-	m.Gauge("avatar_disk_free_bytes", "Free bytes of the file system of AVATAR_DIR.", nil, figure(func(d avatar.Disk) uint64 { return d.Free }))
+	m.Gauge("avatar_disk_size_bytes", "Size of the file system of AVATAR_DIR.", nil, value(func(d avatar.Disk) uint64 { return d.Size }))
+	m.Gauge("avatar_disk_free_bytes", "Free bytes of the file system of AVATAR_DIR.", nil, value(func(d avatar.Disk) uint64 { return d.Free }))
 }
 
 // measureAvatars counts the files now and every usageInterval, until ctx ends.
@@ -109,7 +117,7 @@ func measureAvatars(ctx context.Context, files avatar.Files, logger *slog.Logger
 		case err == nil:
 			result(usage)
 		case ctx.Err() == nil:
-			logger.WarnContext(ctx, "the files in AVATAR_DIR cannot be counted", "cause", err)
+			logger.WarnContext(ctx, "counting the files in AVATAR_DIR failed", "cause", err)
 		}
 		select {
 		case <-ticker.C:
@@ -119,48 +127,69 @@ func measureAvatars(ctx context.Context, files avatar.Files, logger *slog.Logger
 	}
 }
 
-func (p avatarParts) close() error {
-	if p.stopMeasuring != nil {
-		p.stopMeasuring()
+func (s avatarStorage) close() error {
+	if s.stopMeasuring != nil {
+		s.stopMeasuring()
 	}
-	if p.folder == nil {
+	if s.folder == nil {
 		return nil
 	}
-	return p.folder.Close()
+	return s.folder.Close()
 }
 
-func (c AvatarConfig) validate() []error {
-	faults := c.s3Faults()
-	if c.Dir != "" && c.PublicURL == "" {
-		faults = append(faults, errors.New("PUBLIC_URL is not set, which AVATAR_DIR needs"))
+// errNoUsers keeps a sweep with a wrong MYSQL_DSN from deleting every picture.
+var errNoUsers = errors.New("the database has no users, so nothing was deleted: is MYSQL_DSN right?")
+
+// Sweep deletes the pictures that no user has and that are older than a day. If dryRun is true, it only counts them. It
+// logs its progress. The error is ErrMisconfigured if only another MYSQL_DSN can help.
+func Sweep(ctx context.Context, c config.Sweep, dryRun bool, logger *slog.Logger) (swept avatar.Swept, err error) {
+	db, err := openMySQL(c.MySQLDSN, c.TLS, store.Options{Logger: logger})
+	if err != nil {
+		return avatar.Swept{}, err
 	}
-	for name, address := range map[string]string{
-		"PUBLIC_URL": c.PublicURL, "AVATAR_S3_ENDPOINT": c.S3Endpoint, "AVATAR_S3_PUBLIC_URL": c.S3PublicURL,
-	} {
-		if address != "" && (!isWebAddress(address) || strings.ContainsAny(address, "?#")) {
-			faults = append(faults, fmt.Errorf("%s is not an http or https URL", name))
-		}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	avatars, err := openAvatars(c.Avatars)
+	if err != nil {
+		return avatar.Swept{}, err
 	}
-	return faults
+	defer func() { err = errors.Join(err, avatars.close()) }()
+	before := time.Now().Add(-sweepAge) // relative to now, before the rows are read
+	keep, err := avatarReferences(ctx, db)
+	if err != nil {
+		return avatar.Swept{}, databaseError(db, err)
+	}
+	return avatar.Sweep(ctx, avatars.store, avatar.SweepOptions{
+		Keep: keep, Before: before, DryRun: dryRun, Each: logProgress(ctx, logger),
+	})
 }
 
-// s3Faults says what is missing of a bucket that is configured by half.
-func (c AvatarConfig) s3Faults() []error {
-	settings := [...]struct{ name, value string }{
-		{"AVATAR_S3_ENDPOINT", c.S3Endpoint}, {"AVATAR_S3_BUCKET", c.S3Bucket},
-		{"AVATAR_S3_ACCESS_KEY", c.S3AccessKey}, {"AVATAR_S3_SECRET_KEY", c.S3SecretKey},
+// avatarReferences reads which pictures users have.
+func avatarReferences(ctx context.Context, db *store.DB) (*avatar.References, error) {
+	if err := db.CheckTables(ctx); err != nil {
+		return nil, err
 	}
-	var faults []error
-	for _, s := range settings {
-		if s.value == "" {
-			faults = append(faults, fmt.Errorf("%s is not set, which the other AVATAR_S3 variables need", s.name))
+	exist, err := db.Users().Exist(ctx)
+	if err == nil && !exist {
+		err = errNoUsers
+	}
+	if err != nil {
+		return nil, err
+	}
+	var keep avatar.References
+	err = db.Users().AvatarURLs(ctx, func(stored string) error {
+		keep.Add(stored)
+		return nil
+	})
+	return &keep, err
+}
+
+// logProgress returns a function that logs the progress of a sweep every sweepProgressInterval.
+func logProgress(ctx context.Context, logger *slog.Logger) func(avatar.Swept) {
+	next := time.Now().Add(sweepProgressInterval)
+	return func(s avatar.Swept) {
+		if now := time.Now(); now.After(next) {
+			next = now.Add(sweepProgressInterval)
+			logger.InfoContext(ctx, "sweeping", "files", s.Files, "deleted", s.Removed)
 		}
 	}
-	if len(faults) == len(settings) {
-		return nil // no bucket is meant
-	}
-	if c.Dir != "" {
-		faults = append(faults, errors.New("AVATAR_DIR and AVATAR_S3_BUCKET are both set"))
-	}
-	return faults
 }

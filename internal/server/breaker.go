@@ -9,41 +9,42 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
-	"wxlogin/handlers"
 	"wxlogin/wechat"
 )
 
-// breakerSettings say when the circuit breaker towards WeChat opens and for how long.
+// breakerSettings define when the circuit breaker towards WeChat opens and closes.
 type breakerSettings struct {
-	window   time.Duration // calls that ended so long ago do not count any more
-	failures uint32        // it opens at so many failures that are at least half of all calls,
-	inARow   uint32        // or at so many without a success in between
-	open     time.Duration // it refuses calls so long before it tries WeChat again
-	probes   uint32        // by so many calls, which all must succeed
+	window              time.Duration // calls count for this long after they have ended
+	failures            uint32        // the breaker opens at this number of failures if they are at least half of all calls,
+	consecutiveFailures uint32        // or at this number without a success in between
+	openFor             time.Duration // how long it rejects calls before it is half-open
+	halfOpenCalls       uint32        // calls that it lets through while half-open; it closes if all succeed
 }
 
-// defaultBreaker opens with the first ten time-outs of a WeChat that hangs, but not for a handful of lost connections among
-// many logins. Open is kept short: the server is to serve again within 2 s of WeChat's return, and a second without calls
-// is relief enough for a host that is overloaded.
-var defaultBreaker = breakerSettings{window: 10 * time.Second, failures: 5, inARow: 10, open: time.Second, probes: 3}
+// defaultBreaker opens after the first ten time-outs if WeChat hangs, but not for a few lost connections among many
+// logins. It is open only for a short time: the server must serve again within 2 s of WeChat's recovery, and a second
+// without calls is relief enough for an overloaded host.
+var defaultBreaker = breakerSettings{
+	window: 10 * time.Second, failures: 5, consecutiveFailures: 10, openFor: time.Second, halfOpenCalls: 3,
+}
 
-// breaker is a circuit breaker towards WeChat. Each app has its own: WeChat may fail one app alone, and the others must go
-// on. If the whole host is down, each opens by itself.
+// breaker is a circuit breaker towards WeChat. Each app has its own, because WeChat may fail for one app only. If the
+// whole host is down, each opens separately.
 type breaker = gobreaker.CircuitBreaker[any]
 
-// newBreaker makes a closed breaker. onOpen is called whenever it opens.
+// newBreaker returns a closed breaker that calls onOpen whenever it opens.
 func newBreaker(s breakerSettings, logger *slog.Logger, onOpen func()) *breaker {
 	return gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
-		MaxRequests:  s.probes,
+		MaxRequests:  s.halfOpenCalls,
 		Interval:     s.window,
 		BucketPeriod: s.window / 10,
-		Timeout:      s.open,
+		Timeout:      s.openFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			mostly := c.TotalFailures >= s.failures && c.TotalFailures >= c.TotalSuccesses
-			return mostly || c.ConsecutiveFailures >= s.inARow
+			return mostly || c.ConsecutiveFailures >= s.consecutiveFailures
 		},
-		IsSuccessful: func(err error) bool { return !unwell(err) },
-		IsExcluded:   saysNothing,
+		IsSuccessful: func(err error) bool { return !isFailure(err) },
+		IsExcluded:   isExcluded,
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			logger.Warn("circuit breaker towards WeChat", "from", from.String(), "to", to.String())
 			if to == gobreaker.StateOpen {
@@ -53,41 +54,29 @@ func newBreaker(s breakerSettings, logger *slog.Logger, onOpen func()) *breaker 
 	})
 }
 
-// unwell tells whether an exchange failed because WeChat is: it could not be reached or understood, or said that it is
-// busy or has failed (-1, -1000). Every other answer, about a code or about this server's configuration, shows that it works.
-func unwell(err error) bool {
+// isFailure reports whether a call failed because WeChat does not work: it could not be reached, its response could not
+// be parsed, or it reported that it is busy or has failed (-1, -1000). Every other response, about a code or about this
+// server's configuration, shows that it works.
+func isFailure(err error) bool {
 	e, ok := errors.AsType[*wechat.Error](err)
 	return ok && (e.IsTransport() || e.ErrCode != 0 && e.Kind == wechat.KindUnavailable)
 }
 
-// saysNothing tells whether an exchange says nothing about WeChat: the client did not wait for it, it was not sent at
-// all, WeChat refused it for its quota, or its answer about this one user cannot be used.
-func saysNothing(err error) bool {
+// isExcluded reports whether a call shows nothing about WeChat: the client did not wait for it, it was not sent, WeChat
+// refused it because of the app's quota, or its response is unusable for this one user.
+func isExcluded(err error) bool {
 	e, ok := errors.AsType[*wechat.Error](err)
-	notAsked := ok && e.ErrCode == 0 && e.Kind == wechat.KindInvalidCode
+	notSent := ok && e.ErrCode == 0 && e.Kind == wechat.KindInvalidCode
 	kind := wechat.KindOf(err)
-	return errors.Is(err, context.Canceled) || notAsked || kind == wechat.KindUnusable || kind == wechat.KindRateLimited
+	return errors.Is(err, context.Canceled) || notSent || kind == wechat.KindUnusable || kind == wechat.KindRateLimited
 }
 
-// guarded is an app behind the breaker.
-type guarded struct {
-	handlers.CodeExchanger
-	breaker *breaker
-}
-
-// Code2Session is refused at once, as KindUnavailable, while the breaker is open.
-func (g guarded) Code2Session(ctx context.Context, code string) (wechat.Session, error) {
-	return guard(g.breaker, "jscode2session", func() (wechat.Session, error) {
-		return g.CodeExchanger.Code2Session(ctx, code)
-	})
-}
-
-// guard makes a call of WeChat's unless the breaker is open, which is KindUnavailable.
-func guard[T any](b *breaker, api string, call func() (T, error)) (T, error) {
+// callThroughBreaker makes a call unless the breaker is open, which is an error of wechat.KindUnavailable.
+func callThroughBreaker[T any](b *breaker, api string, call func() (T, error)) (T, error) {
 	v, err := b.Execute(func() (any, error) { return call() })
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = fmt.Errorf("%w: %w", err, &wechat.Error{Kind: wechat.KindUnavailable, API: api})
 	}
-	result, _ := v.(T) // the breaker gives nil where there was no call
+	result, _ := v.(T) // nil if there was no call
 	return result, err
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"wxlogin/internal/config"
 	"wxlogin/wechat"
 	"wxlogin/wechat/wechattest"
 )
@@ -57,15 +58,15 @@ func newFakeWeChat(t *testing.T) *fakeWeChat {
 func (f *fakeWeChat) set(answer *atomic.Pointer[string], body string) { answer.Store(&body) }
 
 // newGuardedFake is a client of fake WeChat behind a breaker that opens at three failures.
-func newGuardedFake(t *testing.T, f *fakeWeChat, open time.Duration) guarded {
+func newGuardedFake(t *testing.T, f *fakeWeChat, open time.Duration) withBreaker {
 	t.Helper()
 	client, err := wechat.NewClient(wechat.Options{AppID: testAppID, Secret: testSecret, BaseURL: f.url})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := defaultBreaker
-	s.failures, s.inARow, s.open = 3, 3, open
-	return guarded{client, newBreaker(s, slog.New(slog.DiscardHandler), func() {})}
+	s.failures, s.consecutiveFailures, s.openFor = 3, 3, open
+	return withBreaker{client, newBreaker(s, slog.New(slog.DiscardHandler), func() {})}
 }
 
 func TestBreaker_Answers(t *testing.T) {
@@ -131,7 +132,7 @@ func TestBreaker_HalfOpen(t *testing.T) {
 	}
 
 	f.set(&f.session, goodSession)
-	for range defaultBreaker.probes {
+	for range defaultBreaker.halfOpenCalls {
 		if _, err := g.Code2Session(t.Context(), "a-code"); err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +147,7 @@ const otherTestApp = "wxfedcba9876543210"
 
 // twoApps is a server for two mini-programs, whose simulator of WeChat may fail calls.
 type twoApps struct {
-	*wire
+	*testServer
 	sim   *wechattest.Simulator
 	calls atomic.Int64 // of WeChat
 }
@@ -168,8 +169,8 @@ func newTwoApps(t *testing.T, instead func(w http.ResponseWriter, call weChatCal
 		}
 	}))
 	t.Cleanup(server.Close)
-	a.wire = newWire(t, listenerLimits, func(c *Config) {
-		c.WeChatAPIBase, c.Apps = server.URL, []App{{AppID: otherTestApp, Secret: testSecret}}
+	a.testServer = newTestServer(t, func(c *config.Config, _ *Options) {
+		c.WeChatAPIBase, c.Apps = server.URL, []config.App{{AppID: otherTestApp, Secret: testSecret}}
 	})
 	return a
 }

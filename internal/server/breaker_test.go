@@ -17,7 +17,7 @@ import (
 
 // guardedApp is the real client of a simulator behind a breaker.
 type guardedApp struct {
-	guarded
+	withBreaker
 	sim    *wechattest.Simulator
 	opened int
 }
@@ -33,8 +33,8 @@ func newGuardedApp(t *testing.T, open time.Duration) *guardedApp {
 		t.Fatal(err)
 	}
 	s := defaultBreaker
-	s.failures, s.inARow, s.open = 3, 3, open
-	a.guarded = guarded{client, newBreaker(s, slog.New(slog.DiscardHandler), func() { a.opened++ })}
+	s.failures, s.consecutiveFailures, s.openFor = 3, 3, open
+	a.withBreaker = withBreaker{client, newBreaker(s, slog.New(slog.DiscardHandler), func() { a.opened++ })}
 	return a
 }
 
@@ -131,7 +131,7 @@ func TestBreaker_closes_when_WeChat_is_back(t *testing.T) {
 		t.Errorf("a failed probe does not open the breaker again")
 	}
 	becomesHalfOpen()
-	for range defaultBreaker.probes {
+	for range defaultBreaker.halfOpenCalls {
 		if err := a.login(t); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -8,83 +9,89 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"wxlogin/internal/config"
 )
 
-// ErrCertificate is in the error of a start whose TLS_CERT_FILE and TLS_KEY_FILE are no usable pair.
-var ErrCertificate = errors.New("the certificate cannot be used")
+// ErrCertificate is in the error of a start whose TLS_CERT_FILE and TLS_KEY_FILE are not a valid pair.
+var ErrCertificate = errors.New("the certificate is unusable")
 
-// certificateInterval is how long the files are not looked at again: certificates are renewed weeks before they expire.
-const certificateInterval = time.Second
+// certificateCheckInterval is the time between two checks of the files. Certificates are renewed weeks before they
+// expire.
+const certificateCheckInterval = time.Minute
 
 // certificate is a certificate in two PEM files that may be replaced at any time, in place or by a change of links.
 //
-// A handshake looks at both files when the last look is at least an interval ago. Where one is another file than before,
-// or has another time of modification or size, the pair is read again. While the present files cannot be read or do not
-// match, as when a renewal has written the first of two, the pair before stays in use, the fault is logged once for each
-// change of the files, and every look tries again. Connections that are open stay on the certificate they began with.
+// run checks both files every interval. If one is another file than before, or has another modification time or size, the
+// pair is read again. If the files cannot be read or do not match, for example because a renewal has written only the
+// first of them, the previous pair stays in use, one error is logged per change of the files, and each check tries again.
+// Established connections keep the certificate of their handshake.
 type certificate struct {
 	certFile, keyFile string
-	interval          time.Duration
+	interval          time.Duration // between two checks
 	logger            *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
 
-	looking atomic.Bool // guards what follows: one handshake looks, the others go on
-	looked  time.Time
-	seen    pairInfo // the files when they were last read
-	usable  bool     // whether current is what they held
+	// Used by the goroutine of run only.
+	lastStat pairInfo // the files when they were read last
+	valid    bool     // whether current is their content
 }
 
-// pairInfo is what tells one state of the two files from another. A file that is not there is nil.
+// pairInfo identifies a state of the two files. A file that does not exist is nil.
 type pairInfo struct{ cert, key os.FileInfo }
 
-// loadCertificate reads the pair for the first time. Its error wraps ErrCertificate and names the variable at fault.
-func loadCertificate(c TLSConfig, interval time.Duration, logger *slog.Logger) (*certificate, error) {
+// loadCertificate reads the pair. Its error wraps ErrCertificate and names the variable to change.
+func loadCertificate(c config.TLS, interval time.Duration, logger *slog.Logger) (*certificate, error) {
 	cert := &certificate{certFile: c.CertFile, keyFile: c.KeyFile, interval: interval, logger: logger}
-	cert.seen = cert.stat()
-	cert.looked = time.Now()
+	cert.lastStat = cert.stat()
 	pair, err := cert.read()
 	if err != nil {
 		return nil, err
 	}
 	cert.current.Store(pair)
-	cert.usable = true
+	cert.valid = true
 	return cert, nil
 }
 
 // get is a tls.Config's GetCertificate.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if c.looking.CompareAndSwap(false, true) {
-		c.look()
-		c.looking.Store(false)
-	}
 	return c.current.Load(), nil
 }
 
-// look takes up the files where they have changed.
-func (c *certificate) look() {
-	if time.Since(c.looked) < c.interval {
+// run checks the files every interval until ctx ends.
+func (c *certificate) run(ctx context.Context) {
+	ticker := time.NewTicker(c.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			c.check()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// check reloads the pair if the files have changed.
+func (c *certificate) check() {
+	info := c.stat() // before reading, so that the next check sees a change during the read
+	changed := !info.same(c.lastStat)
+	if !changed && c.valid {
 		return
 	}
-	c.looked = time.Now()
-	info := c.stat() // before reading: what is written meanwhile shows in the next look
-	changed := !info.same(c.seen)
-	if !changed && c.usable {
-		return
-	}
-	c.seen = info
+	c.lastStat = info
 	pair, err := c.read()
-	c.usable = err == nil
+	c.valid = err == nil
 	if err != nil {
 		if changed {
-			c.logger.Warn("the certificate's files have changed and cannot be used; the one before stays", "cause", err)
+			c.logger.Warn("certificate reload failed, keeping the current one", "cause", err)
 		}
 		return
 	}
 	c.current.Store(pair)
-	c.logger.Info("the certificate was replaced", "notAfter", pair.Leaf.NotAfter)
+	c.logger.Info("certificate reloaded", "notAfter", pair.Leaf.NotAfter)
 }
 
-// read reads the pair as it is now.
 func (c *certificate) read() (*tls.Certificate, error) {
 	certPEM, err := os.ReadFile(c.certFile)
 	if err != nil {
@@ -101,7 +108,7 @@ func (c *certificate) read() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// stat looks at the files that links lead to. An error leaves nil: reading tells what is wrong.
+// stat returns the state of the files, following links. It ignores errors: read returns them.
 func (c *certificate) stat() pairInfo {
 	var info pairInfo
 	info.cert, _ = os.Stat(c.certFile)

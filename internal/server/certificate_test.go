@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"os"
@@ -17,8 +18,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"wxlogin/internal/config"
 	"wxlogin/internal/testenv"
 )
 
@@ -53,34 +56,35 @@ func writeFile(t *testing.T, name string, content []byte) {
 }
 
 // pairFiles are the two files of a certificate in a folder of the test.
-func pairFiles(t *testing.T, name string) TLSConfig {
+func pairFiles(t *testing.T, name string) config.TLS {
 	t.Helper()
 	dir := t.TempDir()
-	c := TLSConfig{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
+	c := config.TLS{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
 	certPEM, keyPEM := newPair(t, name)
 	writeFile(t, c.CertFile, certPEM)
 	writeFile(t, c.KeyFile, keyPEM)
 	return c
 }
 
-// tlsServer serves an empty 200 under a certificate that is looked at with every handshake.
+// tlsServer serves an empty 200. Its certificate is checked only if the test calls cert.check.
 type tlsServer struct {
 	t    *testing.T
+	cert *certificate
 	addr string
 	log  testenv.Log
 }
 
-func newTLSServer(t *testing.T, c TLSConfig, interval time.Duration) *tlsServer {
+func newTLSServer(t *testing.T, c config.TLS) *tlsServer {
 	t.Helper()
 	s := &tlsServer{t: t}
-	logger := NewLogger(LogConfig{Format: "json"}, &s.log)
-	cert, err := loadCertificate(c, interval, logger)
-	if err != nil {
+	logger := config.Log{Format: "json"}.NewLogger(&s.log)
+	var err error
+	if s.cert, err = loadCertificate(c, certificateCheckInterval, logger); err != nil {
 		t.Fatal(err)
 	}
 	l, err := newListener(listenerOptions{
 		addr: "127.0.0.1:0", handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
-		limits: listenerLimits, certificate: cert, logger: logger,
+		limits: defaultLimits, certificate: s.cert, logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +95,7 @@ func newTLSServer(t *testing.T, c TLSConfig, interval time.Duration) *tlsServer 
 	return s
 }
 
-// dial makes a connection and tells the name of the certificate that it was shown.
+// dial connects and returns the name in the server's certificate.
 func (s *tlsServer) dial() (conn *tls.Conn, name string) {
 	s.t.Helper()
 	conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
@@ -102,14 +106,16 @@ func (s *tlsServer) dial() (conn *tls.Conn, name string) {
 	return conn, conn.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
-func (s *tlsServer) wantServed(name string) {
+// checkAndWant checks the files and fails unless a new connection gets the certificate with this name.
+func (s *tlsServer) checkAndWant(name string) {
 	s.t.Helper()
+	s.cert.check()
 	if _, got := s.dial(); got != name {
-		s.t.Errorf("a new connection is shown the certificate %q, want %q", got, name)
+		s.t.Errorf("a new connection gets the certificate %q, want %q", got, name)
 	}
 }
 
-// wantLogged asks how often the log says something.
+// wantLogged fails unless the log contains text this number of times.
 func (s *tlsServer) wantLogged(times int, text string) {
 	s.t.Helper()
 	if got := strings.Count(s.log.String(), text); got != times {
@@ -118,26 +124,26 @@ func (s *tlsServer) wantLogged(times int, text string) {
 }
 
 const (
-	saysReplaced = "the certificate was replaced"
-	saysUnusable = "the one before stays"
+	saysReloaded = "certificate reloaded"
+	saysFailed   = "certificate reload failed, keeping the current one"
 )
 
 func TestCertificate_is_taken_up_when_its_files_change(t *testing.T) {
 	files := pairFiles(t, "first")
-	s := newTLSServer(t, files, 0)
+	s := newTLSServer(t, files)
 	open, name := s.dial()
 	if name != "first" {
 		t.Fatalf("the certificate is %q", name)
 	}
-	s.wantServed("first")
-	s.wantLogged(0, saysReplaced)
+	s.checkAndWant("first")
+	s.wantLogged(0, saysReloaded)
 
 	certPEM, keyPEM := newPair(t, "second")
 	writeFile(t, files.CertFile, certPEM)
 	writeFile(t, files.KeyFile, keyPEM)
-	s.wantServed("second")
-	s.wantServed("second")
-	s.wantLogged(1, saysReplaced)
+	s.checkAndWant("second")
+	s.checkAndWant("second")
+	s.wantLogged(1, saysReloaded)
 
 	if _, err := io.WriteString(open, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -167,26 +173,26 @@ func TestCertificate_is_taken_up_when_a_link_changes(t *testing.T) { // as Kuber
 		}
 	}
 	point("first")
-	files := TLSConfig{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
+	files := config.TLS{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
 	for _, file := range []string{files.CertFile, files.KeyFile} {
 		if err := os.Symlink(filepath.Join("..data", filepath.Base(file)), file); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := newTLSServer(t, files, 0)
-	s.wantServed("first")
+	s := newTLSServer(t, files)
+	s.checkAndWant("first")
 	point("second")
-	s.wantServed("second")
+	s.checkAndWant("second")
 }
 
 func TestCertificate_before_stays_while_the_files_are_no_pair(t *testing.T) {
 	certPEM, keyPEM := newPair(t, "second")
-	for name, damage := range map[string]func(t *testing.T, files TLSConfig){
-		"certificate_first": func(t *testing.T, files TLSConfig) { writeFile(t, files.CertFile, certPEM) },
-		"key_first":         func(t *testing.T, files TLSConfig) { writeFile(t, files.KeyFile, keyPEM) },
-		"half_written":      func(t *testing.T, files TLSConfig) { writeFile(t, files.CertFile, certPEM[:100]) },
-		"empty":             func(t *testing.T, files TLSConfig) { writeFile(t, files.KeyFile, nil) },
-		"gone": func(t *testing.T, files TLSConfig) {
+	for name, damage := range map[string]func(t *testing.T, files config.TLS){
+		"certificate_first": func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM) },
+		"key_first":         func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, keyPEM) },
+		"half_written":      func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM[:100]) },
+		"empty":             func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, nil) },
+		"gone": func(t *testing.T, files config.TLS) {
 			if err := os.Remove(files.KeyFile); err != nil {
 				t.Fatal(err)
 			}
@@ -194,17 +200,17 @@ func TestCertificate_before_stays_while_the_files_are_no_pair(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := pairFiles(t, "first")
-			s := newTLSServer(t, files, 0)
+			s := newTLSServer(t, files)
 			damage(t, files)
-			s.wantServed("first")
-			s.wantServed("first")
-			s.wantLogged(1, saysUnusable)
-			s.wantLogged(0, saysReplaced)
+			s.checkAndWant("first")
+			s.checkAndWant("first")
+			s.wantLogged(1, saysFailed)
+			s.wantLogged(0, saysReloaded)
 			writeFile(t, files.CertFile, certPEM)
 			writeFile(t, files.KeyFile, keyPEM)
-			s.wantServed("second")
-			s.wantLogged(1, saysUnusable)
-			s.wantLogged(1, saysReplaced)
+			s.checkAndWant("second")
+			s.wantLogged(1, saysFailed)
+			s.wantLogged(1, saysReloaded)
 		})
 	}
 }
@@ -212,7 +218,7 @@ func TestCertificate_before_stays_while_the_files_are_no_pair(t *testing.T) {
 // What makes the files right need not show in their time and size, such as a permission.
 func TestCertificate_is_tried_again_while_it_cannot_be_used(t *testing.T) {
 	files := pairFiles(t, "first")
-	s := newTLSServer(t, files, 0)
+	s := newTLSServer(t, files)
 	certPEM, keyPEM := newPair(t, "second")
 	writeFile(t, files.CertFile, certPEM)
 	writeFile(t, files.KeyFile, make([]byte, len(keyPEM)))
@@ -220,27 +226,66 @@ func TestCertificate_is_tried_again_while_it_cannot_be_used(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.wantServed("first")
+	s.checkAndWant("first")
 	writeFile(t, files.KeyFile, keyPEM)
 	if err := os.Chtimes(files.KeyFile, info.ModTime(), info.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	s.wantServed("second")
+	s.checkAndWant("second")
 }
 
-func TestCertificate_is_not_looked_at_within_the_interval(t *testing.T) {
-	files := pairFiles(t, "first")
-	s := newTLSServer(t, files, time.Hour)
-	certPEM, keyPEM := newPair(t, "second")
-	writeFile(t, files.CertFile, certPEM)
-	writeFile(t, files.KeyFile, keyPEM)
-	s.wantServed("first")
+func TestCertificate_Run(t *testing.T) {
+	t.Run("checks the files every interval until its context ends", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			files := pairFiles(t, "first")
+			cert, err := loadCertificate(files, certificateCheckInterval, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := startBackground(cert.run)
+			renew := func(name string) {
+				t.Helper()
+				certPEM, keyPEM := newPair(t, name)
+				writeFile(t, files.CertFile, certPEM)
+				writeFile(t, files.KeyFile, keyPEM)
+			}
+			wantCurrent := func(name string) {
+				t.Helper()
+				synctest.Wait()
+				if got := cert.current.Load().Leaf.Subject.CommonName; got != name {
+					t.Errorf("the certificate is %q, want %q", got, name)
+				}
+			}
+			renew("second")
+			time.Sleep(certificateCheckInterval - time.Second)
+			wantCurrent("first")
+			time.Sleep(time.Second)
+			wantCurrent("second")
+			stop()
+			renew("third")
+			time.Sleep(time.Hour)
+			wantCurrent("second")
+		})
+	})
+	t.Run("is started by Start", func(t *testing.T) {
+		files := pairFiles(t, "first")
+		s := newTestServer(t, func(c *config.Config, o *Options) { c.TLS, o.certificateInterval = files, time.Millisecond })
+		certPEM, keyPEM := newPair(t, "second")
+		writeFile(t, files.CertFile, certPEM)
+		writeFile(t, files.KeyFile, keyPEM)
+		tlsClient := &tlsServer{t: t, addr: s.server.PublicAddr()}
+		waitUntil(t, "the new certificate is used", func() bool {
+			conn, name := tlsClient.dial()
+			conn.Close()
+			return name == "second"
+		})
+	})
 }
 
-// Every handshake gets one whole pair, whatever is being written: the race detector watches.
-func TestCertificate_handshakes_while_it_is_replaced(t *testing.T) {
+// Every handshake gets a valid pair while the files are being written. The race detector checks the swap.
+func TestCertificate_ConcurrentHandshakes(t *testing.T) {
 	files := pairFiles(t, "first")
-	s := newTLSServer(t, files, 0)
+	s := newTLSServer(t, files)
 	replaced := make(chan struct{})
 	var clients sync.WaitGroup
 	for range 4 {
@@ -264,17 +309,19 @@ func TestCertificate_handshakes_while_it_is_replaced(t *testing.T) {
 	for range 20 {
 		otherCert, otherKey := newPair(t, "other")
 		writeFile(t, files.CertFile, otherCert)
+		s.cert.check()
 		writeFile(t, files.KeyFile, otherKey)
+		s.cert.check()
 	}
 	writeFile(t, files.CertFile, certPEM)
 	writeFile(t, files.KeyFile, keyPEM)
 	close(replaced)
 	clients.Wait()
-	s.wantServed("the last of all")
+	s.checkAndWant("the last of all")
 }
 
 func TestTLS_versions_and_protocols(t *testing.T) {
-	s := newTLSServer(t, pairFiles(t, "first"), 0)
+	s := newTLSServer(t, pairFiles(t, "first"))
 	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	if conn, err := tls.Dial("tcp", s.addr, old); err == nil {
 		conn.Close()
@@ -313,20 +360,20 @@ func TestTLS_versions_and_protocols(t *testing.T) {
 func TestStart_refuses_an_unusable_certificate(t *testing.T) {
 	otherCert, _ := newPair(t, "other")
 	for name, tt := range map[string]struct {
-		change func(t *testing.T, files *TLSConfig)
+		change func(t *testing.T, files *config.TLS)
 		names  []string
 	}{
-		"no_certificate": {func(_ *testing.T, files *TLSConfig) { files.CertFile += "x" }, []string{"TLS_CERT_FILE"}},
-		"no_key":         {func(_ *testing.T, files *TLSConfig) { files.KeyFile += "x" }, []string{"TLS_KEY_FILE"}},
-		"mismatch": {func(t *testing.T, files *TLSConfig) { writeFile(t, files.CertFile, otherCert) },
+		"no_certificate": {func(_ *testing.T, files *config.TLS) { files.CertFile += "x" }, []string{"TLS_CERT_FILE"}},
+		"no_key":         {func(_ *testing.T, files *config.TLS) { files.KeyFile += "x" }, []string{"TLS_KEY_FILE"}},
+		"mismatch": {func(t *testing.T, files *config.TLS) { writeFile(t, files.CertFile, otherCert) },
 			[]string{"TLS_CERT_FILE", "TLS_KEY_FILE"}},
-		"no_pem": {func(t *testing.T, files *TLSConfig) { writeFile(t, files.KeyFile, []byte("k3y")) },
+		"no_pem": {func(t *testing.T, files *config.TLS) { writeFile(t, files.KeyFile, []byte("k3y")) },
 			[]string{"TLS_CERT_FILE", "TLS_KEY_FILE"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := pairFiles(t, "first")
 			tt.change(t, &files)
-			_, err := Start(t.Context(), Config{TLS: files}, NewLogger(LogConfig{}, io.Discard))
+			_, err := Start(t.Context(), config.Config{TLS: files}, Options{Logger: slog.New(slog.DiscardHandler)})
 			if !errors.Is(err, ErrCertificate) {
 				t.Fatalf("Start: %v", err)
 			}

@@ -10,32 +10,32 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
-// limits are what one connection may take of a listener. Whoever is slower or larger is cut off, or answered 431.
+// limits bound what one connection may use. A client that is slower is cut off; a larger header gets 431.
 type limits struct {
-	header      time.Duration // for the handshake of TLS, and again for a request's header
-	request     time.Duration // for a whole request, header and body; 64 KiB arrive in it even over a bad mobile network
-	answer      time.Duration // from a request's header to the end of its answer: WeChat's 5 s and the body fit in
+	header      time.Duration // for the TLS handshake, and again for a request's header
+	request     time.Duration // for a whole request, header and body: enough for 64 KiB over a bad mobile network
+	response    time.Duration // from a request's header to the end of its response: WeChat's 5 s and the body fit in
 	idle        time.Duration // between two requests: longer than the 60 s of usual proxies, so that they close first
-	headerBytes int           // of a request's header, the line of the path included; net/http allows 4 KiB more
+	headerBytes int           // of a request's header with the request line; net/http allows 4 KiB more
 }
 
-// listenerLimits are the limits of both listeners. A login's header is below 1 KiB.
-var listenerLimits = limits{
-	header: 5 * time.Second, request: 10 * time.Second, answer: 20 * time.Second, idle: 2 * time.Minute, headerBytes: 16 << 10,
+// defaultLimits are the limits of both listeners. A login's header is below 1 KiB.
+var defaultLimits = limits{
+	header: 5 * time.Second, request: 10 * time.Second, response: 20 * time.Second, idle: 2 * time.Minute, headerBytes: 16 << 10,
 }
 
-// listener is an HTTP server with the address it got.
+// listener is an open port and its HTTP server.
 type listener struct {
 	net.Listener
 	server *http.Server
-	busy   *busyConns
-	served chan struct{} // closed when no more connections are taken
+	conns  *connTracker
+	served chan struct{} // closed when no more connections are accepted
 }
 
-// listenerOptions say what a listener serves and how.
 type listenerOptions struct {
 	addr        string
 	handler     http.Handler
@@ -44,24 +44,24 @@ type listenerOptions struct {
 	logger      *slog.Logger
 }
 
-// newListener opens a port. Nothing is answered before serve.
+// newListener opens a port. Requests wait until serve is called.
 func newListener(o listenerOptions) (*listener, error) {
 	port, err := listenTCP(o.addr)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{Listener: port, busy: newBusyConns(), served: make(chan struct{})}
+	l := &listener{Listener: port, conns: newConnTracker(), served: make(chan struct{})}
 	l.server = &http.Server{
-		Handler:                      hardened(o.handler),
+		Handler:                      securityHeaders(o.handler),
 		Protocols:                    http1Only(),
 		ReadHeaderTimeout:            o.limits.header,
 		ReadTimeout:                  o.limits.request,
-		WriteTimeout:                 o.limits.answer,
+		WriteTimeout:                 o.limits.response,
 		IdleTimeout:                  o.limits.idle,
 		MaxHeaderBytes:               o.limits.headerBytes,
-		DisableGeneralOptionsHandler: true, // OPTIONS * is answered as everything else
-		ConnState:                    l.busy.track,
-		ErrorLog:                     slog.NewLogLogger(serverLog{o.logger.Handler()}, slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // OPTIONS * goes to the handler, like any other request
+		ConnState:                    l.conns.track,
+		ErrorLog:                     slog.NewLogLogger(httpLogHandler{o.logger.Handler()}, slog.LevelDebug),
 	}
 	if o.certificate != nil {
 		l.server.TLSConfig = &tls.Config{
@@ -71,36 +71,37 @@ func newListener(o listenerOptions) (*listener, error) {
 	return l, nil
 }
 
-// http1Only is HTTP/1 with TLS and without. HTTP/2 gains nothing for requests this small, and its state machine in net/http
-// could be made to end the process by a client without an account.
+// http1Only returns HTTP/1 with and without TLS. HTTP/2 gains nothing for requests this small, and clients without an
+// account could make its state machine in net/http end the process.
 func http1Only() *http.Protocols {
 	var p http.Protocols
 	p.SetHTTP1(true)
 	return &p
 }
 
-// listenTCP opens a port for plain TCP: refuseHandshakes does not work with MPTCP, which is net.Listen's choice.
+// listenTCP opens a port for plain TCP. net.Listen would choose MPTCP, with which dropNewConnections does not work.
 func listenTCP(addr string) (net.Listener, error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false)
 	return config.Listen(context.Background(), "tcp", addr)
 }
 
-// listenError names the variable of an address that cannot be listened on. It is ErrMisconfigured if waiting does not help: the port
-// is not allowed or the host does not exist. An address that is taken may become free, and one that this machine does not have
-// yet may come.
+// listenError adds the variable of the address to an error of newListener. It is ErrMisconfigured if retrying does not
+// help, because the port is not allowed or the host does not exist. An address that is in use may become free, and one
+// that this machine does not have yet may be added.
 func listenError(variable string, err error) error {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
+	err = fmt.Errorf("%s: %w", variable, err)
 	if errors.Is(err, fs.ErrPermission) || isDNS && dns.IsNotFound {
-		return configError{variable, err.Error()}
+		return misconfiguredError{err}
 	}
-	return fmt.Errorf("%s: %w", variable, err)
+	return err
 }
 
-// hardened sets what every answer has, and keeps a chunked request from being followed by another: where it came with a
-// Content-Length too, which net/http takes out of sight, a proxy may have seen the next request inside of its body
+// securityHeaders sets the headers of every response, and makes a chunked request the last of its connection. If such a
+// request had a Content-Length too, which net/http removes, a proxy may have seen the next request inside its body
 // (RFC 9112, section 6.1). Mini-programs send no chunked requests.
-func hardened(next http.Handler) http.Handler {
+func securityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -111,7 +112,7 @@ func hardened(next http.Handler) http.Handler {
 	})
 }
 
-// serve answers until the listener is closed. Another end is its error.
+// serve handles requests until the listener is closed. It returns an error if serving ends for another reason.
 func (l *listener) serve() error {
 	defer close(l.served)
 	var err error
@@ -126,17 +127,17 @@ func (l *listener) serve() error {
 	return err
 }
 
-// stop closes the port, waits until every connection that was taken has its answer, and closes those that are idle. When
-// ctx ends before, it cuts what is left and says so. The caller sees to it that answers end their connections.
+// stop closes the port, waits until every accepted connection has its response, and closes the idle ones. If ctx ends
+// earlier, it cuts off the remaining connections and returns an error. The caller must make responses close their
+// connections.
 //
-// http.Server.Shutdown alone would not do: once it has begun, it drops requests unanswered that come in on connections
-// it took before.
+// http.Server.Shutdown alone is not enough: once it has begun, it drops requests on connections that were accepted before.
 func (l *listener) stop(ctx context.Context) error {
 	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return errors.Join(err, l.server.Close())
 	}
 	<-l.served
-	err := l.busy.wait(ctx)
+	err := l.conns.wait(ctx)
 	if err == nil {
 		err = l.server.Shutdown(ctx)
 	}
@@ -146,20 +147,67 @@ func (l *listener) stop(ctx context.Context) error {
 	return nil
 }
 
-// serverLog takes what net/http itself has to say. Faults of clients (a broken handshake, a header nobody can read) are
-// for debugging only; that no connection can be taken, mostly because the process may open no more files, is a warning.
-type serverLog struct{ slog.Handler }
+// connTracker tracks the connections that wait for a response: new ones, and those with a request in flight.
+type connTracker struct {
+	mu      sync.Mutex
+	conns   map[net.Conn]struct{}
+	changed chan struct{} // has one entry if a connection was removed since the last receive
+}
+
+func newConnTracker() *connTracker {
+	return &connTracker{conns: make(map[net.Conn]struct{}), changed: make(chan struct{}, 1)}
+}
+
+// track is an http.Server's ConnState hook.
+func (t *connTracker) track(c net.Conn, state http.ConnState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if state == http.StateNew || state == http.StateActive {
+		t.conns[c] = struct{}{}
+		return
+	}
+	delete(t.conns, c)
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (t *connTracker) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.conns)
+}
+
+// wait returns when no connection is tracked, or ctx.Err(). A new connection without a request is closed by the server's
+// ReadHeaderTimeout.
+func (t *connTracker) wait(ctx context.Context) error {
+	for {
+		if t.count() == 0 {
+			return nil
+		}
+		select {
+		case <-t.changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// httpLogHandler handles net/http's messages. Errors of clients, such as a failed handshake or a malformed header, have
+// level Debug. A connection that cannot be accepted, mostly because the process has too many open files, is a warning.
+type httpLogHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.
-func (l serverLog) Handle(ctx context.Context, r slog.Record) error {
+func (h httpLogHandler) Handle(ctx context.Context, r slog.Record) error {
 	if strings.HasPrefix(r.Message, "http: Accept error") {
 		r.Level = slog.LevelWarn
 	}
-	if !l.Handler.Enabled(ctx, r.Level) {
+	if !h.Handler.Enabled(ctx, r.Level) {
 		return nil
 	}
-	return l.Handler.Handle(ctx, r)
+	return h.Handler.Handle(ctx, r)
 }
 
-// Enabled implements slog.Handler. Handle decides, which knows the message.
-func (serverLog) Enabled(context.Context, slog.Level) bool { return true }
+// Enabled implements slog.Handler. The level is known only to Handle, which has the message.
+func (httpLogHandler) Enabled(context.Context, slog.Level) bool { return true }

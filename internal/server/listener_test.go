@@ -3,22 +3,19 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"wxlogin/internal/config"
 )
-
-// short are limits that a test can wait for, one at a time: change one field.
-func short(change func(*limits)) limits {
-	l := listenerLimits
-	change(&l)
-	return l
-}
 
 const soon = 50 * time.Millisecond
 
@@ -34,7 +31,7 @@ func drip(conn net.Conn) {
 }
 
 func TestListener_ends_slow_headers(t *testing.T) {
-	w := newWire(t, short(func(l *limits) { l.header = soon }))
+	w := newTestServer(t, withLimits(func(l *limits) { l.header = soon }))
 	for name, begin := range map[string]string{
 		"silent": "", "in_the_line": "POST /onLo", "in_a_field": head(loginLine, "Host: x", "X-Slow: "),
 	} {
@@ -59,7 +56,7 @@ func TestListener_ends_slow_headers(t *testing.T) {
 }
 
 func TestListener_ends_slow_bodies(t *testing.T) {
-	w := newWire(t, short(func(l *limits) { l.request = soon }))
+	w := newTestServer(t, withLimits(func(l *limits) { l.request = soon }))
 	conn := w.dial()
 	if _, err := io.WriteString(conn, form(loginLine, 60000)+end+"code="); err != nil {
 		t.Fatal(err)
@@ -74,7 +71,7 @@ func TestListener_ends_slow_bodies(t *testing.T) {
 }
 
 func TestListener_ends_idle_connections(t *testing.T) {
-	w := newWire(t, short(func(l *limits) { l.idle = soon }))
+	w := newTestServer(t, withLimits(func(l *limits) { l.idle = soon }))
 	conn := w.dial()
 	if _, err := io.WriteString(conn, w.login()); err != nil {
 		t.Fatal(err)
@@ -87,7 +84,7 @@ func TestListener_ends_idle_connections(t *testing.T) {
 func TestListener_ends_answers_that_are_not_read(t *testing.T) {
 	written := make(chan error, 1)
 	l, err := newListener(listenerOptions{
-		addr: "127.0.0.1:0", limits: short(func(l *limits) { l.answer = soon }), logger: slog.New(slog.DiscardHandler),
+		addr: "127.0.0.1:0", limits: changedLimits(func(l *limits) { l.response = soon }), logger: slog.New(slog.DiscardHandler),
 		handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			var err error
 			for block := make([]byte, 1<<20); err == nil; {
@@ -117,7 +114,7 @@ func TestListener_ends_answers_that_are_not_read(t *testing.T) {
 }
 
 func TestListener_answers_a_body_that_ends_early(t *testing.T) {
-	w := newWire(t, listenerLimits)
+	w := newTestServer(t)
 	conn := w.dial()
 	if _, err := io.WriteString(conn, form(loginLine, 100)+end+"code="+w.code()); err != nil {
 		t.Fatal(err)
@@ -134,7 +131,7 @@ func TestListener_answers_a_body_that_ends_early(t *testing.T) {
 }
 
 func TestListener_answers_HEAD_without_a_body(t *testing.T) {
-	w := newWire(t, listenerLimits)
+	w := newTestServer(t)
 	conn := w.dial()
 	if _, err := io.WriteString(conn, form("HEAD /onLogin HTTP/1.1", 0, last)+end); err != nil {
 		t.Fatal(err)
@@ -153,7 +150,7 @@ func TestListener_answers_HEAD_without_a_body(t *testing.T) {
 }
 
 func TestListener_internal_answers_have_the_header_too(t *testing.T) {
-	w := newWire(t, listenerLimits)
+	w := newTestServer(t)
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/nothing", "/onLogin"} {
 		res, err := http.Get("http://" + w.server.InternalAddr() + path)
 		if err != nil {
@@ -184,7 +181,7 @@ func (e *exhausted) Accept() (net.Conn, error) {
 func TestListener_warns_when_no_more_files_can_be_opened(t *testing.T) {
 	var log bytes.Buffer
 	l, err := newListener(listenerOptions{
-		addr: "127.0.0.1:0", handler: http.NotFoundHandler(), limits: listenerLimits,
+		addr: "127.0.0.1:0", handler: http.NotFoundHandler(), limits: defaultLimits,
 		logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	if err != nil {
@@ -196,5 +193,120 @@ func TestListener_warns_when_no_more_files_can_be_opened(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "too many open files") {
 		t.Errorf("the log says %q", log.String())
+	}
+}
+
+func TestListenError(t *testing.T) {
+	of := func(errno syscall.Errno) error {
+		return &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, Err: os.NewSyscallError("bind", errno)}
+	}
+	for name, tt := range map[string]struct {
+		err           error
+		misconfigured bool
+	}{
+		"taken":             {of(syscall.EADDRINUSE), false},
+		"not there yet":     {of(syscall.EADDRNOTAVAIL), false},
+		"not permitted":     {of(syscall.EACCES), true},
+		"unknown host":      {&net.OpError{Op: "listen", Net: "tcp", Err: &net.DNSError{Name: "x", IsNotFound: true}}, true},
+		"no name server":    {&net.OpError{Op: "listen", Net: "tcp", Err: &net.DNSError{Name: "x", IsTemporary: true}}, false},
+		"too many files":    {of(syscall.EMFILE), false},
+		"operation refused": {of(syscall.EPERM), true},
+	} {
+		err := listenError("LISTEN_ADDR", tt.err)
+		if errors.Is(err, ErrMisconfigured) != tt.misconfigured || !strings.HasPrefix(err.Error(), "LISTEN_ADDR: listen tcp") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The client of each case would rather speak HTTP/2.
+func TestListener_Protocols(t *testing.T) {
+	w := newTestServer(t, func(c *config.Config, _ *Options) { c.TLS = pairFiles(t, "first") })
+	insecure := func(protocols ...string) *tls.Config {
+		return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}
+	}
+
+	t.Run("a TLS client that offers only h2 does not get it", func(t *testing.T) {
+		conn, err := tls.Dial("tcp", w.server.PublicAddr(), insecure("h2"))
+		if err != nil {
+			return // no_application_protocol
+		}
+		defer conn.Close()
+		if got := conn.ConnectionState().NegotiatedProtocol; got == "h2" {
+			t.Error("h2 was negotiated")
+		}
+	})
+
+	t.Run("a TLS client that prefers h2 gets HTTP/1.1", func(t *testing.T) {
+		conn, err := tls.Dial("tcp", w.server.PublicAddr(), insecure("h2", "http/1.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if got := conn.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
+			t.Errorf("%q was negotiated", got)
+		}
+	})
+
+	t.Run("HTTP/2 frames after a handshake without ALPN are not answered in HTTP/2", func(t *testing.T) {
+		conn, err := tls.Dial("tcp", w.server.PublicAddr(), insecure())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		wantNoHTTP2(t, conn)
+	})
+
+	t.Run("net/http's client gets HTTP/1.1", func(t *testing.T) {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: insecure(), ForceAttemptHTTP2: true}}
+		defer client.CloseIdleConnections()
+		res, err := client.Get("https://" + w.server.PublicAddr() + "/onLogin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.Proto != "HTTP/1.1" || res.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("%s %s", res.Proto, res.Status)
+		}
+	})
+}
+
+func TestListener_ProtocolsWithoutTLS(t *testing.T) {
+	w := newTestServer(t)
+	internal := &testServer{t: t, server: &Server{public: w.server.internal}}
+	for name, on := range map[string]*testServer{"public": w, "internal": internal} {
+		t.Run("HTTP/2 with prior knowledge is refused on the "+name+" listener", func(t *testing.T) {
+			wantNoHTTP2(t, on.dial())
+		})
+		t.Run("an upgrade to h2c is not taken on the "+name+" listener", func(t *testing.T) {
+			conn := on.dial()
+			_, err := io.WriteString(conn, head("GET /onLogin HTTP/1.1", "Host: x", "Connection: close, Upgrade, HTTP2-Settings",
+				"Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")+end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.1 4") {
+				t.Errorf("answered %.40q", answer)
+			}
+		})
+	}
+}
+
+// wantNoHTTP2 sends the preface and an empty SETTINGS frame, and wants an error in HTTP/1 and the end of the connection.
+func wantNoHTTP2(t *testing.T, conn interface {
+	io.ReadWriter
+	SetDeadline(time.Time) error
+}) {
+	t.Helper()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	preface := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	if _, err := io.WriteString(conn, preface); err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(conn) // a reset after the answer is an end too
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 ") || strings.HasPrefix(string(answer), "HTTP/1.1 2") {
+		t.Errorf("answered %.40q", answer)
 	}
 }

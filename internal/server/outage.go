@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	outageInterval = 2 * time.Second // between two checks of a part
-	outageTimeout  = time.Second     // for one check
+	outageInterval = 2 * time.Second // between two checks of a dependency
+	outageTimeout  = time.Second     // of one check
 )
 
-// checks are the parts that the server waits for, as /readyz asks them.
-func (p *parts) checks() []handlers.Check {
+// checks returns the readiness checks of the server's dependencies, as /readyz runs them.
+func (p *components) checks() []handlers.Check {
 	return []handlers.Check{{Name: "mysql", Func: p.mysqlReady()}, {Name: "redis", Func: p.sessions.Ready}}
 }
 
-// logOutages checks each part now and then every outageInterval, and logs a line when it is no longer ready and a line when it is
-// again. It returns after the first checks. The function that it returns ends the checks and waits for them.
+// logOutages runs each check immediately and then every outageInterval, and logs when a dependency stops being ready and
+// when it is ready again. It returns after the first run. stop ends the checks and waits for them.
 func logOutages(checks []handlers.Check, logger *slog.Logger) (stop func()) {
 	var first sync.WaitGroup
 	first.Add(len(checks))
 	stop = startBackground(func(ctx context.Context) {
 		var running sync.WaitGroup
 		for _, check := range checks {
-			o := &outage{check: check, logger: logger}
+			o := &outage{target: check, logger: logger}
 			running.Go(func() {
-				o.look(ctx)
+				o.check(ctx)
 				first.Done()
 				o.run(ctx)
 			})
@@ -40,12 +40,12 @@ func logOutages(checks []handlers.Check, logger *slog.Logger) (stop func()) {
 	return stop
 }
 
-// outage is the state of one part. It is used by one goroutine.
+// outage is the state of one dependency. It is used by one goroutine.
 type outage struct {
-	check  handlers.Check
-	logger *slog.Logger
-	away   bool
-	since  time.Time // when it was first found away
+	target    handlers.Check
+	logger    *slog.Logger
+	down      bool
+	downSince time.Time // when a check failed first
 }
 
 func (o *outage) run(ctx context.Context) {
@@ -54,27 +54,41 @@ func (o *outage) run(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-			o.look(ctx)
+			o.check(ctx)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// look checks the part once, and logs a change.
-func (o *outage) look(ctx context.Context) {
+// check runs the check once and logs a change.
+func (o *outage) check(ctx context.Context) {
 	began := time.Now()
 	checkCtx, cancel := context.WithTimeout(ctx, outageTimeout)
-	err := o.check.Func(checkCtx)
+	err := o.target.Func(checkCtx)
 	cancel()
 	switch {
-	case ctx.Err() != nil: // the server is being stopped: the check says nothing
-	case err != nil && !o.away:
-		o.away, o.since = true, began
-		o.logger.WarnContext(ctx, o.check.Name+" is not ready; waiting for it", "check", o.check.Name, "cause", err)
-	case err == nil && o.away:
-		o.away = false
-		o.logger.InfoContext(ctx, o.check.Name+" is ready again", "check", o.check.Name,
-			"awaySeconds", time.Since(o.since).Round(time.Millisecond).Seconds())
+	case ctx.Err() != nil: // the server is being stopped, and the check was cut short
+	case err != nil && !o.down:
+		o.down, o.downSince = true, began
+		o.logger.WarnContext(ctx, o.target.Name+" is not ready; waiting for it", "check", o.target.Name, "cause", err)
+	case err == nil && o.down:
+		o.down = false
+		o.logger.InfoContext(ctx, o.target.Name+" is ready again", "check", o.target.Name,
+			"awaySeconds", time.Since(o.downSince).Round(time.Millisecond).Seconds())
+	}
+}
+
+// startBackground runs work in a goroutine. stop cancels work's context and waits until work has returned.
+func startBackground(work func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wxlogin/handlers"
+	"wxlogin/internal/config"
 	"wxlogin/internal/testenv"
 )
 
@@ -55,7 +56,7 @@ func TestLogOutages(t *testing.T) {
 		}
 		away.Store(true)
 		stop := logOutages([]handlers.Check{{Name: "mysql", Func: check(&away)}, {Name: "redis", Func: check(&other)}},
-			NewLogger(LogConfig{Format: "json"}, &log))
+			config.Log{Format: "json"}.NewLogger(&log))
 		wants("WARN mysql is not ready; waiting for it") // at once
 		time.Sleep(time.Hour)
 		wants("WARN mysql is not ready; waiting for it")

@@ -1,92 +1,115 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"wxlogin/handlers"
+	"wxlogin/internal/config"
+	"wxlogin/internal/tracing"
 )
 
 const (
 	// ShutdownTimeout is how long an orderly stop waits for requests in flight.
 	ShutdownTimeout = 15 * time.Second
 
-	// handshakeTime is how long, before a port is closed, connections that are being made may take to be complete: a
-	// few round trips.
-	handshakeTime = 200 * time.Millisecond
+	// handshakeGrace is how long TCP handshakes that have begun may take before the port is closed: a few round trips.
+	handshakeGrace = 200 * time.Millisecond
 )
+
+// Options are the parts of a server that are not read from environment variables. Only Logger is required.
+type Options struct {
+	Logger *slog.Logger
+
+	// Version is the version of this build, which /metrics and the log show.
+	Version string
+
+	// Tracing exports traces; nil: no traces.
+	Tracing *tracing.Provider
+
+	// StorageTimeout bounds each step that waits for MySQL or Redis. Default handlers.DefaultStorageTimeout.
+	StorageTimeout time.Duration
+
+	// For tests: the zero values are replaced by the defaults.
+	limits              limits
+	certificateInterval time.Duration
+}
 
 // Server is a running wxlogin.
 type Server struct {
-	parts            *parts
+	components       *components
 	public, internal *listener
 	drain            drain
 	closing          context.Context // ends when the ports are closed
 	beginClosing     context.CancelFunc
-	delay            time.Duration // how long Drain takes
+	delay            time.Duration // duration of Drain
 	failed           chan error
 	logger           *slog.Logger
-	stopChecks       func() // ends logOutages
+	stopBackground   []func()
 }
 
-// Start opens the parts and both listeners, and serves until Shutdown. When it returns an error, nothing is left open.
-// The error is ErrCertificate for files of a certificate that cannot be used, and ctx's own when ctx ended meanwhile.
-func Start(ctx context.Context, c Config, logger *slog.Logger) (*Server, error) {
-	return start(ctx, c, listenerLimits, logger)
-}
-
-// start is Start with the limits of the listeners.
-func start(ctx context.Context, c Config, l limits, logger *slog.Logger) (*Server, error) {
-	logStartWarnings(ctx, c, logger)
-	cert, err := publicCertificate(c.TLS, logger)
+// Start builds the components, opens both listeners, and serves until Shutdown. If it returns an error, it has closed
+// everything. The error is ErrMisconfigured if only another configuration can help, ErrCertificate if the certificate
+// cannot be used, and ctx.Err() if ctx has ended.
+func Start(ctx context.Context, c config.Config, o Options) (*Server, error) {
+	if o.limits == (limits{}) {
+		o.limits = defaultLimits
+	}
+	o.certificateInterval = cmp.Or(o.certificateInterval, certificateCheckInterval)
+	logStartWarnings(ctx, c, o.Logger)
+	cert, err := publicCertificate(c.TLS, o)
 	if err != nil {
 		return nil, err
 	}
-	p, err := openParts(ctx, c, logger)
+	p, err := newComponents(ctx, c, o)
 	if err != nil {
 		return nil, err
 	}
-	if cert != nil {
-		cert.watch(p)
-	}
-	s := &Server{parts: p, delay: c.ShutdownDelay, failed: make(chan error, 2), logger: logger}
+	s := &Server{components: p, delay: c.ShutdownDelay, failed: make(chan error, 2), logger: o.Logger}
 	s.closing, s.beginClosing = context.WithCancel(context.WithoutCancel(ctx))
-	if err := s.listen(c, l, cert); err != nil {
+	if err := s.listen(c, o, cert); err != nil {
 		return nil, errors.Join(err, s.closeListeners(), p.close())
 	}
-	s.stopChecks = logOutages(p.checks(), logger)
+	if cert != nil {
+		cert.registerMetrics(p.metrics)
+		s.stopBackground = append(s.stopBackground, startBackground(cert.run))
+	}
+	s.stopBackground = append(s.stopBackground, logOutages(p.checks(), o.Logger))
 	s.serve(s.public)
 	s.serve(s.internal)
-	logger.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{
+	o.Logger.LogAttrs(ctx, slog.LevelInfo, "serving", append([]slog.Attr{
 		slog.String("public", s.PublicAddr()), slog.String("internal", s.InternalAddr()),
-	}, describe(c)...)...)
+	}, describe(c, o)...)...)
 	return s, nil
 }
 
-// publicCertificate is nil where the public listener is to speak plain HTTP.
-func publicCertificate(c TLSConfig, logger *slog.Logger) (*certificate, error) {
+// publicCertificate returns nil if the public listener speaks plain HTTP.
+func publicCertificate(c config.TLS, o Options) (*certificate, error) {
 	if c.CertFile == "" {
 		return nil, nil
 	}
-	return loadCertificate(c, certificateInterval, logger)
+	return loadCertificate(c, o.certificateInterval, o.Logger)
 }
 
-func (s *Server) listen(c Config, l limits, cert *certificate) error {
-	public, internal, err := s.parts.handlers(c, s.closing, handlers.Check{Name: "stopping", Func: s.drain.check}, s.logger)
+func (s *Server) listen(c config.Config, o Options, cert *certificate) error {
+	public, internal, err := s.components.handlers(c, o, s.closing, handlers.Check{Name: "stopping", Func: s.drain.check})
 	if err != nil {
 		return err
 	}
 	s.public, err = newListener(listenerOptions{
-		addr: c.ListenAddr, handler: s.drain.closing(public), limits: l, certificate: cert, logger: s.logger,
+		addr: c.ListenAddr, handler: s.drain.closeConnections(public), limits: o.limits, certificate: cert, logger: s.logger,
 	})
 	if err != nil {
 		return listenError("LISTEN_ADDR", err)
 	}
 	s.internal, err = newListener(listenerOptions{
-		addr: c.InternalAddr, handler: s.drain.closing(internal), limits: l, logger: s.logger,
+		addr: c.InternalAddr, handler: s.drain.closeConnections(internal), limits: o.limits, logger: s.logger,
 	})
 	if err != nil {
 		return listenError("INTERNAL_ADDR", err)
@@ -102,32 +125,33 @@ func (s *Server) serve(l *listener) {
 	}()
 }
 
-// PublicAddr is the host:port that mini-programs reach.
+// PublicAddr returns the host:port of the listener for mini-programs.
 func (s *Server) PublicAddr() string { return s.public.Addr().String() }
 
-// InternalAddr is the host:port of health checks and metrics.
+// InternalAddr returns the host:port of the listener for services, health checks and metrics.
 func (s *Server) InternalAddr() string { return s.internal.Addr().String() }
 
-// Failed tells when a listener broke while it should serve.
+// Failed receives the error of a listener that failed while serving.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Drain goes before Shutdown, so that no request is cut: for Config.ShutdownDelay, or until ctx ends, the server serves
-// on, but says that it is not ready and ends each connection with the next answer. Load balancers and clients that keep
-// connections go elsewhere meanwhile. Shortly before the end no new connection is let in.
+// Drain precedes Shutdown so that no request is cut off. Until ctx ends, but at most for Config.ShutdownDelay, the server
+// goes on serving, reports that it is not ready, and closes each connection after its next response, so that load
+// balancers and clients with keep-alive connections go to another instance. It accepts no new connections for the last
+// handshakeGrace.
 func (s *Server) Drain(ctx context.Context) {
 	s.drain.begin()
-	settling := min(s.delay/2, handshakeTime)
-	if !pause(ctx, s.delay-settling) {
+	grace := min(s.delay/2, handshakeGrace)
+	if !sleep(ctx, s.delay-grace) {
 		return
 	}
-	if err := refuseHandshakes(s.public.Listener); err != nil {
-		s.logger.DebugContext(ctx, "connections are let in until the port is closed", "cause", err)
+	if err := dropNewConnections(s.public.Listener); err != nil {
+		s.logger.DebugContext(ctx, "new connections are accepted until the port is closed", "cause", err)
 	}
-	pause(ctx, settling)
+	sleep(ctx, grace)
 }
 
-// pause waits, and tells whether the time passed before ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
+// sleep waits for d and reports whether it has passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -138,20 +162,22 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Shutdown closes both ports, lets requests in flight finish until ctx ends, and closes the parts. Health checks are
-// answered until no request of a mini-program is left.
+// Shutdown closes both ports, waits for requests in flight until ctx ends, and closes the components. The internal
+// listener stops last: health checks are served until no request of a mini-program is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain.begin()
-	s.stopChecks()
+	for _, stop := range s.stopBackground {
+		stop()
+	}
 	s.beginClosing()
 	err := errors.Join(s.public.stop(ctx), s.internal.stop(ctx))
 	if err != nil {
-		err = fmt.Errorf("requests in flight were cut: %w", err)
+		err = fmt.Errorf("requests in flight were cut off: %w", err)
 	}
-	return errors.Join(err, s.parts.close())
+	return errors.Join(err, s.components.close())
 }
 
-// closeListeners closes the ports that are open but not served.
+// closeListeners closes listeners that do not serve yet.
 func (s *Server) closeListeners() error {
 	var errs []error
 	for _, l := range []*listener{s.public, s.internal} {
@@ -160,4 +186,31 @@ func (s *Server) closeListeners() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// errStopping is the error of the readiness check "stopping".
+var errStopping = errors.New("the server is being stopped")
+
+// drain is shared with the handlers of a server and set once the server is to stop. The zero value is not set.
+type drain struct{ begun atomic.Bool }
+
+func (d *drain) begin() { d.begun.Store(true) }
+
+// check is a readiness check: it fails once the drain has begun.
+func (d *drain) check(context.Context) error {
+	if d.begun.Load() {
+		return errStopping
+	}
+	return nil
+}
+
+// closeConnections makes each response close its connection once the drain has begun, so that clients reconnect to another
+// instance. Both listeners speak HTTP/1 only, so the header is enough.
+func (d *drain) closeConnections(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if d.begun.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -2,24 +2,35 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/config"
+	"wxlogin/internal/redisclient"
 	"wxlogin/internal/server"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/internal/testenv/redistest"
+	"wxlogin/session"
+	"wxlogin/wechat/wechattest"
 )
 
-func config(t *testing.T) server.Config {
-	return server.Config{
-		App:      server.SingleApp{AppID: "wx0123456789abcdef", Secret: goodSecret},
+const testSecret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
+
+func newConfig(t *testing.T) config.Config {
+	return config.Config{
+		App:      config.SingleApp{AppID: "wx0123456789abcdef", Secret: testSecret},
 		MySQLDSN: mysqltest.New(t), RedisURL: testenv.NewRedis(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: "http://127.0.0.1:1",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,
@@ -41,15 +52,15 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 func TestStart_and_Shutdown(t *testing.T) {
-	c := config(t)
-	s, err := server.Start(t.Context(), c, server.NewLogger(server.LogConfig{}, io.Discard))
+	c := newConfig(t)
+	s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{}.NewLogger(io.Discard)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("readyz without tables: %d %s", status, body)
 	}
-	if _, err := server.Migrate(t.Context(), server.MigrateConfig{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := server.Migrate(t.Context(), config.Migrate{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusOK {
@@ -72,7 +83,7 @@ func TestStart_says_which_port_is_taken_and_leaves_nothing_open(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	c := config(t)
+	c := newConfig(t)
 	c.InternalAddr = taken.Addr().String()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -80,7 +91,7 @@ func TestStart_says_which_port_is_taken_and_leaves_nothing_open(t *testing.T) {
 	}
 	c.ListenAddr = free.Addr().String()
 	free.Close()
-	if _, err := server.Start(t.Context(), c, server.NewLogger(server.LogConfig{}, io.Discard)); err == nil || !strings.Contains(err.Error(), "INTERNAL_ADDR") {
+	if _, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{}.NewLogger(io.Discard)}); err == nil || !strings.Contains(err.Error(), "INTERNAL_ADDR") {
 		t.Fatalf("Start: %v", err)
 	}
 	again, err := net.Listen("tcp", c.ListenAddr)
@@ -91,10 +102,10 @@ func TestStart_says_which_port_is_taken_and_leaves_nothing_open(t *testing.T) {
 }
 
 func TestStart_says_that_the_database_must_be_migrated(t *testing.T) {
-	c := config(t)
+	c := newConfig(t)
 	for _, wanted := range []bool{true, false} {
 		var log testenv.Log
-		s, err := server.Start(t.Context(), c, server.NewLogger(server.LogConfig{Format: "json"}, &log))
+		s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{Format: "json"}.NewLogger(&log)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +115,7 @@ func TestStart_says_that_the_database_must_be_migrated(t *testing.T) {
 		if told := strings.Contains(log.String(), "wxlogin migrate"); told != wanted {
 			t.Errorf("told %v, want %v:\n%s", told, wanted, log.String())
 		}
-		if _, err := server.Migrate(t.Context(), server.MigrateConfig{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := server.Migrate(t.Context(), config.Migrate{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,13 +123,13 @@ func TestStart_says_that_the_database_must_be_migrated(t *testing.T) {
 
 // A database that is down is no reason not to start: order does not matter, readiness tells.
 func TestStart_without_databases_is_not_ready(t *testing.T) {
-	c := config(t)
+	c := newConfig(t)
 	c.MySQLDSN, c.RedisURL = "root@tcp(127.0.0.1:1)/wxlogin", "redis://127.0.0.1:1"
 	var log testenv.Log
-	logger := server.NewLogger(server.LogConfig{Format: "json"}, &log)
-	server.RouteRedisLog(logger)
+	logger := config.Log{Format: "json"}.NewLogger(&log)
+	redisclient.RouteLogs(logger)
 	const oldGo = 1 // the warning of a Go release, if this one is old
-	s, err := server.Start(t.Context(), c, logger)
+	s, err := server.Start(t.Context(), c, server.Options{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,13 +165,13 @@ func TestStart_looks_at_Redis(t *testing.T) {
 		"replica":          {"replicaof 127.0.0.1 1", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := config(t)
+			c := newConfig(t)
 			redis := redistest.RunServer(t, func(int) []string { return []string{test.setting} })
 			c.RedisURL = "redis://" + redis.Addr + test.path
-			if _, err := server.Migrate(t.Context(), server.MigrateConfig{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
+			if _, err := server.Migrate(t.Context(), config.Migrate{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 				t.Fatal(err)
 			}
-			s, err := server.Start(t.Context(), c, server.NewLogger(server.LogConfig{}, io.Discard))
+			s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{}.NewLogger(io.Discard)})
 			if !test.starts {
 				if !errors.Is(err, server.ErrMisconfigured) || !strings.HasPrefix(err.Error(), "REDIS_URL: ") {
 					t.Fatalf("Start: %v", err)
@@ -181,20 +192,175 @@ func TestStart_looks_at_Redis(t *testing.T) {
 
 // What cannot be configured right ends the start.
 func TestStart_refuses_unusable_parts(t *testing.T) {
-	for name, change := range map[string]func(*server.Config){
-		"redis_url": func(c *server.Config) { c.RedisURL = "http://x" },
-		"dsn":       func(c *server.Config) { c.MySQLDSN = "x" },
-		"apps":      func(c *server.Config) { c.App = server.SingleApp{} },
-		"secret":    func(c *server.Config) { c.App.Secret = "" },
-		"ttl":       func(c *server.Config) { c.SessionIdleTTL = time.Millisecond },
+	for name, change := range map[string]func(*config.Config){
+		"redis_url": func(c *config.Config) { c.RedisURL = "http://x" },
+		"dsn":       func(c *config.Config) { c.MySQLDSN = "x" },
+		"apps":      func(c *config.Config) { c.App = config.SingleApp{} },
+		"secret":    func(c *config.Config) { c.App.Secret = "" },
+		"ttl":       func(c *config.Config) { c.SessionIdleTTL = time.Millisecond },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := config(t)
+			c := newConfig(t)
 			change(&c)
-			if s, err := server.Start(t.Context(), c, server.NewLogger(server.LogConfig{}, io.Discard)); err == nil {
+			if s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{}.NewLogger(io.Discard)}); err == nil {
 				s.Shutdown(t.Context())
 				t.Error("it started")
 			}
 		})
+	}
+}
+
+// startServer starts a server with tables and a simulator.
+func startServer(t *testing.T, c config.Config) *server.Server {
+	t.Helper()
+	var log testenv.Log
+	s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{Format: "json"}.NewLogger(&log), StorageTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func newSimulator(t *testing.T, c *config.Config) *wechattest.Simulator {
+	t.Helper()
+	sim := wechattest.New(wechattest.Options{Apps: map[string]string{c.App.AppID: c.App.Secret}})
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+	c.WeChatAPIBase = server.URL
+	return sim
+}
+
+// login logs Alice in, and tells the status of the answer and the token in it.
+func login(t *testing.T, s *server.Server, sim *wechattest.Simulator) (status int, token string) {
+	t.Helper()
+	code := sim.Device("", wechattest.User{Name: "alice"}).Login()
+	res, err := http.PostForm("http://"+s.PublicAddr()+"/onLogin", url.Values{"code": {code}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct{ Token string }
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, answer.Token
+}
+
+// What one has let in, the other soon knows. Until then it lets a few more in, which are counted too.
+func TestRateLimits_are_shared_by_instances_on_one_Redis(t *testing.T) {
+	c := newConfig(t)
+	c.MySQLDSN = mysqltest.NewWithSchema(t)
+	c.Limits.Logins = 10
+	sim := newSimulator(t, &c)
+	one, two := startServer(t, c), startServer(t, c)
+	for i := range c.Limits.Logins {
+		if status, _ := login(t, one, sim); status != http.StatusOK {
+			t.Errorf("login %d: %d", i, status)
+		}
+	}
+	if status, _ := login(t, one, sim); status != http.StatusTooManyRequests {
+		t.Errorf("one login more: %d", status)
+	}
+	for more := 0; ; more++ {
+		waitForLimits(t, c.RedisURL, c.Limits.Logins+more)
+		if status, _ := login(t, two, sim); status == http.StatusTooManyRequests {
+			break
+		}
+		if more == c.Limits.Logins/2 {
+			t.Fatalf("the other instance has let %d in", more+1)
+		}
+	}
+}
+
+// waitForLimits waits until so many events are counted in Redis.
+func waitForLimits(t *testing.T, url string, want int) {
+	t.Helper()
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(o)
+	defer client.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		sum := 0
+		for _, key := range client.Keys(t.Context(), session.DefaultKeyPrefix+"rate:*").Val() {
+			n, _ := client.Get(t.Context(), key).Int()
+			sum += n
+		}
+		if sum == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d events are counted in Redis, want %d", sum, want)
+		}
+	}
+}
+
+// Without Redis each instance counts for itself, and it is not the limiter that fails a request.
+func TestRateLimits_without_Redis(t *testing.T) {
+	c := newConfig(t)
+	c.MySQLDSN, c.RedisURL = mysqltest.NewWithSchema(t), "redis://127.0.0.1:1"
+	c.Limits.Logins = 2
+	sim := newSimulator(t, &c)
+	s := startServer(t, c)
+	for range 2 {
+		if status, _ := login(t, s, sim); status != http.StatusServiceUnavailable { // the session cannot be kept
+			t.Errorf("a login without Redis: %d", status)
+		}
+	}
+	if status, _ := login(t, s, sim); status != http.StatusTooManyRequests {
+		t.Errorf("one login more: %d", status)
+	}
+}
+
+func TestBreaker_state_is_in_the_metrics(t *testing.T) {
+	c := newConfig(t)
+	sim := newSimulator(t, &c)
+	s := startServer(t, c)
+	metrics := func() string {
+		_, body := get(t, "http://"+s.InternalAddr()+"/metrics")
+		return body
+	}
+	if !strings.Contains(metrics(), `wxlogin_wechat_breaker_state{appid="`+c.App.AppID+`",state="closed"} 1`) {
+		t.Error("the breaker is not closed")
+	}
+	for range 5 {
+		sim.Fail(wechattest.Dropped)
+		login(t, s, sim)
+	}
+	if text := metrics(); !strings.Contains(text, `wxlogin_wechat_breaker_state{appid="`+c.App.AppID+`",state="closed"} 0`) {
+		t.Error("the breaker is still closed")
+	}
+}
+
+// An AppSecret is replaced without signing anybody out, until the previous one is taken away.
+func TestPreviousSecret_keeps_sessions(t *testing.T) {
+	c := newConfig(t)
+	c.MySQLDSN = mysqltest.NewWithSchema(t)
+	sim := newSimulator(t, &c)
+	_, token := login(t, startServer(t, c), sim)
+
+	update := func(c config.Config) int {
+		data := sim.Device("", wechattest.User{Name: "alice"}).GetUserInfo()
+		res, err := http.PostForm("http://"+startServer(t, c).PublicAddr()+"/updateUserInfo",
+			url.Values{"token": {token}, "encryptedData": {data.EncryptedData}, "iv": {data.IV}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	c.App.Secret, c.App.PreviousSecret = strings.Repeat("f", 32), c.App.Secret
+	if status := update(c); status != http.StatusOK {
+		t.Errorf("with the previous secret: %d", status)
+	}
+	c.App.PreviousSecret = ""
+	if status := update(c); status != http.StatusUnauthorized {
+		t.Errorf("without it: %d", status)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"wxlogin/internal/config"
 	"wxlogin/internal/tracing"
 	"wxlogin/wechat/wechattest"
 )
@@ -35,19 +36,19 @@ func (collector) Shutdown(context.Context) error { return nil }
 
 // traced is a whole server whose traces the test keeps.
 type traced struct {
-	*wire
+	*testServer
 	ended   collector
 	alice   *wechattest.Device
 	secrets []string // that went through it
 }
 
-func newTraced(t *testing.T, change ...func(*Config)) *traced {
+func newTraced(t *testing.T, change ...func(*config.Config, *Options)) *traced {
 	t.Helper()
 	ended := make(collector, 1000)
-	change = append(change, func(c *Config) { c.Tracing = tracing.New(ended) })
-	w := newWire(t, listenerLimits, change...)
+	change = append(change, func(_ *config.Config, o *Options) { o.Tracing = tracing.New(ended) })
+	w := newTestServer(t, change...)
 	alice := w.wechat.Device(testAppID, wechattest.User{Name: "alice"})
-	return &traced{wire: w, ended: ended, alice: alice, secrets: []string{testSecret}}
+	return &traced{testServer: w, ended: ended, alice: alice, secrets: []string{testSecret}}
 }
 
 // login logs Alice in, by a request with these headers in pairs.
@@ -168,7 +169,9 @@ func TestTracing_shows_no_secret(t *testing.T) {
 // What stands in a path or a method is in no name, attribute or event.
 func TestTracing_RawPaths(t *testing.T) {
 	const secret = "an-unguessable-part"
-	tr := newTraced(t, func(c *Config) { c.Avatars = AvatarConfig{Dir: t.TempDir(), PublicURL: "https://login.example.com"} })
+	tr := newTraced(t, func(c *config.Config, _ *Options) {
+		c.Avatars = config.Avatars{Dir: t.TempDir(), PublicURL: "https://login.example.com"}
+	})
 	public, internal := "http://"+tr.server.PublicAddr(), "http://"+tr.server.InternalAddr()
 	for _, test := range []struct{ method, url, name string }{
 		{"GET", public + "/some-path/" + secret, "GET unmatched"},
@@ -232,7 +235,7 @@ func TestTracing_goes_on_with_the_trace_of_a_trusted_proxy_only(t *testing.T) {
 		"proxy in a mapped network": {[]string{"::ffff:127.0.0.0/104"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := newTraced(t, func(c *Config) { c.TrustedProxies = test.proxies })
+			tr := newTraced(t, func(c *config.Config, _ *Options) { c.TrustedProxies = test.proxies })
 			tr.login("traceparent", traceparent)
 			root := tr.spans()[0]
 			goesOn := root.SpanContext.TraceID().String() == "0af7651916cd43dd8448eb211c80319c"

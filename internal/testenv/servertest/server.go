@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"wxlogin/internal/config"
 	"wxlogin/internal/server"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
@@ -38,7 +39,7 @@ type Server struct {
 
 // Start starts a server and stops it at the end of the test, unless Stop was called. change adjusts the configuration,
 // after all defaults.
-func Start(t testing.TB, change ...func(*server.Config)) *Server {
+func Start(t testing.TB, change ...func(*config.Config)) *Server {
 	t.Helper()
 	s := &Server{
 		DSN: mysqltest.NewWithSchema(t), Redis: testenv.NewRedis(t),
@@ -47,16 +48,17 @@ func Start(t testing.TB, change ...func(*server.Config)) *Server {
 	weChat := httptest.NewServer(s.Simulator)
 	t.Cleanup(weChat.Close)
 	s.WeChat = weChat.URL
-	c := server.Config{
-		App: server.SingleApp{AppID: AppID, Secret: Secret}, MySQLDSN: s.DSN, RedisURL: s.Redis.URL, WeChatAPIBase: s.WeChat,
+	c := config.Config{
+		App: config.SingleApp{AppID: AppID, Secret: Secret}, MySQLDSN: s.DSN, RedisURL: s.Redis.URL, WeChatAPIBase: s.WeChat,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", InternalAPIKey: APIKey,
-		SessionIdleTTL: IdleTTL, SessionMaxTTL: 24 * time.Hour, StorageTimeout: time.Minute,
+		SessionIdleTTL: IdleTTL, SessionMaxTTL: 24 * time.Hour,
 	}
 	for _, f := range change {
 		f(&c)
 	}
+	o := server.Options{Logger: slog.New(slog.DiscardHandler), StorageTimeout: time.Minute}
 	var err error
-	if s.Server, err = server.Start(t.Context(), c, slog.New(slog.DiscardHandler)); err != nil {
+	if s.Server, err = server.Start(t.Context(), c, o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Stop)

@@ -1,0 +1,253 @@
+package redisclient_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/ratelimit"
+	"wxlogin/internal/redisclient"
+	"wxlogin/internal/testenv"
+	"wxlogin/session"
+	"wxlogin/wechat/accesstoken"
+)
+
+const (
+	rateWindow = time.Minute
+
+	// failFastTimeout is the time-out of the server's client for rate limits.
+	failFastTimeout = 250 * time.Millisecond
+)
+
+// failFastOptions returns the options of a client for rate limits.
+func failFastOptions(o redisclient.Options) redisclient.Options {
+	o.Timeout, o.OverrideURL, o.NoRetry = failFastTimeout, true, true
+	return o
+}
+
+// newCounter returns a counter like the server's.
+func newCounter(client redis.UniversalClient, timeout time.Duration, logger *slog.Logger) *ratelimit.Counter {
+	return ratelimit.New(ratelimit.Options{
+		Redis: client, Prefix: session.DefaultKeyPrefix + "rate:", Window: rateWindow, Timeout: timeout,
+		OnDegraded: func(degraded bool) { logger.Debug("rate limits", "countedLocally", degraded) },
+	})
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// newSessions returns a Store with at most two sessions per user.
+func newSessions(t *testing.T, client redis.UniversalClient) *session.Store {
+	t.Helper()
+	store, err := session.New(session.Options{
+		Redis: client, Apps: []session.App{{AppID: trafficApp, Secret: "0123456789abcdef0123456789abcdef"}}, MaxPerUser: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// useSessions calls each method of a session.Store.
+func useSessions(t *testing.T, client redis.UniversalClient) {
+	t.Helper()
+	ctx := t.Context()
+	store := newSessions(t, client)
+	create := func(openID string, n int) string {
+		token, err := store.Create(ctx, session.Session{AppID: trafficApp, OpenID: openID, SessionKey: fmt.Sprint("key", n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	client.Set(ctx, session.DefaultKeyPrefix+"sessions:"+trafficApp+":alice", "no index", time.Hour) // a login replaces it
+	oldest := create("alice", 1)
+	second, newest := create("alice", 2), create("alice", 3)
+	if _, err := store.Lookup(ctx, oldest); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("the oldest of three sessions: %v", err)
+	}
+	sess, err := store.Lookup(ctx, newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := store.OtherSessionKeys(ctx, sess); err != nil || len(keys) != 1 || keys[0] != "key2" {
+		t.Errorf("the other session keys: %v, %v", keys, err)
+	}
+	if err := errors.Join(store.Revoke(ctx, second), store.RevokeAll(ctx, trafficApp, "alice")); err != nil {
+		t.Error(err)
+	}
+	create("bob", 4)
+}
+
+// useAccessTokens gets a token, gets it from the cache, and replaces it.
+func useAccessTokens(t *testing.T, client redis.UniversalClient) {
+	t.Helper()
+	fetched := 0
+	cache, err := accesstoken.New(accesstoken.Options{
+		Redis: client, AppID: trafficApp, Secret: "0123456789abcdef0123456789abcdef",
+		Fetch: func(context.Context, bool) (string, time.Duration, error) {
+			fetched++
+			return fmt.Sprint("token", fetched), 2 * time.Hour, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, refused := range []string{"", "", "token1"} {
+		if _, err := cache.Token(t.Context(), refused); err != nil {
+			t.Error(err)
+		}
+	}
+	if fetched != 2 {
+		t.Errorf("fetched %d times, want 2", fetched)
+	}
+}
+
+// useCounter counts for a rate limit.
+func useCounter(t *testing.T, o redisclient.Options) {
+	t.Helper()
+	client, err := redisclient.New(failFastOptions(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	counter := newCounter(client, failFastTimeout, slog.New(slog.DiscardHandler))
+	defer counter.Close()
+	window := time.Now().UTC().Truncate(time.Minute)
+	for range 2 {
+		counter.Limiter("test", 10).Allow("a")
+	}
+	waitForCount(t, client, "test:a", window, 2)
+	if counter.Limiter("test", 2).Allow("a") || counter.Degraded() {
+		t.Errorf("fewer than 2 are counted, or degraded is %v", counter.Degraded())
+	}
+}
+
+// countKey returns the Redis key of a rate limit's count in a window.
+func countKey(key string, window time.Time) string {
+	hash := sha256.Sum256([]byte(key))
+	return fmt.Sprintf("%srate:{%s}:%d", session.DefaultKeyPrefix, base64.RawURLEncoding.EncodeToString(hash[:12]), window.Unix())
+}
+
+// waitForCount waits until the count is want, over the window that began at window and the next one.
+func waitForCount(t *testing.T, client redis.UniversalClient, key string, window time.Time, want int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; sleep(t.Context(), time.Millisecond) {
+		n, _ := client.Get(t.Context(), countKey(key, window)).Int()
+		more, _ := client.Get(t.Context(), countKey(key, window.Add(rateWindow))).Int()
+		if n+more == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the count in Redis is %d, want %d", n+more, want)
+		}
+	}
+}
+
+// useAll uses Redis in every way in which the server does.
+func useAll(t *testing.T, o redisclient.Options) {
+	t.Helper()
+	client, err := redisclient.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := newSessions(t, client).Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	useSessions(t, client)
+	useAccessTokens(t, client)
+	useCounter(t, o)
+	if n, err := redisclient.DBSize(t.Context(), client); err != nil || n == 0 {
+		t.Errorf("%d keys, %v", n, err)
+	}
+}
+
+// limitTraffic counts for rate limits during a failover.
+type limitTraffic struct {
+	*testing.T
+	counter *ratelimit.Counter
+	log     *testenv.Log
+}
+
+// newLimitTraffic returns a counter with a longer time-out than the server's: on a busy machine even a healthy node does not
+// always reply within failFastTimeout.
+func newLimitTraffic(t *testing.T, o redisclient.Options) *limitTraffic {
+	t.Helper()
+	o.Timeout, o.OverrideURL, o.NoRetry = stepTimeout, true, true
+	client, err := redisclient.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &limitTraffic{T: t, log: &testenv.Log{}}
+	l.counter = newCounter(client, stepTimeout, slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	t.Cleanup(func() { l.counter.Close(); client.Close() })
+	return l
+}
+
+// run counts for many keys, on all nodes, and fails if a call is slow.
+func (l *limitTraffic) run() (stop func()) {
+	stopping, stopped := make(chan struct{}), make(chan struct{})
+	limiter := l.counter.Limiter("test", 1) // flushes each count immediately
+	go func() {
+		defer close(stopped)
+		for n := 0; ; n++ {
+			select {
+			case <-stopping:
+				return
+			default:
+			}
+			key, begin := fmt.Sprint("key", n), time.Now()
+			limiter.Allow(key)
+			if took := time.Since(begin); took > 4*failFastTimeout { // the machine is busy
+				l.Errorf("Allow took %v", took)
+			}
+			sleep(l.Context(), time.Millisecond)
+		}
+	}()
+	return func() { close(stopping); <-stopped }
+}
+
+// wantBack waits until the counter is shared again, and fails unless the outage was logged once, not for every key.
+func (l *limitTraffic) wantBack(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); l.counter.Degraded(); {
+		if time.Now().After(deadline) {
+			t.Fatal("the counter stays degraded")
+		}
+	}
+	if away := strings.Count(l.log.String(), "countedLocally=true"); away != 1 {
+		t.Errorf("the outage is logged %d times:\n%s", away, l.log)
+	}
+}
+
+// wantPools checks the metrics of a client and its Redis.
+func wantPools(t *testing.T, o redisclient.Options) {
+	t.Helper()
+	client, err := redisclient.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	keys, err := redisclient.DBSize(t.Context(), client)
+	if err != nil || keys < settledUsers {
+		t.Errorf("%d keys, %v; want those of all masters", keys, err)
+	}
+	pool := redisclient.PoolStatsOf(client)()
+	if pool.Limit == 0 || pool.Idle == 0 || pool.InUse != 0 || pool.TimedOut != 0 {
+		t.Errorf("after a command on each node: %+v", pool)
+	}
+}

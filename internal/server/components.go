@@ -1,0 +1,229 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/handlers"
+	"wxlogin/internal/clientip"
+	"wxlogin/internal/config"
+	"wxlogin/internal/ratelimit"
+	"wxlogin/internal/redisclient"
+	"wxlogin/session"
+	"wxlogin/store"
+)
+
+const (
+	// startCheckTimeout bounds the check of MySQL, and then that of Redis, before the server starts.
+	startCheckTimeout = 3 * time.Second
+
+	// counterTimeout is how long Redis may take to store the counts of rate limits. If it takes longer, each process counts
+	// locally until Redis responds again. No request waits for it.
+	counterTimeout = 250 * time.Millisecond
+)
+
+// components holds the handlers' dependencies; close releases them.
+type components struct {
+	redis         redis.UniversalClient
+	counterRedis  redis.UniversalClient
+	counter       *ratelimit.Counter // of limits per minute
+	dailyCounter  *ratelimit.Counter
+	db            *store.DB
+	stopLoginDays func() // ends the goroutine that writes db's login counts
+	sessions      *session.Store
+	apps          []handlers.CodeExchanger
+	phoneNumbers  phoneNumbers
+	avatars       avatarStorage
+	metrics       *handlers.Metrics
+}
+
+// newComponents builds all components. It connects to MySQL and Redis to check the configuration, and to nothing else.
+func newComponents(ctx context.Context, c config.Config, o Options) (*components, error) {
+	p := &components{metrics: handlers.NewMetrics()}
+	err := p.build(ctx, c, o)
+	if err == nil {
+		err = ctx.Err() // the checks succeed if they are cut short
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *components) build(ctx context.Context, c config.Config, o Options) (err error) {
+	if err = p.openRedis(c, o); err != nil {
+		return err
+	}
+	if p.db, err = openDatabase(c, o); err != nil {
+		return err
+	}
+	if err := checkDatabase(ctx, p.db, o.Logger); err != nil {
+		return err
+	}
+	p.stopLoginDays = startBackground(p.db.RunLoginDays)
+	if p.avatars, err = openAvatars(c.Avatars); err != nil {
+		return err
+	}
+	p.avatars.registerMetrics(p.metrics, o.Logger)
+	if p.apps, err = newExchangers(c, o, p.metrics); err != nil {
+		return err
+	}
+	if p.phoneNumbers, err = newPhoneNumbers(c, o, p.redis, p.metrics); err != nil {
+		return err
+	}
+	p.sessions, err = session.New(session.Options{
+		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxLifetime: c.SessionMaxTTL,
+		MaxPerUser: c.MaxSessionsPerUser, Logger: o.Logger,
+		AutoPipeline: o.Tracing == nil, // a trace has a span per command
+	})
+	if err != nil {
+		return err
+	}
+	p.registerMetrics(c, o.Version)
+	return checkRedis(ctx, p.redis, p.sessions, c.Redis.Mode)
+}
+
+// openRedis makes the clients of Redis, and the counters of rate limits.
+func (p *components) openRedis(c config.Config, o Options) error {
+	options, err := redisOptions(c)
+	if err != nil {
+		return err
+	}
+	if p.redis, err = redisclient.New(options); err != nil {
+		return err
+	}
+	if p.counterRedis, err = redisclient.New(counterOptions(options)); err != nil {
+		return err
+	}
+	p.counter, p.dailyCounter = newMinuteCounter(p.counterRedis, o.Logger), newDailyCounter(p.counterRedis)
+	return o.Tracing.Redis(p.redis)
+}
+
+func redisOptions(c config.Config) (redisclient.Options, error) {
+	tls, err := c.Redis.TLSConfig()
+	return redisclient.Options{Mode: c.Redis.Mode, URL: c.RedisURL, TLS: tls}, err
+}
+
+// counterOptions returns the options of a separate client for rate limits, which waits less and never retries.
+func counterOptions(o redisclient.Options) redisclient.Options {
+	o.Timeout, o.OverrideURL, o.NoRetry = counterTimeout, true, true
+	return o
+}
+
+// newMinuteCounter returns the counter of the limits per minute, which all instances on one Redis share. It must be closed
+// before client.
+func newMinuteCounter(client redis.UniversalClient, logger *slog.Logger) *ratelimit.Counter {
+	return ratelimit.New(ratelimit.Options{
+		Redis:   client,
+		Prefix:  session.DefaultKeyPrefix + "rate:",
+		Window:  handlers.RateWindow,
+		Timeout: counterTimeout,
+		OnDegraded: func(degraded bool) {
+			logger.Debug("rate limits", "countedLocally", degraded) // logOutages logs the outage of Redis
+		},
+	})
+}
+
+// newDailyCounter is newMinuteCounter for the limits per day.
+func newDailyCounter(client redis.UniversalClient) *ratelimit.Counter {
+	return ratelimit.New(ratelimit.Options{
+		Redis:   client,
+		Prefix:  session.DefaultKeyPrefix + "daily:",
+		Window:  handlers.DailyWindow,
+		Timeout: counterTimeout,
+	})
+}
+
+func sessionApps(c config.Config) []session.App {
+	var apps []session.App
+	for _, app := range c.AllApps() {
+		apps = append(apps, session.App(app))
+	}
+	return apps
+}
+
+// publicOptions returns the options of the public listener's handler.
+func (p *components) publicOptions(c config.Config, o Options) handlers.PublicOptions {
+	public := handlers.PublicOptions{
+		Apps: p.apps, Sessions: p.sessions, Users: p.db.Users(), Logger: o.Logger, Metrics: p.metrics,
+		PhoneNumbers:   p.phoneNumbers,
+		StorageTimeout: o.StorageTimeout,
+		TrustedProxies: c.TrustedProxies,
+		Limits: handlers.Limits{
+			LoginsInFlight: c.Limits.LoginsInFlight,
+			Logins:         c.Limits.Logins, Updates: c.Limits.Updates, FailedUpdates: c.Limits.FailedUpdates,
+			Uploads: c.Limits.Uploads,
+			Counter: p.counter, DailyCounter: p.dailyCounter,
+		},
+	}
+	p.avatars.setOptions(&public)
+	return public
+}
+
+// handlers returns the handlers of both listeners.
+func (p *components) handlers(
+	c config.Config, o Options, closing context.Context, stopping handlers.Check,
+) (public, internal http.Handler, err error) {
+	proxies, err := clientip.ParseNetworks(c.TrustedProxies)
+	if err != nil {
+		return nil, nil, err
+	}
+	options := p.publicOptions(c, o)
+	options.Closing = closing
+	if public, err = handlers.NewPublic(options); err != nil {
+		return nil, nil, err
+	}
+	internal, err = handlers.NewInternal(handlers.InternalOptions{
+		Checks: append(p.checks(), stopping),
+		Logger: o.Logger, Metrics: p.metrics,
+		Sessions: p.sessions, Users: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: o.StorageTimeout,
+	})
+	return o.Tracing.Handler(public, fromTrustedProxy(proxies)), o.Tracing.Handler(internal, trustAll), err
+}
+
+// fromTrustedProxy returns a function that reports whether a request comes from one of the networks.
+func fromTrustedProxy(networks []netip.Prefix) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return false
+		}
+		for _, network := range networks {
+			if network.Contains(from.Addr().Unmap()) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// trustAll is for the internal listener, which only the operator's services reach.
+func trustAll(*http.Request) bool { return true }
+
+// close releases the components. Those that newComponents has not built are skipped.
+func (p *components) close() error {
+	var errs []error
+	for _, counter := range []*ratelimit.Counter{p.counter, p.dailyCounter} {
+		if counter != nil {
+			errs = append(errs, counter.Close())
+		}
+	}
+	for _, client := range []redis.UniversalClient{p.redis, p.counterRedis} {
+		if client != nil {
+			errs = append(errs, client.Close())
+		}
+	}
+	if p.stopLoginDays != nil {
+		p.stopLoginDays()
+	}
+	if p.db != nil {
+		errs = append(errs, p.db.Close())
+	}
+	return errors.Join(append(errs, p.avatars.close())...)
+}

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"encoding/json"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"wxlogin/internal/config"
+	"wxlogin/internal/testenv"
+)
+
+func TestDescribe(t *testing.T) {
+	const password = "pa55word"
+	for name, tt := range map[string]struct {
+		environ []string
+		want    string // of the line, in JSON
+	}{
+		"single": {[]string{"REDIS_URL=redis://wxlogin:" + password + "@redis:6379/3"},
+			`"redis":{"mode":"single","address":"redis:6379","database":3,"tls":false}`},
+		"sentinel": {[]string{"REDIS_MODE=sentinel", "REDIS_URL=rediss://watcher:" + password +
+			"@s1:26379/0?master_name=mymaster&addr=s2:26379&username=wxlogin&password=" + password},
+			`"redis":{"mode":"sentinel","sentinels":["s1:26379","s2:26379"],"master":"mymaster","database":0,"tls":true}`},
+		"cluster": {[]string{"REDIS_MODE=cluster", "REDIS_URL=redis://wxlogin:" + password + "@n1:6379?addr=n2:6379"},
+			`"redis":{"mode":"cluster","nodes":["n1:6379","n2:6379"],"tls":false}`},
+		"mysql": {[]string{"MYSQL_REPLICA_DSNS=r:" + password + "@tcp(replica:3307)/wxlogin?tls=true"},
+			`"mysql":{"primary":"db:3306/wxlogin","replicas":["replica:3307/wxlogin"],"maxOpenConns":50,"tls":false}`},
+		"mysql on TLS": {[]string{"MYSQL_DSN=wxlogin:" + password + "@tcp(db:3306)/wxlogin?tls=true"}, `"maxOpenConns":50,"tls":true}`},
+		"apps":         {[]string{"WECHAT_APPS=wx2:" + testSecret + ":" + password}, `"apps":["wx0123456789abcdef","wx2"]`},
+		"limits": {[]string{"LOGIN_RATE_LIMIT=0", "UPLOAD_DAILY_LIMIT=7"},
+			`"limits":{"loginsInFlight":256,"loginsPerMinute":0,"updatesPerMinute":60,"failedUpdatesPerMinute":10,"uploadsPerDay":7}`},
+		"what is off": {nil, `"uploads":"off","tls":false,"internalKey":false,"tracing":false,"trustedProxies":[]`},
+		"what is on": {[]string{"AVATAR_S3_ENDPOINT=https://s3.example.com", "AVATAR_S3_BUCKET=b", "AVATAR_S3_ACCESS_KEY=k-" + password,
+			"AVATAR_S3_SECRET_KEY=" + password, "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k", "INTERNAL_API_KEY=" + password + password,
+			"TRUSTED_PROXIES=10.0.0.0/8"},
+			`"uploads":"s3.example.com/b","tls":true,"internalKey":true,"tracing":false,"trustedProxies":["10.0.0.0/8"]`},
+		"wechat": {[]string{"WECHAT_API_BASE=https://u:" + password + "@proxy.example.com/x?y=" + password}, `"wechat":"proxy.example.com"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := config.Load(append([]string{
+				"WECHAT_APPID=" + testAppID, "WECHAT_SECRET=" + testSecret,
+				"MYSQL_DSN=wxlogin:" + password + "@tcp(db:3306)/wxlogin", "REDIS_URL=redis://:" + password + "@redis",
+			}, tt.environ...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var log testenv.Log
+			config.Log{Format: "json"}.NewLogger(&log).LogAttrs(t.Context(), 0, "serving", describe(c, Options{Version: "v1.2.3"})...)
+			if !json.Valid([]byte(log.String())) || !strings.Contains(log.String(), tt.want) || !strings.Contains(log.String(), `"version":"v1.2.3"`) {
+				t.Errorf("the line lacks %s:\n%s", tt.want, log.String())
+			}
+			for _, secret := range []string{password, testSecret} {
+				if strings.Contains(log.String(), secret) {
+					t.Error("the line holds a secret")
+				}
+			}
+		})
+	}
+}
+
+// The line of a real start is that of describe.
+func TestStart_says_what_it_serves(t *testing.T) {
+	w := newTestServer(t)
+	for line := range strings.Lines(w.log.String()) {
+		if strings.Contains(line, `"msg":"serving"`) {
+			if !strings.Contains(line, `"apps":["`+testAppID+`"]`) || !strings.Contains(line, `"mode":"single"`) || strings.Contains(line, testSecret) {
+				t.Errorf("it says %s", line)
+			}
+			return
+		}
+	}
+	t.Error("no line says that it serves")
+}
+
+func TestIsPatchedGo(t *testing.T) {
+	for built, want := range map[string]bool{
+		"go1.25": false, "go1.25.99": false, "go1.9.7": false, "go1": false,
+		"go1.26": false, "go1.26rc3": false, "go1.26.0": false, "go1.26.8": false, "go1.26.9": false,
+		"go1.26.10": true, "go1.26.11": true, "go1.26.100": true,
+		"go1.27": false, "go1.27rc1": false, "go1.27.0": false, "go1.27.3": false, "go1.27.4": true, "go1.27.12": true,
+		"go1.28": true, "go1.28rc1": true, "go1.28.0": true, "go1.30.2": true, "go2.0": true,
+		"go1.26.8 X:boringcrypto": false, "go1.26.10 X:boringcrypto": true, "go1.27.4 X:nodwarf5,jsonv2": true,
+		"go1.26.8-bigcorp": false, "go1.26.10-bigcorp": true, "go1.26.10-bigcorp X:boringcrypto": true,
+		"devel go1.28-0f1b2c3 Tue Nov 3 10:00:00 2026 +0000": true, "devel +0f1b2c3": true,
+		"": false, "unknown": false,
+	} {
+		if got := isPatchedGo(built); got != want {
+			t.Errorf("%q: %v, want %v", built, got, want)
+		}
+	}
+}
+
+// The image that this repository builds must not warn of itself.
+func TestIsPatchedGo_Dockerfile(t *testing.T) {
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tag, _ := strings.Cut(string(dockerfile), " golang:")
+	tag, _, _ = strings.Cut(tag, " ")
+	if !isPatchedGo("go" + tag) {
+		t.Errorf("it is built with Go %s", tag)
+	}
+}
+
+func TestIsPlainRemote(t *testing.T) {
+	for address, want := range map[string]bool{
+		"https://api.weixin.qq.com": false, "http://api.weixin.qq.com": true, "HTTP://api.weixin.qq.com": true,
+		"http://wxsim:8089": true, "http://10.0.0.1": true, "http://[2001:db8::1]:80": true, "http://0.0.0.0:8089": true,
+		"http://127.0.0.1:8089": false, "http://127.9.9.9": false, "http://localhost:8089": false, "http://LOCALHOST": false,
+		"http://[::1]:8089": false, "http://[::ffff:127.0.0.1]": false,
+		"http://localhost.example.com": true, "http://127.0.0.1.example.com": true, "http://127.0.0.1@example.com": true,
+	} {
+		if got := isPlainRemote(address); got != want {
+			t.Errorf("%q: %v, want %v", address, got, want)
+		}
+	}
+}
+
+func TestStart_Warnings(t *testing.T) {
+	const oldGo, plainHTTP = "known vulnerabilities in net/http", "cross the network unencrypted"
+	t.Run("names the Go release that it was built with, once, if that is not patched", func(t *testing.T) {
+		w := newTestServer(t)
+		want := 1
+		if isPatchedGo(runtime.Version()) {
+			want = 0
+		}
+		log := w.log.String()
+		if got := strings.Count(log, oldGo); got != want {
+			t.Errorf("warned %d times, want %d", got, want)
+		}
+		if want == 1 && !strings.Contains(log, `"builtWith":"`+runtime.Version()+`","patchedSince":"go1.26.10, go1.27.4"`) {
+			t.Errorf("the releases are not named:\n%s", log)
+		}
+	})
+	for name, test := range map[string]struct {
+		base string
+		want int
+	}{
+		"plain http to another machine": {"http://wxsim.invalid:8089", 1},
+		"https to another machine":      {"https://api.weixin.qq.com", 0},
+		"plain http to this machine":    {"http://127.0.0.1:1", 0},
+	} {
+		t.Run("WECHAT_API_BASE: "+name, func(t *testing.T) {
+			w := newTestServer(t, func(c *config.Config, _ *Options) { c.WeChatAPIBase = test.base })
+			if got := strings.Count(w.log.String(), plainHTTP); got != test.want {
+				t.Errorf("warned %d times, want %d:\n%s", got, test.want, w.log.String())
+			}
+			if strings.Contains(w.log.String(), testSecret) {
+				t.Error("the log shows the AppSecret")
+			}
+		})
+	}
+}
