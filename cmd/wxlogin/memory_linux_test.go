@@ -121,7 +121,7 @@ func (u *uploader) upload(token string, file []byte) (status int, retry bool) {
 
 // 50 hostile and 50 honest uploads at once, in random order: the process stays within the documented size of an instance, and
 // nearly all honest ones succeed.
-func TestServe_uploads_stay_within_the_documented_memory(t *testing.T) {
+func TestServe_UploadMemory(t *testing.T) {
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})
 	weChat := httptest.NewServer(sim)
 	t.Cleanup(weChat.Close)

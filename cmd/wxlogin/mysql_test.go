@@ -12,7 +12,7 @@ import (
 
 const (
 	password     = "pa55word"
-	serversWords = "as the server puts it"
+	serverText = "as the server puts it"
 )
 
 // refusingMySQL answers every connection with an error, as a server does that refuses it.
@@ -66,7 +66,7 @@ func wantMisconfiguredIn(t *testing.T, mysql, words []string, commands ...string
 				t.Errorf("%s does not say %q:\n%s", command, word, text)
 			}
 		}
-		if strings.Contains(text, password) || strings.Contains(text, secret) || strings.Contains(text, serversWords) {
+		if strings.Contains(text, password) || strings.Contains(text, secret) || strings.Contains(text, serverText) {
 			t.Errorf("%s shows a secret or the server's own words:\n%s", command, text)
 		}
 		if n := strings.Count(text, "MYSQL_DSN"); n != 1 {
@@ -75,7 +75,7 @@ func wantMisconfiguredIn(t *testing.T, mysql, words []string, commands ...string
 	}
 }
 
-func TestMySQL_that_refuses_the_configuration_ends_the_command(t *testing.T) {
+func TestMySQL_ErrorNumbers(t *testing.T) {
 	for _, tt := range []struct {
 		number uint16
 		words  []string
@@ -94,13 +94,13 @@ func TestMySQL_that_refuses_the_configuration_ends_the_command(t *testing.T) {
 		{1115, []string{"refuses a setting", "unknown character set"}},
 	} {
 		t.Run(fmt.Sprint(tt.number), func(t *testing.T) {
-			wantMisconfigured(t, refusingMySQL(t, tt.number, serversWords), tt.words, commandsOfMySQL...)
+			wantMisconfigured(t, refusingMySQL(t, tt.number, serverText), tt.words, commandsOfMySQL...)
 		})
 	}
 }
 
 // A database that has no time is waited for by the server; the other commands fail and may be run again.
-func TestMySQL_that_passes_is_no_wrong_configuration(t *testing.T) {
+func TestMySQL_TemporaryErrors(t *testing.T) {
 	for _, number := range []uint16{1040, 1053, 1129, 1203, 2013, 3032, 9001} {
 		dsn := refusingMySQL(t, number, "later")
 		for _, command := range []string{"migrate", "sweep"} {
@@ -116,7 +116,7 @@ func TestMySQL_that_passes_is_no_wrong_configuration(t *testing.T) {
 	p.wait("serving")
 }
 
-func TestMySQL_that_refuses_the_configuration_for_real(t *testing.T) {
+func TestMySQL_RealServer(t *testing.T) {
 	s := mysqltest.RunServer(t)
 	dsn := s.NewDatabase(t, "app", "ALL")
 	socketPlugin, locked := "unix_socket", "4151"

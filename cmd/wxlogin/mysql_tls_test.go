@@ -46,7 +46,7 @@ func (s *tlsMySQL) environ(account, parameters, ca, cert, key string) []string {
 		"MYSQL_TLS_CA_FILE=" + ca, "MYSQL_TLS_CERT_FILE=" + cert, "MYSQL_TLS_KEY_FILE=" + key}
 }
 
-func TestMySQL_TLS_with_a_private_CA(t *testing.T) {
+func TestMySQLTLS(t *testing.T) {
 	s := runTLSMySQL(t)
 	for name, env := range map[string][]string{
 		"CA alone":                    s.environ("app", "", s.ca.File, "", ""),
@@ -70,7 +70,7 @@ func TestMySQL_TLS_with_a_private_CA(t *testing.T) {
 	}
 }
 
-func TestMySQL_TLS_that_cannot_be_had_ends_the_command(t *testing.T) {
+func TestMySQLTLS_Errors(t *testing.T) {
 	s := runTLSMySQL(t)
 	other := testenv.NewAuthority(t)
 	const unverified = "failed to verify certificate"
@@ -103,7 +103,7 @@ func TestMySQL_TLS_that_cannot_be_had_ends_the_command(t *testing.T) {
 	})
 }
 
-func TestMySQL_TLS_takes_up_a_new_client_certificate(t *testing.T) {
+func TestMySQLTLS_ReloadsClientCertificate(t *testing.T) {
 	s := runTLSMySQL(t)
 	stale, staleKey := testenv.NewAuthority(t).Issue(t, "127.0.0.1")
 	s.migrate(t, s.environ("known", "", s.ca.File, s.cert, s.key))

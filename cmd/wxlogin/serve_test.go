@@ -1,10 +1,12 @@
 package main
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,21 +48,21 @@ func login(public, code string) int {
 }
 
 // waiting is a server with a login in flight, which waits at WeChat.
-type waiting struct {
+type pendingLogin struct {
 	*process
 	weChat *gatedWeChat
 	code   string
 	status chan int
 }
 
-func startWaiting(t *testing.T, extra ...string) *waiting {
+func startPendingLogin(t *testing.T, extra ...string) *pendingLogin {
 	t.Helper()
 	weChat, base := newGatedWeChat(t)
 	env := environ(t, append(extra, "WECHAT_API_BASE="+base)...)
 	if code := start(t, env, "migrate").exitCode(); code != exitOK {
 		t.Fatalf("migrate: exit code %d", code)
 	}
-	w := &waiting{process: start(t, env), weChat: weChat, status: make(chan int, 1)}
+	w := &pendingLogin{process: start(t, env), weChat: weChat, status: make(chan int, 1)}
 	public := "http://" + w.wait("serving")["public"].(string)
 	w.code = weChat.Device(appID, wechattest.User{Name: "alice"}).Login()
 	go func() { w.status <- login(public, w.code) }()
@@ -69,7 +71,7 @@ func startWaiting(t *testing.T, extra ...string) *waiting {
 }
 
 // mustFinish lets WeChat answer: so must the server, and end.
-func (w *waiting) mustFinish() {
+func (w *pendingLogin) mustFinish() {
 	w.t.Helper()
 	w.weChat.proceed <- struct{}{}
 	if got := <-w.status; got != http.StatusOK {
@@ -80,53 +82,80 @@ func (w *waiting) mustFinish() {
 	}
 }
 
-func TestServe_finishes_requests_in_flight_on_SIGTERM(t *testing.T) {
-	p := startWaiting(t)
-	p.signal(syscall.SIGTERM)
-	p.wait("stopping")
-	p.mustFinish()
-	if strings.Contains(p.log(), p.code) || strings.Contains(p.log(), secret) {
-		t.Error("the log holds the code or the AppSecret")
-	}
-}
-
-func TestServe_is_ready_after_migrate(t *testing.T) {
-	env := environ(t)
-	p := start(t, env)
-	internal := p.wait("serving")["internal"].(string)
-	check := func() int {
-		return start(t, append(env, "INTERNAL_ADDR="+internal), "healthcheck").exitCode()
-	}
-	if got := check(); got != exitFailed {
-		t.Errorf("healthcheck without tables: exit code %d, want %d", got, exitFailed)
-	}
-	for range 2 { // twice in a row does no harm
-		if code := start(t, env, "migrate").exitCode(); code != exitOK {
-			t.Fatalf("migrate: exit code %d", code)
+func TestServe(t *testing.T) {
+	t.Run("finishes requests in flight on SIGTERM", func(t *testing.T) {
+		p := startPendingLogin(t)
+		p.signal(syscall.SIGTERM)
+		p.wait("stopping")
+		p.mustFinish()
+		if strings.Contains(p.log(), p.code) || strings.Contains(p.log(), secret) {
+			t.Error("the log holds the code or the AppSecret")
 		}
-	}
-	if got := check(); got != exitOK {
-		t.Errorf("healthcheck: exit code %d, want %d", got, exitOK)
-	}
-	p.signal(os.Interrupt)
-	if got := p.exitCode(); got != exitOK {
-		t.Errorf("exit code %d", got)
-	}
-	if got := check(); got != exitFailed {
-		t.Errorf("healthcheck of nobody: exit code %d, want %d", got, exitFailed)
-	}
-}
+	})
 
-// On MySQL and MariaDB a connection in latin1 would refuse emoji; the server does not start with one.
-func TestServe_refuses_a_connection_that_is_not_utf8mb4(t *testing.T) {
-	env := environ(t)
-	p := start(t, append(env, "MYSQL_DSN="+withCharset(mysqltest.New(t), "latin1")))
-	if got := p.exitCode(); got != exitUsage {
-		t.Errorf("exit code %d, want %d", got, exitUsage)
-	}
-	if !strings.Contains(p.log(), "utf8mb4") {
-		t.Errorf("it said:\n%s", p.log())
-	}
+	t.Run("is ready after migrate", func(t *testing.T) {
+		env := environ(t)
+		p := start(t, env)
+		internal := p.wait("serving")["internal"].(string)
+		check := func() int {
+			return start(t, append(env, "INTERNAL_ADDR="+internal), "healthcheck").exitCode()
+		}
+		if got := check(); got != exitFailed {
+			t.Errorf("healthcheck without tables: exit code %d, want %d", got, exitFailed)
+		}
+		for range 2 { // twice in a row does no harm
+			if code := start(t, env, "migrate").exitCode(); code != exitOK {
+				t.Fatalf("migrate: exit code %d", code)
+			}
+		}
+		if got := check(); got != exitOK {
+			t.Errorf("healthcheck: exit code %d, want %d", got, exitOK)
+		}
+		p.signal(os.Interrupt)
+		if got := p.exitCode(); got != exitOK {
+			t.Errorf("exit code %d", got)
+		}
+		if got := check(); got != exitFailed {
+			t.Errorf("healthcheck of nobody: exit code %d, want %d", got, exitFailed)
+		}
+	})
+
+	// On MySQL and MariaDB a connection in latin1 would refuse emoji; the server does not start with one.
+	t.Run("rejects a connection that is not utf8mb4", func(t *testing.T) {
+		env := environ(t)
+		p := start(t, append(env, "MYSQL_DSN="+withCharset(mysqltest.New(t), "latin1")))
+		if got := p.exitCode(); got != exitUsage {
+			t.Errorf("exit code %d, want %d", got, exitUsage)
+		}
+		if !strings.Contains(p.log(), "utf8mb4") {
+			t.Errorf("it said:\n%s", p.log())
+		}
+	})
+
+	t.Run("rejects an unreadable certificate", func(t *testing.T) {
+		p := start(t, environ(t, "TLS_CERT_FILE=/nowhere/tls.crt", "TLS_KEY_FILE=/nowhere/tls.key"))
+		if got := p.exitCode(); got != exitUsage {
+			t.Errorf("exit code %d, want %d", got, exitUsage)
+		}
+		if !strings.Contains(p.log(), "TLS_CERT_FILE") {
+			t.Errorf("it said:\n%s", p.log())
+		}
+	})
+
+	t.Run("reports every error of the configuration", func(t *testing.T) {
+		p := start(t, []string{"WECHAT_SECRET=" + secret, "REDIS_URL=http://:pa55word@h", "LISTEN_ADDR=x"})
+		if got := p.exitCode(); got != exitUsage {
+			t.Errorf("exit code %d, want %d", got, exitUsage)
+		}
+		for _, want := range []string{"WECHAT_APPID", "MYSQL_DSN", "REDIS_URL", "LISTEN_ADDR"} {
+			if !strings.Contains(p.log(), want) {
+				t.Errorf("%s is not told", want)
+			}
+		}
+		if strings.Contains(p.log(), "pa55word") || strings.Contains(p.log(), secret) {
+			t.Error("a secret is told")
+		}
+	})
 }
 
 func withCharset(dsn, charset string) string {
@@ -136,27 +165,107 @@ func withCharset(dsn, charset string) string {
 	return dsn + "?charset=" + charset
 }
 
-func TestServe_refuses_a_certificate_that_cannot_be_read(t *testing.T) {
-	p := start(t, environ(t, "TLS_CERT_FILE=/nowhere/tls.crt", "TLS_KEY_FILE=/nowhere/tls.key"))
-	if got := p.exitCode(); got != exitUsage {
-		t.Errorf("exit code %d, want %d", got, exitUsage)
-	}
-	if !strings.Contains(p.log(), "TLS_CERT_FILE") {
-		t.Errorf("it said:\n%s", p.log())
-	}
+// current returns the percentage and the limit that are set now.
+func current() (percent int, limit int64) {
+	percent, limit = debug.SetGCPercent(-1), debug.SetMemoryLimit(-1)
+	debug.SetGCPercent(percent)
+	return percent, limit
 }
 
-func TestServe_reports_a_wrong_configuration(t *testing.T) {
-	p := start(t, []string{"WECHAT_SECRET=" + secret, "REDIS_URL=http://:pa55word@h", "LISTEN_ADDR=x"})
-	if got := p.exitCode(); got != exitUsage {
-		t.Errorf("exit code %d, want %d", got, exitUsage)
+func TestTuneGC(t *testing.T) {
+	percent, limit := current()
+	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
+	t.Run("leaves what the environment sets", func(t *testing.T) {
+		debug.SetGCPercent(77)
+		debug.SetMemoryLimit(1 << 40)
+		t.Setenv("GOGC", "77")
+		t.Setenv("GOMEMLIMIT", "1TiB")
+		tuneGC()
+		if percent, limit := current(); percent != 77 || limit != 1<<40 {
+			t.Errorf("%d %%, %d bytes", percent, limit)
+		}
+	})
+	t.Run("sets its own otherwise", func(t *testing.T) {
+		t.Setenv("GOGC", "")
+		t.Setenv("GOMEMLIMIT", "")
+		tuneGC()
+		if percent, limit := current(); percent != gcPercent || limit != memoryLimit {
+			t.Errorf("%d %%, %d bytes", percent, limit)
+		}
+	})
+}
+
+// A port that is taken may become free; what cannot become right is a fault of the configuration.
+func TestServe_Addresses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, want := range []string{"WECHAT_APPID", "MYSQL_DSN", "REDIS_URL", "LISTEN_ADDR"} {
-		if !strings.Contains(p.log(), want) {
-			t.Errorf("%s is not told", want)
+	defer taken.Close()
+	addr := taken.Addr().String()
+	for _, variable := range []string{"LISTEN_ADDR", "INTERNAL_ADDR"} {
+		for name, tt := range map[string]struct {
+			addr string
+			code int
+			want string
+		}{
+			"taken":        {addr, exitFailed, addr},
+			"no such port": {"127.0.0.1:65536", exitUsage, "65536"},
+			"no such host": {"nowhere.invalid:0", exitUsage, "nowhere.invalid"},
+		} {
+			t.Run(variable+" "+name, func(t *testing.T) {
+				p := start(t, environ(t, variable+"="+tt.addr, "INTERNAL_API_KEY=0123456789abcdef"))
+				code := p.exitCode()
+				if name == "no such host" && code == exitFailed && strings.Contains(p.log(), "server misbehaving") {
+					t.Skip("this machine has no working name server")
+				}
+				if code != tt.code {
+					t.Errorf("exit code %d, want %d", code, tt.code)
+				}
+				if log := p.log(); !strings.Contains(log, variable+": ") || !strings.Contains(log, tt.want) || strings.Contains(log, `"msg":"serving"`) {
+					t.Errorf("it said:\n%s", log)
+				}
+			})
 		}
 	}
-	if strings.Contains(p.log(), "pa55word") || strings.Contains(p.log(), secret) {
-		t.Error("a secret is told")
-	}
+	t.Run("both the same", func(t *testing.T) {
+		p := start(t, environ(t, "LISTEN_ADDR=127.0.0.1:18080", "INTERNAL_ADDR=127.0.0.1:18080"))
+		if code := p.exitCode(); code != exitUsage || !strings.Contains(p.log(), "INTERNAL_ADDR is the same as LISTEN_ADDR") {
+			t.Errorf("exit code %d; it said:\n%s", code, p.log())
+		}
+	})
+}
+
+func TestServe_UnknownVariables(t *testing.T) {
+	const dsn = "wxlogin:pa55word@tcp(127.0.0.1:3306)/wxlogin"
+	t.Run("beside the faults", func(t *testing.T) {
+		for _, command := range []string{"serve", "migrate", "sweep"} {
+			p := start(t, []string{"MYSQL_DNS=" + dsn, "WECHAT_SECRET=" + secret + "\r", "MYSQL_PORT=3306"}, command)
+			if got := p.exitCode(); got != exitUsage {
+				t.Errorf("%s: exit code %d, want %d", command, got, exitUsage)
+			}
+			for _, want := range []string{"MYSQL_DSN is not set", "MYSQL_DNS is not a variable of wxlogin: did you mean MYSQL_DSN?"} {
+				if strings.Count(p.log(), want) != 1 {
+					t.Errorf("%s: it does not say once %q:\n%s", command, want, p.log())
+				}
+			}
+			if strings.Contains(p.log(), "pa55word") || strings.Contains(p.log(), secret) || strings.Contains(p.log(), "MYSQL_PORT") {
+				t.Errorf("%s: it says too much", command)
+			}
+		}
+	})
+	t.Run("once, when it starts all the same", func(t *testing.T) {
+		p := start(t, environ(t, "REDIS_URI=redis://:pa55word@h", "REDIS_SERVICE_HOST=10.0.0.7"))
+		p.wait("serving")
+		p.signal(os.Interrupt)
+		if got := p.exitCode(); got != exitOK {
+			t.Errorf("exit code %d", got)
+		}
+		if got := strings.Count(p.log(), "REDIS_URI is not a variable of wxlogin: did you mean REDIS_URL?"); got != 1 {
+			t.Errorf("warned %d times:\n%s", got, p.log())
+		}
+		if strings.Contains(p.log(), "pa55word") || strings.Contains(p.log(), "REDIS_SERVICE_HOST") {
+			t.Error("it says too much")
+		}
+	})
 }

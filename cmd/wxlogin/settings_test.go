@@ -17,7 +17,7 @@ import (
 
 // What was answered 200 is there when the server is killed right after, whatever MySQL has as its global settings. The account
 // has no SUPER.
-func TestServe_what_is_answered_outlives_the_process(t *testing.T) {
+func TestServe_Durability(t *testing.T) {
 	const nickName = `Bob "the' \ builder`
 	s := mysqltest.RunServer(t)
 	weChat := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})

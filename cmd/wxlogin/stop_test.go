@@ -18,7 +18,7 @@ import (
 )
 
 // load is clients that log in all the time, each as a user of its own, until the server takes no more connections.
-type load struct {
+type loginLoad struct {
 	t        *testing.T
 	wechat   *wechattest.Simulator
 	url      string
@@ -28,7 +28,7 @@ type load struct {
 }
 
 // run is one client. Only a connection that cannot be made may fail; whatever was sent must be answered whole.
-func (l *load) run(user string, keepAlive bool) {
+func (l *loginLoad) run(user string, keepAlive bool) {
 	transport := &http.Transport{DisableKeepAlives: !keepAlive}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
@@ -49,7 +49,7 @@ func (l *load) run(user string, keepAlive bool) {
 }
 
 // take reads an answer to its end.
-func (l *load) take(res *http.Response, keepAlive bool) error {
+func (l *loginLoad) take(res *http.Response, keepAlive bool) error {
 	defer res.Body.Close()
 	var body struct{ Status int }
 	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
@@ -85,7 +85,7 @@ func waitFor(t *testing.T, what string, so func() bool) {
 	}
 }
 
-func TestServe_cuts_no_request_on_SIGTERM_under_load(t *testing.T) {
+func TestServe_StopUnderLoad(t *testing.T) {
 	weChat := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})
 	simulator := httptest.NewServer(weChat)
 	defer simulator.Close()
@@ -96,7 +96,7 @@ func TestServe_cuts_no_request_on_SIGTERM_under_load(t *testing.T) {
 	p := start(t, env)
 	serving := p.wait("serving")
 
-	l := &load{t: t, wechat: weChat, url: "http://" + serving["public"].(string) + "/onLogin"}
+	l := &loginLoad{t: t, wechat: weChat, url: "http://" + serving["public"].(string) + "/onLogin"}
 	for i := range 4 {
 		l.clients.Go(func() { l.run(fmt.Sprintf("keeps-%d", i), true) })
 		l.clients.Go(func() { l.run(fmt.Sprintf("fresh-%d", i), false) })
@@ -123,18 +123,32 @@ func TestServe_cuts_no_request_on_SIGTERM_under_load(t *testing.T) {
 	}
 }
 
-// A second signal does not wait for load balancers, but still for requests in flight.
-func TestServe_second_signal_ends_the_delay(t *testing.T) {
-	p := startWaiting(t, "SHUTDOWN_DELAY=1m")
-	p.signal(syscall.SIGTERM)
-	p.wait("stopping")
-	p.signal(syscall.SIGINT)
-	p.wait("closing listeners")
-	p.mustFinish()
+func TestServe_Stop(t *testing.T) {
+	// A second signal does not wait for load balancers, but still for requests in flight.
+	t.Run("ends the delay on a second signal", func(t *testing.T) {
+		p := startPendingLogin(t, "SHUTDOWN_DELAY=1m")
+		p.signal(syscall.SIGTERM)
+		p.wait("stopping")
+		p.signal(syscall.SIGINT)
+		p.wait("closing listeners")
+		p.mustFinish()
+	})
+
+	t.Run("stops while it waits for MySQL", func(t *testing.T) {
+		addr, come := silentMySQL(t)
+		p := start(t, environ(t, "MYSQL_DSN=root@tcp("+addr+")/wxlogin", "SHUTDOWN_DELAY=1m"))
+		conn := <-come
+		defer conn.Close()
+		p.signal(syscall.SIGTERM)
+		p.wait("stopped during startup")
+		if got := p.exitCode(); got != exitOK {
+			t.Errorf("exit code %d", got)
+		}
+	})
 }
 
 // mute is a MySQL that takes a connection and says nothing. It hands over the connection when it has come.
-func mute(t *testing.T) (addr string, come <-chan net.Conn) {
+func silentMySQL(t *testing.T) (addr string, come <-chan net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -148,16 +162,4 @@ func mute(t *testing.T) (addr string, come <-chan net.Conn) {
 		}
 	}()
 	return l.Addr().String(), first
-}
-
-func TestServe_stops_while_it_waits_for_MySQL(t *testing.T) {
-	addr, come := mute(t)
-	p := start(t, environ(t, "MYSQL_DSN=root@tcp("+addr+")/wxlogin", "SHUTDOWN_DELAY=1m"))
-	conn := <-come
-	defer conn.Close()
-	p.signal(syscall.SIGTERM)
-	p.wait("stopped during startup")
-	if got := p.exitCode(); got != exitOK {
-		t.Errorf("exit code %d", got)
-	}
 }

@@ -75,93 +75,103 @@ func login(t *testing.T, baseURL, user string) (code string) {
 	return answer.Code
 }
 
-func TestRun_plays_WeChat(t *testing.T) {
-	tests := map[string]struct {
-		env           map[string]string
-		args          []string
-		appID, secret string
-	}{
-		"for_the_demos_app":  {nil, nil, wechattest.DemoAppID, wechattest.DemoSecret},
-		"for_flags":          {nil, []string{"-appid", "wx1", "-secret", "s1", "-latency", "1ms"}, "wx1", "s1"},
-		"for_an_environment": {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, nil, "wx2", "s2"},
-		"for_flags_first":    {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, []string{"-appid", "wx3"}, "wx3", "s2"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("WECHAT_APPID", "")
-			t.Setenv("WECHAT_SECRET", "")
-			t.Setenv("WECHAT_APPS", "")
-			for k, v := range test.env {
-				t.Setenv(k, v)
-			}
-			baseURL, greeting := start(t, test.args...)
-			if !strings.Contains(greeting, test.appID) || strings.Contains(greeting, test.secret) {
-				t.Error("the greeting names the appid, and not the secret")
-			}
-			client, err := wechat.NewClient(wechat.Options{AppID: test.appID, Secret: wechat.Secret(test.secret), BaseURL: baseURL})
+func TestRun(t *testing.T) {
+	t.Run("serves one app", func(t *testing.T) {
+		tests := map[string]struct {
+			env           map[string]string
+			args          []string
+			appID, secret string
+		}{
+			"for_the_demos_app":  {nil, nil, wechattest.DemoAppID, wechattest.DemoSecret},
+			"for_flags":          {nil, []string{"-appid", "wx1", "-secret", "s1", "-latency", "1ms"}, "wx1", "s1"},
+			"for_an_environment": {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, nil, "wx2", "s2"},
+			"for_flags_first":    {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, []string{"-appid", "wx3"}, "wx3", "s2"},
+		}
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Setenv("WECHAT_APPID", "")
+				t.Setenv("WECHAT_SECRET", "")
+				t.Setenv("WECHAT_APPS", "")
+				for k, v := range test.env {
+					t.Setenv(k, v)
+				}
+				baseURL, greeting := start(t, test.args...)
+				if !strings.Contains(greeting, test.appID) || strings.Contains(greeting, test.secret) {
+					t.Error("the greeting names the appid, and not the secret")
+				}
+				client, err := wechat.NewClient(wechat.Options{AppID: test.appID, Secret: wechat.Secret(test.secret), BaseURL: baseURL})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := client.Code2Session(t.Context(), login(t, baseURL, "alice")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+
+	t.Run("serves several apps", func(t *testing.T) {
+		t.Setenv("WECHAT_APPID", "wx1")
+		t.Setenv("WECHAT_SECRET", "s1")
+		t.Setenv("WECHAT_APPS", "wx2:s2,\n wx3:s3:old3")
+		baseURL, _ := start(t)
+		for appID, secret := range map[string]string{"wx1": "s1", "wx2": "s2", "wx3": "s3"} {
+			client, err := wechat.NewClient(wechat.Options{AppID: appID, Secret: wechat.Secret(secret), BaseURL: baseURL})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := client.Code2Session(t.Context(), login(t, baseURL, "alice")); err != nil {
-				t.Error(err)
+			if _, err := client.Code2Session(t.Context(), login(t, baseURL, "alice&appid="+appID)); err != nil {
+				t.Errorf("%s: %v", appID, err)
 			}
-		})
-	}
-}
+		}
+		t.Setenv("WECHAT_APPS", "wx2")
+		var stderr bytes.Buffer
+		if err := run(t.Context(), nil, io.Discard, &stderr); !errors.Is(err, errUsage) || !strings.Contains(stderr.String(), "WECHAT_APPS") {
+			t.Errorf("an entry without a secret: %v, %s", err, stderr.String())
+		}
+	})
 
-func TestRun_plays_WeChat_for_several_apps(t *testing.T) {
-	t.Setenv("WECHAT_APPID", "wx1")
-	t.Setenv("WECHAT_SECRET", "s1")
-	t.Setenv("WECHAT_APPS", "wx2:s2,\n wx3:s3:old3")
-	baseURL, _ := start(t)
-	for appID, secret := range map[string]string{"wx1": "s1", "wx2": "s2", "wx3": "s3"} {
-		client, err := wechat.NewClient(wechat.Options{AppID: appID, Secret: wechat.Secret(secret), BaseURL: baseURL})
+	t.Run("checks the health of another simulator", func(t *testing.T) {
+		baseURL, _ := start(t)
+		addr := strings.TrimPrefix(baseURL, "http://")
+		_, port, err := net.SplitHostPort(addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := client.Code2Session(t.Context(), login(t, baseURL, "alice&appid="+appID)); err != nil {
-			t.Errorf("%s: %v", appID, err)
+		for _, addr := range []string{addr, ":" + port, "0.0.0.0:" + port, "[::]:" + port} {
+			if err := run(t.Context(), []string{"-healthcheck", "-addr", addr}, io.Discard, io.Discard); err != nil {
+				t.Errorf("%s: %v", addr, err)
+			}
 		}
-	}
-	t.Setenv("WECHAT_APPS", "wx2")
-	var stderr bytes.Buffer
-	if err := run(t.Context(), nil, io.Discard, &stderr); !errors.Is(err, errUsage) || !strings.Contains(stderr.String(), "WECHAT_APPS") {
-		t.Errorf("an entry without a secret: %v, %s", err, stderr.String())
-	}
+		for _, addr := range []string{"127.0.0.1:1", "nowhere", ""} {
+			if err := run(t.Context(), []string{"-healthcheck", "-addr", addr}, io.Discard, io.Discard); err == nil {
+				t.Errorf("%q is healthy", addr)
+			}
+		}
+	})
+
+	t.Run("prints its help", func(t *testing.T) {
+		var out, errs bytes.Buffer
+		if err := run(t.Context(), []string{"-help"}, &out, &errs); err != nil || errs.Len() != 0 {
+			t.Fatalf("%v, %q", err, errs.String())
+		}
+		for _, want := range []string{"-addr", "-appid", "-secret", "-latency", "-healthcheck", "127.0.0.1:8089", wechattest.DemoAppID, "WECHAT_SECRET"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("the help does not name %s", want)
+			}
+		}
+	})
+
+	t.Run("reports an address in use", func(t *testing.T) {
+		baseURL, _ := start(t)
+		err := run(t.Context(), []string{"-addr", strings.TrimPrefix(baseURL, "http://")}, io.Discard, io.Discard)
+		if err == nil || errors.Is(err, errUsage) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
-func TestRun_healthcheck(t *testing.T) {
-	baseURL, _ := start(t)
-	addr := strings.TrimPrefix(baseURL, "http://")
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, addr := range []string{addr, ":" + port, "0.0.0.0:" + port, "[::]:" + port} {
-		if err := run(t.Context(), []string{"-healthcheck", "-addr", addr}, io.Discard, io.Discard); err != nil {
-			t.Errorf("%s: %v", addr, err)
-		}
-	}
-	for _, addr := range []string{"127.0.0.1:1", "nowhere", ""} {
-		if err := run(t.Context(), []string{"-healthcheck", "-addr", addr}, io.Discard, io.Discard); err == nil {
-			t.Errorf("%q is healthy", addr)
-		}
-	}
-}
-
-func TestRun_help(t *testing.T) {
-	var out, errs bytes.Buffer
-	if err := run(t.Context(), []string{"-help"}, &out, &errs); err != nil || errs.Len() != 0 {
-		t.Fatalf("%v, %q", err, errs.String())
-	}
-	for _, want := range []string{"-addr", "-appid", "-secret", "-latency", "-healthcheck", "127.0.0.1:8089", wechattest.DemoAppID, "WECHAT_SECRET"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the help does not name %s", want)
-		}
-	}
-}
-
-func TestRun_refuses_a_wrong_command_line(t *testing.T) {
+func TestRun_InvalidCommandLine(t *testing.T) {
 	for name, args := range map[string][]string{
 		"an_unknown_flag":    {"-nosuch"},
 		"an_argument":        {"serve"},
@@ -178,16 +188,8 @@ func TestRun_refuses_a_wrong_command_line(t *testing.T) {
 	}
 }
 
-func TestRun_reports_an_address_in_use(t *testing.T) {
-	baseURL, _ := start(t)
-	err := run(t.Context(), []string{"-addr", strings.TrimPrefix(baseURL, "http://")}, io.Discard, io.Discard)
-	if err == nil || errors.Is(err, errUsage) {
-		t.Errorf("got %v", err)
-	}
-}
-
 // Exchanges under way are answered before the end.
-func TestServe_finishes_what_is_under_way(t *testing.T) {
+func TestServe(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -26,22 +26,66 @@ func environ(extra ...string) []string {
 	}, extra...)
 }
 
-func TestLoadConfig_defaults(t *testing.T) {
-	c, err := config.Load(environ())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.ListenAddr != ":8080" || c.InternalAddr != "127.0.0.1:9090" || c.WeChatAPIBase != "https://api.weixin.qq.com" ||
-		c.SessionIdleTTL != 168*time.Hour || c.SessionMaxTTL != 720*time.Hour || c.MaxSessionsPerUser != session.DefaultMaxPerUser || c.Log.Format != "json" || c.Log.Level != 0 {
-		t.Errorf("got %+v", c.Log)
-	}
-	want := config.Limits{LoginsInFlight: 256, Logins: 6000, Updates: 60, FailedUpdates: 10, Uploads: 50}
-	if c.Limits != want || c.ShutdownDelay != time.Second || len(c.TrustedProxies) != 0 {
-		t.Errorf("got %+v, %v, %v", c.Limits, c.ShutdownDelay, c.TrustedProxies)
-	}
+func TestLoad(t *testing.T) {
+	t.Run("sets the defaults", func(t *testing.T) {
+		c, err := config.Load(environ())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.ListenAddr != ":8080" || c.InternalAddr != "127.0.0.1:9090" || c.WeChatAPIBase != "https://api.weixin.qq.com" ||
+			c.SessionIdleTTL != 168*time.Hour || c.SessionMaxTTL != 720*time.Hour || c.MaxSessionsPerUser != session.DefaultMaxPerUser || c.Log.Format != "json" || c.Log.Level != 0 {
+			t.Errorf("got %+v", c.Log)
+		}
+		want := config.Limits{LoginsInFlight: 256, Logins: 6000, Updates: 60, FailedUpdates: 10, Uploads: 50}
+		if c.Limits != want || c.ShutdownDelay != time.Second || len(c.TrustedProxies) != 0 {
+			t.Errorf("got %+v, %v, %v", c.Limits, c.ShutdownDelay, c.TrustedProxies)
+		}
+	})
+
+	t.Run("reads the settings of a distributed installation", func(t *testing.T) {
+		replicas := "a:b@tcp(r1:3306)/wxlogin?tls=true\n a:b@tcp(r2:3306)/wxlogin\n"
+		c, err := config.Load(environ("MYSQL_REPLICA_DSNS="+replicas, "MYSQL_MAX_OPEN_CONNS=80", "MYSQL_CONN_MAX_LIFETIME=5m",
+			"MYSQL_PREPARE=off", "INTERNAL_ADDR=:9090", "INTERNAL_API_KEY=0123456789abcdef"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := config.MySQL{MaxOpenConns: 80, ConnMaxLifetime: 5 * time.Minute, NoPrepare: true,
+			ReplicaDSNs: config.DSNs{"a:b@tcp(r1:3306)/wxlogin?tls=true", "a:b@tcp(r2:3306)/wxlogin"}}
+		if !reflect.DeepEqual(c.MySQL, want) || c.InternalAPIKey != "0123456789abcdef" {
+			t.Errorf("got %d replicas, %d connections for %v", len(c.MySQL.ReplicaDSNs), c.MySQL.MaxOpenConns, c.MySQL.ConnMaxLifetime)
+		}
+		c, err = config.Load(environ("MYSQL_PREPARE="))
+		if want := (config.MySQL{MaxOpenConns: 50, ConnMaxLifetime: 30 * time.Minute}); err != nil || !reflect.DeepEqual(c.MySQL, want) {
+			t.Errorf("by default %+v, %v", c.MySQL, err)
+		}
+	})
+
+	t.Run("accepts 0 as no limit and proxies in every form", func(t *testing.T) {
+		c, err := config.Load(environ("LOGIN_RATE_LIMIT=0", "SHUTDOWN_DELAY=0s", "TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.7,::1,2001:db8::/32"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Limits.Logins != 0 || c.ShutdownDelay != 0 || len(c.TrustedProxies) != 4 {
+			t.Errorf("got %+v, %v, %v", c.Limits, c.ShutdownDelay, c.TrustedProxies)
+		}
+	})
+
+	t.Run("reads a secret from a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(file, []byte("from-the-file\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(environ("WECHAT_SECRET=", "WECHAT_SECRET_FILE="+file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.App.Secret != "from-the-file" {
+			t.Error("the secret is not the file's")
+		}
+	})
 }
 
-func TestLoadConfig_several_apps(t *testing.T) {
+func TestLoad_Apps(t *testing.T) {
 	one, two, three := config.App{AppID: "wx1", Secret: "s1"}, config.App{AppID: "wx2", Secret: "s2"},
 		config.App{AppID: "wx3", Secret: "s3", PreviousSecret: "old3"}
 	const list = "wx2:s2, wx3:s3:old3"
@@ -71,26 +115,8 @@ func TestLoadConfig_several_apps(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_of_many_machines(t *testing.T) {
-	replicas := "a:b@tcp(r1:3306)/wxlogin?tls=true\n a:b@tcp(r2:3306)/wxlogin\n"
-	c, err := config.Load(environ("MYSQL_REPLICA_DSNS="+replicas, "MYSQL_MAX_OPEN_CONNS=80", "MYSQL_CONN_MAX_LIFETIME=5m",
-		"MYSQL_PREPARE=off", "INTERNAL_ADDR=:9090", "INTERNAL_API_KEY=0123456789abcdef"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := config.MySQL{MaxOpenConns: 80, ConnMaxLifetime: 5 * time.Minute, NoPrepare: true,
-		ReplicaDSNs: config.DSNs{"a:b@tcp(r1:3306)/wxlogin?tls=true", "a:b@tcp(r2:3306)/wxlogin"}}
-	if !reflect.DeepEqual(c.MySQL, want) || c.InternalAPIKey != "0123456789abcdef" {
-		t.Errorf("got %d replicas, %d connections for %v", len(c.MySQL.ReplicaDSNs), c.MySQL.MaxOpenConns, c.MySQL.ConnMaxLifetime)
-	}
-	c, err = config.Load(environ("MYSQL_PREPARE="))
-	if want := (config.MySQL{MaxOpenConns: 50, ConnMaxLifetime: 30 * time.Minute}); err != nil || !reflect.DeepEqual(c.MySQL, want) {
-		t.Errorf("by default %+v, %v", c.MySQL, err)
-	}
-}
-
 // Whoever reaches the internal listener learns who a token's user is.
-func TestLoadConfig_wants_a_key_off_loopback(t *testing.T) {
+func TestLoad_InternalAPIKey(t *testing.T) {
 	const key = "0123456789abcdef"
 	for addr, loopback := range map[string]bool{
 		"127.0.0.1:9090": true, "127.1.2.3:9090": true, "[::1]:9090": true, "localhost:9090": true,
@@ -112,31 +138,7 @@ func TestLoadConfig_wants_a_key_off_loopback(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_takes_0_for_no_limit_and_proxies_in_any_form(t *testing.T) {
-	c, err := config.Load(environ("LOGIN_RATE_LIMIT=0", "SHUTDOWN_DELAY=0s", "TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.7,::1,2001:db8::/32"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Limits.Logins != 0 || c.ShutdownDelay != 0 || len(c.TrustedProxies) != 4 {
-		t.Errorf("got %+v, %v, %v", c.Limits, c.ShutdownDelay, c.TrustedProxies)
-	}
-}
-
-func TestLoadConfig_secrets_from_files(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte("from-the-file\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := config.Load(environ("WECHAT_SECRET=", "WECHAT_SECRET_FILE="+file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.App.Secret != "from-the-file" {
-		t.Error("the secret is not the file's")
-	}
-}
-
-func TestLoadConfig_faults(t *testing.T) {
+func TestLoad_Errors(t *testing.T) {
 	tests := map[string]struct{ variable, want string }{
 		"no_appid":        {"WECHAT_APPID=", "WECHAT_APPID is not set"},
 		"no_secret":       {"WECHAT_SECRET=", "WECHAT_SECRET is not set"},
@@ -216,7 +218,7 @@ func TestLoadConfig_faults(t *testing.T) {
 	})
 }
 
-func TestNewLogger(t *testing.T) {
+func TestLog_NewLogger(t *testing.T) {
 	var b bytes.Buffer
 	config.Log{Format: "json"}.NewLogger(&b).Info("hello")
 	config.Log{Format: "text"}.NewLogger(&b).Debug("hidden")
@@ -227,7 +229,7 @@ func TestNewLogger(t *testing.T) {
 	}
 }
 
-func TestLoadSweepConfig(t *testing.T) {
+func TestLoadSweep(t *testing.T) {
 	for name, tt := range map[string]struct{ environ, want string }{
 		"no store":           {"MYSQL_DSN=u@tcp(h:1)/d", "neither AVATAR_DIR nor AVATAR_S3_BUCKET is set"},
 		"no database":        {"AVATAR_DIR=/x PUBLIC_URL=https://a", "MYSQL_DSN is not set"},

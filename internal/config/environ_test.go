@@ -10,7 +10,7 @@ import (
 )
 
 // What travels along with a value is reported once for each variable, whatever the variable, beside all other faults.
-func TestLoadConfig_reports_what_travelled_along_with_a_value(t *testing.T) {
+func TestLoad_UncleanValues(t *testing.T) {
 	values := map[string]string{
 		"WECHAT_APPID": "wx0123456789abcdef", "WECHAT_SECRET": goodSecret, "WECHAT_SECRET_PREVIOUS": goodSecret,
 		"MYSQL_DSN": goodDSN, "REDIS_URL": goodRedis, "INTERNAL_API_KEY": "0123456789abcdef",
@@ -59,7 +59,7 @@ func TestLoadConfig_reports_what_travelled_along_with_a_value(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_takes_lists_of_several_lines(t *testing.T) {
+func TestLoad_Lists(t *testing.T) {
 	c, err := config.Load(environ("WECHAT_APPS=\r\n wx2:s2\r\nwx3:s3\r\n", "MYSQL_REPLICA_DSNS="+goodDSN+"\r\n"+goodDSN+"\r\n",
 		"TRUSTED_PROXIES=10.0.0.0/8,\n192.0.2.7\n"))
 	if err != nil || len(c.Apps) != 2 || len(c.MySQL.ReplicaDSNs) != 2 || len(c.TrustedProxies) != 2 {
@@ -67,7 +67,7 @@ func TestLoadConfig_takes_lists_of_several_lines(t *testing.T) {
 	}
 }
 
-func TestLoadConfig_files_of_secrets(t *testing.T) {
+func TestLoad_SecretFiles(t *testing.T) {
 	for name, tt := range map[string]struct{ content, want, fault string }{
 		"unix":       {goodSecret + "\n", goodSecret, ""},
 		"windows":    {"\ufeff" + goodSecret + "\r\n", goodSecret, ""},

@@ -33,7 +33,7 @@ func TestUnknownVariables(t *testing.T) {
 	}
 }
 
-func TestUnknownVariables_leaves_out_what_others_set(t *testing.T) {
+func TestUnknownVariables_Foreign(t *testing.T) {
 	kubernetes := func(service, port string) []string {
 		return []string{
 			service + "_SERVICE_HOST=10.0.0.7", service + "_SERVICE_PORT=" + port, service + "_SERVICE_PORT_CLIENT_TLS=" + port,
@@ -55,7 +55,7 @@ func TestUnknownVariables_leaves_out_what_others_set(t *testing.T) {
 }
 
 // Every variable that a configuration reads is known, with the file of a secret.
-func TestUnknownVariables_knows_all_of_Config(t *testing.T) {
+func TestUnknownVariables_Config(t *testing.T) {
 	var known []string
 	var read func(reflect.Type)
 	read = func(c reflect.Type) {

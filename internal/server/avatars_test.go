@@ -21,8 +21,8 @@ func sweepConfig(t *testing.T) config.Sweep {
 	}
 }
 
-// oldPicture writes a picture that is two days old and returns its name.
-func oldPicture(t *testing.T, c config.Sweep, digit string) string {
+// writeOldPicture writes a picture that is two days old and returns its name.
+func writeOldPicture(t *testing.T, c config.Sweep, digit string) string {
 	t.Helper()
 	name := strings.Repeat(digit, 32) + ".jpg"
 	file := filepath.Join(c.Avatars.Dir, name)
@@ -40,7 +40,7 @@ func TestSweep(t *testing.T) {
 	logger := slog.New(slog.DiscardHandler)
 	t.Run("deletes what no user has", func(t *testing.T) {
 		c := sweepConfig(t)
-		ours, before, orphan := oldPicture(t, c, "a"), oldPicture(t, c, "b"), oldPicture(t, c, "c")
+		ours, before, orphan := writeOldPicture(t, c, "a"), writeOldPicture(t, c, "b"), writeOldPicture(t, c, "c")
 		for _, stored := range []string{"/avatars/" + ours, "https://before.example.com/avatars/" + before, ""} {
 			insertUser(t, c.MySQLDSN, stored)
 		}
@@ -56,7 +56,7 @@ func TestSweep(t *testing.T) {
 	})
 	t.Run("deletes nothing by a database without users", func(t *testing.T) {
 		c := sweepConfig(t)
-		name := oldPicture(t, c, "a")
+		name := writeOldPicture(t, c, "a")
 		if swept, err := Sweep(t.Context(), c, false, logger); err == nil || swept.Files != 0 {
 			t.Errorf("%+v, %v", swept, err)
 		}
@@ -67,7 +67,7 @@ func TestSweep(t *testing.T) {
 	t.Run("deletes nothing without the database", func(t *testing.T) {
 		c := sweepConfig(t)
 		c.MySQLDSN = "root@tcp(127.0.0.1:1)/wxlogin"
-		name := oldPicture(t, c, "a")
+		name := writeOldPicture(t, c, "a")
 		if _, err := Sweep(t.Context(), c, false, logger); err == nil {
 			t.Error("no error")
 		}

@@ -57,8 +57,8 @@ func newFakeWeChat(t *testing.T) *fakeWeChat {
 
 func (f *fakeWeChat) set(answer *atomic.Pointer[string], body string) { answer.Store(&body) }
 
-// newGuardedFake is a client of fake WeChat behind a breaker that opens at three failures.
-func newGuardedFake(t *testing.T, f *fakeWeChat, open time.Duration) withBreaker {
+// newFakeApp is a client of fake WeChat behind a breaker that opens at three failures.
+func newFakeApp(t *testing.T, f *fakeWeChat, open time.Duration) withBreaker {
 	t.Helper()
 	client, err := wechat.NewClient(wechat.Options{AppID: testAppID, Secret: testSecret, BaseURL: f.url})
 	if err != nil {
@@ -69,7 +69,7 @@ func newGuardedFake(t *testing.T, f *fakeWeChat, open time.Duration) withBreaker
 	return withBreaker{client, newBreaker(s, slog.New(slog.DiscardHandler), func() {})}
 }
 
-func TestBreaker_Answers(t *testing.T) {
+func TestBreaker_Responses(t *testing.T) {
 	for name, test := range map[string]struct {
 		body string
 		want gobreaker.State
@@ -95,7 +95,7 @@ func TestBreaker_Answers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeWeChat(t)
 			f.set(&f.session, test.body)
-			g := newGuardedFake(t, f, time.Hour)
+			g := newFakeApp(t, f, time.Hour)
 			for range 12 {
 				if _, err := g.Code2Session(t.Context(), "a-code"); err == nil {
 					t.Fatal("it succeeded")
@@ -112,7 +112,7 @@ func TestBreaker_Answers(t *testing.T) {
 func TestBreaker_HalfOpen(t *testing.T) {
 	f := newFakeWeChat(t)
 	f.set(&f.session, `<html>`)
-	g := newGuardedFake(t, f, time.Millisecond)
+	g := newFakeApp(t, f, time.Millisecond)
 	for range 3 {
 		g.Code2Session(t.Context(), "a-code")
 	}
@@ -241,7 +241,7 @@ func (a *twoApps) postForm(path string, fields ...string) (status int, body stri
 // breakerState is the state of an app's breaker in /metrics.
 func (a *twoApps) breakerState(appID string) string {
 	a.t.Helper()
-	figures := a.figures()
+	figures := a.metrics()
 	for _, state := range []string{"closed", "half-open", "open"} {
 		if strings.Contains(figures, `wxlogin_wechat_breaker_state{appid="`+appID+`",state="`+state+`"} 1`) {
 			return state
@@ -251,14 +251,14 @@ func (a *twoApps) breakerState(appID string) string {
 }
 
 // failures are ways in which WeChat fails an app.
-var failures = map[string]func(http.ResponseWriter){
+var weChatFailures = map[string]func(http.ResponseWriter){
 	"errcode -1":  func(w http.ResponseWriter) { io.WriteString(w, `{"errcode":-1,"errmsg":"system error"}`) },
 	"bad gateway": func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
 }
 
 // WeChat fails one app; the other app of the same server is served as before.
-func TestBreaker_OneEachApp(t *testing.T) {
-	for name, fail := range failures {
+func TestBreaker_PerApp(t *testing.T) {
+	for name, fail := range weChatFailures {
 		t.Run("logins: "+name, func(t *testing.T) {
 			a := newTwoApps(t, func(w http.ResponseWriter, call weChatCall) bool {
 				if call.appID == testAppID {

@@ -15,17 +15,17 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// guardedApp is the real client of a simulator behind a breaker.
-type guardedApp struct {
+// breakerApp is the real client of a simulator behind a breaker.
+type breakerApp struct {
 	withBreaker
 	sim    *wechattest.Simulator
 	opened int
 }
 
-func newGuardedApp(t *testing.T, open time.Duration) *guardedApp {
+func newBreakerApp(t *testing.T, open time.Duration) *breakerApp {
 	t.Helper()
 	const appID, secret = "wx0123456789abcdef", "5ec2e7a9905ec2e7a9905ec2e7a99099"
-	a := &guardedApp{sim: wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})}
+	a := &breakerApp{sim: wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})}
 	server := httptest.NewServer(a.sim)
 	t.Cleanup(server.Close)
 	client, err := wechat.NewClient(wechat.Options{AppID: appID, Secret: secret, BaseURL: server.URL})
@@ -39,116 +39,118 @@ func newGuardedApp(t *testing.T, open time.Duration) *guardedApp {
 }
 
 // login makes one exchange, with the fault if there is one.
-func (a *guardedApp) login(t *testing.T, faults ...wechattest.Fault) error {
+func (a *breakerApp) login(t *testing.T, faults ...wechattest.Fault) error {
 	t.Helper()
 	a.sim.Fail(faults...)
 	_, err := a.Code2Session(t.Context(), a.sim.Device("", wechattest.User{Name: "alice"}).Login())
 	return err
 }
 
-func (a *guardedApp) wantState(t *testing.T, want gobreaker.State) {
+func (a *breakerApp) wantState(t *testing.T, want gobreaker.State) {
 	t.Helper()
 	if got := a.breaker.State(); got != want {
 		t.Fatalf("the breaker is %v, want %v", got, want)
 	}
 }
 
-func TestBreaker_opens_when_WeChat_is_unwell(t *testing.T) {
-	for name, faults := range map[string][]wechattest.Fault{
-		"lost_connections": {wechattest.Dropped},
-		"bad_gateway":      {wechattest.BadGateway},
-		"unreadable":       {wechattest.BrokenJSON},
-		"busy":             slices.Repeat([]wechattest.Fault{wechattest.Busy}, 3), // one login tries three times
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := newGuardedApp(t, time.Hour)
-			for range 3 {
-				a.wantState(t, gobreaker.StateClosed)
-				if err := a.login(t, faults...); wechat.KindOf(err) != wechat.KindUnavailable {
-					t.Fatalf("got %v", err)
+func TestBreaker(t *testing.T) {
+	t.Run("opens if WeChat fails", func(t *testing.T) {
+		for name, faults := range map[string][]wechattest.Fault{
+			"lost_connections": {wechattest.Dropped},
+			"bad_gateway":      {wechattest.BadGateway},
+			"unreadable":       {wechattest.BrokenJSON},
+			"busy":             slices.Repeat([]wechattest.Fault{wechattest.Busy}, 3), // one login tries three times
+		} {
+			t.Run(name, func(t *testing.T) {
+				a := newBreakerApp(t, time.Hour)
+				for range 3 {
+					a.wantState(t, gobreaker.StateClosed)
+					if err := a.login(t, faults...); wechat.KindOf(err) != wechat.KindUnavailable {
+						t.Fatalf("got %v", err)
+					}
+				}
+				a.wantState(t, gobreaker.StateOpen)
+				calls := a.sim.Calls()
+				if err := a.login(t); wechat.KindOf(err) != wechat.KindUnavailable || !errors.Is(err, gobreaker.ErrOpenState) {
+					t.Errorf("an open breaker gives %v", err)
+				}
+				if a.sim.Calls() != calls {
+					t.Error("an open breaker lets a call through")
+				}
+				if a.opened != 1 {
+					t.Errorf("onOpen was called %d times", a.opened)
+				}
+			})
+		}
+	})
+
+	// What WeChat says about a code, a user or this server's configuration shows that it is well.
+	t.Run("stays closed on error codes that WeChat returns", func(t *testing.T) {
+		a := newBreakerApp(t, time.Hour)
+		for _, errCode := range []int{40029, 40163, 40226, 40013, 40125, 40164, 45011, 12345} {
+			for range 4 {
+				if err := a.login(t, wechattest.ErrCode(errCode)); err == nil {
+					t.Fatal("the login succeeded")
 				}
 			}
-			a.wantState(t, gobreaker.StateOpen)
-			calls := a.sim.Calls()
-			if err := a.login(t); wechat.KindOf(err) != wechat.KindUnavailable || !errors.Is(err, gobreaker.ErrOpenState) {
-				t.Errorf("an open breaker gives %v", err)
-			}
-			if a.sim.Calls() != calls {
-				t.Error("an open breaker lets a call through")
-			}
-			if a.opened != 1 {
-				t.Errorf("onOpen was called %d times", a.opened)
-			}
-		})
-	}
-}
+			a.wantState(t, gobreaker.StateClosed)
+		}
+	})
 
-// What WeChat says about a code, a user or this server's configuration shows that it is well.
-func TestBreaker_stays_closed_on_answers(t *testing.T) {
-	a := newGuardedApp(t, time.Hour)
-	for _, errCode := range []int{40029, 40163, 40226, 40013, 40125, 40164, 45011, 12345} {
-		for range 4 {
-			if err := a.login(t, wechattest.ErrCode(errCode)); err == nil {
-				t.Fatal("the login succeeded")
+	t.Run("ignores cancelled calls", func(t *testing.T) {
+		a := newBreakerApp(t, time.Hour)
+		for range 10 {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, err := a.Code2Session(ctx, "a code"); !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v", err)
 			}
 		}
 		a.wantState(t, gobreaker.StateClosed)
-	}
-}
-
-func TestBreaker_ignores_clients_that_do_not_wait(t *testing.T) {
-	a := newGuardedApp(t, time.Hour)
-	for range 10 {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := a.Code2Session(ctx, "a code"); !errors.Is(err, context.Canceled) {
-			t.Fatalf("got %v", err)
+		// Neither do they hide faults in between.
+		for range 3 {
+			a.login(t, wechattest.Dropped)
 		}
-	}
-	a.wantState(t, gobreaker.StateClosed)
-	// Neither do they hide faults in between.
-	for range 3 {
-		a.login(t, wechattest.Dropped)
-	}
-	a.wantState(t, gobreaker.StateOpen)
-}
+		a.wantState(t, gobreaker.StateOpen)
+	})
 
-func TestBreaker_closes_when_WeChat_is_back(t *testing.T) {
-	a := newGuardedApp(t, 10*time.Millisecond)
-	for range 3 {
-		a.login(t, wechattest.Dropped)
-	}
-	becomesHalfOpen := func() {
-		for deadline := time.Now().Add(30 * time.Second); a.breaker.State() != gobreaker.StateHalfOpen; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("the breaker stays open")
+	t.Run("closes after WeChat has recovered", func(t *testing.T) {
+		a := newBreakerApp(t, 10*time.Millisecond)
+		for range 3 {
+			a.login(t, wechattest.Dropped)
+		}
+		becomesHalfOpen := func() {
+			for deadline := time.Now().Add(30 * time.Second); a.breaker.State() != gobreaker.StateHalfOpen; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the breaker stays open")
+				}
 			}
 		}
-	}
-	becomesHalfOpen()
-	a.login(t, wechattest.Dropped) // not yet
-	if a.opened != 2 {
-		t.Errorf("a failed probe does not open the breaker again")
-	}
-	becomesHalfOpen()
-	for range defaultBreaker.halfOpenCalls {
-		if err := a.login(t); err != nil {
-			t.Fatal(err)
+		becomesHalfOpen()
+		a.login(t, wechattest.Dropped) // not yet
+		if a.opened != 2 {
+			t.Errorf("a failed probe does not open the breaker again")
 		}
-	}
-	a.wantState(t, gobreaker.StateClosed)
-}
-
-// A handful of lost connections among many logins is no reason to refuse any.
-func TestBreaker_stays_closed_on_few_faults_among_many_logins(t *testing.T) {
-	a := newGuardedApp(t, time.Hour)
-	for range 4 {
-		for range 2 {
+		becomesHalfOpen()
+		for range defaultBreaker.halfOpenCalls {
 			if err := a.login(t); err != nil {
 				t.Fatal(err)
 			}
 		}
-		a.login(t, wechattest.Dropped)
-	}
-	a.wantState(t, gobreaker.StateClosed)
+		a.wantState(t, gobreaker.StateClosed)
+	})
+
+	// A handful of lost connections among many logins is no reason to refuse any.
+	t.Run("stays closed on few failures among many logins", func(t *testing.T) {
+		a := newBreakerApp(t, time.Hour)
+		for range 4 {
+			for range 2 {
+				if err := a.login(t); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a.login(t, wechattest.Dropped)
+		}
+		a.wantState(t, gobreaker.StateClosed)
+	})
 }

@@ -128,110 +128,112 @@ const (
 	saysFailed   = "certificate reload failed, keeping the current one"
 )
 
-func TestCertificate_is_taken_up_when_its_files_change(t *testing.T) {
-	files := pairFiles(t, "first")
-	s := newTLSServer(t, files)
-	open, name := s.dial()
-	if name != "first" {
-		t.Fatalf("the certificate is %q", name)
-	}
-	s.checkAndWant("first")
-	s.wantLogged(0, saysReloaded)
+func TestCertificate_Check(t *testing.T) {
+	t.Run("reloads the pair if its files change", func(t *testing.T) {
+		files := pairFiles(t, "first")
+		s := newTLSServer(t, files)
+		open, name := s.dial()
+		if name != "first" {
+			t.Fatalf("the certificate is %q", name)
+		}
+		s.checkAndWant("first")
+		s.wantLogged(0, saysReloaded)
 
-	certPEM, keyPEM := newPair(t, "second")
-	writeFile(t, files.CertFile, certPEM)
-	writeFile(t, files.KeyFile, keyPEM)
-	s.checkAndWant("second")
-	s.checkAndWant("second")
-	s.wantLogged(1, saysReloaded)
+		certPEM, keyPEM := newPair(t, "second")
+		writeFile(t, files.CertFile, certPEM)
+		writeFile(t, files.KeyFile, keyPEM)
+		s.checkAndWant("second")
+		s.checkAndWant("second")
+		s.wantLogged(1, saysReloaded)
 
-	if _, err := io.WriteString(open, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if answer, err := io.ReadAll(open); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
-		t.Errorf("the connection from before does not go on: %q, %v", answer, err)
-	}
-}
-
-func TestCertificate_is_taken_up_when_a_link_changes(t *testing.T) { // as Kubernetes replaces a mounted secret
-	dir := t.TempDir()
-	for _, version := range []string{"first", "second"} {
-		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+		if _, err := io.WriteString(open, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		certPEM, keyPEM := newPair(t, version)
-		writeFile(t, filepath.Join(dir, version, "tls.crt"), certPEM)
-		writeFile(t, filepath.Join(dir, version, "tls.key"), keyPEM)
-	}
-	point := func(version string) {
-		t.Helper()
-		if err := os.Symlink(version, filepath.Join(dir, "..tmp")); err != nil {
-			t.Fatal(err)
+		if answer, err := io.ReadAll(open); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+			t.Errorf("the connection from before does not go on: %q, %v", answer, err)
 		}
-		if err := os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	point("first")
-	files := config.TLS{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
-	for _, file := range []string{files.CertFile, files.KeyFile} {
-		if err := os.Symlink(filepath.Join("..data", filepath.Base(file)), file); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := newTLSServer(t, files)
-	s.checkAndWant("first")
-	point("second")
-	s.checkAndWant("second")
-}
+	})
 
-func TestCertificate_before_stays_while_the_files_are_no_pair(t *testing.T) {
-	certPEM, keyPEM := newPair(t, "second")
-	for name, damage := range map[string]func(t *testing.T, files config.TLS){
-		"certificate_first": func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM) },
-		"key_first":         func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, keyPEM) },
-		"half_written":      func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM[:100]) },
-		"empty":             func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, nil) },
-		"gone": func(t *testing.T, files config.TLS) {
-			if err := os.Remove(files.KeyFile); err != nil {
+	t.Run("reloads the pair if a link changes", func(t *testing.T) { // as Kubernetes replaces a mounted secret
+		dir := t.TempDir()
+		for _, version := range []string{"first", "second"} {
+			if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
 				t.Fatal(err)
 			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			files := pairFiles(t, "first")
-			s := newTLSServer(t, files)
-			damage(t, files)
-			s.checkAndWant("first")
-			s.checkAndWant("first")
-			s.wantLogged(1, saysFailed)
-			s.wantLogged(0, saysReloaded)
-			writeFile(t, files.CertFile, certPEM)
-			writeFile(t, files.KeyFile, keyPEM)
-			s.checkAndWant("second")
-			s.wantLogged(1, saysFailed)
-			s.wantLogged(1, saysReloaded)
-		})
-	}
-}
+			certPEM, keyPEM := newPair(t, version)
+			writeFile(t, filepath.Join(dir, version, "tls.crt"), certPEM)
+			writeFile(t, filepath.Join(dir, version, "tls.key"), keyPEM)
+		}
+		point := func(version string) {
+			t.Helper()
+			if err := os.Symlink(version, filepath.Join(dir, "..tmp")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		point("first")
+		files := config.TLS{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
+		for _, file := range []string{files.CertFile, files.KeyFile} {
+			if err := os.Symlink(filepath.Join("..data", filepath.Base(file)), file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := newTLSServer(t, files)
+		s.checkAndWant("first")
+		point("second")
+		s.checkAndWant("second")
+	})
 
-// What makes the files right need not show in their time and size, such as a permission.
-func TestCertificate_is_tried_again_while_it_cannot_be_used(t *testing.T) {
-	files := pairFiles(t, "first")
-	s := newTLSServer(t, files)
-	certPEM, keyPEM := newPair(t, "second")
-	writeFile(t, files.CertFile, certPEM)
-	writeFile(t, files.KeyFile, make([]byte, len(keyPEM)))
-	info, err := os.Stat(files.KeyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.checkAndWant("first")
-	writeFile(t, files.KeyFile, keyPEM)
-	if err := os.Chtimes(files.KeyFile, info.ModTime(), info.ModTime()); err != nil {
-		t.Fatal(err)
-	}
-	s.checkAndWant("second")
+	t.Run("keeps the current pair while the files do not match", func(t *testing.T) {
+		certPEM, keyPEM := newPair(t, "second")
+		for name, damage := range map[string]func(t *testing.T, files config.TLS){
+			"certificate_first": func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM) },
+			"key_first":         func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, keyPEM) },
+			"half_written":      func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM[:100]) },
+			"empty":             func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, nil) },
+			"gone": func(t *testing.T, files config.TLS) {
+				if err := os.Remove(files.KeyFile); err != nil {
+					t.Fatal(err)
+				}
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				files := pairFiles(t, "first")
+				s := newTLSServer(t, files)
+				damage(t, files)
+				s.checkAndWant("first")
+				s.checkAndWant("first")
+				s.wantLogged(1, saysFailed)
+				s.wantLogged(0, saysReloaded)
+				writeFile(t, files.CertFile, certPEM)
+				writeFile(t, files.KeyFile, keyPEM)
+				s.checkAndWant("second")
+				s.wantLogged(1, saysFailed)
+				s.wantLogged(1, saysReloaded)
+			})
+		}
+	})
+
+	// What makes the files right need not show in their time and size, such as a permission.
+	t.Run("tries again although the files look unchanged", func(t *testing.T) {
+		files := pairFiles(t, "first")
+		s := newTLSServer(t, files)
+		certPEM, keyPEM := newPair(t, "second")
+		writeFile(t, files.CertFile, certPEM)
+		writeFile(t, files.KeyFile, make([]byte, len(keyPEM)))
+		info, err := os.Stat(files.KeyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.checkAndWant("first")
+		writeFile(t, files.KeyFile, keyPEM)
+		if err := os.Chtimes(files.KeyFile, info.ModTime(), info.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		s.checkAndWant("second")
+	})
 }
 
 func TestCertificate_Run(t *testing.T) {
@@ -320,7 +322,7 @@ func TestCertificate_ConcurrentHandshakes(t *testing.T) {
 	s.checkAndWant("the last of all")
 }
 
-func TestTLS_versions_and_protocols(t *testing.T) {
+func TestListener_TLS(t *testing.T) {
 	s := newTLSServer(t, pairFiles(t, "first"))
 	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	if conn, err := tls.Dial("tcp", s.addr, old); err == nil {
@@ -357,7 +359,7 @@ func TestTLS_versions_and_protocols(t *testing.T) {
 	}
 }
 
-func TestStart_refuses_an_unusable_certificate(t *testing.T) {
+func TestStart_UnusableCertificate(t *testing.T) {
 	otherCert, _ := newPair(t, "other")
 	for name, tt := range map[string]struct {
 		change func(t *testing.T, files *config.TLS)

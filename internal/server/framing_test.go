@@ -7,7 +7,7 @@ import (
 )
 
 // Whatever frames a request is read in one way, or refused with the connection closed.
-func TestWire_framing(t *testing.T) {
+func TestFraming(t *testing.T) {
 	w := newTestServer(t)
 	body := func() string { return "code=" + w.code() }
 	for name, tt := range map[string]rawTest{
@@ -32,7 +32,7 @@ func TestWire_framing(t *testing.T) {
 }
 
 // A body in chunks is read, and ends its connection: what follows it is nobody's request.
-func TestWire_chunked(t *testing.T) {
+func TestFraming_Chunked(t *testing.T) {
 	w := newTestServer(t)
 	notImplemented := []string{"501 text/plain"}
 	good := func() string {
@@ -62,7 +62,7 @@ func TestWire_chunked(t *testing.T) {
 }
 
 // A header that two readers could read differently is refused.
-func TestWire_header(t *testing.T) {
+func TestFraming_Header(t *testing.T) {
 	w := newTestServer(t)
 	for name, tt := range map[string]rawTest{
 		"space_before_colon":  {form(loginLine, 0, "X : y") + end, []string{refused}, 0, 0},
@@ -96,7 +96,7 @@ func TestWire_header(t *testing.T) {
 }
 
 // A path is one of ours letter by letter, or there is nothing; nobody is sent elsewhere.
-func TestWire_targets(t *testing.T) {
+func TestFraming_Targets(t *testing.T) {
 	w := newTestServer(t)
 	for target, want := range map[string]string{
 		"/onLogin": invalid, "http://elsewhere.example/onLogin": invalid, "/onLogin?code=x&next=//evil": invalid,
@@ -107,9 +107,9 @@ func TestWire_targets(t *testing.T) {
 		"/%zz": refused, "onLogin": refused, "": refused, "/on Login": refused,
 	} {
 		t.Run(strings.ReplaceAll(target, "/", "|"), func(t *testing.T) {
-			tt := rawTest{send: form("POST "+target+" HTTP/1.1", 0, last) + end, answers: []string{want}, reached: 1}
+			tt := rawTest{send: form("POST "+target+" HTTP/1.1", 0, last) + end, responses: []string{want}, handled: 1}
 			if want == refused {
-				tt.reached = 0
+				tt.handled = 0
 			}
 			w.run(t, tt)
 		})
@@ -120,7 +120,7 @@ func TestWire_targets(t *testing.T) {
 		"MADEUP /onLogin": notAllowed,
 	} {
 		t.Run(strings.ReplaceAll(line, "/", "|"), func(t *testing.T) {
-			w.run(t, rawTest{send: form(line+" HTTP/1.1", 0, last) + end, answers: []string{want}, reached: 1})
+			w.run(t, rawTest{send: form(line+" HTTP/1.1", 0, last) + end, responses: []string{want}, handled: 1})
 		})
 	}
 }

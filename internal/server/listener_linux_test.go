@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestRefuseHandshakes_lets_in_what_is_connected_and_nothing_new(t *testing.T) {
+func TestDropNewConnections(t *testing.T) {
 	l, err := listenTCP("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -25,11 +25,11 @@ func TestRefuseHandshakes_lets_in_what_is_connected_and_nothing_new(t *testing.T
 	if err := dropNewConnections(l); err != nil {
 		t.Fatal(err)
 	}
-	if late, err := net.DialTimeout("tcp", l.Addr().String(), soon); err == nil {
+	if late, err := net.DialTimeout("tcp", l.Addr().String(), shortTime); err == nil {
 		late.Close()
 		t.Error("a new connection is let in")
 	}
-	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := l.Accept()
@@ -45,24 +45,24 @@ func TestRefuseHandshakes_lets_in_what_is_connected_and_nothing_new(t *testing.T
 	}
 }
 
-func TestDrain_lets_in_nobody_in_the_end(t *testing.T) {
-	w := newTestServer(t, delay(soon))
+func TestDrain_DropsNewConnections(t *testing.T) {
+	w := newTestServer(t, delay(shortTime))
 	w.server.Drain(t.Context())
-	if late, err := net.DialTimeout("tcp", w.server.PublicAddr(), soon); err == nil {
+	if late, err := net.DialTimeout("tcp", w.server.PublicAddr(), shortTime); err == nil {
 		late.Close()
 		t.Error("a new connection is let in right before the port is closed")
 	}
 }
 
 // visitors come all the time, on a fresh connection each, until none can be made.
-type visitors struct {
+type freshClients struct {
 	sync.WaitGroup
-	answered, cut atomic.Int64
+	answered, cutOff atomic.Int64
 }
 
-func (v *visitors) visit(url string) {
+func (v *freshClients) post(url string) {
 	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 4 * soon}).DialContext,
+		DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 4 * shortTime}).DialContext,
 	}}
 	for {
 		res, err := client.Post(url, "text/plain", http.NoBody)
@@ -70,7 +70,7 @@ func (v *visitors) visit(url string) {
 			return
 		}
 		if err != nil {
-			v.cut.Add(1)
+			v.cutOff.Add(1)
 			return
 		}
 		res.Body.Close()
@@ -79,7 +79,7 @@ func (v *visitors) visit(url string) {
 }
 
 // By http.Server.Shutdown alone some of these would be reset: those that the kernel had already, or the server just took.
-func TestListener_stop_cuts_no_fresh_connection(t *testing.T) {
+func TestListener_StopUnderLoad(t *testing.T) {
 	for range 10 {
 		l, err := newListener(listenerOptions{
 			addr: "127.0.0.1:0", limits: defaultLimits, logger: slog.New(slog.DiscardHandler), handler: http.NotFoundHandler(),
@@ -88,21 +88,21 @@ func TestListener_stop_cuts_no_fresh_connection(t *testing.T) {
 			t.Fatal(err)
 		}
 		go l.serve()
-		var v visitors
+		var v freshClients
 		for range 16 {
-			v.Go(func() { v.visit("http://" + l.Addr().String()) })
+			v.Go(func() { v.post("http://" + l.Addr().String()) })
 		}
 		waitUntil(t, "they come", func() bool { return v.answered.Load() > 100 })
 		if err := dropNewConnections(l.Listener); err != nil {
 			t.Fatal(err)
 		}
-		sleep(t.Context(), soon)
+		sleep(t.Context(), shortTime)
 		if err := l.stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 		v.Wait()
-		if v.cut.Load() != 0 {
-			t.Errorf("%d requests of %d were cut", v.cut.Load(), v.cut.Load()+v.answered.Load())
+		if v.cutOff.Load() != 0 {
+			t.Errorf("%d requests of %d were cut", v.cutOff.Load(), v.cutOff.Load()+v.answered.Load())
 		}
 	}
 }

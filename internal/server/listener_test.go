@@ -17,11 +17,11 @@ import (
 	"wxlogin/internal/config"
 )
 
-const soon = 50 * time.Millisecond
+const shortTime = 50 * time.Millisecond
 
 // drip sends a byte now and then, as a client does that wants to hold a connection for ever, until the server ends it.
 func drip(conn net.Conn) {
-	ticker := time.NewTicker(soon / 10)
+	ticker := time.NewTicker(shortTime / 10)
 	defer ticker.Stop()
 	for range ticker.C {
 		if _, err := io.WriteString(conn, "a"); err != nil {
@@ -30,147 +30,151 @@ func drip(conn net.Conn) {
 	}
 }
 
-func TestListener_ends_slow_headers(t *testing.T) {
-	w := newTestServer(t, withLimits(func(l *limits) { l.header = soon }))
-	for name, begin := range map[string]string{
-		"silent": "", "in_the_line": "POST /onLo", "in_a_field": head(loginLine, "Host: x", "X-Slow: "),
-	} {
-		t.Run(name, func(t *testing.T) {
-			conn := w.dial()
-			if _, err := io.WriteString(conn, begin); err != nil {
-				t.Fatal(err)
-			}
-			if begin != "" {
-				go drip(conn)
-			}
-			for _, answer := range w.answers(conn) {
-				if answer != refused { // of what had come by then
-					t.Errorf("it is answered %s", answer)
+func TestListener_TimeOuts(t *testing.T) {
+	t.Run("closes connections with slow headers", func(t *testing.T) {
+		w := newTestServer(t, withLimits(func(l *limits) { l.header = shortTime }))
+		for name, begin := range map[string]string{
+			"silent": "", "in_the_line": "POST /onLo", "in_a_field": head(loginLine, "Host: x", "X-Slow: "),
+		} {
+			t.Run(name, func(t *testing.T) {
+				conn := w.dial()
+				if _, err := io.WriteString(conn, begin); err != nil {
+					t.Fatal(err)
 				}
-			}
-		})
-	}
-	if w.reached() != 0 {
-		t.Errorf("%d requests came to the handler", w.reached())
-	}
-}
-
-func TestListener_ends_slow_bodies(t *testing.T) {
-	w := newTestServer(t, withLimits(func(l *limits) { l.request = soon }))
-	conn := w.dial()
-	if _, err := io.WriteString(conn, form(loginLine, 60000)+end+"code="); err != nil {
-		t.Fatal(err)
-	}
-	go drip(conn)
-	if got := w.answers(conn); len(got) != 1 || got[0] != invalid {
-		t.Errorf("the answers are %q", got)
-	}
-	if w.exchanges.Load() != 0 {
-		t.Error("half a code went to WeChat")
-	}
-}
-
-func TestListener_ends_idle_connections(t *testing.T) {
-	w := newTestServer(t, withLimits(func(l *limits) { l.idle = soon }))
-	conn := w.dial()
-	if _, err := io.WriteString(conn, w.login()); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.answers(conn); len(got) != 1 || got[0] != ok {
-		t.Errorf("the answers are %q", got)
-	}
-}
-
-func TestListener_ends_answers_that_are_not_read(t *testing.T) {
-	written := make(chan error, 1)
-	l, err := newListener(listenerOptions{
-		addr: "127.0.0.1:0", limits: changedLimits(func(l *limits) { l.response = soon }), logger: slog.New(slog.DiscardHandler),
-		handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			var err error
-			for block := make([]byte, 1<<20); err == nil; {
-				_, err = w.Write(block)
-			}
-			written <- err
-		}),
+				if begin != "" {
+					go drip(conn)
+				}
+				for _, answer := range w.responses(conn) {
+					if answer != refused { // of what had come by then
+						t.Errorf("it is answered %s", answer)
+					}
+				}
+			})
+		}
+		if w.handled() != 0 {
+			t.Errorf("%d requests came to the handler", w.handled())
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go l.serve()
-	defer l.server.Close()
-	conn, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-written:
-	case <-time.After(patience):
-		t.Error("the handler writes for ever")
-	}
-}
 
-func TestListener_answers_a_body_that_ends_early(t *testing.T) {
-	w := newTestServer(t)
-	conn := w.dial()
-	if _, err := io.WriteString(conn, form(loginLine, 100)+end+"code="+w.code()); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.answers(conn); len(got) != 1 || got[0] != invalid {
-		t.Errorf("the answers are %q", got)
-	}
-	if w.exchanges.Load() != 0 {
-		t.Error("half a body was taken for a whole one")
-	}
-}
+	t.Run("closes connections with slow bodies", func(t *testing.T) {
+		w := newTestServer(t, withLimits(func(l *limits) { l.request = shortTime }))
+		conn := w.dial()
+		if _, err := io.WriteString(conn, form(loginLine, 60000)+end+"code="); err != nil {
+			t.Fatal(err)
+		}
+		go drip(conn)
+		if got := w.responses(conn); len(got) != 1 || got[0] != invalid {
+			t.Errorf("the answers are %q", got)
+		}
+		if w.exchanges.Load() != 0 {
+			t.Error("half a code went to WeChat")
+		}
+	})
 
-func TestListener_answers_HEAD_without_a_body(t *testing.T) {
-	w := newTestServer(t)
-	conn := w.dial()
-	if _, err := io.WriteString(conn, form("HEAD /onLogin HTTP/1.1", 0, last)+end); err != nil {
-		t.Fatal(err)
-	}
-	all, err := io.ReadAll(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(all)), &http.Request{Method: http.MethodHead})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res.StatusCode != http.StatusMethodNotAllowed || !bytes.HasSuffix(all, []byte("\r\n\r\n")) {
-		t.Errorf("HEAD is answered %q", all)
-	}
-}
+	t.Run("closes idle connections", func(t *testing.T) {
+		w := newTestServer(t, withLimits(func(l *limits) { l.idle = shortTime }))
+		conn := w.dial()
+		if _, err := io.WriteString(conn, w.login()); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.responses(conn); len(got) != 1 || got[0] != ok {
+			t.Errorf("the answers are %q", got)
+		}
+	})
 
-func TestListener_internal_answers_have_the_header_too(t *testing.T) {
-	w := newTestServer(t)
-	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/nothing", "/onLogin"} {
-		res, err := http.Get("http://" + w.server.InternalAddr() + path)
+	t.Run("closes connections that do not read the response", func(t *testing.T) {
+		written := make(chan error, 1)
+		l, err := newListener(listenerOptions{
+			addr: "127.0.0.1:0", limits: changedLimits(func(l *limits) { l.response = shortTime }), logger: slog.New(slog.DiscardHandler),
+			handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				var err error
+				for block := make([]byte, 1<<20); err == nil; {
+					_, err = w.Write(block)
+				}
+				written <- err
+			}),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		res.Body.Close()
-		if res.Header.Get("X-Request-Id") == "" {
-			t.Errorf("%s has no X-Request-Id", path)
+		go l.serve()
+		defer l.server.Close()
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
 		}
-		w.checkHeader(res)
-	}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-written:
+		case <-time.After(testTimeout):
+			t.Error("the handler writes for ever")
+		}
+	})
+}
+
+func TestListener_Responses(t *testing.T) {
+	t.Run("rejects a body that ends early", func(t *testing.T) {
+		w := newTestServer(t)
+		conn := w.dial()
+		if _, err := io.WriteString(conn, form(loginLine, 100)+end+"code="+w.code()); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.responses(conn); len(got) != 1 || got[0] != invalid {
+			t.Errorf("the answers are %q", got)
+		}
+		if w.exchanges.Load() != 0 {
+			t.Error("half a body was taken for a whole one")
+		}
+	})
+
+	t.Run("responds to HEAD without a body", func(t *testing.T) {
+		w := newTestServer(t)
+		conn := w.dial()
+		if _, err := io.WriteString(conn, form("HEAD /onLogin HTTP/1.1", 0, last)+end); err != nil {
+			t.Fatal(err)
+		}
+		all, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(all)), &http.Request{Method: http.MethodHead})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusMethodNotAllowed || !bytes.HasSuffix(all, []byte("\r\n\r\n")) {
+			t.Errorf("HEAD is answered %q", all)
+		}
+	})
+
+	t.Run("sets the headers on the internal listener too", func(t *testing.T) {
+		w := newTestServer(t)
+		for _, path := range []string{"/healthz", "/readyz", "/metrics", "/nothing", "/onLogin"} {
+			res, err := http.Get("http://" + w.server.InternalAddr() + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.Header.Get("X-Request-Id") == "" {
+				t.Errorf("%s has no X-Request-Id", path)
+			}
+			w.checkHeader(res)
+		}
+	})
 }
 
 // exhausted is a port that fails once as it does where the process may open no more files, and then is closed.
-type exhausted struct {
+type exhaustedListener struct {
 	net.Listener
 	failed bool
 }
 
-func (e *exhausted) Accept() (net.Conn, error) {
+func (e *exhaustedListener) Accept() (net.Conn, error) {
 	if e.failed {
 		return nil, net.ErrClosed
 	}
@@ -178,7 +182,7 @@ func (e *exhausted) Accept() (net.Conn, error) {
 	return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
 }
 
-func TestListener_warns_when_no_more_files_can_be_opened(t *testing.T) {
+func TestListener_TooManyOpenFiles(t *testing.T) {
 	var log bytes.Buffer
 	l, err := newListener(listenerOptions{
 		addr: "127.0.0.1:0", handler: http.NotFoundHandler(), limits: defaultLimits,
@@ -187,7 +191,7 @@ func TestListener_warns_when_no_more_files_can_be_opened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Listener = &exhausted{Listener: l.Listener}
+	l.Listener = &exhaustedListener{Listener: l.Listener}
 	if err := l.serve(); err != nil { // goes on after the first fault
 		t.Errorf("it ends with %v", err)
 	}
@@ -298,7 +302,7 @@ func wantNoHTTP2(t *testing.T, conn interface {
 	SetDeadline(time.Time) error
 }) {
 	t.Helper()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	preface := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"

@@ -10,65 +10,67 @@ import (
 	"wxlogin/internal/testenv/mysqltest"
 )
 
-func TestMetrics_show_the_parts(t *testing.T) {
-	replica := mysqltest.NewWithSchema(t)
-	w := newTestServer(t, func(c *config.Config, o *Options) {
-		o.Version, c.MySQL.ReplicaDSNs, c.MySQL.MaxOpenConns, c.Limits.LoginsInFlight = "v1.2.3", config.DSNs{replica}, 7, 5
-		c.Limits.Logins = 100
-	})
-	conn := w.dial()
-	fmt.Fprint(conn, w.login(last))
-	w.answers(conn)
-	figures := w.figures()
-	w.wantFigures(figures, map[string]string{
-		`wxlogin_redis_pool_connections{state="idle"}`:               "[0-9]", // the answer comes before its connection is given back
-		`wxlogin_redis_pool_connections{state="in_use"}`:             "[0-9]",
-		`wxlogin_redis_pool_size_limit`:                              "[1-9][0-9]*",
-		`wxlogin_redis_pool_waits_timed_out_total`:                   "0",
-		`wxlogin_redis_keys`:                                         "[234]", // a record, its index, and soon the counters of limits
-		`wxlogin_rate_limits_local`:                                  "0",
-		`wxlogin_login_days_pending`:                                 "[01]",
-		`wxlogin_login_days_failures_total`:                          "0",
-		`wxlogin_unionid_conflicts_total{appid="` + testAppID + `"}`: "0",
-		`wxlogin_logins_in_flight_limit`:                             "5",
-		`go_sql_max_open_connections{db_name="primary"}`:             "7",
-		`go_sql_open_connections{db_name="primary"}`:                 "[1-9]",
-		`go_sql_max_open_connections{db_name="replica_1"}`:           "7",
-		`wxlogin_logins_total{outcome="new"}`:                        "1",
+func TestMetrics(t *testing.T) {
+	t.Run("show the components", func(t *testing.T) {
+		replica := mysqltest.NewWithSchema(t)
+		w := newTestServer(t, func(c *config.Config, o *Options) {
+			o.Version, c.MySQL.ReplicaDSNs, c.MySQL.MaxOpenConns, c.Limits.LoginsInFlight = "v1.2.3", config.DSNs{replica}, 7, 5
+			c.Limits.Logins = 100
+		})
+		conn := w.dial()
+		fmt.Fprint(conn, w.login(last))
+		w.responses(conn)
+		figures := w.metrics()
+		w.wantMetrics(figures, map[string]string{
+			`wxlogin_redis_pool_connections{state="idle"}`:               "[0-9]", // the answer comes before its connection is given back
+			`wxlogin_redis_pool_connections{state="in_use"}`:             "[0-9]",
+			`wxlogin_redis_pool_size_limit`:                              "[1-9][0-9]*",
+			`wxlogin_redis_pool_waits_timed_out_total`:                   "0",
+			`wxlogin_redis_keys`:                                         "[234]", // a record, its index, and soon the counters of limits
+			`wxlogin_rate_limits_local`:                                  "0",
+			`wxlogin_login_days_pending`:                                 "[01]",
+			`wxlogin_login_days_failures_total`:                          "0",
+			`wxlogin_unionid_conflicts_total{appid="` + testAppID + `"}`: "0",
+			`wxlogin_logins_in_flight_limit`:                             "5",
+			`go_sql_max_open_connections{db_name="primary"}`:             "7",
+			`go_sql_open_connections{db_name="primary"}`:                 "[1-9]",
+			`go_sql_max_open_connections{db_name="replica_1"}`:           "7",
+			`wxlogin_logins_total{outcome="new"}`:                        "1",
 
-		`wxlogin_wechat_breaker_state{appid="` + testAppID + `",state="closed"}`: "1",
+			`wxlogin_wechat_breaker_state{appid="` + testAppID + `",state="closed"}`: "1",
+		})
+		if !regexp.MustCompile(`(?m)^wxlogin_build_info\{go_version="go1[^"]*",version="v1.2.3"\} 1$`).MatchString(figures) {
+			t.Error("no build_info")
+		}
+		if strings.Contains(figures, "tls_certificate") {
+			t.Error("a certificate that is not there has a figure")
+		}
 	})
-	if !regexp.MustCompile(`(?m)^wxlogin_build_info\{go_version="go1[^"]*",version="v1.2.3"\} 1$`).MatchString(figures) {
-		t.Error("no build_info")
-	}
-	if strings.Contains(figures, "tls_certificate") {
-		t.Error("a certificate that is not there has a figure")
-	}
-}
 
-// Redis that is away is no reason to give no figures.
-func TestMetrics_without_Redis(t *testing.T) {
-	w := newTestServer(t, func(c *config.Config, _ *Options) { c.RedisURL = "redis://127.0.0.1:1/0" })
-	w.wantFigures(w.figures(), map[string]string{
-		"wxlogin_redis_keys": "NaN", `wxlogin_redis_pool_connections{state="in_use"}`: "0",
+	// Redis that is away is no reason to give no figures.
+	t.Run("are served without Redis", func(t *testing.T) {
+		w := newTestServer(t, func(c *config.Config, _ *Options) { c.RedisURL = "redis://127.0.0.1:1/0" })
+		w.wantMetrics(w.metrics(), map[string]string{
+			"wxlogin_redis_keys": "NaN", `wxlogin_redis_pool_connections{state="in_use"}`: "0",
+		})
 	})
-}
 
-func TestMetrics_show_when_the_certificate_expires(t *testing.T) {
-	w := newTestServer(t, func(c *config.Config, _ *Options) { c.TLS = pairFiles(t, "a") })
-	w.wantFigures(w.figures(), map[string]string{"wxlogin_tls_certificate_expiry_timestamp_seconds": `\d\.\d+e\+09`})
-}
-
-func TestMetrics_of_the_folder_of_pictures(t *testing.T) {
-	dir := t.TempDir()
-	oldPicture(t, config.Sweep{Avatars: config.Avatars{Dir: dir}}, "a")
-	w := newTestServer(t, func(c *config.Config, _ *Options) {
-		c.Avatars = config.Avatars{Dir: dir, PublicURL: "https://login.example.com"}
+	t.Run("show when the certificate expires", func(t *testing.T) {
+		w := newTestServer(t, func(c *config.Config, _ *Options) { c.TLS = pairFiles(t, "a") })
+		w.wantMetrics(w.metrics(), map[string]string{"wxlogin_tls_certificate_expiry_timestamp_seconds": `\d\.\d+e\+09`})
 	})
-	waitUntil(t, "the files are counted", func() bool { return strings.Contains(w.figures(), "wxlogin_avatar_files 1\n") })
-	w.wantFigures(w.figures(), map[string]string{
-		"wxlogin_avatar_bytes":           "7",
-		"wxlogin_avatar_disk_size_bytes": "[1-9].*",
-		"wxlogin_avatar_disk_free_bytes": "[1-9].*",
+
+	t.Run("show the folder of pictures", func(t *testing.T) {
+		dir := t.TempDir()
+		writeOldPicture(t, config.Sweep{Avatars: config.Avatars{Dir: dir}}, "a")
+		w := newTestServer(t, func(c *config.Config, _ *Options) {
+			c.Avatars = config.Avatars{Dir: dir, PublicURL: "https://login.example.com"}
+		})
+		waitUntil(t, "the files are counted", func() bool { return strings.Contains(w.metrics(), "wxlogin_avatar_files 1\n") })
+		w.wantMetrics(w.metrics(), map[string]string{
+			"wxlogin_avatar_bytes":           "7",
+			"wxlogin_avatar_disk_size_bytes": "[1-9].*",
+			"wxlogin_avatar_disk_free_bytes": "[1-9].*",
+		})
 	})
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // lines are the lines of a JSON log from a level on, each as "LEVEL message".
-func lines(t *testing.T, log string, from slog.Level) (got []string) {
+func logLines(t *testing.T, log string, from slog.Level) (got []string) {
 	t.Helper()
 	for line := range strings.Lines(log) {
 		var l struct {
@@ -50,7 +50,7 @@ func TestLogOutages(t *testing.T) {
 		wants := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
-			if got := lines(t, log.String(), slog.LevelDebug); strings.Join(got, "\n") != strings.Join(want, "\n") {
+			if got := logLines(t, log.String(), slog.LevelDebug); strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Errorf("the log says %q, want %q", got, want)
 			}
 		}

@@ -51,78 +51,80 @@ func get(t *testing.T, url string) (int, string) {
 	return res.StatusCode, string(b)
 }
 
-func TestStart_and_Shutdown(t *testing.T) {
-	c := newConfig(t)
-	s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{}.NewLogger(io.Discard)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("readyz without tables: %d %s", status, body)
-	}
-	if _, err := server.Migrate(t.Context(), config.Migrate{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
-	if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusOK {
-		t.Errorf("readyz: %d %s", status, body)
-	}
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	for _, addr := range []string{s.PublicAddr(), s.InternalAddr()} {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			c.Close()
-			t.Errorf("%s is still open", addr)
-		}
-	}
-}
-
-func TestStart_says_which_port_is_taken_and_leaves_nothing_open(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	c := newConfig(t)
-	c.InternalAddr = taken.Addr().String()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.ListenAddr = free.Addr().String()
-	free.Close()
-	if _, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{}.NewLogger(io.Discard)}); err == nil || !strings.Contains(err.Error(), "INTERNAL_ADDR") {
-		t.Fatalf("Start: %v", err)
-	}
-	again, err := net.Listen("tcp", c.ListenAddr)
-	if err != nil {
-		t.Fatalf("the other port is still open: %v", err)
-	}
-	again.Close()
-}
-
-func TestStart_says_that_the_database_must_be_migrated(t *testing.T) {
-	c := newConfig(t)
-	for _, wanted := range []bool{true, false} {
-		var log testenv.Log
-		s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{Format: "json"}.NewLogger(&log)})
+func TestStart(t *testing.T) {
+	t.Run("serves until Shutdown", func(t *testing.T) {
+		c := newConfig(t)
+		s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{}.NewLogger(io.Discard)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if told := strings.Contains(log.String(), "wxlogin migrate"); told != wanted {
-			t.Errorf("told %v, want %v:\n%s", told, wanted, log.String())
+		if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusServiceUnavailable {
+			t.Errorf("readyz without tables: %d %s", status, body)
 		}
 		if _, err := server.Migrate(t.Context(), config.Migrate{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
-	}
+		if status, body := get(t, "http://"+s.InternalAddr()+"/readyz"); status != http.StatusOK {
+			t.Errorf("readyz: %d %s", status, body)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, addr := range []string{s.PublicAddr(), s.InternalAddr()} {
+			if c, err := net.Dial("tcp", addr); err == nil {
+				c.Close()
+				t.Errorf("%s is still open", addr)
+			}
+		}
+	})
+
+	t.Run("names the variable of a port in use and leaves nothing open", func(t *testing.T) {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		c := newConfig(t)
+		c.InternalAddr = taken.Addr().String()
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ListenAddr = free.Addr().String()
+		free.Close()
+		if _, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{}.NewLogger(io.Discard)}); err == nil || !strings.Contains(err.Error(), "INTERNAL_ADDR") {
+			t.Fatalf("Start: %v", err)
+		}
+		again, err := net.Listen("tcp", c.ListenAddr)
+		if err != nil {
+			t.Fatalf("the other port is still open: %v", err)
+		}
+		again.Close()
+	})
+
+	t.Run("logs that the database must be migrated", func(t *testing.T) {
+		c := newConfig(t)
+		for _, wanted := range []bool{true, false} {
+			var log testenv.Log
+			s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{Format: "json"}.NewLogger(&log)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if told := strings.Contains(log.String(), "wxlogin migrate"); told != wanted {
+				t.Errorf("told %v, want %v:\n%s", told, wanted, log.String())
+			}
+			if _, err := server.Migrate(t.Context(), config.Migrate{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 // A database that is down is no reason not to start: order does not matter, readiness tells.
-func TestStart_without_databases_is_not_ready(t *testing.T) {
+func TestStart_WithoutDatabases(t *testing.T) {
 	c := newConfig(t)
 	c.MySQLDSN, c.RedisURL = "root@tcp(127.0.0.1:1)/wxlogin", "redis://127.0.0.1:1"
 	var log testenv.Log
@@ -155,7 +157,7 @@ func TestStart_without_databases_is_not_ready(t *testing.T) {
 }
 
 // A Redis that no waiting mends ends the start, and leaves nothing open; one that may become well is waited for.
-func TestStart_looks_at_Redis(t *testing.T) {
+func TestStart_ChecksRedis(t *testing.T) {
 	for name, test := range map[string]struct {
 		setting, path string
 		starts        bool
@@ -191,7 +193,7 @@ func TestStart_looks_at_Redis(t *testing.T) {
 }
 
 // What cannot be configured right ends the start.
-func TestStart_refuses_unusable_parts(t *testing.T) {
+func TestStart_InvalidConfig(t *testing.T) {
 	for name, change := range map[string]func(*config.Config){
 		"redis_url": func(c *config.Config) { c.RedisURL = "http://x" },
 		"dsn":       func(c *config.Config) { c.MySQLDSN = "x" },
@@ -251,30 +253,49 @@ func login(t *testing.T, s *server.Server, sim *wechattest.Simulator) (status in
 	return res.StatusCode, answer.Token
 }
 
-// What one has let in, the other soon knows. Until then it lets a few more in, which are counted too.
-func TestRateLimits_are_shared_by_instances_on_one_Redis(t *testing.T) {
-	c := newConfig(t)
-	c.MySQLDSN = mysqltest.NewWithSchema(t)
-	c.Limits.Logins = 10
-	sim := newSimulator(t, &c)
-	one, two := startServer(t, c), startServer(t, c)
-	for i := range c.Limits.Logins {
-		if status, _ := login(t, one, sim); status != http.StatusOK {
-			t.Errorf("login %d: %d", i, status)
+func TestRateLimits(t *testing.T) {
+	// What one has let in, the other soon knows. Until then it lets a few more in, which are counted too.
+	t.Run("are shared by instances on one Redis", func(t *testing.T) {
+		c := newConfig(t)
+		c.MySQLDSN = mysqltest.NewWithSchema(t)
+		c.Limits.Logins = 10
+		sim := newSimulator(t, &c)
+		one, two := startServer(t, c), startServer(t, c)
+		for i := range c.Limits.Logins {
+			if status, _ := login(t, one, sim); status != http.StatusOK {
+				t.Errorf("login %d: %d", i, status)
+			}
 		}
-	}
-	if status, _ := login(t, one, sim); status != http.StatusTooManyRequests {
-		t.Errorf("one login more: %d", status)
-	}
-	for more := 0; ; more++ {
-		waitForLimits(t, c.RedisURL, c.Limits.Logins+more)
-		if status, _ := login(t, two, sim); status == http.StatusTooManyRequests {
-			break
+		if status, _ := login(t, one, sim); status != http.StatusTooManyRequests {
+			t.Errorf("one login more: %d", status)
 		}
-		if more == c.Limits.Logins/2 {
-			t.Fatalf("the other instance has let %d in", more+1)
+		for more := 0; ; more++ {
+			waitForLimits(t, c.RedisURL, c.Limits.Logins+more)
+			if status, _ := login(t, two, sim); status == http.StatusTooManyRequests {
+				break
+			}
+			if more == c.Limits.Logins/2 {
+				t.Fatalf("the other instance has let %d in", more+1)
+			}
 		}
-	}
+	})
+
+	// Without Redis each instance counts for itself, and it is not the limiter that fails a request.
+	t.Run("are counted locally without Redis", func(t *testing.T) {
+		c := newConfig(t)
+		c.MySQLDSN, c.RedisURL = mysqltest.NewWithSchema(t), "redis://127.0.0.1:1"
+		c.Limits.Logins = 2
+		sim := newSimulator(t, &c)
+		s := startServer(t, c)
+		for range 2 {
+			if status, _ := login(t, s, sim); status != http.StatusServiceUnavailable { // the session cannot be kept
+				t.Errorf("a login without Redis: %d", status)
+			}
+		}
+		if status, _ := login(t, s, sim); status != http.StatusTooManyRequests {
+			t.Errorf("one login more: %d", status)
+		}
+	})
 }
 
 // waitForLimits waits until so many events are counted in Redis.
@@ -301,24 +322,7 @@ func waitForLimits(t *testing.T, url string, want int) {
 	}
 }
 
-// Without Redis each instance counts for itself, and it is not the limiter that fails a request.
-func TestRateLimits_without_Redis(t *testing.T) {
-	c := newConfig(t)
-	c.MySQLDSN, c.RedisURL = mysqltest.NewWithSchema(t), "redis://127.0.0.1:1"
-	c.Limits.Logins = 2
-	sim := newSimulator(t, &c)
-	s := startServer(t, c)
-	for range 2 {
-		if status, _ := login(t, s, sim); status != http.StatusServiceUnavailable { // the session cannot be kept
-			t.Errorf("a login without Redis: %d", status)
-		}
-	}
-	if status, _ := login(t, s, sim); status != http.StatusTooManyRequests {
-		t.Errorf("one login more: %d", status)
-	}
-}
-
-func TestBreaker_state_is_in_the_metrics(t *testing.T) {
+func TestBreaker_Metrics(t *testing.T) {
 	c := newConfig(t)
 	sim := newSimulator(t, &c)
 	s := startServer(t, c)
@@ -339,7 +343,7 @@ func TestBreaker_state_is_in_the_metrics(t *testing.T) {
 }
 
 // An AppSecret is replaced without signing anybody out, until the previous one is taken away.
-func TestPreviousSecret_keeps_sessions(t *testing.T) {
+func TestPreviousSecret(t *testing.T) {
 	c := newConfig(t)
 	c.MySQLDSN = mysqltest.NewWithSchema(t)
 	sim := newSimulator(t, &c)

@@ -17,54 +17,56 @@ import (
 	"wxlogin/internal/config"
 )
 
-func TestDrain_serves_on_and_is_not_ready(t *testing.T) {
-	w := newTestServer(t, delay(time.Hour))
-	if got := w.status("/readyz"); got != http.StatusOK {
-		t.Fatalf("readyz is %d before", got)
-	}
-	kept := w.dial() // kept alive from before
-	if _, err := io.WriteString(kept, w.login()); err != nil {
-		t.Fatal(err)
-	}
-	reader := bufio.NewReader(kept)
-	if res, err := http.ReadResponse(reader, nil); err != nil || res.StatusCode != http.StatusOK || res.Close {
-		t.Fatalf("a login before: %v", err)
-	} else if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		t.Fatal(err)
-	}
-
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	drained := inBackground(func() { w.server.Drain(ctx) })
-	waitUntil(t, "readyz is 503", func() bool { return w.status("/readyz") == http.StatusServiceUnavailable })
-	if got := w.status("/healthz"); got != http.StatusOK {
-		t.Errorf("healthz is %d", got)
-	}
-	for name, conn := range map[string]net.Conn{"kept": kept, "fresh": w.dial()} {
-		if _, err := io.WriteString(conn, w.login()); err != nil {
+func TestDrain(t *testing.T) {
+	t.Run("serves on and is not ready", func(t *testing.T) {
+		w := newTestServer(t, delay(time.Hour))
+		if got := w.status("/readyz"); got != http.StatusOK {
+			t.Fatalf("readyz is %d before", got)
+		}
+		kept := w.dial() // kept alive from before
+		if _, err := io.WriteString(kept, w.login()); err != nil {
 			t.Fatal(err)
 		}
-		if got := w.answers(conn); len(got) != 1 || got[0] != ok { // and the connection is closed
-			t.Errorf("on the %s connection the answers are %q", name, got)
+		reader := bufio.NewReader(kept)
+		if res, err := http.ReadResponse(reader, nil); err != nil || res.StatusCode != http.StatusOK || res.Close {
+			t.Fatalf("a login before: %v", err)
+		} else if _, err := io.Copy(io.Discard, res.Body); err != nil {
+			t.Fatal(err)
 		}
-	}
-	cancel() // a second signal
-	<-drained
+
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		drained := inBackground(func() { w.server.Drain(ctx) })
+		waitUntil(t, "readyz is 503", func() bool { return w.status("/readyz") == http.StatusServiceUnavailable })
+		if got := w.status("/healthz"); got != http.StatusOK {
+			t.Errorf("healthz is %d", got)
+		}
+		for name, conn := range map[string]net.Conn{"kept": kept, "fresh": w.dial()} {
+			if _, err := io.WriteString(conn, w.login()); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.responses(conn); len(got) != 1 || got[0] != ok { // and the connection is closed
+				t.Errorf("on the %s connection the answers are %q", name, got)
+			}
+		}
+		cancel() // a second signal
+		<-drained
+	})
+
+	t.Run("ends after its delay", func(t *testing.T) {
+		w := newTestServer(t, delay(shortTime))
+		begin := time.Now()
+		w.server.Drain(t.Context())
+		if took := time.Since(begin); took < shortTime {
+			t.Errorf("it took %v, want %v", took, shortTime)
+		}
+		if err := w.server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
-func TestDrain_ends_after_its_delay(t *testing.T) {
-	w := newTestServer(t, delay(soon))
-	begin := time.Now()
-	w.server.Drain(t.Context())
-	if took := time.Since(begin); took < soon {
-		t.Errorf("it took %v, want %v", took, soon)
-	}
-	if err := w.server.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestDrain_Closing(t *testing.T) {
+func TestDrain_ClosesConnections(t *testing.T) {
 	t.Run("sends TLS clients to another connection", func(t *testing.T) {
 		w := newTestServer(t, delay(time.Hour), func(c *config.Config, _ *Options) { c.TLS = pairFiles(t, "first") })
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -101,68 +103,70 @@ func TestDrain_Closing(t *testing.T) {
 	})
 }
 
-// A connection that was taken is answered, although its request comes when the port is closed already.
-func TestShutdown_answers_connections_taken_before(t *testing.T) {
-	w := newTestServer(t)
-	taken := w.dial()
-	waitUntil(t, "the connection is taken", func() bool { return w.server.public.conns.count() == 1 })
-	stopped := make(chan error, 1)
-	go func() { stopped <- w.server.Shutdown(t.Context()) }()
-	waitUntil(t, "the port is closed", func() bool {
-		conn, err := net.Dial("tcp", w.server.PublicAddr())
-		if err == nil {
-			conn.Close()
+func TestShutdown(t *testing.T) {
+	// A connection that was taken is answered, although its request comes when the port is closed already.
+	t.Run("serves connections that were accepted before", func(t *testing.T) {
+		w := newTestServer(t)
+		taken := w.dial()
+		waitUntil(t, "the connection is taken", func() bool { return w.server.public.conns.count() == 1 })
+		stopped := make(chan error, 1)
+		go func() { stopped <- w.server.Shutdown(t.Context()) }()
+		waitUntil(t, "the port is closed", func() bool {
+			conn, err := net.Dial("tcp", w.server.PublicAddr())
+			if err == nil {
+				conn.Close()
+			}
+			return errors.Is(err, syscall.ECONNREFUSED)
+		})
+		if _, err := io.WriteString(taken, w.login()); err != nil {
+			t.Fatal(err)
 		}
-		return errors.Is(err, syscall.ECONNREFUSED)
+		if got := w.responses(taken); len(got) != 1 || got[0] != ok {
+			t.Errorf("the answers are %q", got)
+		}
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
 	})
-	if _, err := io.WriteString(taken, w.login()); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.answers(taken); len(got) != 1 || got[0] != ok {
-		t.Errorf("the answers are %q", got)
-	}
-	if err := <-stopped; err != nil {
-		t.Error(err)
-	}
+
+	t.Run("does not wait for connections without a request", func(t *testing.T) {
+		w := newTestServer(t, withLimits(func(l *limits) { l.header = 10 * shortTime }))
+		request := w.login()
+		idle, silent := w.dial(), w.dial()
+		if _, err := io.WriteString(idle, request); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := http.ReadResponse(bufio.NewReader(idle), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := w.responses(silent); len(got) != 0 {
+			t.Errorf("silence is answered %q", got)
+		}
+	})
+
+	t.Run("returns an error if it cuts off a request", func(t *testing.T) {
+		w := newTestServer(t)
+		conn := w.dial()
+		if _, err := io.WriteString(conn, form(loginLine, 10)+end); err != nil { // a body that does not come
+			t.Fatal(err)
+		}
+		waitUntil(t, "the connection is taken", func() bool { return w.server.public.conns.count() == 1 })
+		ctx, cancel := context.WithTimeout(t.Context(), shortTime)
+		defer cancel()
+		err := w.server.Shutdown(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "cut") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the connection is not closed: %v", err)
+		}
+	})
 }
 
-func TestShutdown_does_not_wait_for_connections_without_a_request(t *testing.T) {
-	w := newTestServer(t, withLimits(func(l *limits) { l.header = 10 * soon }))
-	request := w.login()
-	idle, silent := w.dial(), w.dial()
-	if _, err := io.WriteString(idle, request); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := http.ReadResponse(bufio.NewReader(idle), nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.server.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if got := w.answers(silent); len(got) != 0 {
-		t.Errorf("silence is answered %q", got)
-	}
-}
-
-func TestShutdown_says_what_it_cut(t *testing.T) {
-	w := newTestServer(t)
-	conn := w.dial()
-	if _, err := io.WriteString(conn, form(loginLine, 10)+end); err != nil { // a body that does not come
-		t.Fatal(err)
-	}
-	waitUntil(t, "the connection is taken", func() bool { return w.server.public.conns.count() == 1 })
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
-	defer cancel()
-	err := w.server.Shutdown(ctx)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "cut") {
-		t.Errorf("Shutdown: %v", err)
-	}
-	if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the connection is not closed: %v", err)
-	}
-}
-
-func TestStart_that_is_told_to_stop_leaves_nothing_open(t *testing.T) {
+func TestStart_Cancelled(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

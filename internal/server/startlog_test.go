@@ -60,7 +60,7 @@ func TestDescribe(t *testing.T) {
 }
 
 // The line of a real start is that of describe.
-func TestStart_says_what_it_serves(t *testing.T) {
+func TestStart_LogsServing(t *testing.T) {
 	w := newTestServer(t)
 	for line := range strings.Lines(w.log.String()) {
 		if strings.Contains(line, `"msg":"serving"`) {

@@ -29,7 +29,7 @@ const (
 	testSecret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
 
 	// patience is how long a test waits for what must come at once.
-	patience = 10 * time.Second
+	testTimeout = 10 * time.Second
 )
 
 // wire is a whole server, spoken to byte by byte.
@@ -77,7 +77,7 @@ func (w *testServer) dial() *net.TCPConn {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testTimeout)); err != nil {
 		w.t.Fatal(err)
 	}
 	return conn.(*net.TCPConn)
@@ -89,11 +89,11 @@ func (w *testServer) code() string {
 }
 
 // reached is how many requests came to the handler: it logs a line each.
-func (w *testServer) reached() int { return strings.Count(w.log.String(), `"msg":"request"`) }
+func (w *testServer) handled() int { return strings.Count(w.log.String(), `"msg":"request"`) }
 
 // answers reads everything until the server closes the connection: a status and a media type each, as in "200
 // application/json". Bodies are not shown: they hold tokens. A reset after the answers is an end too.
-func (w *testServer) answers(conn net.Conn) (got []string) {
+func (w *testServer) responses(conn net.Conn) (got []string) {
 	w.t.Helper()
 	all, err := io.ReadAll(conn)
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
@@ -134,8 +134,8 @@ func (w *testServer) checkHeader(res *http.Response) {
 // rawTest is what goes over one connection, and what must come of it.
 type rawTest struct {
 	send      string
-	answers   []string
-	reached   int // requests that came to the handler
+	responses   []string
+	handled   int // requests that came to the handler
 	exchanges int // calls of WeChat
 }
 
@@ -152,16 +152,16 @@ const (
 func (w *testServer) run(t *testing.T, tt rawTest) {
 	t.Helper()
 	on := &testServer{t: t, server: w.server}
-	reached, exchanges := w.reached(), w.exchanges.Load()
+	reached, exchanges := w.handled(), w.exchanges.Load()
 	conn := on.dial()
 	if _, err := io.WriteString(conn, tt.send); err != nil {
 		t.Fatal(err)
 	}
-	if got := on.answers(conn); !slices.Equal(got, tt.answers) {
-		t.Errorf("the answers are %q, want %q", got, tt.answers)
+	if got := on.responses(conn); !slices.Equal(got, tt.responses) {
+		t.Errorf("the answers are %q, want %q", got, tt.responses)
 	}
-	if got := w.reached() - reached; got != tt.reached {
-		t.Errorf("%d requests came to the handler, want %d", got, tt.reached)
+	if got := w.handled() - reached; got != tt.handled {
+		t.Errorf("%d requests came to the handler, want %d", got, tt.handled)
 	}
 	if got := int(w.exchanges.Load() - exchanges); got != tt.exchanges {
 		t.Errorf("%d calls of WeChat, want %d", got, tt.exchanges)
@@ -221,9 +221,9 @@ func waitUntil(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(patience); !so(); <-ticker.C {
+	for deadline := time.Now().Add(testTimeout); !so(); <-ticker.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: still not after %v", what, patience)
+			t.Fatalf("%s: still not after %v", what, testTimeout)
 		}
 	}
 }
@@ -243,7 +243,7 @@ func delay(d time.Duration) func(*config.Config, *Options) {
 }
 
 // figures reads /metrics.
-func (w *testServer) figures() string {
+func (w *testServer) metrics() string {
 	w.t.Helper()
 	res, err := http.Get("http://" + w.server.InternalAddr() + "/metrics")
 	if err != nil {
@@ -257,8 +257,8 @@ func (w *testServer) figures() string {
 	return string(text)
 }
 
-// wantFigures fails for each series that is not there with a value that matches.
-func (w *testServer) wantFigures(figures string, want map[string]string) {
+// wantMetrics fails for each series that is not there with a value that matches.
+func (w *testServer) wantMetrics(figures string, want map[string]string) {
 	w.t.Helper()
 	for series, value := range want {
 		line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (.*)$`).FindStringSubmatch(figures)

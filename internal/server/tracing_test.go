@@ -35,24 +35,24 @@ func (c collector) ExportSpans(_ context.Context, spans []sdk.ReadOnlySpan) erro
 func (collector) Shutdown(context.Context) error { return nil }
 
 // traced is a whole server whose traces the test keeps.
-type traced struct {
+type tracedServer struct {
 	*testServer
 	ended   collector
 	alice   *wechattest.Device
 	secrets []string // that went through it
 }
 
-func newTraced(t *testing.T, change ...func(*config.Config, *Options)) *traced {
+func newTracedServer(t *testing.T, change ...func(*config.Config, *Options)) *tracedServer {
 	t.Helper()
 	ended := make(collector, 1000)
 	change = append(change, func(_ *config.Config, o *Options) { o.Tracing = tracing.New(ended) })
 	w := newTestServer(t, change...)
 	alice := w.wechat.Device(testAppID, wechattest.User{Name: "alice"})
-	return &traced{testServer: w, ended: ended, alice: alice, secrets: []string{testSecret}}
+	return &tracedServer{testServer: w, ended: ended, alice: alice, secrets: []string{testSecret}}
 }
 
 // login logs Alice in, by a request with these headers in pairs.
-func (tr *traced) login(headers ...string) (token string) {
+func (tr *tracedServer) login(headers ...string) (token string) {
 	tr.t.Helper()
 	code := tr.alice.Login()
 	var answer struct{ Token string }
@@ -64,7 +64,7 @@ func (tr *traced) login(headers ...string) (token string) {
 	return token
 }
 
-func (tr *traced) post(path string, form url.Values, headers ...string) (answer []byte) {
+func (tr *tracedServer) post(path string, form url.Values, headers ...string) (answer []byte) {
 	tr.t.Helper()
 	req, err := http.NewRequest(http.MethodPost, "http://"+tr.server.PublicAddr()+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -86,13 +86,13 @@ func (tr *traced) post(path string, form url.Values, headers ...string) (answer 
 }
 
 // spans are those of the next request to end, in the order of their beginnings. The request's own ends last.
-func (tr *traced) spans() (spans tracetest.SpanStubs) {
+func (tr *tracedServer) spans() (spans tracetest.SpanStubs) {
 	tr.t.Helper()
 	for len(spans) == 0 || spans[len(spans)-1].SpanKind != trace.SpanKindServer {
 		select {
 		case s := <-tr.ended:
 			spans = append(spans, s)
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 			tr.t.Fatalf("after %q no request ends", names(spans))
 		}
 	}
@@ -108,8 +108,8 @@ func names(spans tracetest.SpanStubs) []string {
 	return names
 }
 
-func TestTracing_of_a_login_shows_WeChat_MySQL_and_Redis(t *testing.T) {
-	tr := newTraced(t)
+func TestTracing_Login(t *testing.T) {
+	tr := newTracedServer(t)
 	tr.login() // the first one makes rows
 	tr.spans()
 	tr.login()
@@ -135,8 +135,8 @@ func TestTracing_of_a_login_shows_WeChat_MySQL_and_Redis(t *testing.T) {
 }
 
 // Whatever a client or WeChat sends, none of it is in a trace.
-func TestTracing_shows_no_secret(t *testing.T) {
-	tr := newTraced(t)
+func TestTracing_Secrets(t *testing.T) {
+	tr := newTracedServer(t)
 	token := tr.login()
 	data := tr.alice.GetUserInfo()
 	form := url.Values{"token": {token}, "encryptedData": {data.EncryptedData}, "iv": {data.IV}}
@@ -169,7 +169,7 @@ func TestTracing_shows_no_secret(t *testing.T) {
 // What stands in a path or a method is in no name, attribute or event.
 func TestTracing_RawPaths(t *testing.T) {
 	const secret = "an-unguessable-part"
-	tr := newTraced(t, func(c *config.Config, _ *Options) {
+	tr := newTracedServer(t, func(c *config.Config, _ *Options) {
 		c.Avatars = config.Avatars{Dir: t.TempDir(), PublicURL: "https://login.example.com"}
 	})
 	public, internal := "http://"+tr.server.PublicAddr(), "http://"+tr.server.InternalAddr()
@@ -226,7 +226,7 @@ func texts(spans tracetest.SpanStubs) (text []string) {
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 // A phone must not decide what is recorded; a proxy of ours may.
-func TestTracing_goes_on_with_the_trace_of_a_trusted_proxy_only(t *testing.T) {
+func TestTracing_TrustedProxy(t *testing.T) {
 	for name, test := range map[string]struct {
 		proxies []string
 		goesOn  bool
@@ -235,7 +235,7 @@ func TestTracing_goes_on_with_the_trace_of_a_trusted_proxy_only(t *testing.T) {
 		"proxy in a mapped network": {[]string{"::ffff:127.0.0.0/104"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := newTraced(t, func(c *config.Config, _ *Options) { c.TrustedProxies = test.proxies })
+			tr := newTracedServer(t, func(c *config.Config, _ *Options) { c.TrustedProxies = test.proxies })
 			tr.login("traceparent", traceparent)
 			root := tr.spans()[0]
 			goesOn := root.SpanContext.TraceID().String() == "0af7651916cd43dd8448eb211c80319c"
@@ -249,25 +249,27 @@ func TestTracing_goes_on_with_the_trace_of_a_trusted_proxy_only(t *testing.T) {
 	}
 }
 
-// Checks and metrics run all the time, and belong to nobody's request.
-func TestTracing_leaves_probes_out(t *testing.T) {
-	tr := newTraced(t)
-	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-		tr.status(path)
-	}
-	tr.login()
-	for _, s := range tr.spans() {
-		if s.SpanKind != trace.SpanKindServer && !s.Parent.IsValid() {
-			t.Errorf("%s belongs to no request", s.Name)
+func TestTracing(t *testing.T) {
+	// Checks and metrics run all the time, and belong to nobody's request.
+	t.Run("leaves out probes", func(t *testing.T) {
+		tr := newTracedServer(t)
+		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+			tr.status(path)
 		}
-	}
-}
+		tr.login()
+		for _, s := range tr.spans() {
+			if s.SpanKind != trace.SpanKindServer && !s.Parent.IsValid() {
+				t.Errorf("%s belongs to no request", s.Name)
+			}
+		}
+	})
 
-// The log leads to the trace.
-func TestTracing_the_log_has_the_trace_id(t *testing.T) {
-	tr := newTraced(t)
-	tr.login()
-	if id := tr.spans()[0].SpanContext.TraceID().String(); !strings.Contains(tr.log.String(), `"traceId":"`+id+`"`) {
-		t.Error("the request's line in the log has no traceId")
-	}
+	// The log leads to the trace.
+	t.Run("adds the trace id to the log", func(t *testing.T) {
+		tr := newTracedServer(t)
+		tr.login()
+		if id := tr.spans()[0].SpanContext.TraceID().String(); !strings.Contains(tr.log.String(), `"traceId":"`+id+`"`) {
+			t.Error("the request's line in the log has no traceId")
+		}
+	})
 }

@@ -71,30 +71,61 @@ func (s *twoInstances) wantCalls(tokenCalls, tokensMade, phoneCalls int) {
 	}
 }
 
-func TestPhoneNumbers_instances_share_one_access_token(t *testing.T) {
-	s := startTwo(t)
-	s.wantCalls(0, 0, 0) // a login needs none
-	s.want(0, 200, "")
-	s.want(1, 200, "")
-	s.wantCalls(1, 1, 2)
-	if dump := fmt.Sprint(s.redis.Dump(t)); strings.Contains(dump, s.sim.AccessTokens("")[0]) {
-		t.Error("Redis shows the access_token")
-	}
+func TestPhoneNumbers(t *testing.T) {
+	t.Run("share one access_token over all instances", func(t *testing.T) {
+		s := startTwo(t)
+		s.wantCalls(0, 0, 0) // a login needs none
+		s.want(0, 200, "")
+		s.want(1, 200, "")
+		s.wantCalls(1, 1, 2)
+		if dump := fmt.Sprint(s.redis.Dump(t)); strings.Contains(dump, s.sim.AccessTokens("")[0]) {
+			t.Error("Redis shows the access_token")
+		}
 
-	s.sim.ExpireAccessTokens()
-	var group sync.WaitGroup
-	for server := range 2 {
-		group.Go(func() { s.want(server, 200, "") })
-	}
-	group.Wait()
-	s.want(0, 200, "")
-	if got := s.sim.Stats(); got.TokenCalls != 2 || got.TokensMade != 2 {
-		t.Errorf("%d calls for %d tokens, want 2 for 2: one refresh by one instance", got.TokenCalls, got.TokensMade)
-	}
+		s.sim.ExpireAccessTokens()
+		var group sync.WaitGroup
+		for server := range 2 {
+			group.Go(func() { s.want(server, 200, "") })
+		}
+		group.Wait()
+		s.want(0, 200, "")
+		if got := s.sim.Stats(); got.TokenCalls != 2 || got.TokensMade != 2 {
+			t.Errorf("%d calls for %d tokens, want 2 for 2: one refresh by one instance", got.TokenCalls, got.TokensMade)
+		}
+	})
+
+	t.Run("fail without an access_token", func(t *testing.T) {
+		s := startTwo(t)
+		s.sim.FailAPI(wechattest.Tokens, wechattest.ErrCode(40125), wechattest.BadGateway)
+		s.want(0, 503, "misconfigured")
+		s.want(1, 503, "wechat_unavailable")
+		s.wantCalls(2, 0, 0)
+		if status, _ := login(t, s.servers[0], s.sim); status != http.StatusOK {
+			t.Errorf("a login: %d", status)
+		}
+		s.want(0, 200, "")
+	})
+
+	// Phone numbers that cannot be had stop no login: they have a circuit breaker of their own.
+	t.Run("do not stop logins if they fail", func(t *testing.T) {
+		s := startTwo(t)
+		s.want(0, 200, "")
+		before := s.sim.Stats().PhoneCalls
+		for range 12 {
+			s.sim.FailAPI(wechattest.PhoneNumbers, wechattest.Dropped)
+			s.want(0, 503, "wechat_unavailable")
+		}
+		if n := s.sim.Stats().PhoneCalls - before; n >= 12 {
+			t.Errorf("%d calls: the breaker did not open", n)
+		}
+		if status, _ := login(t, s.servers[0], s.sim); status != http.StatusOK {
+			t.Errorf("a login: %d", status)
+		}
+	})
 }
 
 // A token that WeChat refuses is replaced once, and the call repeated once: there is no loop.
-func TestPhoneNumbers_repeats_once_for_a_refused_token(t *testing.T) {
+func TestPhoneNumbers_RefusedToken(t *testing.T) {
 	for _, errCode := range []int{40001, 40014, 42001} {
 		t.Run(fmt.Sprint(errCode), func(t *testing.T) {
 			s := startTwo(t)
@@ -110,34 +141,5 @@ func TestPhoneNumbers_repeats_once_for_a_refused_token(t *testing.T) {
 			s.wantCalls(5, 3, 5)
 			s.want(1, 200, "")
 		})
-	}
-}
-
-func TestPhoneNumbers_without_an_access_token(t *testing.T) {
-	s := startTwo(t)
-	s.sim.FailAPI(wechattest.Tokens, wechattest.ErrCode(40125), wechattest.BadGateway)
-	s.want(0, 503, "misconfigured")
-	s.want(1, 503, "wechat_unavailable")
-	s.wantCalls(2, 0, 0)
-	if status, _ := login(t, s.servers[0], s.sim); status != http.StatusOK {
-		t.Errorf("a login: %d", status)
-	}
-	s.want(0, 200, "")
-}
-
-// Phone numbers that cannot be had stop no login: they have a circuit breaker of their own.
-func TestPhoneNumbers_unwell_stop_no_login(t *testing.T) {
-	s := startTwo(t)
-	s.want(0, 200, "")
-	before := s.sim.Stats().PhoneCalls
-	for range 12 {
-		s.sim.FailAPI(wechattest.PhoneNumbers, wechattest.Dropped)
-		s.want(0, 503, "wechat_unavailable")
-	}
-	if n := s.sim.Stats().PhoneCalls - before; n >= 12 {
-		t.Errorf("%d calls: the breaker did not open", n)
-	}
-	if status, _ := login(t, s.servers[0], s.sim); status != http.StatusOK {
-		t.Errorf("a login: %d", status)
 	}
 }

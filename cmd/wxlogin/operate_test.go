@@ -14,6 +14,19 @@ import (
 	"wxlogin/internal/testenv/mysqltest"
 )
 
+func TestMigrate(t *testing.T) {
+	environ := []string{"MYSQL_DSN=" + mysqltest.New(t)}
+	for _, want := range []string{"database migrated from version 0 to version 3", "database is already at version 3"} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), []string{"migrate"}, environ, &stdout, &stderr); code != exitOK {
+			t.Fatalf("exit code %d: %s", code, stderr.String())
+		}
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("it said %q, want %q", stdout.String(), want)
+		}
+	}
+}
+
 func TestSweep(t *testing.T) {
 	dsn, dir := mysqltest.NewWithSchema(t), t.TempDir()
 	environ := []string{"MYSQL_DSN=" + dsn, "AVATAR_DIR=" + dir, "PUBLIC_URL=https://login.example.com"}
