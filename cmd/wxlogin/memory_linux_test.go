@@ -25,7 +25,7 @@ import (
 // instanceMemory is the documented size of an instance, in KiB.
 const instanceMemory = 512 << 10
 
-// photograph is a JPEG that a phone could have taken.
+// photograph returns a JPEG like that of a phone camera.
 func photograph(t *testing.T, w, h int) []byte {
 	t.Helper()
 	p := image.NewYCbCr(image.Rect(0, 0, w, h), image.YCbCrSubsampleRatio420)
@@ -43,7 +43,7 @@ func photograph(t *testing.T, w, h int) []byte {
 	return b.Bytes()
 }
 
-// screenshot is a PNG of one colour.
+// screenshot returns a PNG of one colour.
 func screenshot(t *testing.T, w, h int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -53,7 +53,7 @@ func screenshot(t *testing.T, w, h int) []byte {
 	return b.Bytes()
 }
 
-// claimingPNG is a small PNG with another header: width, height, depth, colour type and so on.
+// claimingPNG returns a small PNG with another IHDR: width, height, depth, colour type and so on.
 func claimingPNG(t *testing.T, header string) []byte {
 	t.Helper()
 	file := screenshot(t, 8, 8)
@@ -62,7 +62,7 @@ func claimingPNG(t *testing.T, header string) []byte {
 	return file
 }
 
-// hostilePictures claim much, or end where nothing good comes of them.
+// hostilePictures returns files that claim large sizes, are truncated, or are no pictures.
 func hostilePictures(t *testing.T, photo []byte) [][]byte {
 	t.Helper()
 	progressive := "\xff\xd8\xff\xc2\x00\x14\x08\x10\x00\x10\x00\x04\x01\x11\x00\x02\x11\x00\x03\x11\x00\x04\x11\x00" +
@@ -74,7 +74,7 @@ func hostilePictures(t *testing.T, photo []byte) [][]byte {
 	}
 }
 
-// uploader uploads for users of their own.
+// uploader uploads pictures for several users.
 type uploader struct {
 	t      *testing.T
 	wechat *wechattest.Simulator
@@ -89,18 +89,18 @@ func (u *uploader) login(user string) (token string) {
 		u.t.Fatal(withoutURL(err))
 	}
 	defer res.Body.Close()
-	var answer struct{ Token string }
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Token == "" {
+	var body struct{ Token string }
+	if err := json.NewDecoder(res.Body).Decode(&body); err != nil || body.Token == "" {
 		u.t.Fatalf("login: %s, %v", res.Status, err)
 	}
-	return answer.Token
+	return body.Token
 }
 
-// upload returns the status of the answer, and whether it says when to try again.
+// upload returns the status of the response, and whether it has a Retry-After.
 func (u *uploader) upload(token string, file []byte) (status int, retry bool) {
 	var body bytes.Buffer
 	m := multipart.NewWriter(&body)
-	part, _ := m.CreateFormFile("file", "a.jpg") // a buffer takes everything
+	part, _ := m.CreateFormFile("file", "a.jpg") // writes to a buffer do not fail
 	part.Write(file)
 	m.Close()
 	req, err := http.NewRequest(http.MethodPost, u.url+"/uploadAvatar", &body)
@@ -119,8 +119,8 @@ func (u *uploader) upload(token string, file []byte) (status int, retry bool) {
 	return res.StatusCode, res.Header.Get("Retry-After") != ""
 }
 
-// 50 hostile and 50 honest uploads at once, in random order: the process stays within the documented size of an instance, and
-// nearly all honest ones succeed.
+// With 50 hostile and 50 honest concurrent uploads in random order, the process stays within the documented size of an
+// instance, and nearly all honest uploads succeed.
 func TestServe_UploadMemory(t *testing.T) {
 	sim := wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}})
 	weChat := httptest.NewServer(sim)
@@ -162,9 +162,9 @@ func TestServe_UploadMemory(t *testing.T) {
 			case a.honest && status == http.StatusOK:
 				succeeded++
 			case a.honest && (status != http.StatusServiceUnavailable || !retry):
-				t.Errorf("an honest picture is answered %d", status)
+				t.Errorf("an honest picture: %d", status)
 			case !a.honest && status != http.StatusUnprocessableEntity && status != http.StatusServiceUnavailable:
-				t.Errorf("a hostile file is answered %d", status)
+				t.Errorf("a hostile file: %d", status)
 			}
 		})
 	}
@@ -175,11 +175,11 @@ func TestServe_UploadMemory(t *testing.T) {
 	peak := peakMemory(t, server.cmd.Process.Pid)
 	t.Logf("peak of %d MiB, %d of 50 honest uploads succeeded", peak>>10, succeeded)
 	if peak > instanceMemory {
-		t.Errorf("peak of %d KiB, documented are %d", peak, instanceMemory)
+		t.Errorf("peak of %d KiB, want at most %d", peak, instanceMemory)
 	}
 }
 
-// peakMemory returns the largest resident set that a process has had, in KiB.
+// peakMemory returns the peak resident set of a process, in KiB.
 func peakMemory(t *testing.T, pid int) (kib int) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	password     = "pa55word"
+	password   = "pa55word"
 	serverText = "as the server puts it"
 )
 
-// refusingMySQL answers every connection with an error, as a server does that refuses it.
+// refusingMySQL refuses every connection with an error of MySQL.
 func refusingMySQL(t *testing.T, number uint16, text string) (dsn string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -37,10 +37,10 @@ func refusingMySQL(t *testing.T, number uint16, text string) (dsn string) {
 	return "app:" + password + "@tcp(" + l.Addr().String() + ")/app"
 }
 
-// commandsOfMySQL are those that need the database.
+// commandsOfMySQL are the commands that need the database.
 var commandsOfMySQL = []string{"serve", "migrate", "sweep"}
 
-// wantMisconfigured runs each of these commands, which must say these words and end with exitUsage.
+// wantMisconfigured runs each of the commands. Each must print the words and return exitUsage.
 func wantMisconfigured(t *testing.T, dsn string, words []string, commands ...string) {
 	t.Helper()
 	wantMisconfiguredIn(t, []string{"MYSQL_DSN=" + dsn}, words, commands...)
@@ -63,14 +63,14 @@ func wantMisconfiguredIn(t *testing.T, mysql, words []string, commands ...string
 		}
 		for _, word := range append(words, "invalid configuration", "MYSQL_DSN: ") {
 			if !strings.Contains(text, word) {
-				t.Errorf("%s does not say %q:\n%s", command, word, text)
+				t.Errorf("%s does not print %q:\n%s", command, word, text)
 			}
 		}
 		if strings.Contains(text, password) || strings.Contains(text, secret) || strings.Contains(text, serverText) {
-			t.Errorf("%s shows a secret or the server's own words:\n%s", command, text)
+			t.Errorf("%s prints a secret or the server's own text:\n%s", command, text)
 		}
 		if n := strings.Count(text, "MYSQL_DSN"); n != 1 {
-			t.Errorf("%s says it %d times:\n%s", command, n, text)
+			t.Errorf("%s prints it %d times:\n%s", command, n, text)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestMySQL_ErrorNumbers(t *testing.T) {
 	}
 }
 
-// A database that has no time is waited for by the server; the other commands fail and may be run again.
+// The server waits for a database that is temporarily unavailable. Other commands fail and may be run again.
 func TestMySQL_TemporaryErrors(t *testing.T) {
 	for _, number := range []uint16{1040, 1053, 1129, 1203, 2013, 3032, 9001} {
 		dsn := refusingMySQL(t, number, "later")
@@ -146,7 +146,7 @@ func TestMySQL_RealServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			commands := commandsOfMySQL
-			if name == "latin1" { // the other two carry no text
+			if name == "latin1" { // other cases have no text
 				commands = commands[:1]
 			}
 			wantMisconfigured(t, tt.dsn, tt.words, commands...)
@@ -166,11 +166,11 @@ func TestMySQL_RealServer(t *testing.T) {
 		p := start(t, environ(t, "MYSQL_DSN="+dsn, "MYSQL_REPLICA_DSNS="+dsn+" "+s.DSN("app", password, "app")))
 		warning := p.wait("a replica of MYSQL_REPLICA_DSNS is unusable, reading from the primary")
 		if warning["replica"] != 2.0 || !strings.Contains(fmt.Sprint(warning["cause"]), "wrong user name, password or host") {
-			t.Errorf("it says %v", warning)
+			t.Errorf("the log line is %v", warning)
 		}
 		p.wait("serving")
 		if strings.Contains(p.log(), password) {
-			t.Error("the password is shown")
+			t.Error("the output contains the password")
 		}
 	})
 	t.Run("a read-only server", func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestMySQL_RealServer(t *testing.T) {
 		p := start(t, environ(t, "MYSQL_DSN="+dsn))
 		line := p.wait("mysql is not ready; waiting for it")
 		if !strings.Contains(fmt.Sprint(line["cause"]), "read_only is ON") {
-			t.Errorf("it says %v", line)
+			t.Errorf("the log line is %v", line)
 		}
 		p.wait("serving")
 		var out bytes.Buffer

@@ -11,7 +11,7 @@ import (
 	"wxlogin/internal/testenv/mysqltest"
 )
 
-// tlsMySQL is a MariaDB that refuses connections without TLS.
+// tlsMySQL is a MariaDB that rejects connections without TLS.
 type tlsMySQL struct {
 	*mysqltest.Server
 	ca        *testenv.Authority
@@ -31,7 +31,7 @@ func runTLSMySQL(t *testing.T) *tlsMySQL {
 	return s
 }
 
-// migrate makes the tables by TLS.
+// migrate creates the tables over TLS.
 func (s *tlsMySQL) migrate(t *testing.T, env []string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -40,7 +40,7 @@ func (s *tlsMySQL) migrate(t *testing.T, env []string) {
 	}
 }
 
-// environ is how an account reaches the database.
+// environ returns the variables for an account.
 func (s *tlsMySQL) environ(account, parameters, ca, cert, key string) []string {
 	return []string{"MYSQL_DSN=" + s.DSN(account, password, "app") + parameters,
 		"MYSQL_TLS_CA_FILE=" + ca, "MYSQL_TLS_CERT_FILE=" + cert, "MYSQL_TLS_KEY_FILE=" + key}
@@ -59,12 +59,12 @@ func TestMySQLTLS(t *testing.T) {
 			p := start(t, environ(t, append(env, replica)...))
 			p.wait("serving")
 			if strings.Contains(p.log(), "cannot be used") || strings.Contains(p.log(), "is not ready") {
-				t.Errorf("it says:\n%s", p.log())
+				t.Errorf("the log is:\n%s", p.log())
 			}
 			var out bytes.Buffer
 			sweep := append(env, "AVATAR_DIR="+t.TempDir(), "PUBLIC_URL=https://login.example.com")
 			if run(t.Context(), []string{"sweep"}, sweep, &out, &out); !strings.Contains(out.String(), "the database has no users") {
-				t.Errorf("sweep says: %s", &out)
+				t.Errorf("sweep: %s", &out)
 			}
 		})
 	}
@@ -74,7 +74,7 @@ func TestMySQLTLS_Errors(t *testing.T) {
 	s := runTLSMySQL(t)
 	other := testenv.NewAuthority(t)
 	const unverified = "failed to verify certificate"
-	withoutTLS := "refuses the account" // as MariaDB puts it
+	withoutTLS := "refuses the account" // MariaDB's message
 	if s.MySQL {
 		withoutTLS = "connections without TLS are refused"
 	}
@@ -97,7 +97,7 @@ func TestMySQLTLS_Errors(t *testing.T) {
 		p := start(t, environ(t, append(s.environ("app", "", s.ca.File, "", ""), replica)...))
 		warning := p.wait("a replica of MYSQL_REPLICA_DSNS is unusable, reading from the primary")
 		if warning["replica"] != 2.0 || !strings.Contains(fmt.Sprint(warning["cause"]), unverified) {
-			t.Errorf("it says %v", warning)
+			t.Errorf("the log line is %v", warning)
 		}
 		p.wait("serving")
 	})

@@ -22,7 +22,7 @@ func TestMigrate(t *testing.T) {
 			t.Fatalf("exit code %d: %s", code, stderr.String())
 		}
 		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("it said %q, want %q", stdout.String(), want)
+			t.Errorf("stdout %q, want %q", stdout.String(), want)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestSweep(t *testing.T) {
 		environ        []string
 		code           int
 		stdout, stderr string
-		left           bool // the orphan is still there
+		left           bool // whether the orphan still exists
 	}{
 		{"help", "-help", environ, exitOK, "Usage: wxlogin sweep", "", true},
 		{"an unknown flag", "-now", environ, exitUsage, "", "Usage: wxlogin sweep", true},
@@ -60,13 +60,13 @@ func TestSweep(t *testing.T) {
 		{"no database", "", append([]string{"MYSQL_DSN=root@tcp(127.0.0.1:1)/x"}, environ[1:]...), exitFailed, "", "unavailable", true},
 		{"a dry run", "-dry-run", environ, exitOK, "1 files, 1 of them (6 bytes) would be deleted", "", true},
 		{"for real", "", environ, exitOK, "1 files, 1 of them (6 bytes) deleted", "", false},
-		{"once more", "", environ, exitOK, "0 files, 0 of them (0 bytes) deleted", "", false},
+		{"again", "", environ, exitOK, "0 files, 0 of them (0 bytes) deleted", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), append([]string{"sweep"}, strings.Fields(tt.args)...), tt.environ, &stdout, &stderr)
 			if code != tt.code || !strings.Contains(stdout.String(), tt.stdout) || !strings.Contains(stderr.String(), tt.stderr) {
-				t.Errorf("exit code %d; it said %q and %q", code, stdout.String(), stderr.String())
+				t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
 			}
 			if _, err := os.Stat(orphan); (err == nil) != tt.left {
 				t.Errorf("the orphan: %v", err)

@@ -15,7 +15,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// gatedWeChat is the simulator behind a door: an exchange tells that it has come, and waits until it may go on.
+// gatedWeChat is a simulator whose exchanges announce themselves and wait for permission to go on.
 type gatedWeChat struct {
 	*wechattest.Simulator
 	arrived, proceed chan struct{}
@@ -37,7 +37,7 @@ func (g *gatedWeChat) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.Simulator.ServeHTTP(w, r)
 }
 
-// login tells the status of the answer, or 0 for none.
+// login returns the status of the response, or 0 if there is none.
 func login(public, code string) int {
 	res, err := http.PostForm(public+"/onLogin", url.Values{"code": {code}})
 	if err != nil {
@@ -47,7 +47,7 @@ func login(public, code string) int {
 	return res.StatusCode
 }
 
-// waiting is a server with a login in flight, which waits at WeChat.
+// pendingLogin is a server with a login in flight, which waits for WeChat.
 type pendingLogin struct {
 	*process
 	weChat *gatedWeChat
@@ -70,12 +70,12 @@ func startPendingLogin(t *testing.T, extra ...string) *pendingLogin {
 	return w
 }
 
-// mustFinish lets WeChat answer: so must the server, and end.
+// mustFinish lets WeChat respond. The login must succeed and the server must exit.
 func (w *pendingLogin) mustFinish() {
 	w.t.Helper()
 	w.weChat.proceed <- struct{}{}
 	if got := <-w.status; got != http.StatusOK {
-		w.t.Errorf("the login in flight was answered %d", got)
+		w.t.Errorf("the login in flight: %d", got)
 	}
 	if got := w.exitCode(); got != exitOK {
 		w.t.Errorf("exit code %d:\n%s", got, w.log())
@@ -89,7 +89,7 @@ func TestServe(t *testing.T) {
 		p.wait("stopping")
 		p.mustFinish()
 		if strings.Contains(p.log(), p.code) || strings.Contains(p.log(), secret) {
-			t.Error("the log holds the code or the AppSecret")
+			t.Error("the log contains the code or the AppSecret")
 		}
 	})
 
@@ -103,7 +103,7 @@ func TestServe(t *testing.T) {
 		if got := check(); got != exitFailed {
 			t.Errorf("healthcheck without tables: exit code %d, want %d", got, exitFailed)
 		}
-		for range 2 { // twice in a row does no harm
+		for range 2 { // a second run is harmless
 			if code := start(t, env, "migrate").exitCode(); code != exitOK {
 				t.Fatalf("migrate: exit code %d", code)
 			}
@@ -116,11 +116,11 @@ func TestServe(t *testing.T) {
 			t.Errorf("exit code %d", got)
 		}
 		if got := check(); got != exitFailed {
-			t.Errorf("healthcheck of nobody: exit code %d, want %d", got, exitFailed)
+			t.Errorf("healthcheck without a server: exit code %d, want %d", got, exitFailed)
 		}
 	})
 
-	// On MySQL and MariaDB a connection in latin1 would refuse emoji; the server does not start with one.
+	// MySQL and MariaDB would reject emoji on a latin1 connection, so the server does not start.
 	t.Run("rejects a connection that is not utf8mb4", func(t *testing.T) {
 		env := environ(t)
 		p := start(t, append(env, "MYSQL_DSN="+withCharset(mysqltest.New(t), "latin1")))
@@ -128,7 +128,7 @@ func TestServe(t *testing.T) {
 			t.Errorf("exit code %d, want %d", got, exitUsage)
 		}
 		if !strings.Contains(p.log(), "utf8mb4") {
-			t.Errorf("it said:\n%s", p.log())
+			t.Errorf("output:\n%s", p.log())
 		}
 	})
 
@@ -138,7 +138,7 @@ func TestServe(t *testing.T) {
 			t.Errorf("exit code %d, want %d", got, exitUsage)
 		}
 		if !strings.Contains(p.log(), "TLS_CERT_FILE") {
-			t.Errorf("it said:\n%s", p.log())
+			t.Errorf("output:\n%s", p.log())
 		}
 	})
 
@@ -149,11 +149,11 @@ func TestServe(t *testing.T) {
 		}
 		for _, want := range []string{"WECHAT_APPID", "MYSQL_DSN", "REDIS_URL", "LISTEN_ADDR"} {
 			if !strings.Contains(p.log(), want) {
-				t.Errorf("%s is not told", want)
+				t.Errorf("%s is missing", want)
 			}
 		}
 		if strings.Contains(p.log(), "pa55word") || strings.Contains(p.log(), secret) {
-			t.Error("a secret is told")
+			t.Error("the output contains a secret")
 		}
 	})
 }
@@ -165,7 +165,7 @@ func withCharset(dsn, charset string) string {
 	return dsn + "?charset=" + charset
 }
 
-// current returns the percentage and the limit that are set now.
+// current returns the current GC percentage and memory limit.
 func current() (percent int, limit int64) {
 	percent, limit = debug.SetGCPercent(-1), debug.SetMemoryLimit(-1)
 	debug.SetGCPercent(percent)
@@ -175,7 +175,7 @@ func current() (percent int, limit int64) {
 func TestTuneGC(t *testing.T) {
 	percent, limit := current()
 	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
-	t.Run("leaves what the environment sets", func(t *testing.T) {
+	t.Run("respects the environment", func(t *testing.T) {
 		debug.SetGCPercent(77)
 		debug.SetMemoryLimit(1 << 40)
 		t.Setenv("GOGC", "77")
@@ -185,7 +185,7 @@ func TestTuneGC(t *testing.T) {
 			t.Errorf("%d %%, %d bytes", percent, limit)
 		}
 	})
-	t.Run("sets its own otherwise", func(t *testing.T) {
+	t.Run("sets the defaults otherwise", func(t *testing.T) {
 		t.Setenv("GOGC", "")
 		t.Setenv("GOMEMLIMIT", "")
 		tuneGC()
@@ -195,7 +195,7 @@ func TestTuneGC(t *testing.T) {
 	})
 }
 
-// A port that is taken may become free; what cannot become right is a fault of the configuration.
+// A port in use may become free. An address that can never be valid is an error of the configuration.
 func TestServe_Addresses(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -223,7 +223,7 @@ func TestServe_Addresses(t *testing.T) {
 					t.Errorf("exit code %d, want %d", code, tt.code)
 				}
 				if log := p.log(); !strings.Contains(log, variable+": ") || !strings.Contains(log, tt.want) || strings.Contains(log, `"msg":"serving"`) {
-					t.Errorf("it said:\n%s", log)
+					t.Errorf("output:\n%s", log)
 				}
 			})
 		}
@@ -231,14 +231,14 @@ func TestServe_Addresses(t *testing.T) {
 	t.Run("both the same", func(t *testing.T) {
 		p := start(t, environ(t, "LISTEN_ADDR=127.0.0.1:18080", "INTERNAL_ADDR=127.0.0.1:18080"))
 		if code := p.exitCode(); code != exitUsage || !strings.Contains(p.log(), "INTERNAL_ADDR is the same as LISTEN_ADDR") {
-			t.Errorf("exit code %d; it said:\n%s", code, p.log())
+			t.Errorf("exit code %d; output:\n%s", code, p.log())
 		}
 	})
 }
 
 func TestServe_UnknownVariables(t *testing.T) {
 	const dsn = "wxlogin:pa55word@tcp(127.0.0.1:3306)/wxlogin"
-	t.Run("beside the faults", func(t *testing.T) {
+	t.Run("next to the errors", func(t *testing.T) {
 		for _, command := range []string{"serve", "migrate", "sweep"} {
 			p := start(t, []string{"MYSQL_DNS=" + dsn, "WECHAT_SECRET=" + secret + "\r", "MYSQL_PORT=3306"}, command)
 			if got := p.exitCode(); got != exitUsage {
@@ -246,15 +246,15 @@ func TestServe_UnknownVariables(t *testing.T) {
 			}
 			for _, want := range []string{"MYSQL_DSN is not set", "MYSQL_DNS is not a variable of wxlogin: did you mean MYSQL_DSN?"} {
 				if strings.Count(p.log(), want) != 1 {
-					t.Errorf("%s: it does not say once %q:\n%s", command, want, p.log())
+					t.Errorf("%s does not print %q exactly once:\n%s", command, want, p.log())
 				}
 			}
 			if strings.Contains(p.log(), "pa55word") || strings.Contains(p.log(), secret) || strings.Contains(p.log(), "MYSQL_PORT") {
-				t.Errorf("%s: it says too much", command)
+				t.Errorf("%s prints a secret or a foreign variable", command)
 			}
 		}
 	})
-	t.Run("once, when it starts all the same", func(t *testing.T) {
+	t.Run("once if the server starts", func(t *testing.T) {
 		p := start(t, environ(t, "REDIS_URI=redis://:pa55word@h", "REDIS_SERVICE_HOST=10.0.0.7"))
 		p.wait("serving")
 		p.signal(os.Interrupt)
@@ -265,7 +265,7 @@ func TestServe_UnknownVariables(t *testing.T) {
 			t.Errorf("warned %d times:\n%s", got, p.log())
 		}
 		if strings.Contains(p.log(), "pa55word") || strings.Contains(p.log(), "REDIS_SERVICE_HOST") {
-			t.Error("it says too much")
+			t.Error("the log contains a secret or a foreign variable")
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// What was answered 200 is there when the server is killed right after, whatever MySQL has as its global settings. The account
-// has no SUPER.
+// A write is durable after its response 200, even if the server is killed then, with any global settings of MySQL. The
+// account does not have SUPER.
 func TestServe_Durability(t *testing.T) {
 	const nickName = `Bob "the' \ builder`
 	s := mysqltest.RunServer(t)
@@ -54,7 +54,7 @@ func TestServe_Durability(t *testing.T) {
 	}
 }
 
-// post sends a form that must be answered 200.
+// post sends a form. The response must be 200.
 func (p *process) post(address string, form url.Values) (body map[string]any) {
 	p.t.Helper()
 	res, err := http.PostForm(address, form)

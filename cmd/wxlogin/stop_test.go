@@ -17,17 +17,17 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// load is clients that log in all the time, each as a user of its own, until the server takes no more connections.
+// loginLoad has clients that log in repeatedly, each as another user, until the server accepts no more connections.
 type loginLoad struct {
 	t        *testing.T
 	wechat   *wechattest.Simulator
 	url      string
 	clients  sync.WaitGroup
-	answered atomic.Int64 // whole answers of 200
-	closing  atomic.Int64 // of these, those that ended their connection
+	answered atomic.Int64 // complete responses with 200
+	closing  atomic.Int64 // those that closed their connection
 }
 
-// run is one client. Only a connection that cannot be made may fail; whatever was sent must be answered whole.
+// run is one client. Only connecting may fail: a request that was sent must get a complete response.
 func (l *loginLoad) run(user string, keepAlive bool) {
 	transport := &http.Transport{DisableKeepAlives: !keepAlive}
 	defer transport.CloseIdleConnections()
@@ -39,24 +39,24 @@ func (l *loginLoad) run(user string, keepAlive bool) {
 			return
 		}
 		if err == nil {
-			err = l.take(res, keepAlive)
+			err = l.read(res, keepAlive)
 		}
 		if err != nil {
-			l.t.Errorf("%s: a request was cut: %v", user, withoutURL(err))
+			l.t.Errorf("%s: a request was cut off: %v", user, withoutURL(err))
 			return
 		}
 	}
 }
 
-// take reads an answer to its end.
-func (l *loginLoad) take(res *http.Response, keepAlive bool) error {
+// read reads a response to its end.
+func (l *loginLoad) read(res *http.Response, keepAlive bool) error {
 	defer res.Body.Close()
 	var body struct{ Status int }
 	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
 		return err
 	}
 	if res.StatusCode != http.StatusOK || body.Status != http.StatusOK {
-		return fmt.Errorf("it is answered %s", res.Status)
+		return fmt.Errorf("the response is %s", res.Status)
 	}
 	l.answered.Add(1)
 	if keepAlive && res.Close {
@@ -65,7 +65,7 @@ func (l *loginLoad) take(res *http.Response, keepAlive bool) error {
 	return nil
 }
 
-// withoutURL is the cause of a client's error.
+// withoutURL returns the cause of a client's error.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -73,14 +73,14 @@ func withoutURL(err error) error {
 	return err
 }
 
-// waitFor polls until something is so.
-func waitFor(t *testing.T, what string, so func() bool) {
+// waitFor polls until done returns true.
+func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(30 * time.Second); !so(); <-ticker.C {
+	for deadline := time.Now().Add(30 * time.Second); !done(); <-ticker.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: still not", what)
+			t.Fatalf("not within 30 s: %s", what)
 		}
 	}
 }
@@ -119,12 +119,12 @@ func TestServe_StopUnderLoad(t *testing.T) {
 	}
 	p.wantNoWarnings("stopping")
 	if during := l.answered.Load() - before; during == 0 || l.closing.Load() == 0 {
-		t.Errorf("%d logins were answered while it stopped, %d of them as the last of their connection", during, l.closing.Load())
+		t.Errorf("%d logins were served during the stop, %d of them closed their connection", during, l.closing.Load())
 	}
 }
 
 func TestServe_Stop(t *testing.T) {
-	// A second signal does not wait for load balancers, but still for requests in flight.
+	// Requests in flight keep their time.
 	t.Run("ends the delay on a second signal", func(t *testing.T) {
 		p := startPendingLogin(t, "SHUTDOWN_DELAY=1m")
 		p.signal(syscall.SIGTERM)
@@ -135,9 +135,9 @@ func TestServe_Stop(t *testing.T) {
 	})
 
 	t.Run("stops while it waits for MySQL", func(t *testing.T) {
-		addr, come := silentMySQL(t)
+		addr, accepted := silentMySQL(t)
 		p := start(t, environ(t, "MYSQL_DSN=root@tcp("+addr+")/wxlogin", "SHUTDOWN_DELAY=1m"))
-		conn := <-come
+		conn := <-accepted
 		defer conn.Close()
 		p.signal(syscall.SIGTERM)
 		p.wait("stopped during startup")
@@ -147,8 +147,8 @@ func TestServe_Stop(t *testing.T) {
 	})
 }
 
-// mute is a MySQL that takes a connection and says nothing. It hands over the connection when it has come.
-func silentMySQL(t *testing.T) (addr string, come <-chan net.Conn) {
+// silentMySQL accepts one connection and sends nothing. accepted receives the connection.
+func silentMySQL(t *testing.T) (addr string, accepted <-chan net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,37 +14,37 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-var errUsage = errors.New("wrong command line")
+var errUsage = errors.New("invalid command line")
 
 type config struct {
 	addr          string
 	appID, secret string
-	apps          map[string]string // AppSecret by appid: that one, and those of WECHAT_APPS
+	apps          map[string]string // AppSecret by appid: appID and those of WECHAT_APPS
 	latency       time.Duration
 	healthcheck   bool
 }
 
-// parse reads the command line, with the environment for what it leaves out. The error is flag.ErrHelp after -help,
-// and otherwise errUsage; what is to be said has been written then.
+// parse parses the command line. Missing flags come from the environment. The error is flag.ErrHelp after -help, and else
+// errUsage. parse has printed the help or the reason then.
 func parse(args []string, stdout, stderr io.Writer) (config, error) {
 	var c config
 	flags := flag.NewFlagSet("wxsim", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.addr, "addr", "127.0.0.1:8089", "`address` to listen on; port 0 takes a free one")
-	flags.StringVar(&c.appID, "appid", "", "the mini-program's `appid` (default $WECHAT_APPID, or "+wechattest.DemoAppID+")")
+	flags.StringVar(&c.addr, "addr", "127.0.0.1:8089", "listen on this `address`; port 0 is any free port")
+	flags.StringVar(&c.appID, "appid", "", "`appid` of the mini-program (default $WECHAT_APPID, or "+wechattest.DemoAppID+")")
 	flags.StringVar(&c.secret, "secret", "", "its `AppSecret` (default $WECHAT_SECRET, or "+wechattest.DemoSecret+")")
-	flags.DurationVar(&c.latency, "latency", 0, "`time` that every exchange takes, such as 80ms")
-	flags.BoolVar(&c.healthcheck, "healthcheck", false, "only ask the simulator at -addr whether it is up")
+	flags.DurationVar(&c.latency, "latency", 0, "delay every call by this `time`, such as 80ms")
+	flags.BoolVar(&c.healthcheck, "healthcheck", false, "only check that the simulator at -addr is running")
 	err := flags.Parse(args)
 	if err == nil && flags.NArg() > 0 {
-		err = errors.New("it takes no arguments")
+		err = errors.New("unexpected arguments")
 	}
 	if err == nil && c.latency < 0 {
 		err = errors.New("-latency is negative")
 	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		help(flags, stdout)
+		printHelp(flags, stdout)
 		return config{}, flag.ErrHelp
 	case err != nil:
 		fmt.Fprintf(stderr, "wxsim: %v\nRun \"wxsim -help\" for its flags.\n", err)
@@ -52,15 +52,16 @@ func parse(args []string, stdout, stderr io.Writer) (config, error) {
 	}
 	c.appID = cmp.Or(c.appID, os.Getenv("WECHAT_APPID"), wechattest.DemoAppID)
 	c.secret = cmp.Or(c.secret, os.Getenv("WECHAT_SECRET"), wechattest.DemoSecret)
-	if c.apps, err = appsOf(c.appID, c.secret, os.Getenv("WECHAT_APPS")); err != nil {
+	if c.apps, err = parseApps(c.appID, c.secret, os.Getenv("WECHAT_APPS")); err != nil {
 		fmt.Fprintf(stderr, "wxsim: %v\n", err)
 		return config{}, errUsage
 	}
 	return c, nil
 }
 
-// appsOf joins the single mini-program and a list in the form of the server's WECHAT_APPS. Its error shows no secret.
-func appsOf(appID, secret, list string) (map[string]string, error) {
+// parseApps returns the AppSecrets by appid of the single mini-program and of a list in the form of the server's
+// WECHAT_APPS. Its error contains no secret.
+func parseApps(appID, secret, list string) (map[string]string, error) {
 	apps := map[string]string{appID: secret}
 	for _, entry := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
 		parts := strings.Split(entry, ":")
@@ -72,8 +73,8 @@ func appsOf(appID, secret, list string) (map[string]string, error) {
 	return apps, nil
 }
 
-func help(flags *flag.FlagSet, stdout io.Writer) {
-	fmt.Fprint(stdout, "wxsim plays WeChat for development. Flags:\n\n")
+func printHelp(flags *flag.FlagSet, stdout io.Writer) {
+	fmt.Fprint(stdout, "Usage: wxsim [flags]\n\nSimulates WeChat's API for development.\n\nFlags:\n")
 	flags.SetOutput(stdout)
 	flags.PrintDefaults()
 }

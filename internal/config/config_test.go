@@ -56,7 +56,7 @@ func TestLoad(t *testing.T) {
 		}
 		c, err = config.Load(environ("MYSQL_PREPARE="))
 		if want := (config.MySQL{MaxOpenConns: 50, ConnMaxLifetime: 30 * time.Minute}); err != nil || !reflect.DeepEqual(c.MySQL, want) {
-			t.Errorf("by default %+v, %v", c.MySQL, err)
+			t.Errorf("the defaults are %+v, %v", c.MySQL, err)
 		}
 	})
 
@@ -80,7 +80,7 @@ func TestLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.App.Secret != "from-the-file" {
-			t.Error("the secret is not the file's")
+			t.Error("the secret is not that of the file")
 		}
 	})
 }
@@ -98,10 +98,10 @@ func TestLoad_Apps(t *testing.T) {
 		single    config.SingleApp
 		list      []config.App
 	}{
-		"single":      {[]string{"WECHAT_APPID=wx1", "WECHAT_SECRET=s1"}, config.SingleApp(one), nil},
-		"list_alone":  {[]string{"WECHAT_APPID=", "WECHAT_SECRET=", "WECHAT_APPS=" + list}, config.SingleApp{}, []config.App{two, three}},
-		"list_beside": {[]string{"WECHAT_APPID=wx1", "WECHAT_SECRET=s1", "WECHAT_APPS=" + list}, config.SingleApp(one), []config.App{two, three}},
-		"file":        {[]string{"WECHAT_APPID=", "WECHAT_SECRET=", "WECHAT_APPS_FILE=" + file}, config.SingleApp{}, []config.App{one, two}},
+		"single":          {[]string{"WECHAT_APPID=wx1", "WECHAT_SECRET=s1"}, config.SingleApp(one), nil},
+		"list alone":      {[]string{"WECHAT_APPID=", "WECHAT_SECRET=", "WECHAT_APPS=" + list}, config.SingleApp{}, []config.App{two, three}},
+		"single and list": {[]string{"WECHAT_APPID=wx1", "WECHAT_SECRET=s1", "WECHAT_APPS=" + list}, config.SingleApp(one), []config.App{two, three}},
+		"file":            {[]string{"WECHAT_APPID=", "WECHAT_SECRET=", "WECHAT_APPS_FILE=" + file}, config.SingleApp{}, []config.App{one, two}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := config.Load(environ(tt.variables...))
@@ -109,13 +109,13 @@ func TestLoad_Apps(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.App != tt.single || !slices.Equal(c.Apps, tt.list) {
-				t.Errorf("another app, or %d in the list, want %d", len(c.Apps), len(tt.list))
+				t.Errorf("wrong apps, or %d in the list, want %d", len(c.Apps), len(tt.list))
 			}
 		})
 	}
 }
 
-// Whoever reaches the internal listener learns who a token's user is.
+// The internal listener reveals which user a token belongs to.
 func TestLoad_InternalAPIKey(t *testing.T) {
 	const key = "0123456789abcdef"
 	for addr, loopback := range map[string]bool{
@@ -140,79 +140,79 @@ func TestLoad_InternalAPIKey(t *testing.T) {
 
 func TestLoad_Errors(t *testing.T) {
 	tests := map[string]struct{ variable, want string }{
-		"no_appid":        {"WECHAT_APPID=", "WECHAT_APPID is not set"},
-		"no_secret":       {"WECHAT_SECRET=", "WECHAT_SECRET is not set"},
-		"no_dsn":          {"MYSQL_DSN=", "MYSQL_DSN is not set"},
-		"no_redis":        {"REDIS_URL=", "REDIS_URL is not set"},
-		"bad_appid":       {"WECHAT_APPID=wx 1", "WECHAT_APPID: "},
-		"list_as_appid":   {"WECHAT_APPID=wx1,wx2", `"wx1,wx2" is not an appid`},
-		"app_no_secret":   {"WECHAT_APPS=wx2", "WECHAT_APPS: an entry is not of the form"},
-		"app_empty_part":  {"WECHAT_APPS=wx2:" + goodSecret + ":", "WECHAT_APPS: an entry is not of the form"},
-		"app_twice":       {"WECHAT_APPS=wx0123456789abcdef:" + goodSecret, "WECHAT_APPS: wx0123456789abcdef is listed twice"},
-		"bad_dsn":         {"MYSQL_DSN=wxlogin:pa55word@nowhere", "MYSQL_DSN: "},
-		"bad_replica":     {"MYSQL_REPLICA_DSNS=" + goodDSN + " wxlogin:pa55word@nowhere", "MYSQL_REPLICA_DSNS: "},
-		"no_connections":  {"MYSQL_MAX_OPEN_CONNS=0", "MYSQL_MAX_OPEN_CONNS: 0 is less than 1"},
-		"short_lifetime":  {"MYSQL_CONN_MAX_LIFETIME=30ms", "MYSQL_CONN_MAX_LIFETIME: 30ms is less than 1s"},
-		"bad_prepare":     {"MYSQL_PREPARE=no", `MYSQL_PREPARE: "no" is neither on nor off`},
-		"bad_redis":       {"REDIS_URL=http://:pa55word@127.0.0.1", "REDIS_URL is not of the form"},
-		"bad_api_base":    {"WECHAT_API_BASE=api.weixin.qq.com", "WECHAT_API_BASE is not"},
-		"bad_listen":      {"LISTEN_ADDR=8080", "LISTEN_ADDR: "},
-		"bad_internal":    {"INTERNAL_ADDR=localhost", "INTERNAL_ADDR: "},
-		"bad_ttl":         {"SESSION_IDLE_TTL=week", "SESSION_IDLE_TTL: "},
-		"short_ttl":       {"SESSION_IDLE_TTL=1ms", "SESSION_IDLE_TTL: 1ms is less than 1s"},
-		"max_under_idle":  {"SESSION_MAX_TTL=1h", "SESSION_MAX_TTL is less than SESSION_IDLE_TTL"},
-		"no_sessions":     {"MAX_SESSIONS_PER_USER=0", "MAX_SESSIONS_PER_USER: 0 is less than 1"},
-		"bad_level":       {"LOG_LEVEL=loud", "LOG_LEVEL: "},
-		"bad_format":      {"LOG_FORMAT=xml", "LOG_FORMAT: "},
-		"bad_limit":       {"LOGIN_RATE_LIMIT=many", `LOGIN_RATE_LIMIT: "many" is not a whole number`},
-		"negative_limit":  {"MAX_LOGINS_IN_FLIGHT=-1", "MAX_LOGINS_IN_FLIGHT: -1 is less than 0"},
-		"bad_proxy":       {"TRUSTED_PROXIES=10.0.0.0/8,proxy", `TRUSTED_PROXIES: "proxy" is neither`},
-		"proxy_with_zone": {"TRUSTED_PROXIES=fe80::1%eth0", "TRUSTED_PROXIES: "},
-		"key_alone":       {"TLS_KEY_FILE=/nowhere", "TLS_CERT_FILE and TLS_KEY_FILE must be set together"},
-		"avatars_nowhere": {"AVATAR_DIR=/tmp/avatars", "PUBLIC_URL is not set, which AVATAR_DIR requires"},
-		"bad_public_url":  {"PUBLIC_URL=login.example.com", "PUBLIC_URL is not an http or https URL"},
-		"bad_delay":       {"SHUTDOWN_DELAY=2", "SHUTDOWN_DELAY: "},
-		"long_delay":      {"SHUTDOWN_DELAY=1h", "SHUTDOWN_DELAY: 1h0m0s is not between 0s and 1m0s"},
-		"file_and_value":  {"WECHAT_SECRET_FILE=/dev/null", "WECHAT_SECRET and WECHAT_SECRET_FILE are both set"},
+		"no appid":        {"WECHAT_APPID=", "WECHAT_APPID is not set"},
+		"no secret":       {"WECHAT_SECRET=", "WECHAT_SECRET is not set"},
+		"no dsn":          {"MYSQL_DSN=", "MYSQL_DSN is not set"},
+		"no redis":        {"REDIS_URL=", "REDIS_URL is not set"},
+		"bad appid":       {"WECHAT_APPID=wx 1", "WECHAT_APPID: "},
+		"list as appid":   {"WECHAT_APPID=wx1,wx2", `"wx1,wx2" is not an appid`},
+		"app no secret":   {"WECHAT_APPS=wx2", "WECHAT_APPS: an entry is not of the form"},
+		"app empty part":  {"WECHAT_APPS=wx2:" + goodSecret + ":", "WECHAT_APPS: an entry is not of the form"},
+		"app twice":       {"WECHAT_APPS=wx0123456789abcdef:" + goodSecret, "WECHAT_APPS: wx0123456789abcdef is listed twice"},
+		"bad dsn":         {"MYSQL_DSN=wxlogin:pa55word@nowhere", "MYSQL_DSN: "},
+		"bad replica":     {"MYSQL_REPLICA_DSNS=" + goodDSN + " wxlogin:pa55word@nowhere", "MYSQL_REPLICA_DSNS: "},
+		"no connections":  {"MYSQL_MAX_OPEN_CONNS=0", "MYSQL_MAX_OPEN_CONNS: 0 is less than 1"},
+		"short lifetime":  {"MYSQL_CONN_MAX_LIFETIME=30ms", "MYSQL_CONN_MAX_LIFETIME: 30ms is less than 1s"},
+		"bad prepare":     {"MYSQL_PREPARE=no", `MYSQL_PREPARE: "no" is neither on nor off`},
+		"bad redis":       {"REDIS_URL=http://:pa55word@127.0.0.1", "REDIS_URL is not of the form"},
+		"bad api base":    {"WECHAT_API_BASE=api.weixin.qq.com", "WECHAT_API_BASE is not"},
+		"bad listen":      {"LISTEN_ADDR=8080", "LISTEN_ADDR: "},
+		"bad internal":    {"INTERNAL_ADDR=localhost", "INTERNAL_ADDR: "},
+		"bad ttl":         {"SESSION_IDLE_TTL=week", "SESSION_IDLE_TTL: "},
+		"short ttl":       {"SESSION_IDLE_TTL=1ms", "SESSION_IDLE_TTL: 1ms is less than 1s"},
+		"max under idle":  {"SESSION_MAX_TTL=1h", "SESSION_MAX_TTL is less than SESSION_IDLE_TTL"},
+		"no sessions":     {"MAX_SESSIONS_PER_USER=0", "MAX_SESSIONS_PER_USER: 0 is less than 1"},
+		"bad level":       {"LOG_LEVEL=loud", "LOG_LEVEL: "},
+		"bad format":      {"LOG_FORMAT=xml", "LOG_FORMAT: "},
+		"bad limit":       {"LOGIN_RATE_LIMIT=many", `LOGIN_RATE_LIMIT: "many" is not a whole number`},
+		"negative limit":  {"MAX_LOGINS_IN_FLIGHT=-1", "MAX_LOGINS_IN_FLIGHT: -1 is less than 0"},
+		"bad proxy":       {"TRUSTED_PROXIES=10.0.0.0/8,proxy", `TRUSTED_PROXIES: "proxy" is neither`},
+		"proxy with zone": {"TRUSTED_PROXIES=fe80::1%eth0", "TRUSTED_PROXIES: "},
+		"key alone":       {"TLS_KEY_FILE=/nowhere", "TLS_CERT_FILE and TLS_KEY_FILE must be set together"},
+		"avatars nowhere": {"AVATAR_DIR=/tmp/avatars", "PUBLIC_URL is not set, which AVATAR_DIR requires"},
+		"bad public url":  {"PUBLIC_URL=login.example.com", "PUBLIC_URL is not an http or https URL"},
+		"bad delay":       {"SHUTDOWN_DELAY=2", "SHUTDOWN_DELAY: "},
+		"long delay":      {"SHUTDOWN_DELAY=1h", "SHUTDOWN_DELAY: 1h0m0s is not between 0s and 1m0s"},
+		"file and value":  {"WECHAT_SECRET_FILE=/dev/null", "WECHAT_SECRET and WECHAT_SECRET_FILE are both set"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Load(environ(tt.variable))
 			if err == nil {
-				t.Fatal("it was taken")
+				t.Fatal("no error")
 			}
 			if !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("the error lacks %q:\n%v", tt.want, err)
 			}
 			if lines := strings.Count(err.Error(), "\n") + 1; lines != 1 {
-				t.Errorf("one fault is told in %d lines:\n%v", lines, err)
+				t.Errorf("the error has %d lines:\n%v", lines, err)
 			}
 			if strings.Contains(err.Error(), "pa55word") || strings.Contains(err.Error(), goodSecret) {
-				t.Error("the error shows a secret")
+				t.Error("the error contains a secret")
 			}
 		})
 	}
-	t.Run("half_a_bucket", func(t *testing.T) {
+	t.Run("half a bucket", func(t *testing.T) {
 		_, err := config.Load(environ("AVATAR_S3_BUCKET=a", "AVATAR_DIR=/tmp/avatars", "PUBLIC_URL=https://login.example.com"))
 		for _, want := range []string{"AVATAR_S3_ENDPOINT", "AVATAR_S3_ACCESS_KEY", "AVATAR_S3_SECRET_KEY", "are both set"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%q is not told: %v", want, err)
+				t.Errorf("the error lacks %q: %v", want, err)
 			}
 		}
 	})
-	t.Run("missing_file", func(t *testing.T) {
+	t.Run("missing file", func(t *testing.T) {
 		_, err := config.Load(environ("REDIS_URL=", "REDIS_URL_FILE=/nonexistent"))
 		if err == nil || !strings.Contains(err.Error(), "REDIS_URL_FILE: ") {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("all_at_once", func(t *testing.T) {
+	t.Run("all at once", func(t *testing.T) {
 		_, err := config.Load([]string{"LISTEN_ADDR=x", "LOG_LEVEL=loud", "SESSION_MAX_TTL=1h"})
 		for _, name := range []string{
 			"WECHAT_APPID", "WECHAT_SECRET", "MYSQL_DSN", "REDIS_URL", "LISTEN_ADDR", "LOG_LEVEL", "SESSION_MAX_TTL",
 		} {
 			if !strings.Contains(err.Error(), name) {
-				t.Errorf("%s is not told", name)
+				t.Errorf("the error does not name %s", name)
 			}
 		}
 	})

@@ -9,7 +9,7 @@ import (
 	"wxlogin/internal/config"
 )
 
-// What travels along with a value is reported once for each variable, whatever the variable, beside all other faults.
+// Invisible characters and quotes around a value are reported once per variable, together with all other errors.
 func TestLoad_UncleanValues(t *testing.T) {
 	values := map[string]string{
 		"WECHAT_APPID": "wx0123456789abcdef", "WECHAT_SECRET": goodSecret, "WECHAT_SECRET_PREVIOUS": goodSecret,
@@ -21,18 +21,18 @@ func TestLoad_UncleanValues(t *testing.T) {
 		around func(string) string
 		want   string
 	}{
-		"crlf":        {func(v string) string { return v + "\r\n" }, "carriage return"},
-		"cr":          {func(v string) string { return v + "\r" }, "carriage return"},
-		"lf":          {func(v string) string { return v + "\n" }, "around its value"},
-		"space_after": {func(v string) string { return v + " " }, "around its value"},
-		"tab_before":  {func(v string) string { return "\t" + v }, "around its value"},
-		"wide_space":  {func(v string) string { return v + "\u3000" }, "around its value"},
-		"no_width":    {func(v string) string { return "\u200b" + v }, "around its value"},
-		"bom":         {func(v string) string { return "\ufeff" + v }, "around its value"},
-		"quotes":      {func(v string) string { return `"` + v + `"` }, "quotes around its value"},
-		"apostrophes": {func(v string) string { return "'" + v + "'" }, "quotes around its value"},
-		"quotes_cr":   {func(v string) string { return `"` + v + "\"\r" }, "quotes around its value"},
-		"inside":      {func(v string) string { return v[:4] + "\r\n" + v[4:] }, "inside its value"},
+		"crlf":          {func(v string) string { return v + "\r\n" }, "carriage return"},
+		"cr":            {func(v string) string { return v + "\r" }, "carriage return"},
+		"lf":            {func(v string) string { return v + "\n" }, "around its value"},
+		"space after":   {func(v string) string { return v + " " }, "around its value"},
+		"tab before":    {func(v string) string { return "\t" + v }, "around its value"},
+		"wide space":    {func(v string) string { return v + "\u3000" }, "around its value"},
+		"no width":      {func(v string) string { return "\u200b" + v }, "around its value"},
+		"bom":           {func(v string) string { return "\ufeff" + v }, "around its value"},
+		"quotes":        {func(v string) string { return `"` + v + `"` }, "quotes around its value"},
+		"apostrophes":   {func(v string) string { return "'" + v + "'" }, "quotes around its value"},
+		"quotes and cr": {func(v string) string { return `"` + v + "\"\r" }, "quotes around its value"},
+		"inside":        {func(v string) string { return v[:4] + "\r\n" + v[4:] }, "inside its value"},
 	} {
 		for name, value := range values {
 			if len(value) < 5 && kind == "inside" {
@@ -44,10 +44,10 @@ func TestLoad_UncleanValues(t *testing.T) {
 					t.Fatalf("the error lacks %s or %q:\n%v", name, tt.want, err)
 				}
 				if !strings.Contains(err.Error(), "INTERNAL_ADDR") {
-					t.Errorf("the other fault is not told:\n%v", err)
+					t.Errorf("the other error is missing:\n%v", err)
 				}
 				if n := strings.Count(err.Error(), name); kind != "inside" && n != 1 {
-					t.Errorf("it is told %d times:\n%v", n, err)
+					t.Errorf("the variable is named %d times:\n%v", n, err)
 				}
 				for _, secret := range []string{goodSecret, "pa55word", "0123456789abcdef"} {
 					if kind != "inside" && strings.Contains(err.Error(), secret) {
@@ -68,15 +68,15 @@ func TestLoad_Lists(t *testing.T) {
 }
 
 func TestLoad_SecretFiles(t *testing.T) {
-	for name, tt := range map[string]struct{ content, want, fault string }{
+	for name, tt := range map[string]struct{ content, want, err string }{
 		"unix":       {goodSecret + "\n", goodSecret, ""},
 		"windows":    {"\ufeff" + goodSecret + "\r\n", goodSecret, ""},
 		"spaces":     {"  " + goodSecret + " \n\n", goodSecret, ""},
 		"quotes":     {`"` + goodSecret + "\"\n", "", "WECHAT_SECRET has quotes"},
-		"two_lines":  {goodSecret + "\n" + goodSecret + "\n", "", "WECHAT_SECRET has a line break"},
+		"two lines":  {goodSecret + "\n" + goodSecret + "\n", "", "WECHAT_SECRET has a line break"},
 		"utf16":      {"s\x00e\x00c\x00r\x00e\x00t\x00", "", "WECHAT_SECRET has "},
 		"empty":      {"\n", "", "WECHAT_SECRET_FILE: the file is empty"},
-		"only_space": {" ", "", "WECHAT_SECRET_FILE: the file is empty"},
+		"only space": {" ", "", "WECHAT_SECRET_FILE: the file is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "secret")
@@ -84,18 +84,18 @@ func TestLoad_SecretFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			c, err := config.Load(environ("WECHAT_SECRET=", "WECHAT_SECRET_FILE="+file))
-			if tt.fault == "" && (err != nil || c.App.Secret != tt.want) {
-				t.Errorf("it is not read: %v", err)
+			if tt.err == "" && (err != nil || c.App.Secret != tt.want) {
+				t.Errorf("the secret is not read: %v", err)
 			}
-			if tt.fault != "" && (err == nil || !strings.Contains(err.Error(), tt.fault)) {
-				t.Errorf("the error lacks %q: %v", tt.fault, err)
+			if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Errorf("the error lacks %q: %v", tt.err, err)
 			}
 			if err != nil && strings.Contains(err.Error(), goodSecret) {
 				t.Error("the error shows the secret")
 			}
 		})
 	}
-	t.Run("the name of a file ends with CR", func(t *testing.T) {
+	t.Run("file name that ends with CR", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "secret")
 		if err := os.WriteFile(file, []byte(goodSecret), 0o600); err != nil {
 			t.Fatal(err)
@@ -105,7 +105,7 @@ func TestLoad_SecretFiles(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("a command opens no file that it does not need", func(t *testing.T) {
+	t.Run("files of other commands are not read", func(t *testing.T) {
 		if _, err := config.LoadMigrate(environ("WECHAT_SECRET=", "WECHAT_SECRET_FILE=/nowhere")); err != nil {
 			t.Error(err)
 		}

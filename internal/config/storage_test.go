@@ -29,19 +29,19 @@ func TestLoad_RedisTLSFiles(t *testing.T) {
 	}{
 		"none":          {tlsURL, config.Redis{}, nil},
 		"all":           {tlsURL, config.Redis{TLSCAFile: ca.File, TLSCertFile: cert, TLSKeyFile: key}, nil},
-		"ca_only":       {tlsURL, config.Redis{TLSCAFile: ca.File}, nil},
-		"without_tls":   {plainURL, config.Redis{TLSCAFile: ca.File}, []string{"is not rediss://"}},
-		"by_a_socket":   {"unix:///run/redis.sock", config.Redis{TLSCAFile: ca.File}, []string{"is not rediss://"}},
-		"cert_only":     {tlsURL, config.Redis{TLSCertFile: cert}, []string{"must be set together"}},
-		"key_only":      {tlsURL, config.Redis{TLSKeyFile: key}, []string{"must be set together"}},
-		"no_such_ca":    {tlsURL, config.Redis{TLSCAFile: text + "x"}, []string{"REDIS_TLS_CA_FILE: open"}},
-		"useless_ca":    {tlsURL, config.Redis{TLSCAFile: text}, []string{"REDIS_TLS_CA_FILE contains no PEM certificate"}},
-		"no_such_cert":  {tlsURL, config.Redis{TLSCertFile: text + "x", TLSKeyFile: key}, []string{"REDIS_TLS_CERT_FILE and"}},
-		"useless_key":   {tlsURL, config.Redis{TLSCertFile: cert, TLSKeyFile: text}, []string{"REDIS_TLS_CERT_FILE and"}},
-		"anothers_key":  {tlsURL, config.Redis{TLSCertFile: cert, TLSKeyFile: otherKey}, []string{"REDIS_TLS_CERT_FILE and"}},
-		"all_at_once":   {tlsURL, config.Redis{TLSCAFile: text, TLSKeyFile: key}, []string{"TLS_CA_FILE contains", "must be set together"}},
-		"in_a_cluster":  {tlsURL, config.Redis{Mode: "cluster", TLSCAFile: text}, []string{"TLS_CA_FILE contains"}},
-		"with_sentinel": {tlsURL + "?master_name=m", config.Redis{Mode: "sentinel", TLSCAFile: text}, []string{"TLS_CA_FILE contains"}},
+		"ca only":       {tlsURL, config.Redis{TLSCAFile: ca.File}, nil},
+		"without tls":   {plainURL, config.Redis{TLSCAFile: ca.File}, []string{"is not rediss://"}},
+		"by a socket":   {"unix:///run/redis.sock", config.Redis{TLSCAFile: ca.File}, []string{"is not rediss://"}},
+		"cert only":     {tlsURL, config.Redis{TLSCertFile: cert}, []string{"must be set together"}},
+		"key only":      {tlsURL, config.Redis{TLSKeyFile: key}, []string{"must be set together"}},
+		"no such ca":    {tlsURL, config.Redis{TLSCAFile: text + "x"}, []string{"REDIS_TLS_CA_FILE: open"}},
+		"useless ca":    {tlsURL, config.Redis{TLSCAFile: text}, []string{"REDIS_TLS_CA_FILE contains no PEM certificate"}},
+		"no such cert":  {tlsURL, config.Redis{TLSCertFile: text + "x", TLSKeyFile: key}, []string{"REDIS_TLS_CERT_FILE and"}},
+		"useless key":   {tlsURL, config.Redis{TLSCertFile: cert, TLSKeyFile: text}, []string{"REDIS_TLS_CERT_FILE and"}},
+		"anothers key":  {tlsURL, config.Redis{TLSCertFile: cert, TLSKeyFile: otherKey}, []string{"REDIS_TLS_CERT_FILE and"}},
+		"all at once":   {tlsURL, config.Redis{TLSCAFile: text, TLSKeyFile: key}, []string{"TLS_CA_FILE contains", "must be set together"}},
+		"in a cluster":  {tlsURL, config.Redis{Mode: "cluster", TLSCAFile: text}, []string{"TLS_CA_FILE contains"}},
+		"with sentinel": {tlsURL + "?master_name=m", config.Redis{Mode: "sentinel", TLSCAFile: text}, []string{"TLS_CA_FILE contains"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -67,17 +67,17 @@ func TestLoad_MySQLTLSFiles(t *testing.T) {
 	}{
 		"none":            {dsn + "?tls=skip-verify", config.MySQLTLS{}, nil},
 		"all":             {dsn, config.MySQLTLS{ca.File, cert, key}, nil},
-		"client_alone":    {dsn + "?tls=true", config.MySQLTLS{"", cert, key}, nil},
-		"no_such_ca":      {dsn, config.MySQLTLS{text + "x", "", ""}, []string{"MYSQL_TLS_CA_FILE: open"}},
-		"useless_ca":      {dsn, config.MySQLTLS{text, "", ""}, []string{"MYSQL_TLS_CA_FILE contains no PEM certificate"}},
-		"cert_only":       {dsn, config.MySQLTLS{ca.File, cert, ""}, []string{"MYSQL_TLS_CERT_FILE and MYSQL_TLS_KEY_FILE must be set together"}},
-		"key_only":        {dsn, config.MySQLTLS{"", "", key}, []string{"MYSQL_TLS_CERT_FILE and MYSQL_TLS_KEY_FILE must be set together"}},
-		"useless_key":     {dsn, config.MySQLTLS{"", cert, text}, []string{"MYSQL_TLS_CERT_FILE and"}},
-		"ca_and_skip":     {dsn + "?tls=skip-verify", config.MySQLTLS{ca.File, "", ""}, []string{"MYSQL_DSN: store: a CA or a client certificate"}},
-		"client_and_skip": {dsn + "?tls=skip-verify", config.MySQLTLS{"", cert, key}, []string{"MYSQL_DSN: store: a CA or a client certificate"}},
-		"by_a_socket":     {"u:" + hidden + "@unix(/run/mysql.sock)/wxlogin", config.MySQLTLS{ca.File, "", ""}, []string{"MYSQL_DSN: store: a CA"}},
-		"own_name":        {dsn + "?tls=custom", config.MySQLTLS{}, []string{"MYSQL_DSN: store: the parameter tls"}},
-		"all_at_once":     {dsn + "?tls=preferred", config.MySQLTLS{text, "", key}, []string{"MYSQL_TLS_CA_FILE contains", "must be set together", "MYSQL_DSN: "}},
+		"client alone":    {dsn + "?tls=true", config.MySQLTLS{"", cert, key}, nil},
+		"no such ca":      {dsn, config.MySQLTLS{text + "x", "", ""}, []string{"MYSQL_TLS_CA_FILE: open"}},
+		"useless ca":      {dsn, config.MySQLTLS{text, "", ""}, []string{"MYSQL_TLS_CA_FILE contains no PEM certificate"}},
+		"cert only":       {dsn, config.MySQLTLS{ca.File, cert, ""}, []string{"MYSQL_TLS_CERT_FILE and MYSQL_TLS_KEY_FILE must be set together"}},
+		"key only":        {dsn, config.MySQLTLS{"", "", key}, []string{"MYSQL_TLS_CERT_FILE and MYSQL_TLS_KEY_FILE must be set together"}},
+		"useless key":     {dsn, config.MySQLTLS{"", cert, text}, []string{"MYSQL_TLS_CERT_FILE and"}},
+		"ca and skip":     {dsn + "?tls=skip-verify", config.MySQLTLS{ca.File, "", ""}, []string{"MYSQL_DSN: store: a CA or a client certificate"}},
+		"client and skip": {dsn + "?tls=skip-verify", config.MySQLTLS{"", cert, key}, []string{"MYSQL_DSN: store: a CA or a client certificate"}},
+		"by a socket":     {"u:" + hidden + "@unix(/run/mysql.sock)/wxlogin", config.MySQLTLS{ca.File, "", ""}, []string{"MYSQL_DSN: store: a CA"}},
+		"own name":        {dsn + "?tls=custom", config.MySQLTLS{}, []string{"MYSQL_DSN: store: the parameter tls"}},
+		"all at once":     {dsn + "?tls=preferred", config.MySQLTLS{text, "", key}, []string{"MYSQL_TLS_CA_FILE contains", "must be set together", "MYSQL_DSN: "}},
 	}
 	for name, test := range tests {
 		variables := []string{"MYSQL_DSN=" + test.dsn, "MYSQL_TLS_CA_FILE=" + test.files.CAFile,
@@ -99,7 +99,7 @@ func TestLoad_MySQLTLSFiles(t *testing.T) {
 	})
 }
 
-// wantLines fails unless an error has one line for each of want, and no secret.
+// wantLines fails unless err has one line for each of want and contains no secret.
 func wantLines(t *testing.T, err error, want []string) {
 	t.Helper()
 	var lines []string

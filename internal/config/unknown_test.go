@@ -24,7 +24,7 @@ func TestUnknownVariables(t *testing.T) {
 	} {
 		got := config.UnknownVariables(environ(name+"=a-value-to-hide", name+"=twice"))
 		want := []config.UnknownVariable{{Name: name, Nearest: nearest}}
-		if name == "AVATARS_DIR" { // of no prefix
+		if name == "AVATARS_DIR" { // no variable has this prefix
 			want = nil
 		}
 		if !slices.Equal(got, want) {
@@ -50,11 +50,11 @@ func TestUnknownVariables_Foreign(t *testing.T) {
 			"OTEL_SERVICE_NAME=x", "OTEL_EXPORTER_OTLP_ENDPOINT=x", "TEST_MYSQL_DSN=x", "GOMEMLIMIT=1", "LOGNAME=root", "=C:=x", "", "MAX=1",
 		})
 	if got := config.UnknownVariables(environ(foreign...)); len(got) != 0 {
-		t.Errorf("it knows better: %v", got)
+		t.Errorf("reported: %v", got)
 	}
 }
 
-// Every variable that a configuration reads is known, with the file of a secret.
+// Every variable of Config is known, and so are the files of secrets.
 func TestUnknownVariables_Config(t *testing.T) {
 	var known []string
 	var read func(reflect.Type)

@@ -1,5 +1,8 @@
-// Package probe asks a server on this machine whether it is well: the commands are their containers' health checks, for
-// images that hold no curl. It imports nothing of this module.
+// Package probe checks the health of a server on this machine:
+//
+//	err := probe.Get(ctx, ":9090", "/readyz")
+//
+// Commands use it as the health check of their containers, whose images have no curl. It imports nothing of this module.
 package probe
 
 import (
@@ -14,14 +17,14 @@ import (
 )
 
 const (
-	// timeout leaves a server's own checks, a second each side by side, their time.
+	// timeout is longer than a server's own checks, which run at the same time and take up to a second.
 	timeout = 3 * time.Second
-	// maxShown is how much of a refusal goes into the error, in bytes.
-	maxShown = 4 << 10
+	// maxBody is the length of a response's body in the error, in bytes.
+	maxBody = 4 << 10
 )
 
-// Get asks a server that listens on addr (host:port, the host may be empty) for a path. It returns nil for an answer
-// of 200 within 3 s, and otherwise an error that holds what the server said. No proxy is used.
+// Get requests a path of the server that listens on addr (host:port; the host may be empty). It returns nil if the
+// response is 200 within 3 s, and otherwise an error with the response's body. It uses no proxy.
 func Get(ctx context.Context, addr, path string) error {
 	host, err := localAddr(addr)
 	if err != nil {
@@ -41,14 +44,14 @@ func Get(ctx context.Context, addr, path string) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(io.LimitReader(res.Body, maxShown)) // half an answer still says more than none
-		return fmt.Errorf("HTTP status %d: %s", res.StatusCode, strings.TrimSpace(string(said)))
+		body, _ := io.ReadAll(io.LimitReader(res.Body, maxBody)) // a partial body is better than none
+		return fmt.Errorf("HTTP status %d: %s", res.StatusCode, strings.TrimSpace(string(body)))
 	}
 	return nil
 }
 
-// localAddr is where a server that listens on addr answers its own machine: an address that means every interface is no
-// address to call.
+// localAddr returns the address at which this machine reaches a server that listens on addr. An address for all
+// interfaces becomes 127.0.0.1.
 func localAddr(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -16,16 +16,16 @@ func TestGet(t *testing.T) {
 	defer server.Close()
 	addr := strings.TrimPrefix(server.URL, "http://")
 	if err := Get(t.Context(), addr, "/readyz"); err != nil {
-		t.Errorf("a server that is well: %v", err)
+		t.Errorf("a healthy server: %v", err)
 	}
 	if err := Get(t.Context(), addr, "/other"); err == nil || err.Error() != "HTTP status 503: mysql: failed" {
-		t.Errorf("a server that is not: %v", err)
+		t.Errorf("an unhealthy server: %v", err)
 	}
 	if err := Get(t.Context(), "127.0.0.1:1", "/readyz"); err == nil {
-		t.Error("nobody is well")
+		t.Error("no error without a server")
 	}
 	if err := Get(t.Context(), "9090", "/readyz"); err == nil {
-		t.Error("an address without a port is asked")
+		t.Error("no error for an address without a port")
 	}
 }
 
@@ -35,7 +35,7 @@ func TestLocalAddr(t *testing.T) {
 		"[::]:9090": "127.0.0.1:9090", "10.0.0.7:9090": "10.0.0.7:9090", "localhost:9090": "localhost:9090",
 	} {
 		if got, err := localAddr(addr); got != want || err != nil {
-			t.Errorf("%s is reached at %s (%v), want %s", addr, got, err, want)
+			t.Errorf("%s: %s (%v), want %s", addr, got, err, want)
 		}
 	}
 }

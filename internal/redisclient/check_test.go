@@ -26,40 +26,40 @@ type unusableRedis struct {
 }
 
 var unusable = map[string]unusableRedis{
-	"wrong_password":   {settings: []string{"requirepass right"}, url: "redis://:hidden-pass@|", variable: "REDIS_URL", text: "password"},
-	"unknown_user":     {url: "redis://unknown:hidden-pass@|", variable: "REDIS_URL", text: "password"},
-	"no_password":      {settings: []string{"requirepass right"}, variable: "REDIS_URL", text: "password"},
-	"no_such_database": {url: "redis://|/99", variable: "REDIS_URL", text: "no database with this number"},
-	"without_GETEX":    {settings: []string{`rename-command GETEX ""`}, variable: "REDIS_URL", text: "6.2"},
-	"without_scripts": {
+	"wrong password":   {settings: []string{"requirepass right"}, url: "redis://:hidden-pass@|", variable: "REDIS_URL", text: "password"},
+	"unknown user":     {url: "redis://unknown:hidden-pass@|", variable: "REDIS_URL", text: "password"},
+	"no password":      {settings: []string{"requirepass right"}, variable: "REDIS_URL", text: "password"},
+	"no such database": {url: "redis://|/99", variable: "REDIS_URL", text: "no database with this number"},
+	"without GETEX":    {settings: []string{`rename-command GETEX ""`}, variable: "REDIS_URL", text: "6.2"},
+	"without scripts": {
 		settings: []string{`rename-command EVAL ""`, `rename-command EVALSHA ""`}, variable: "REDIS_URL", text: "refuses scripts",
 	},
-	"without_new_scripts": {settings: []string{`rename-command EVAL ""`}, variable: "REDIS_URL", text: "refuses scripts"},
-	"scripts_not_allowed": {
+	"without new scripts": {settings: []string{`rename-command EVAL ""`}, variable: "REDIS_URL", text: "refuses scripts"},
+	"scripts not allowed": {
 		settings: []string{"user a on >hidden-pass ~* +@all -@scripting"}, url: "redis://a:hidden-pass@|", variable: "REDIS_URL", text: "rights",
 	},
-	"index_not_allowed": {
+	"index not allowed": {
 		settings: []string{"user a on >hidden-pass ~* +@all -zadd"}, url: "redis://a:hidden-pass@|", variable: "REDIS_URL", text: "rights",
 	},
-	"keys_not_allowed": {
+	"keys not allowed": {
 		settings: []string{"user a on >hidden-pass ~other:* +@all"}, url: "redis://a:hidden-pass@|", variable: "REDIS_URL", text: "rights",
 	},
-	"read_only_rights": {
+	"read only rights": {
 		settings: []string{"user a on >hidden-pass ~* -@all +@read +@connection"}, url: "redis://a:hidden-pass@|", variable: "REDIS_URL", text: "rights",
 	},
-	"without_SET":           {settings: []string{`rename-command SET ""`}, variable: "REDIS_URL", text: "lacks commands"},
-	"node_without_slots":    {settings: []string{"cluster-enabled yes"}, variable: "REDIS_MODE", text: "REDIS_MODE=cluster"},
-	"node_with_all_slots":   {settings: []string{"cluster-enabled yes"}, prepare: takeAllSlots, variable: "REDIS_MODE", text: "REDIS_MODE=cluster"},
-	"single_as_cluster":     {mode: redisclient.Cluster, variable: "REDIS_MODE", text: "REDIS_MODE=single"},
-	"cluster_password":      {settings: []string{"requirepass right"}, mode: redisclient.Cluster, url: "redis://:hidden-pass@|", variable: "REDIS_URL", text: "password"},
-	"cluster_without_GETEX": {settings: []string{"cluster-enabled yes", `rename-command GETEX ""`}, prepare: takeAllSlots, mode: redisclient.Cluster, variable: "REDIS_URL", text: "6.2"},
+	"without SET":           {settings: []string{`rename-command SET ""`}, variable: "REDIS_URL", text: "lacks commands"},
+	"node without slots":    {settings: []string{"cluster-enabled yes"}, variable: "REDIS_MODE", text: "REDIS_MODE=cluster"},
+	"node with all slots":   {settings: []string{"cluster-enabled yes"}, prepare: takeAllSlots, variable: "REDIS_MODE", text: "REDIS_MODE=cluster"},
+	"single as cluster":     {mode: redisclient.Cluster, variable: "REDIS_MODE", text: "REDIS_MODE=single"},
+	"cluster password":      {settings: []string{"requirepass right"}, mode: redisclient.Cluster, url: "redis://:hidden-pass@|", variable: "REDIS_URL", text: "password"},
+	"cluster without GETEX": {settings: []string{"cluster-enabled yes", `rename-command GETEX ""`}, prepare: takeAllSlots, mode: redisclient.Cluster, variable: "REDIS_URL", text: "6.2"},
 
 	"replica":               {settings: []string{"replicaof 127.0.0.1 1"}, text: "READONLY"},
 	"full":                  {settings: []string{"maxmemory 1", "maxmemory-policy noeviction"}, text: "OOM"},
-	"too_few_replicas":      {settings: []string{"min-replicas-to-write 1"}, text: "NOREPLICAS"},
-	"too_many_clients":      {settings: []string{"maxclients 1"}, prepare: holdConnection, text: "redis unavailable"},
-	"cannot_save":           {prepare: failToSave, settings: []string{"save 3600 1", "enable-protected-configs yes"}, text: "MISCONF"},
-	"cluster_without_slots": {settings: []string{"cluster-enabled yes"}, mode: redisclient.Cluster, text: "redis unavailable"},
+	"too few replicas":      {settings: []string{"min-replicas-to-write 1"}, text: "NOREPLICAS"},
+	"too many clients":      {settings: []string{"maxclients 1"}, prepare: holdConnection, text: "redis unavailable"},
+	"cannot save":           {prepare: failToSave, settings: []string{"save 3600 1", "enable-protected-configs yes"}, text: "MISCONF"},
+	"cluster without slots": {settings: []string{"cluster-enabled yes"}, mode: redisclient.Cluster, text: "redis unavailable"},
 	"down":                  {prepare: func(t *testing.T, s *redistest.Server) { must(t, s.Kill(t.Context())) }, text: "refused"},
 }
 
@@ -79,7 +79,7 @@ func TestCheckConfig(t *testing.T) {
 				wantConfigError(t, err, test.variable, test.text)
 			}
 			ready := sessions.Ready(t.Context())
-			if name == "node_with_all_slots" { // it works until its replica takes over
+			if name == "node with all slots" { // it works until its replica takes over
 				return
 			}
 			if ready == nil || test.variable == "" && !strings.Contains(ready.Error(), test.text) {

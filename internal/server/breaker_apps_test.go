@@ -27,12 +27,12 @@ const (
 	goodToken   = `{"access_token":"an-access-token","expires_in":7200}`
 )
 
-// phoneInfoOf is an answer of getuserphonenumber with this JSON for a country code.
+// phoneInfoOf returns a response of getuserphonenumber with this JSON as the country code.
 func phoneInfoOf(countryCode string) string {
 	return `{"errcode":0,"phone_info":{"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":` + countryCode + `}}`
 }
 
-// fakeWeChat answers each API with a body.
+// fakeWeChat returns a fixed body for each API.
 type fakeWeChat struct {
 	url                    string
 	session, token, number atomic.Pointer[string]
@@ -45,19 +45,19 @@ func newFakeWeChat(t *testing.T) *fakeWeChat {
 	f.set(&f.token, goodToken)
 	f.set(&f.number, phoneInfoOf(`"86"`))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answers := map[string]*atomic.Pointer[string]{
+		bodies := map[string]*atomic.Pointer[string]{
 			"/sns/jscode2session": &f.session, "/cgi-bin/stable_token": &f.token, "/wxa/business/getuserphonenumber": &f.number,
 		}
-		io.WriteString(w, *answers[r.URL.Path].Load())
+		io.WriteString(w, *bodies[r.URL.Path].Load())
 	}))
 	t.Cleanup(server.Close)
 	f.url = server.URL
 	return f
 }
 
-func (f *fakeWeChat) set(answer *atomic.Pointer[string], body string) { answer.Store(&body) }
+func (f *fakeWeChat) set(response *atomic.Pointer[string], body string) { response.Store(&body) }
 
-// newFakeApp is a client of fake WeChat behind a breaker that opens at three failures.
+// newFakeApp returns a client of a fake WeChat behind a breaker that opens after three failures.
 func newFakeApp(t *testing.T, f *fakeWeChat, open time.Duration) withBreaker {
 	t.Helper()
 	client, err := wechat.NewClient(wechat.Options{AppID: testAppID, Secret: testSecret, BaseURL: f.url})
@@ -74,23 +74,23 @@ func TestBreaker_Responses(t *testing.T) {
 		body string
 		want gobreaker.State
 	}{
-		"an object without an openid":          {`{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
-		"an empty object":                      {`{}`, gobreaker.StateClosed},
-		"an openid that is none":               {`{"openid":"a b","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
-		"an openid of another type":            {`{"openid":5,"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
-		"a session_key that is not base64":     {`{"openid":"oAlice","session_key":"!"}`, gobreaker.StateClosed},
-		"an errcode beside an odd field":       {`{"openid":5,"errcode":40029,"errmsg":"invalid code"}`, gobreaker.StateClosed},
-		"-1 beside an odd field":               {`{"openid":5,"errcode":-1,"errmsg":"system error"}`, gobreaker.StateOpen},
-		"-1000":                                {`{"errcode":-1000,"errmsg":"system error"}`, gobreaker.StateOpen},
-		"-1 as a text":                         {`{"errcode":"-1"}`, gobreaker.StateOpen},
-		"an errcode that is not known":         {`{"errcode":77777}`, gobreaker.StateClosed},
-		"half an object":                       {`{"session_key":"`, gobreaker.StateOpen},
-		"a page":                               {`<html><body>502</body></html>`, gobreaker.StateOpen},
-		"nothing":                              {``, gobreaker.StateOpen},
-		"null":                                 {`null`, gobreaker.StateOpen},
-		"a list":                               {`[]`, gobreaker.StateOpen},
-		"a text":                               {`"ok"`, gobreaker.StateOpen},
-		"an object and something that follows": {goodSession + "x", gobreaker.StateOpen},
+		"an object without an openid":      {`{"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
+		"an empty object":                  {`{}`, gobreaker.StateClosed},
+		"an invalid openid":                {`{"openid":"a b","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
+		"an openid of another type":        {`{"openid":5,"session_key":"tiihtNczf5v6AKRyjwEUhQ=="}`, gobreaker.StateClosed},
+		"a session_key that is not base64": {`{"openid":"oAlice","session_key":"!"}`, gobreaker.StateClosed},
+		"an errcode next to an odd field":  {`{"openid":5,"errcode":40029,"errmsg":"invalid code"}`, gobreaker.StateClosed},
+		"-1 next to an odd field":          {`{"openid":5,"errcode":-1,"errmsg":"system error"}`, gobreaker.StateOpen},
+		"-1000":                            {`{"errcode":-1000,"errmsg":"system error"}`, gobreaker.StateOpen},
+		"-1 as a text":                     {`{"errcode":"-1"}`, gobreaker.StateOpen},
+		"an unknown errcode":               {`{"errcode":77777}`, gobreaker.StateClosed},
+		"half an object":                   {`{"session_key":"`, gobreaker.StateOpen},
+		"a page":                           {`<html><body>502</body></html>`, gobreaker.StateOpen},
+		"nothing":                          {``, gobreaker.StateOpen},
+		"null":                             {`null`, gobreaker.StateOpen},
+		"a list":                           {`[]`, gobreaker.StateOpen},
+		"a text":                           {`"ok"`, gobreaker.StateOpen},
+		"an object with trailing data":     {goodSession + "x", gobreaker.StateOpen},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeWeChat(t)
@@ -98,7 +98,7 @@ func TestBreaker_Responses(t *testing.T) {
 			g := newFakeApp(t, f, time.Hour)
 			for range 12 {
 				if _, err := g.Code2Session(t.Context(), "a-code"); err == nil {
-					t.Fatal("it succeeded")
+					t.Fatal("the login succeeded")
 				}
 			}
 			if got := g.breaker.State(); got != test.want {
@@ -108,7 +108,7 @@ func TestBreaker_Responses(t *testing.T) {
 	}
 }
 
-// What says nothing about WeChat neither closes a half-open breaker nor takes its probes away.
+// An excluded call neither closes a half-open breaker nor uses up its calls.
 func TestBreaker_HalfOpen(t *testing.T) {
 	f := newFakeWeChat(t)
 	f.set(&f.session, `<html>`)
@@ -121,7 +121,7 @@ func TestBreaker_HalfOpen(t *testing.T) {
 	f.set(&f.session, `{}`)
 	for range 50 {
 		if _, err := g.Code2Session(t.Context(), "a-code"); err == nil || strings.Contains(err.Error(), "circuit breaker") {
-			t.Fatalf("a probe was not made: %v", err)
+			t.Fatalf("the breaker rejected a call: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -152,7 +152,7 @@ type twoApps struct {
 	calls atomic.Int64 // of WeChat
 }
 
-// newTwoApps starts one. instead answers a call in the simulator's stead and reports true; or it reports false.
+// newTwoApps starts a server. instead handles a call instead of the simulator and returns true, or returns false.
 func newTwoApps(t *testing.T, instead func(w http.ResponseWriter, call weChatCall) bool) *twoApps {
 	t.Helper()
 	a := &twoApps{sim: wechattest.New(wechattest.Options{Apps: map[string]string{testAppID: testSecret, otherTestApp: testSecret}})}
@@ -175,7 +175,7 @@ func newTwoApps(t *testing.T, instead func(w http.ResponseWriter, call weChatCal
 	return a
 }
 
-// weChatCall is a call of WeChat: of which app, to which path, and with what in its body.
+// weChatCall is a call of WeChat.
 type weChatCall struct{ appID, path, body string }
 
 func (a *twoApps) callOf(r *http.Request, body string) weChatCall {
@@ -188,10 +188,10 @@ func (a *twoApps) callOf(r *http.Request, body string) weChatCall {
 	return call
 }
 
-// user is somebody with the openid oNAME, in every app.
+// user returns a user with the openid oNAME in every app.
 func user(name string) wechattest.User { return wechattest.User{Name: name, OpenID: "o" + name} }
 
-// login logs somebody in to an app.
+// login logs a user in.
 func (a *twoApps) login(appID, name string) (status int, token string) {
 	a.t.Helper()
 	status, body := a.postForm("/onLogin", "appid", appID, "code", a.sim.Device(appID, user(name)).Login())
@@ -202,7 +202,7 @@ func (a *twoApps) login(appID, name string) (status int, token string) {
 	return status, answer.Token
 }
 
-// mustLogin is login that must be answered 200.
+// mustLogin is login, which must succeed.
 func (a *twoApps) mustLogin(appID, name string) (token string) {
 	a.t.Helper()
 	status, token := a.login(appID, name)
@@ -212,7 +212,7 @@ func (a *twoApps) mustLogin(appID, name string) (token string) {
 	return token
 }
 
-// bindPhone presses the phone button of somebody who is logged in.
+// bindPhone taps the phone button of a logged-in user.
 func (a *twoApps) bindPhone(appID, name, token string) (status int) {
 	a.t.Helper()
 	code := a.sim.Device(appID, user(name)).PhoneCode()
@@ -238,7 +238,7 @@ func (a *twoApps) postForm(path string, fields ...string) (status int, body stri
 	return res.StatusCode, string(b)
 }
 
-// breakerState is the state of an app's breaker in /metrics.
+// breakerState returns the state of an app's breaker in /metrics.
 func (a *twoApps) breakerState(appID string) string {
 	a.t.Helper()
 	figures := a.metrics()
@@ -250,13 +250,13 @@ func (a *twoApps) breakerState(appID string) string {
 	return "missing"
 }
 
-// failures are ways in which WeChat fails an app.
+// weChatFailures are responses of a WeChat that fails.
 var weChatFailures = map[string]func(http.ResponseWriter){
 	"errcode -1":  func(w http.ResponseWriter) { io.WriteString(w, `{"errcode":-1,"errmsg":"system error"}`) },
 	"bad gateway": func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
 }
 
-// WeChat fails one app; the other app of the same server is served as before.
+// If WeChat fails for one app, the other app of the same server is not affected.
 func TestBreaker_PerApp(t *testing.T) {
 	for name, fail := range weChatFailures {
 		t.Run("logins: "+name, func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestBreaker_PerApp(t *testing.T) {
 			}
 			const opened = `"msg":"circuit breaker towards WeChat","appid":"`
 			if log := a.log.String(); !strings.Contains(log, opened+testAppID) || strings.Contains(log, opened+otherTestApp) {
-				t.Error("the log does not say whose breaker opened")
+				t.Error("the log does not name the app of the open breaker")
 			}
 		})
 
@@ -313,13 +313,13 @@ func TestBreaker_PerApp(t *testing.T) {
 	}
 }
 
-// Somebody whose phone number cannot be used presses the button again and again. That is no outage.
+// A user with an unusable phone number taps the button again and again. That is not an outage.
 func TestBreaker_UnusablePhoneNumber(t *testing.T) {
-	var answer atomic.Pointer[string] // to Bob
+	var response atomic.Pointer[string] // to Bob's calls
 	a := newTwoApps(t, func(w http.ResponseWriter, call weChatCall) bool {
 		bobs := strings.HasSuffix(call.path, "getuserphonenumber") && strings.Contains(call.body, "oBob")
 		if bobs {
-			io.WriteString(w, *answer.Load())
+			io.WriteString(w, *response.Load())
 		}
 		return bobs
 	})
@@ -328,11 +328,11 @@ func TestBreaker_UnusablePhoneNumber(t *testing.T) {
 		"without a country code": phoneInfoOf(`""`), "with another type of country code": phoneInfoOf(`{}`), "without phone_info": `{"errcode":0}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer.Store(&unusable)
+			response.Store(&unusable)
 			calls := a.calls.Load()
 			for range 50 {
 				if status := a.bindPhone(testAppID, "Bob", bobs); status != http.StatusBadRequest {
-					t.Fatalf("the number that cannot be used: %d", status)
+					t.Fatalf("the unusable number: %d", status)
 				}
 			}
 			if got := a.calls.Load() - calls; got < 50 {

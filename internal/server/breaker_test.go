@@ -15,7 +15,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// breakerApp is the real client of a simulator behind a breaker.
+// breakerApp is a real client of a simulator, behind a breaker.
 type breakerApp struct {
 	withBreaker
 	sim    *wechattest.Simulator
@@ -38,7 +38,7 @@ func newBreakerApp(t *testing.T, open time.Duration) *breakerApp {
 	return a
 }
 
-// login makes one exchange, with the fault if there is one.
+// login exchanges one code. The simulator applies the faults to it.
 func (a *breakerApp) login(t *testing.T, faults ...wechattest.Fault) error {
 	t.Helper()
 	a.sim.Fail(faults...)
@@ -56,8 +56,8 @@ func (a *breakerApp) wantState(t *testing.T, want gobreaker.State) {
 func TestBreaker(t *testing.T) {
 	t.Run("opens if WeChat fails", func(t *testing.T) {
 		for name, faults := range map[string][]wechattest.Fault{
-			"lost_connections": {wechattest.Dropped},
-			"bad_gateway":      {wechattest.BadGateway},
+			"lost connections": {wechattest.Dropped},
+			"bad gateway":      {wechattest.BadGateway},
 			"unreadable":       {wechattest.BrokenJSON},
 			"busy":             slices.Repeat([]wechattest.Fault{wechattest.Busy}, 3), // one login tries three times
 		} {
@@ -72,10 +72,10 @@ func TestBreaker(t *testing.T) {
 				a.wantState(t, gobreaker.StateOpen)
 				calls := a.sim.Calls()
 				if err := a.login(t); wechat.KindOf(err) != wechat.KindUnavailable || !errors.Is(err, gobreaker.ErrOpenState) {
-					t.Errorf("an open breaker gives %v", err)
+					t.Errorf("with an open breaker: %v", err)
 				}
 				if a.sim.Calls() != calls {
-					t.Error("an open breaker lets a call through")
+					t.Error("an open breaker passes on a call")
 				}
 				if a.opened != 1 {
 					t.Errorf("onOpen was called %d times", a.opened)
@@ -84,7 +84,7 @@ func TestBreaker(t *testing.T) {
 		}
 	})
 
-	// What WeChat says about a code, a user or this server's configuration shows that it is well.
+	// A response about a code, a user or this server's configuration shows that WeChat works.
 	t.Run("stays closed on error codes that WeChat returns", func(t *testing.T) {
 		a := newBreakerApp(t, time.Hour)
 		for _, errCode := range []int{40029, 40163, 40226, 40013, 40125, 40164, 45011, 12345} {
@@ -107,7 +107,7 @@ func TestBreaker(t *testing.T) {
 			}
 		}
 		a.wantState(t, gobreaker.StateClosed)
-		// Neither do they hide faults in between.
+		// They do not hide failures either.
 		for range 3 {
 			a.login(t, wechattest.Dropped)
 		}
@@ -127,9 +127,9 @@ func TestBreaker(t *testing.T) {
 			}
 		}
 		becomesHalfOpen()
-		a.login(t, wechattest.Dropped) // not yet
+		a.login(t, wechattest.Dropped) // still failing
 		if a.opened != 2 {
-			t.Errorf("a failed probe does not open the breaker again")
+			t.Errorf("a failed half-open call does not open the breaker again")
 		}
 		becomesHalfOpen()
 		for range defaultBreaker.halfOpenCalls {
@@ -140,7 +140,7 @@ func TestBreaker(t *testing.T) {
 		a.wantState(t, gobreaker.StateClosed)
 	})
 
-	// A handful of lost connections among many logins is no reason to refuse any.
+	// A few lost connections among many logins must not make the breaker reject any.
 	t.Run("stays closed on few failures among many logins", func(t *testing.T) {
 		a := newBreakerApp(t, time.Hour)
 		for range 4 {

@@ -25,7 +25,7 @@ import (
 	"wxlogin/internal/testenv"
 )
 
-// newPair makes a self-signed certificate for 127.0.0.1 with this name, and its key, in PEM.
+// newPair returns a self-signed certificate with this name, and its key, in PEM.
 func newPair(t *testing.T, name string) (certPEM, keyPEM []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -55,7 +55,7 @@ func writeFile(t *testing.T, name string, content []byte) {
 	}
 }
 
-// pairFiles are the two files of a certificate in a folder of the test.
+// pairFiles writes a new pair to two files.
 func pairFiles(t *testing.T, name string) config.TLS {
 	t.Helper()
 	dir := t.TempDir()
@@ -150,7 +150,7 @@ func TestCertificate_Check(t *testing.T) {
 			t.Fatal(err)
 		}
 		if answer, err := io.ReadAll(open); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
-			t.Errorf("the connection from before does not go on: %q, %v", answer, err)
+			t.Errorf("an established connection: %q, %v", answer, err)
 		}
 	})
 
@@ -189,9 +189,9 @@ func TestCertificate_Check(t *testing.T) {
 	t.Run("keeps the current pair while the files do not match", func(t *testing.T) {
 		certPEM, keyPEM := newPair(t, "second")
 		for name, damage := range map[string]func(t *testing.T, files config.TLS){
-			"certificate_first": func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM) },
-			"key_first":         func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, keyPEM) },
-			"half_written":      func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM[:100]) },
+			"certificate first": func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM) },
+			"key first":         func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, keyPEM) },
+			"half written":      func(t *testing.T, files config.TLS) { writeFile(t, files.CertFile, certPEM[:100]) },
 			"empty":             func(t *testing.T, files config.TLS) { writeFile(t, files.KeyFile, nil) },
 			"gone": func(t *testing.T, files config.TLS) {
 				if err := os.Remove(files.KeyFile); err != nil {
@@ -216,7 +216,7 @@ func TestCertificate_Check(t *testing.T) {
 		}
 	})
 
-	// What makes the files right need not show in their time and size, such as a permission.
+	// A repair may leave the files' time and size unchanged, for example that of a permission.
 	t.Run("tries again although the files look unchanged", func(t *testing.T) {
 		files := pairFiles(t, "first")
 		s := newTLSServer(t, files)
@@ -327,7 +327,7 @@ func TestListener_TLS(t *testing.T) {
 	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	if conn, err := tls.Dial("tcp", s.addr, old); err == nil {
 		conn.Close()
-		t.Error("TLS 1.1 is spoken")
+		t.Error("TLS 1.1 is accepted")
 	}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: version})
@@ -355,7 +355,7 @@ func TestListener_TLS(t *testing.T) {
 	}
 	plain.Body.Close()
 	if plain.StatusCode != http.StatusBadRequest {
-		t.Errorf("plain HTTP is answered %s", plain.Status)
+		t.Errorf("plain HTTP: %s", plain.Status)
 	}
 }
 
@@ -365,11 +365,11 @@ func TestStart_UnusableCertificate(t *testing.T) {
 		change func(t *testing.T, files *config.TLS)
 		names  []string
 	}{
-		"no_certificate": {func(_ *testing.T, files *config.TLS) { files.CertFile += "x" }, []string{"TLS_CERT_FILE"}},
-		"no_key":         {func(_ *testing.T, files *config.TLS) { files.KeyFile += "x" }, []string{"TLS_KEY_FILE"}},
+		"no certificate": {func(_ *testing.T, files *config.TLS) { files.CertFile += "x" }, []string{"TLS_CERT_FILE"}},
+		"no key":         {func(_ *testing.T, files *config.TLS) { files.KeyFile += "x" }, []string{"TLS_KEY_FILE"}},
 		"mismatch": {func(t *testing.T, files *config.TLS) { writeFile(t, files.CertFile, otherCert) },
 			[]string{"TLS_CERT_FILE", "TLS_KEY_FILE"}},
-		"no_pem": {func(t *testing.T, files *config.TLS) { writeFile(t, files.KeyFile, []byte("k3y")) },
+		"no pem": {func(t *testing.T, files *config.TLS) { writeFile(t, files.KeyFile, []byte("k3y")) },
 			[]string{"TLS_CERT_FILE", "TLS_KEY_FILE"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -385,7 +385,7 @@ func TestStart_UnusableCertificate(t *testing.T) {
 				}
 			}
 			if strings.Contains(err.Error(), "k3y") {
-				t.Error("the error shows the key's file")
+				t.Error("the error shows the content of the key's file")
 			}
 		})
 	}

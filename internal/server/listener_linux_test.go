@@ -17,31 +17,31 @@ func TestDropNewConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	waiting, err := net.Dial("tcp", l.Addr().String()) // the kernel has it; nobody has taken it
+	pending, err := net.Dial("tcp", l.Addr().String()) // in the backlog, not accepted yet
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer waiting.Close()
+	defer pending.Close()
 	if err := dropNewConnections(l); err != nil {
 		t.Fatal(err)
 	}
 	if late, err := net.DialTimeout("tcp", l.Addr().String(), shortTime); err == nil {
 		late.Close()
-		t.Error("a new connection is let in")
+		t.Error("a new connection is accepted")
 	}
 	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := l.Accept()
 	if err != nil {
-		t.Fatalf("the one that waits is not let in: %v", err)
+		t.Fatalf("the pending connection is not accepted: %v", err)
 	}
 	defer conn.Close()
-	if _, err := waiting.Write([]byte("x")); err != nil {
+	if _, err := pending.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := conn.Read(make([]byte, 1)); n != 1 {
-		t.Errorf("nothing comes through: %v", err)
+		t.Errorf("no data arrives: %v", err)
 	}
 }
 
@@ -50,11 +50,11 @@ func TestDrain_DropsNewConnections(t *testing.T) {
 	w.server.Drain(t.Context())
 	if late, err := net.DialTimeout("tcp", w.server.PublicAddr(), shortTime); err == nil {
 		late.Close()
-		t.Error("a new connection is let in right before the port is closed")
+		t.Error("a new connection is accepted just before the port is closed")
 	}
 }
 
-// visitors come all the time, on a fresh connection each, until none can be made.
+// freshClients send requests, each on a new connection, until none can be made.
 type freshClients struct {
 	sync.WaitGroup
 	answered, cutOff atomic.Int64
@@ -78,7 +78,7 @@ func (v *freshClients) post(url string) {
 	}
 }
 
-// By http.Server.Shutdown alone some of these would be reset: those that the kernel had already, or the server just took.
+// http.Server.Shutdown alone would reset some of these connections: those in the backlog, and those just accepted.
 func TestListener_StopUnderLoad(t *testing.T) {
 	for range 10 {
 		l, err := newListener(listenerOptions{
@@ -92,7 +92,7 @@ func TestListener_StopUnderLoad(t *testing.T) {
 		for range 16 {
 			v.Go(func() { v.post("http://" + l.Addr().String()) })
 		}
-		waitUntil(t, "they come", func() bool { return v.answered.Load() > 100 })
+		waitUntil(t, "requests are served", func() bool { return v.answered.Load() > 100 })
 		if err := dropNewConnections(l.Listener); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestListener_StopUnderLoad(t *testing.T) {
 		}
 		v.Wait()
 		if v.cutOff.Load() != 0 {
-			t.Errorf("%d requests of %d were cut", v.cutOff.Load(), v.cutOff.Load()+v.answered.Load())
+			t.Errorf("%d requests of %d were cut off", v.cutOff.Load(), v.cutOff.Load()+v.answered.Load())
 		}
 	}
 }

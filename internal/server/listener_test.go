@@ -19,7 +19,7 @@ import (
 
 const shortTime = 50 * time.Millisecond
 
-// drip sends a byte now and then, as a client does that wants to hold a connection for ever, until the server ends it.
+// drip sends a byte now and then until the server closes the connection, like a slowloris client.
 func drip(conn net.Conn) {
 	ticker := time.NewTicker(shortTime / 10)
 	defer ticker.Stop()
@@ -34,7 +34,7 @@ func TestListener_TimeOuts(t *testing.T) {
 	t.Run("closes connections with slow headers", func(t *testing.T) {
 		w := newTestServer(t, withLimits(func(l *limits) { l.header = shortTime }))
 		for name, begin := range map[string]string{
-			"silent": "", "in_the_line": "POST /onLo", "in_a_field": head(loginLine, "Host: x", "X-Slow: "),
+			"silent": "", "in the line": "POST /onLo", "in a field": head(loginLine, "Host: x", "X-Slow: "),
 		} {
 			t.Run(name, func(t *testing.T) {
 				conn := w.dial()
@@ -45,14 +45,14 @@ func TestListener_TimeOuts(t *testing.T) {
 					go drip(conn)
 				}
 				for _, answer := range w.responses(conn) {
-					if answer != refused { // of what had come by then
-						t.Errorf("it is answered %s", answer)
+					if answer != refused { // if a part of the header has arrived
+						t.Errorf("response %s", answer)
 					}
 				}
 			})
 		}
 		if w.handled() != 0 {
-			t.Errorf("%d requests came to the handler", w.handled())
+			t.Errorf("%d requests reached the handler", w.handled())
 		}
 	})
 
@@ -64,10 +64,10 @@ func TestListener_TimeOuts(t *testing.T) {
 		}
 		go drip(conn)
 		if got := w.responses(conn); len(got) != 1 || got[0] != invalid {
-			t.Errorf("the answers are %q", got)
+			t.Errorf("the responses are %q", got)
 		}
 		if w.exchanges.Load() != 0 {
-			t.Error("half a code went to WeChat")
+			t.Error("a partial code went to WeChat")
 		}
 	})
 
@@ -78,7 +78,7 @@ func TestListener_TimeOuts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := w.responses(conn); len(got) != 1 || got[0] != ok {
-			t.Errorf("the answers are %q", got)
+			t.Errorf("the responses are %q", got)
 		}
 	})
 
@@ -110,7 +110,7 @@ func TestListener_TimeOuts(t *testing.T) {
 		select {
 		case <-written:
 		case <-time.After(testTimeout):
-			t.Error("the handler writes for ever")
+			t.Error("the handler goes on writing")
 		}
 	})
 }
@@ -126,10 +126,10 @@ func TestListener_Responses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := w.responses(conn); len(got) != 1 || got[0] != invalid {
-			t.Errorf("the answers are %q", got)
+			t.Errorf("the responses are %q", got)
 		}
 		if w.exchanges.Load() != 0 {
-			t.Error("half a body was taken for a whole one")
+			t.Error("a partial body was accepted")
 		}
 	})
 
@@ -148,7 +148,7 @@ func TestListener_Responses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if res.StatusCode != http.StatusMethodNotAllowed || !bytes.HasSuffix(all, []byte("\r\n\r\n")) {
-			t.Errorf("HEAD is answered %q", all)
+			t.Errorf("the response to HEAD is %q", all)
 		}
 	})
 
@@ -168,7 +168,7 @@ func TestListener_Responses(t *testing.T) {
 	})
 }
 
-// exhausted is a port that fails once as it does where the process may open no more files, and then is closed.
+// exhaustedListener fails once like a process with too many open files, and is closed then.
 type exhaustedListener struct {
 	net.Listener
 	failed bool
@@ -192,8 +192,8 @@ func TestListener_TooManyOpenFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Listener = &exhaustedListener{Listener: l.Listener}
-	if err := l.serve(); err != nil { // goes on after the first fault
-		t.Errorf("it ends with %v", err)
+	if err := l.serve(); err != nil { // the first error does not end it
+		t.Errorf("serve: %v", err)
 	}
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "too many open files") {
 		t.Errorf("the log says %q", log.String())
@@ -223,7 +223,7 @@ func TestListenError(t *testing.T) {
 	}
 }
 
-// The client of each case would rather speak HTTP/2.
+// The client in each case prefers HTTP/2.
 func TestListener_Protocols(t *testing.T) {
 	w := newTestServer(t, func(c *config.Config, _ *Options) { c.TLS = pairFiles(t, "first") })
 	insecure := func(protocols ...string) *tls.Config {
@@ -290,13 +290,13 @@ func TestListener_ProtocolsWithoutTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.1 4") {
-				t.Errorf("answered %.40q", answer)
+				t.Errorf("response %.40q", answer)
 			}
 		})
 	}
 }
 
-// wantNoHTTP2 sends the preface and an empty SETTINGS frame, and wants an error in HTTP/1 and the end of the connection.
+// wantNoHTTP2 sends the preface and an empty SETTINGS frame. The response must be an error in HTTP/1 that ends the connection.
 func wantNoHTTP2(t *testing.T, conn interface {
 	io.ReadWriter
 	SetDeadline(time.Time) error
@@ -309,8 +309,8 @@ func wantNoHTTP2(t *testing.T, conn interface {
 	if _, err := io.WriteString(conn, preface); err != nil {
 		t.Fatal(err)
 	}
-	answer, _ := io.ReadAll(conn) // a reset after the answer is an end too
+	answer, _ := io.ReadAll(conn) // a reset after the response is fine
 	if !strings.HasPrefix(string(answer), "HTTP/1.1 ") || strings.HasPrefix(string(answer), "HTTP/1.1 2") {
-		t.Errorf("answered %.40q", answer)
+		t.Errorf("response %.40q", answer)
 	}
 }

@@ -20,13 +20,13 @@ func TestMetrics(t *testing.T) {
 		conn := w.dial()
 		fmt.Fprint(conn, w.login(last))
 		w.responses(conn)
-		figures := w.metrics()
-		w.wantMetrics(figures, map[string]string{
-			`wxlogin_redis_pool_connections{state="idle"}`:               "[0-9]", // the answer comes before its connection is given back
+		metrics := w.metrics()
+		w.wantMetrics(metrics, map[string]string{
+			`wxlogin_redis_pool_connections{state="idle"}`:               "[0-9]", // the response may precede the release of its connection
 			`wxlogin_redis_pool_connections{state="in_use"}`:             "[0-9]",
 			`wxlogin_redis_pool_size_limit`:                              "[1-9][0-9]*",
 			`wxlogin_redis_pool_waits_timed_out_total`:                   "0",
-			`wxlogin_redis_keys`:                                         "[234]", // a record, its index, and soon the counters of limits
+			`wxlogin_redis_keys`:                                         "[234]", // a record, its index, and after a flush the counters
 			`wxlogin_rate_limits_local`:                                  "0",
 			`wxlogin_login_days_pending`:                                 "[01]",
 			`wxlogin_login_days_failures_total`:                          "0",
@@ -39,15 +39,14 @@ func TestMetrics(t *testing.T) {
 
 			`wxlogin_wechat_breaker_state{appid="` + testAppID + `",state="closed"}`: "1",
 		})
-		if !regexp.MustCompile(`(?m)^wxlogin_build_info\{go_version="go1[^"]*",version="v1.2.3"\} 1$`).MatchString(figures) {
+		if !regexp.MustCompile(`(?m)^wxlogin_build_info\{go_version="go1[^"]*",version="v1.2.3"\} 1$`).MatchString(metrics) {
 			t.Error("no build_info")
 		}
-		if strings.Contains(figures, "tls_certificate") {
-			t.Error("a certificate that is not there has a figure")
+		if strings.Contains(metrics, "tls_certificate") {
+			t.Error("there is a metric of a certificate without a certificate")
 		}
 	})
 
-	// Redis that is away is no reason to give no figures.
 	t.Run("are served without Redis", func(t *testing.T) {
 		w := newTestServer(t, func(c *config.Config, _ *Options) { c.RedisURL = "redis://127.0.0.1:1/0" })
 		w.wantMetrics(w.metrics(), map[string]string{

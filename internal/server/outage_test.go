@@ -16,7 +16,7 @@ import (
 	"wxlogin/internal/testenv"
 )
 
-// lines are the lines of a JSON log from a level on, each as "LEVEL message".
+// logLines returns the lines of a JSON log from a level on, each as "LEVEL message".
 func logLines(t *testing.T, log string, from slog.Level) (got []string) {
 	t.Helper()
 	for line := range strings.Lines(log) {
@@ -25,7 +25,7 @@ func logLines(t *testing.T, log string, from slog.Level) (got []string) {
 			Msg   string
 		}
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			t.Fatalf("the log has a line of another form: %s", line)
+			t.Fatalf("the log has a line that is not JSON: %s", line)
 		}
 		if l.Level >= from {
 			got = append(got, l.Level.String()+" "+l.Msg)
@@ -57,14 +57,14 @@ func TestLogOutages(t *testing.T) {
 		away.Store(true)
 		stop := logOutages([]handlers.Check{{Name: "mysql", Func: check(&away)}, {Name: "redis", Func: check(&other)}},
 			config.Log{Format: "json"}.NewLogger(&log))
-		wants("WARN mysql is not ready; waiting for it") // at once
+		wants("WARN mysql is not ready; waiting for it") // immediately
 		time.Sleep(time.Hour)
 		wants("WARN mysql is not ready; waiting for it")
 		away.Store(false)
 		time.Sleep(outageInterval + outageTimeout)
 		wants("WARN mysql is not ready; waiting for it", "INFO mysql is ready again")
 		if !strings.Contains(log.String(), `"awaySeconds":360`) {
-			t.Errorf("it does not say how long:\n%s", log.String())
+			t.Errorf("the log has no awaySeconds:\n%s", log.String())
 		}
 		time.Sleep(time.Hour)
 		other.Store(true)
@@ -78,12 +78,12 @@ func TestLogOutages(t *testing.T) {
 		began := time.Now()
 		stop()
 		if took := time.Since(began); took > 0 {
-			t.Errorf("the stop waited for %v", took)
+			t.Errorf("stop took %v", took)
 		}
 		before := log.String()
 		time.Sleep(time.Hour)
 		if log.String() != before {
-			t.Error("it goes on after the stop")
+			t.Error("a check ran after stop")
 		}
 	})
 }

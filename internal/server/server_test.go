@@ -104,7 +104,7 @@ func TestStart(t *testing.T) {
 
 	t.Run("logs that the database must be migrated", func(t *testing.T) {
 		c := newConfig(t)
-		for _, wanted := range []bool{true, false} {
+		for _, want := range []bool{true, false} {
 			var log testenv.Log
 			s, err := server.Start(t.Context(), c, server.Options{Logger: config.Log{Format: "json"}.NewLogger(&log)})
 			if err != nil {
@@ -113,8 +113,8 @@ func TestStart(t *testing.T) {
 			if err := s.Shutdown(context.Background()); err != nil {
 				t.Error(err)
 			}
-			if told := strings.Contains(log.String(), "wxlogin migrate"); told != wanted {
-				t.Errorf("told %v, want %v:\n%s", told, wanted, log.String())
+			if got := strings.Contains(log.String(), "wxlogin migrate"); got != want {
+				t.Errorf("logged %v, want %v:\n%s", got, want, log.String())
 			}
 			if _, err := server.Migrate(t.Context(), config.Migrate{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 				t.Fatal(err)
@@ -123,14 +123,14 @@ func TestStart(t *testing.T) {
 	})
 }
 
-// A database that is down is no reason not to start: order does not matter, readiness tells.
+// A server starts although its databases are down, so that the order of starts does not matter. It is not ready.
 func TestStart_WithoutDatabases(t *testing.T) {
 	c := newConfig(t)
 	c.MySQLDSN, c.RedisURL = "root@tcp(127.0.0.1:1)/wxlogin", "redis://127.0.0.1:1"
 	var log testenv.Log
 	logger := config.Log{Format: "json"}.NewLogger(&log)
 	redisclient.RouteLogs(logger)
-	const oldGo = 1 // the warning of a Go release, if this one is old
+	const oldGo = 1 // the warning about an old Go release
 	s, err := server.Start(t.Context(), c, server.Options{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestStart_WithoutDatabases(t *testing.T) {
 	if status, _ := get(t, "http://"+s.InternalAddr()+"/healthz"); status != http.StatusOK {
 		t.Errorf("healthz: %d", status)
 	}
-	for range 3 { // what fails meanwhile adds no line about it
+	for range 3 { // further failures are not logged
 		get(t, "http://"+s.InternalAddr()+"/readyz")
 	}
 	for _, part := range []string{"mysql", "redis"} {
@@ -156,14 +156,14 @@ func TestStart_WithoutDatabases(t *testing.T) {
 	}
 }
 
-// A Redis that no waiting mends ends the start, and leaves nothing open; one that may become well is waited for.
+// Start fails if only another configuration of Redis can help. If Redis may become usable, the server starts.
 func TestStart_ChecksRedis(t *testing.T) {
 	for name, test := range map[string]struct {
 		setting, path string
 		starts        bool
 	}{
-		"another_database": {"databases 2", "/2", false},
-		"without_GETEX":    {`rename-command GETEX ""`, "", false},
+		"another database": {"databases 2", "/2", false},
+		"without GETEX":    {`rename-command GETEX ""`, "", false},
 		"replica":          {"replicaof 127.0.0.1 1", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,10 +192,9 @@ func TestStart_ChecksRedis(t *testing.T) {
 	}
 }
 
-// What cannot be configured right ends the start.
 func TestStart_InvalidConfig(t *testing.T) {
 	for name, change := range map[string]func(*config.Config){
-		"redis_url": func(c *config.Config) { c.RedisURL = "http://x" },
+		"redis url": func(c *config.Config) { c.RedisURL = "http://x" },
 		"dsn":       func(c *config.Config) { c.MySQLDSN = "x" },
 		"apps":      func(c *config.Config) { c.App = config.SingleApp{} },
 		"secret":    func(c *config.Config) { c.App.Secret = "" },
@@ -212,7 +211,7 @@ func TestStart_InvalidConfig(t *testing.T) {
 	}
 }
 
-// startServer starts a server with tables and a simulator.
+// startServer starts a server and stops it after the test.
 func startServer(t *testing.T, c config.Config) *server.Server {
 	t.Helper()
 	var log testenv.Log
@@ -237,7 +236,7 @@ func newSimulator(t *testing.T, c *config.Config) *wechattest.Simulator {
 	return sim
 }
 
-// login logs Alice in, and tells the status of the answer and the token in it.
+// login logs Alice in. It returns the status of the response and its token.
 func login(t *testing.T, s *server.Server, sim *wechattest.Simulator) (status int, token string) {
 	t.Helper()
 	code := sim.Device("", wechattest.User{Name: "alice"}).Login()
@@ -246,15 +245,16 @@ func login(t *testing.T, s *server.Server, sim *wechattest.Simulator) (status in
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	var answer struct{ Token string }
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+	var body struct{ Token string }
+	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
 		t.Fatal(err)
 	}
-	return res.StatusCode, answer.Token
+	return res.StatusCode, body.Token
 }
 
 func TestRateLimits(t *testing.T) {
-	// What one has let in, the other soon knows. Until then it lets a few more in, which are counted too.
+	// The second instance learns of the counts of the first with the next flush. Until then it allows a few more logins, which
+	// are counted too.
 	t.Run("are shared by instances on one Redis", func(t *testing.T) {
 		c := newConfig(t)
 		c.MySQLDSN = mysqltest.NewWithSchema(t)
@@ -267,7 +267,7 @@ func TestRateLimits(t *testing.T) {
 			}
 		}
 		if status, _ := login(t, one, sim); status != http.StatusTooManyRequests {
-			t.Errorf("one login more: %d", status)
+			t.Errorf("the next login: %d", status)
 		}
 		for more := 0; ; more++ {
 			waitForLimits(t, c.RedisURL, c.Limits.Logins+more)
@@ -275,12 +275,12 @@ func TestRateLimits(t *testing.T) {
 				break
 			}
 			if more == c.Limits.Logins/2 {
-				t.Fatalf("the other instance has let %d in", more+1)
+				t.Fatalf("the other instance has allowed %d logins", more+1)
 			}
 		}
 	})
 
-	// Without Redis each instance counts for itself, and it is not the limiter that fails a request.
+	// The limiter does not fail requests.
 	t.Run("are counted locally without Redis", func(t *testing.T) {
 		c := newConfig(t)
 		c.MySQLDSN, c.RedisURL = mysqltest.NewWithSchema(t), "redis://127.0.0.1:1"
@@ -288,17 +288,17 @@ func TestRateLimits(t *testing.T) {
 		sim := newSimulator(t, &c)
 		s := startServer(t, c)
 		for range 2 {
-			if status, _ := login(t, s, sim); status != http.StatusServiceUnavailable { // the session cannot be kept
+			if status, _ := login(t, s, sim); status != http.StatusServiceUnavailable { // the session cannot be stored
 				t.Errorf("a login without Redis: %d", status)
 			}
 		}
 		if status, _ := login(t, s, sim); status != http.StatusTooManyRequests {
-			t.Errorf("one login more: %d", status)
+			t.Errorf("the next login: %d", status)
 		}
 	})
 }
 
-// waitForLimits waits until so many events are counted in Redis.
+// waitForLimits waits until the sum of all counts in Redis is want.
 func waitForLimits(t *testing.T, url string, want int) {
 	t.Helper()
 	o, err := redis.ParseURL(url)
@@ -342,7 +342,7 @@ func TestBreaker_Metrics(t *testing.T) {
 	}
 }
 
-// An AppSecret is replaced without signing anybody out, until the previous one is taken away.
+// Sessions outlive a change of the AppSecret until the previous one is removed.
 func TestPreviousSecret(t *testing.T) {
 	c := newConfig(t)
 	c.MySQLDSN = mysqltest.NewWithSchema(t)

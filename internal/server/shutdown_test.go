@@ -21,15 +21,15 @@ func TestDrain(t *testing.T) {
 	t.Run("serves on and is not ready", func(t *testing.T) {
 		w := newTestServer(t, delay(time.Hour))
 		if got := w.status("/readyz"); got != http.StatusOK {
-			t.Fatalf("readyz is %d before", got)
+			t.Fatalf("readyz before Drain: %d", got)
 		}
-		kept := w.dial() // kept alive from before
+		kept := w.dial() // a keep-alive connection
 		if _, err := io.WriteString(kept, w.login()); err != nil {
 			t.Fatal(err)
 		}
 		reader := bufio.NewReader(kept)
 		if res, err := http.ReadResponse(reader, nil); err != nil || res.StatusCode != http.StatusOK || res.Close {
-			t.Fatalf("a login before: %v", err)
+			t.Fatalf("a login before Drain: %v", err)
 		} else if _, err := io.Copy(io.Discard, res.Body); err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +46,7 @@ func TestDrain(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := w.responses(conn); len(got) != 1 || got[0] != ok { // and the connection is closed
-				t.Errorf("on the %s connection the answers are %q", name, got)
+				t.Errorf("the responses on the %s connection are %q", name, got)
 			}
 		}
 		cancel() // a second signal
@@ -93,7 +93,7 @@ func TestDrain_ClosesConnections(t *testing.T) {
 		}
 		first := ask()
 		if again := ask(); again != first {
-			t.Fatal("before, each request has a connection of its own")
+			t.Fatal("before Drain, each request has a new connection")
 		}
 		drainCtx, cancel := context.WithCancel(t.Context())
 		drained := inBackground(func() { w.server.Drain(drainCtx) })
@@ -104,11 +104,11 @@ func TestDrain_ClosesConnections(t *testing.T) {
 }
 
 func TestShutdown(t *testing.T) {
-	// A connection that was taken is answered, although its request comes when the port is closed already.
+	// A request on an accepted connection is served even if it arrives after the port is closed.
 	t.Run("serves connections that were accepted before", func(t *testing.T) {
 		w := newTestServer(t)
 		taken := w.dial()
-		waitUntil(t, "the connection is taken", func() bool { return w.server.public.conns.count() == 1 })
+		waitUntil(t, "the connection is accepted", func() bool { return w.server.public.conns.count() == 1 })
 		stopped := make(chan error, 1)
 		go func() { stopped <- w.server.Shutdown(t.Context()) }()
 		waitUntil(t, "the port is closed", func() bool {
@@ -122,7 +122,7 @@ func TestShutdown(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := w.responses(taken); len(got) != 1 || got[0] != ok {
-			t.Errorf("the answers are %q", got)
+			t.Errorf("the responses are %q", got)
 		}
 		if err := <-stopped; err != nil {
 			t.Error(err)
@@ -143,17 +143,17 @@ func TestShutdown(t *testing.T) {
 			t.Error(err)
 		}
 		if got := w.responses(silent); len(got) != 0 {
-			t.Errorf("silence is answered %q", got)
+			t.Errorf("a connection without a request got %q", got)
 		}
 	})
 
 	t.Run("returns an error if it cuts off a request", func(t *testing.T) {
 		w := newTestServer(t)
 		conn := w.dial()
-		if _, err := io.WriteString(conn, form(loginLine, 10)+end); err != nil { // a body that does not come
+		if _, err := io.WriteString(conn, form(loginLine, 10)+end); err != nil { // the body never arrives
 			t.Fatal(err)
 		}
-		waitUntil(t, "the connection is taken", func() bool { return w.server.public.conns.count() == 1 })
+		waitUntil(t, "the connection is accepted", func() bool { return w.server.public.conns.count() == 1 })
 		ctx, cancel := context.WithTimeout(t.Context(), shortTime)
 		defer cancel()
 		err := w.server.Shutdown(ctx)

@@ -15,7 +15,7 @@ func TestDescribe(t *testing.T) {
 	const password = "pa55word"
 	for name, tt := range map[string]struct {
 		environ []string
-		want    string // of the line, in JSON
+		want    string // a part of the log line
 	}{
 		"single": {[]string{"REDIS_URL=redis://wxlogin:" + password + "@redis:6379/3"},
 			`"redis":{"mode":"single","address":"redis:6379","database":3,"tls":false}`},
@@ -30,8 +30,8 @@ func TestDescribe(t *testing.T) {
 		"apps":         {[]string{"WECHAT_APPS=wx2:" + testSecret + ":" + password}, `"apps":["wx0123456789abcdef","wx2"]`},
 		"limits": {[]string{"LOGIN_RATE_LIMIT=0", "UPLOAD_DAILY_LIMIT=7"},
 			`"limits":{"loginsInFlight":256,"loginsPerMinute":0,"updatesPerMinute":60,"failedUpdatesPerMinute":10,"uploadsPerDay":7}`},
-		"what is off": {nil, `"uploads":"off","tls":false,"internalKey":false,"tracing":false,"trustedProxies":[]`},
-		"what is on": {[]string{"AVATAR_S3_ENDPOINT=https://s3.example.com", "AVATAR_S3_BUCKET=b", "AVATAR_S3_ACCESS_KEY=k-" + password,
+		"features that are off": {nil, `"uploads":"off","tls":false,"internalKey":false,"tracing":false,"trustedProxies":[]`},
+		"features that are on": {[]string{"AVATAR_S3_ENDPOINT=https://s3.example.com", "AVATAR_S3_BUCKET=b", "AVATAR_S3_ACCESS_KEY=k-" + password,
 			"AVATAR_S3_SECRET_KEY=" + password, "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k", "INTERNAL_API_KEY=" + password + password,
 			"TRUSTED_PROXIES=10.0.0.0/8"},
 			`"uploads":"s3.example.com/b","tls":true,"internalKey":true,"tracing":false,"trustedProxies":["10.0.0.0/8"]`},
@@ -52,25 +52,25 @@ func TestDescribe(t *testing.T) {
 			}
 			for _, secret := range []string{password, testSecret} {
 				if strings.Contains(log.String(), secret) {
-					t.Error("the line holds a secret")
+					t.Error("the line contains a secret")
 				}
 			}
 		})
 	}
 }
 
-// The line of a real start is that of describe.
+// Start logs the attributes of describe.
 func TestStart_LogsServing(t *testing.T) {
 	w := newTestServer(t)
 	for line := range strings.Lines(w.log.String()) {
 		if strings.Contains(line, `"msg":"serving"`) {
 			if !strings.Contains(line, `"apps":["`+testAppID+`"]`) || !strings.Contains(line, `"mode":"single"`) || strings.Contains(line, testSecret) {
-				t.Errorf("it says %s", line)
+				t.Errorf("the line is %s", line)
 			}
 			return
 		}
 	}
-	t.Error("no line says that it serves")
+	t.Error("there is no line with the message serving")
 }
 
 func TestIsPatchedGo(t *testing.T) {
@@ -91,7 +91,7 @@ func TestIsPatchedGo(t *testing.T) {
 	}
 }
 
-// The image that this repository builds must not warn of itself.
+// This repository's image must not log the warning.
 func TestIsPatchedGo_Dockerfile(t *testing.T) {
 	dockerfile, err := os.ReadFile("../../Dockerfile")
 	if err != nil {
@@ -100,7 +100,7 @@ func TestIsPatchedGo_Dockerfile(t *testing.T) {
 	_, tag, _ := strings.Cut(string(dockerfile), " golang:")
 	tag, _, _ = strings.Cut(tag, " ")
 	if !isPatchedGo("go" + tag) {
-		t.Errorf("it is built with Go %s", tag)
+		t.Errorf("the image is built with Go %s", tag)
 	}
 }
 

@@ -28,11 +28,11 @@ const (
 	testAppID  = "wx0123456789abcdef"
 	testSecret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
 
-	// patience is how long a test waits for what must come at once.
+	// testTimeout is how long a test waits for an event that should come immediately.
 	testTimeout = 10 * time.Second
 )
 
-// wire is a whole server, spoken to byte by byte.
+// testServer is a whole server to which tests write bytes.
 type testServer struct {
 	t         *testing.T
 	server    *Server
@@ -66,7 +66,7 @@ func newTestServer(t *testing.T, change ...func(*config.Config, *Options)) *test
 	if w.server, err = Start(t.Context(), c, o); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.server.Shutdown(t.Context()) }) // a test that stops it looks at the error itself
+	t.Cleanup(func() { w.server.Shutdown(t.Context()) }) // a test that stops it checks the error
 	return w
 }
 
@@ -83,16 +83,16 @@ func (w *testServer) dial() *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// code is one that WeChat takes.
+// code returns a valid login code.
 func (w *testServer) code() string {
 	return w.wechat.Device(testAppID, wechattest.User{Name: "alice"}).Login()
 }
 
-// reached is how many requests came to the handler: it logs a line each.
+// handled returns the number of requests that reached the handler, which logs a line for each.
 func (w *testServer) handled() int { return strings.Count(w.log.String(), `"msg":"request"`) }
 
-// answers reads everything until the server closes the connection: a status and a media type each, as in "200
-// application/json". Bodies are not shown: they hold tokens. A reset after the answers is an end too.
+// responses reads responses until the server closes the connection. Each is returned as its status and media type, such as
+// "200 application/json", without the body, which contains tokens. A reset after the responses counts as a close.
 func (w *testServer) responses(conn net.Conn) (got []string) {
 	w.t.Helper()
 	all, err := io.ReadAll(conn)
@@ -105,25 +105,25 @@ func (w *testServer) responses(conn net.Conn) (got []string) {
 		}
 		res, err := http.ReadResponse(r, nil)
 		if err != nil {
-			return append(got, "no answer")
+			return append(got, "no response")
 		}
 		mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-		answer := strings.TrimSpace(fmt.Sprint(res.StatusCode, " ", mediaType))
+		text := strings.TrimSpace(fmt.Sprint(res.StatusCode, " ", mediaType))
 		if _, err := io.Copy(io.Discard, res.Body); err != nil {
-			return append(got, answer+", cut")
+			return append(got, text+", cut")
 		}
-		got = append(got, answer)
+		got = append(got, text)
 		w.checkHeader(res)
 	}
 }
 
-// checkHeader looks for what every answer of the server has. net/http's own refusals are without.
+// checkHeader checks the headers that every response has, except those of net/http itself.
 func (w *testServer) checkHeader(res *http.Response) {
 	w.t.Helper()
 	if res.Header.Get("Server") != "" || res.Header.Get("Location") != "" {
 		w.t.Errorf("%d has Server or Location: %v", res.StatusCode, res.Header)
 	}
-	if ours := res.Header.Get("X-Request-Id") != ""; !ours {
+	if fromHandler := res.Header.Get("X-Request-Id") != ""; !fromHandler {
 		return
 	}
 	if res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Cache-Control") != "no-store" {
@@ -131,24 +131,24 @@ func (w *testServer) checkHeader(res *http.Response) {
 	}
 }
 
-// rawTest is what goes over one connection, and what must come of it.
+// rawTest is the input of one connection and its expected effects.
 type rawTest struct {
 	send      string
-	responses   []string
-	handled   int // requests that came to the handler
+	responses []string
+	handled   int // requests that reached the handler
 	exchanges int // calls of WeChat
 }
 
 const (
 	ok         = "200 application/json"
-	refused    = "400 text/plain" // by net/http, before any handler
+	refused    = "400 text/plain" // by net/http, before the handler
 	invalid    = "400 application/problem+json"
 	notFound   = "404 application/problem+json"
 	notAllowed = "405 application/problem+json"
 	tooLarge   = "413 application/problem+json"
 )
 
-// run sends byte for byte; what is not answered on its own must end the connection.
+// run sends the bytes of a test and compares the effects. The last response must close the connection.
 func (w *testServer) run(t *testing.T, tt rawTest) {
 	t.Helper()
 	on := &testServer{t: t, server: w.server}
@@ -158,39 +158,39 @@ func (w *testServer) run(t *testing.T, tt rawTest) {
 		t.Fatal(err)
 	}
 	if got := on.responses(conn); !slices.Equal(got, tt.responses) {
-		t.Errorf("the answers are %q, want %q", got, tt.responses)
+		t.Errorf("the responses are %q, want %q", got, tt.responses)
 	}
 	if got := w.handled() - reached; got != tt.handled {
-		t.Errorf("%d requests came to the handler, want %d", got, tt.handled)
+		t.Errorf("%d requests reached the handler, want %d", got, tt.handled)
 	}
 	if got := int(w.exchanges.Load() - exchanges); got != tt.exchanges {
 		t.Errorf("%d calls of WeChat, want %d", got, tt.exchanges)
 	}
 }
 
-// head is a request's header without its end, lines as they come.
+// head returns a request's header without the empty line.
 func head(line string, fields ...string) string {
 	return line + "\r\n" + strings.Join(append(fields, ""), "\r\n")
 }
 
-// form is the header of a form of n bytes.
+// form returns the header of a form of n bytes.
 func form(line string, n int, fields ...string) string {
 	return head(line, append([]string{
 		"Host: x", formType, fmt.Sprint("Content-Length: ", n),
 	}, fields...)...)
 }
 
-// length is the header of a login whose length is told like this.
+// length returns the header of a login with this Content-Length.
 func length(value string) string {
 	return head(loginLine, "Host: x", formType, "Content-Length: "+value) + end
 }
 
-// coded is the header of a login whose body is sent in this transfer coding.
+// coded returns the header of a login with this transfer coding.
 func coded(coding string, fields ...string) string {
 	return head(loginLine, append([]string{"Host: x", formType, "Transfer-Encoding: " + coding}, fields...)...) + end
 }
 
-// login is a whole request to log in, with a code that WeChat takes.
+// login returns a complete login request with a valid code.
 func (w *testServer) login(fields ...string) string {
 	body := "code=" + w.code()
 	return form("POST /onLogin HTTP/1.1", len(body), fields...) + "\r\n" + body
@@ -205,7 +205,7 @@ const (
 	emptyChunk = "0\r\n\r\n"
 )
 
-// status asks for a path of the internal listener.
+// status returns the status of a path of the internal listener.
 func (w *testServer) status(path string) int {
 	w.t.Helper()
 	res, err := http.Get("http://" + w.server.InternalAddr() + path)
@@ -216,14 +216,14 @@ func (w *testServer) status(path string) int {
 	return res.StatusCode
 }
 
-// waitUntil polls until something is so.
-func waitUntil(t *testing.T, what string, so func() bool) {
+// waitUntil polls until done returns true.
+func waitUntil(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(testTimeout); !so(); <-ticker.C {
+	for deadline := time.Now().Add(testTimeout); !done(); <-ticker.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: still not after %v", what, testTimeout)
+			t.Fatalf("not after %[2]v: %[1]s", what, testTimeout)
 		}
 	}
 }
@@ -242,7 +242,7 @@ func delay(d time.Duration) func(*config.Config, *Options) {
 	return func(c *config.Config, _ *Options) { c.ShutdownDelay = d }
 }
 
-// figures reads /metrics.
+// metrics returns the text of /metrics.
 func (w *testServer) metrics() string {
 	w.t.Helper()
 	res, err := http.Get("http://" + w.server.InternalAddr() + "/metrics")
@@ -257,11 +257,11 @@ func (w *testServer) metrics() string {
 	return string(text)
 }
 
-// wantMetrics fails for each series that is not there with a value that matches.
-func (w *testServer) wantMetrics(figures string, want map[string]string) {
+// wantMetrics fails for each series that is missing or whose value does not match.
+func (w *testServer) wantMetrics(metrics string, want map[string]string) {
 	w.t.Helper()
 	for series, value := range want {
-		line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (.*)$`).FindStringSubmatch(figures)
+		line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (.*)$`).FindStringSubmatch(metrics)
 		if line == nil || !regexp.MustCompile("^("+value+")$").MatchString(line[1]) {
 			w.t.Errorf("%s is %q, want %s", series, line, value)
 		}

@@ -20,7 +20,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// collector takes every span as it ends.
+// collector receives each span when it ends.
 type collector chan tracetest.SpanStub
 
 // ExportSpans implements sdk.SpanExporter.
@@ -34,12 +34,12 @@ func (c collector) ExportSpans(_ context.Context, spans []sdk.ReadOnlySpan) erro
 // Shutdown implements sdk.SpanExporter.
 func (collector) Shutdown(context.Context) error { return nil }
 
-// traced is a whole server whose traces the test keeps.
+// tracedServer is a server whose spans go to the test.
 type tracedServer struct {
 	*testServer
 	ended   collector
 	alice   *wechattest.Device
-	secrets []string // that went through it
+	secrets []string // of all requests so far
 }
 
 func newTracedServer(t *testing.T, change ...func(*config.Config, *Options)) *tracedServer {
@@ -51,20 +51,20 @@ func newTracedServer(t *testing.T, change ...func(*config.Config, *Options)) *tr
 	return &tracedServer{testServer: w, ended: ended, alice: alice, secrets: []string{testSecret}}
 }
 
-// login logs Alice in, by a request with these headers in pairs.
+// login logs Alice in. headers are pairs of a name and a value.
 func (tr *tracedServer) login(headers ...string) (token string) {
 	tr.t.Helper()
 	code := tr.alice.Login()
-	var answer struct{ Token string }
-	if err := json.Unmarshal(tr.post("/onLogin", url.Values{"code": {code}}, headers...), &answer); err != nil || answer.Token == "" {
+	var login struct{ Token string }
+	if err := json.Unmarshal(tr.post("/onLogin", url.Values{"code": {code}}, headers...), &login); err != nil || login.Token == "" {
 		tr.t.Fatalf("no token: %v", err)
 	}
-	token = answer.Token
+	token = login.Token
 	tr.secrets = append(tr.secrets, code, token, tr.alice.SessionKey(), tr.alice.OpenID())
 	return token
 }
 
-func (tr *tracedServer) post(path string, form url.Values, headers ...string) (answer []byte) {
+func (tr *tracedServer) post(path string, form url.Values, headers ...string) (body []byte) {
 	tr.t.Helper()
 	req, err := http.NewRequest(http.MethodPost, "http://"+tr.server.PublicAddr()+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -79,13 +79,13 @@ func (tr *tracedServer) post(path string, form url.Values, headers ...string) (a
 		tr.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if answer, err = io.ReadAll(res.Body); err != nil {
+	if body, err = io.ReadAll(res.Body); err != nil {
 		tr.t.Fatal(err)
 	}
-	return answer
+	return body
 }
 
-// spans are those of the next request to end, in the order of their beginnings. The request's own ends last.
+// spans returns the spans of the next request, in the order of their start. The request's own span ends last.
 func (tr *tracedServer) spans() (spans tracetest.SpanStubs) {
 	tr.t.Helper()
 	for len(spans) == 0 || spans[len(spans)-1].SpanKind != trace.SpanKindServer {
@@ -93,7 +93,7 @@ func (tr *tracedServer) spans() (spans tracetest.SpanStubs) {
 		case s := <-tr.ended:
 			spans = append(spans, s)
 		case <-time.After(testTimeout):
-			tr.t.Fatalf("after %q no request ends", names(spans))
+			tr.t.Fatalf("no request ends after %q", names(spans))
 		}
 	}
 	slices.SortStableFunc(spans, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
@@ -110,7 +110,7 @@ func names(spans tracetest.SpanStubs) []string {
 
 func TestTracing_Login(t *testing.T) {
 	tr := newTracedServer(t)
-	tr.login() // the first one makes rows
+	tr.login() // creates the user's rows
 	tr.spans()
 	tr.login()
 	spans := tr.spans()
@@ -123,10 +123,10 @@ func TestTracing_Login(t *testing.T) {
 	root := spans[0]
 	for _, s := range spans {
 		if s.SpanContext.TraceID() != root.SpanContext.TraceID() {
-			t.Errorf("%s is of another trace", s.Name)
+			t.Errorf("%s belongs to another trace", s.Name)
 		}
 		if s.Name != root.Name && s.Parent.SpanID() != root.SpanContext.SpanID() {
-			t.Errorf("%s is not under the request", s.Name)
+			t.Errorf("%s is not a child of the request", s.Name)
 		}
 		if s.StartTime.Before(root.StartTime) || s.EndTime.After(root.EndTime) {
 			t.Errorf("%s is not within the request", s.Name)
@@ -134,7 +134,7 @@ func TestTracing_Login(t *testing.T) {
 	}
 }
 
-// Whatever a client or WeChat sends, none of it is in a trace.
+// No span contains a value that a client or WeChat sent.
 func TestTracing_Secrets(t *testing.T) {
 	tr := newTracedServer(t)
 	token := tr.login()
@@ -162,11 +162,11 @@ func TestTracing_Secrets(t *testing.T) {
 		}
 	}
 	if strings.Count(all, "jscode2session") < 3 || !strings.Contains(all, "SELECT u.id") {
-		t.Error("the trace shows neither WeChat nor MySQL")
+		t.Error("the trace has no span of WeChat or of MySQL")
 	}
 }
 
-// What stands in a path or a method is in no name, attribute or event.
+// No name, attribute or event contains an unknown path or method.
 func TestTracing_RawPaths(t *testing.T) {
 	const secret = "an-unguessable-part"
 	tr := newTracedServer(t, func(c *config.Config, _ *Options) {
@@ -206,7 +206,7 @@ func TestTracing_RawPaths(t *testing.T) {
 	}
 }
 
-// texts is all text of spans.
+// texts returns all texts in spans.
 func texts(spans tracetest.SpanStubs) (text []string) {
 	for _, s := range spans {
 		text = append(text, s.Name, s.Status.Description)
@@ -225,11 +225,11 @@ func texts(spans tracetest.SpanStubs) (text []string) {
 
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// A phone must not decide what is recorded; a proxy of ours may.
+// A client must not decide whether its request is sampled. A trusted proxy may.
 func TestTracing_TrustedProxy(t *testing.T) {
 	for name, test := range map[string]struct {
-		proxies []string
-		goesOn  bool
+		proxies   []string
+		continued bool
 	}{
 		"phone": {nil, false}, "proxy": {[]string{"127.0.0.1"}, true}, "another proxy": {[]string{"10.0.0.0/8"}, false},
 		"proxy in a mapped network": {[]string{"::ffff:127.0.0.0/104"}, true},
@@ -238,11 +238,11 @@ func TestTracing_TrustedProxy(t *testing.T) {
 			tr := newTracedServer(t, func(c *config.Config, _ *Options) { c.TrustedProxies = test.proxies })
 			tr.login("traceparent", traceparent)
 			root := tr.spans()[0]
-			goesOn := root.SpanContext.TraceID().String() == "0af7651916cd43dd8448eb211c80319c"
-			if goesOn != test.goesOn {
-				t.Errorf("goes on with the caller's trace: %v, want %v", goesOn, test.goesOn)
+			continued := root.SpanContext.TraceID().String() == "0af7651916cd43dd8448eb211c80319c"
+			if continued != test.continued {
+				t.Errorf("continues the caller's trace: %v, want %v", continued, test.continued)
 			}
-			if !goesOn && (len(root.Links) != 1 || root.Links[0].SpanContext.TraceID().String() != "0af7651916cd43dd8448eb211c80319c") {
+			if !continued && (len(root.Links) != 1 || root.Links[0].SpanContext.TraceID().String() != "0af7651916cd43dd8448eb211c80319c") {
 				t.Error("the caller's trace is not linked")
 			}
 		})
@@ -250,7 +250,7 @@ func TestTracing_TrustedProxy(t *testing.T) {
 }
 
 func TestTracing(t *testing.T) {
-	// Checks and metrics run all the time, and belong to nobody's request.
+	// Background checks and scrapes must not create traces.
 	t.Run("leaves out probes", func(t *testing.T) {
 		tr := newTracedServer(t)
 		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
@@ -259,17 +259,16 @@ func TestTracing(t *testing.T) {
 		tr.login()
 		for _, s := range tr.spans() {
 			if s.SpanKind != trace.SpanKindServer && !s.Parent.IsValid() {
-				t.Errorf("%s belongs to no request", s.Name)
+				t.Errorf("%s does not belong to a request", s.Name)
 			}
 		}
 	})
 
-	// The log leads to the trace.
 	t.Run("adds the trace id to the log", func(t *testing.T) {
 		tr := newTracedServer(t)
 		tr.login()
 		if id := tr.spans()[0].SpanContext.TraceID().String(); !strings.Contains(tr.log.String(), `"traceId":"`+id+`"`) {
-			t.Error("the request's line in the log has no traceId")
+			t.Error("the log line of the request has no traceId")
 		}
 	})
 }

@@ -39,7 +39,7 @@ func startTwo(t *testing.T) *twoInstances {
 	return s
 }
 
-// bind sends a new code of the phone button to one of the servers and returns the answer's status and code.
+// bind sends a new phone code to one of the servers and returns the status and the error code of the response.
 func (s *twoInstances) bind(server int) (int, string) {
 	s.Helper()
 	res, err := http.PostForm("http://"+s.servers[server].PublicAddr()+"/bindPhone",
@@ -63,7 +63,7 @@ func (s *twoInstances) want(server, status int, code string) {
 	}
 }
 
-// wantCalls fails unless stable_token was asked so often, made so many tokens, and getuserphonenumber was asked so often.
+// wantCalls checks the numbers of calls of stable_token, of tokens it made, and of calls of getuserphonenumber.
 func (s *twoInstances) wantCalls(tokenCalls, tokensMade, phoneCalls int) {
 	s.Helper()
 	if got := s.sim.Stats(); got.TokenCalls != tokenCalls || got.TokensMade != tokensMade || got.PhoneCalls != phoneCalls {
@@ -106,7 +106,7 @@ func TestPhoneNumbers(t *testing.T) {
 		s.want(0, 200, "")
 	})
 
-	// Phone numbers that cannot be had stop no login: they have a circuit breaker of their own.
+	// Logins go on because phone numbers have a separate circuit breaker.
 	t.Run("do not stop logins if they fail", func(t *testing.T) {
 		s := startTwo(t)
 		s.want(0, 200, "")
@@ -124,20 +124,20 @@ func TestPhoneNumbers(t *testing.T) {
 	})
 }
 
-// A token that WeChat refuses is replaced once, and the call repeated once: there is no loop.
+// If WeChat refuses a token, it is replaced once and the call repeated once. There is no loop.
 func TestPhoneNumbers_RefusedToken(t *testing.T) {
 	for _, errCode := range []int{40001, 40014, 42001} {
 		t.Run(fmt.Sprint(errCode), func(t *testing.T) {
 			s := startTwo(t)
 			s.sim.FailAPI(wechattest.PhoneNumbers, wechattest.ErrCode(errCode))
 			s.want(0, 200, "")
-			s.wantCalls(3, 2, 2) // normal mode gave the refused one again, so that a new one was forced
+			s.wantCalls(3, 2, 2) // normal mode returned the refused token, so a new one was forced
 
 			s.sim.FailAPI(wechattest.PhoneNumbers, slices.Repeat([]wechattest.Fault{wechattest.ErrCode(errCode)}, 3)...)
 			s.want(0, 503, "misconfigured")
-			s.wantCalls(4, 2, 3) // nothing may be forced so soon again
+			s.wantCalls(4, 2, 3) // a token may not be forced again so soon
 			s.sim.ExpireAccessTokens()
-			s.want(1, 503, "misconfigured") // the third fault meets the repetition
+			s.want(1, 503, "misconfigured") // the third fault hits the repeated call
 			s.wantCalls(5, 3, 5)
 			s.want(1, 200, "")
 		})

@@ -17,7 +17,7 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-// output is a writer that tells when something has been written.
+// output is a buffer whose channel written is closed by the first write.
 type output struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
@@ -40,7 +40,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// start runs wxsim on a free port until the test ends, and returns its URL.
+// start runs wxsim on a free port until the test ends, and returns its URL and first output.
 func start(t *testing.T, args ...string) (baseURL, greeting string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -49,12 +49,12 @@ func start(t *testing.T, args ...string) (baseURL, greeting string) {
 	select {
 	case <-out.written:
 	case err := <-ended:
-		t.Fatalf("ended: %v", err)
+		t.Fatalf("run: %v", err)
 	}
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("did not stop in order: %v", err)
+			t.Errorf("stopped with %v", err)
 		}
 	})
 	baseURL = regexp.MustCompile(`http://\S+`).FindString(out.String())
@@ -68,11 +68,11 @@ func login(t *testing.T, baseURL, user string) (code string) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var answer struct{ Code string }
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+	var body struct{ Code string }
+	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
 		t.Fatal(err)
 	}
-	return answer.Code
+	return body.Code
 }
 
 func TestRun(t *testing.T) {
@@ -82,10 +82,10 @@ func TestRun(t *testing.T) {
 			args          []string
 			appID, secret string
 		}{
-			"for_the_demos_app":  {nil, nil, wechattest.DemoAppID, wechattest.DemoSecret},
-			"for_flags":          {nil, []string{"-appid", "wx1", "-secret", "s1", "-latency", "1ms"}, "wx1", "s1"},
-			"for_an_environment": {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, nil, "wx2", "s2"},
-			"for_flags_first":    {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, []string{"-appid", "wx3"}, "wx3", "s2"},
+			"demo app":       {nil, nil, wechattest.DemoAppID, wechattest.DemoSecret},
+			"flags":          {nil, []string{"-appid", "wx1", "-secret", "s1", "-latency", "1ms"}, "wx1", "s1"},
+			"environment":    {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, nil, "wx2", "s2"},
+			"flags override": {map[string]string{"WECHAT_APPID": "wx2", "WECHAT_SECRET": "s2"}, []string{"-appid", "wx3"}, "wx3", "s2"},
 		}
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestRun(t *testing.T) {
 				}
 				baseURL, greeting := start(t, test.args...)
 				if !strings.Contains(greeting, test.appID) || strings.Contains(greeting, test.secret) {
-					t.Error("the greeting names the appid, and not the secret")
+					t.Error("the first output must name the appid and not the secret")
 				}
 				client, err := wechat.NewClient(wechat.Options{AppID: test.appID, Secret: wechat.Secret(test.secret), BaseURL: baseURL})
 				if err != nil {
@@ -145,7 +145,7 @@ func TestRun(t *testing.T) {
 		}
 		for _, addr := range []string{"127.0.0.1:1", "nowhere", ""} {
 			if err := run(t.Context(), []string{"-healthcheck", "-addr", addr}, io.Discard, io.Discard); err == nil {
-				t.Errorf("%q is healthy", addr)
+				t.Errorf("%q: no error", addr)
 			}
 		}
 	})
@@ -157,7 +157,7 @@ func TestRun(t *testing.T) {
 		}
 		for _, want := range []string{"-addr", "-appid", "-secret", "-latency", "-healthcheck", "127.0.0.1:8089", wechattest.DemoAppID, "WECHAT_SECRET"} {
 			if !strings.Contains(out.String(), want) {
-				t.Errorf("the help does not name %s", want)
+				t.Errorf("the help lacks %s", want)
 			}
 		}
 	})
@@ -173,10 +173,10 @@ func TestRun(t *testing.T) {
 
 func TestRun_InvalidCommandLine(t *testing.T) {
 	for name, args := range map[string][]string{
-		"an_unknown_flag":    {"-nosuch"},
-		"an_argument":        {"serve"},
-		"a_latency_in_words": {"-latency", "slow"},
-		"a_negative_latency": {"-latency", "-1s"},
+		"unknown flag":     {"-nosuch"},
+		"argument":         {"serve"},
+		"latency in words": {"-latency", "slow"},
+		"negative latency": {"-latency", "-1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -188,7 +188,7 @@ func TestRun_InvalidCommandLine(t *testing.T) {
 	}
 }
 
-// Exchanges under way are answered before the end.
+// A stop waits for requests in flight.
 func TestServe(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
