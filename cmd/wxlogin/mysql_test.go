@@ -133,7 +133,7 @@ func TestMySQL_RealServer(t *testing.T) {
 		words []string
 	}{
 		"password":  {s.DSN("app", password, "app"), []string{"wrong user name, password or host", `the account is "app"`}},
-		"account":   {s.DSN("nobody", password, "app"), []string{"wrong user name, password or host", `the account is "nobody"`}},
+		"account":   {s.DSN("unknown", password, "app"), []string{"wrong user name, password or host", `the account is "unknown"`}},
 		"locked":    {s.DSN("locked", "", "app"), []string{"refuses the account", locked}},
 		"socket":    {s.DSN("sock", password, "app"), []string{"refuses the account"}},
 		"needs tls": {s.DSN("tls", "", "app"), []string{"refuses the account"}},

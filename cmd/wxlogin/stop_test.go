@@ -19,12 +19,12 @@ import (
 
 // loginLoad has clients that log in repeatedly, each as another user, until the server accepts no more connections.
 type loginLoad struct {
-	t        *testing.T
-	wechat   *wechattest.Simulator
-	url      string
-	clients  sync.WaitGroup
-	answered atomic.Int64 // complete responses with 200
-	closing  atomic.Int64 // those that closed their connection
+	t         *testing.T
+	wechat    *wechattest.Simulator
+	url       string
+	clients   sync.WaitGroup
+	succeeded atomic.Int64 // complete responses with 200
+	closing   atomic.Int64 // those that closed their connection
 }
 
 // run is one client. Only connecting may fail: a request that was sent must get a complete response.
@@ -58,7 +58,7 @@ func (l *loginLoad) read(res *http.Response, keepAlive bool) error {
 	if res.StatusCode != http.StatusOK || body.Status != http.StatusOK {
 		return fmt.Errorf("the response is %s", res.Status)
 	}
-	l.answered.Add(1)
+	l.succeeded.Add(1)
 	if keepAlive && res.Close {
 		l.closing.Add(1)
 	}
@@ -101,10 +101,10 @@ func TestServe_StopUnderLoad(t *testing.T) {
 		l.clients.Go(func() { l.run(fmt.Sprintf("keeps-%d", i), true) })
 		l.clients.Go(func() { l.run(fmt.Sprintf("fresh-%d", i), false) })
 	}
-	waitFor(t, "the load is on", func() bool { return l.answered.Load() > 50 })
+	waitFor(t, "the load is on", func() bool { return l.succeeded.Load() > 50 })
 	p.signal(syscall.SIGTERM)
 	p.wait("stopping")
-	before := l.answered.Load()
+	before := l.succeeded.Load()
 	waitFor(t, "readyz is 503", func() bool {
 		res, err := http.Get("http://" + serving["internal"].(string) + "/readyz")
 		if err != nil {
@@ -118,7 +118,7 @@ func TestServe_StopUnderLoad(t *testing.T) {
 		t.Errorf("exit code %d", got)
 	}
 	p.wantNoWarnings("stopping")
-	if during := l.answered.Load() - before; during == 0 || l.closing.Load() == 0 {
+	if during := l.succeeded.Load() - before; during == 0 || l.closing.Load() == 0 {
 		t.Errorf("%d logins were served during the stop, %d of them closed their connection", during, l.closing.Load())
 	}
 }

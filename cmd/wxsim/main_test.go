@@ -199,24 +199,24 @@ func TestServe(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-goOn
-		io.WriteString(w, "answered")
+		io.WriteString(w, "response")
 	})
-	answered, ended := make(chan string, 1), make(chan error, 1)
+	response, ended := make(chan string, 1), make(chan error, 1)
 	go func() { ended <- serve(ctx, listener, handler) }()
 	go func() {
 		resp, err := http.Get("http://" + listener.Addr().String())
 		if err != nil {
-			answered <- err.Error()
+			response <- err.Error()
 			return
 		}
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(resp.Body)
-		answered <- string(body)
+		response <- string(body)
 	}()
 	<-arrived
 	stop()
 	close(goOn)
-	if got := <-answered; got != "answered" {
+	if got := <-response; got != "response" {
 		t.Error(got)
 	}
 	if err := <-ended; err != nil {

@@ -41,7 +41,7 @@ type Config struct {
 
 	Avatars Avatars
 
-	// ShutdownDelay is how long a server that was told to stop goes on serving, not ready, so that load balancers take it
+	// ShutdownDelay is how long a server that is to stop goes on serving, not ready, so that load balancers take it
 	// out before it refuses connections.
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"1s"`
 

@@ -9,8 +9,8 @@ import (
 	"wxlogin/internal/testenv/redistest"
 )
 
-// The master is killed. No session is available until the Sentinels promote its replica, and then all are, without a restart.
-// The users have the documented rights.
+// The master is killed. No session is available until the Sentinels promote its replica, and then all are, without a
+// restart. The users have the documented rights.
 func TestSentinel_Failover(t *testing.T) {
 	sentinels := redistest.RunSentinels(t)
 	user, password, _ := strings.Cut(redistest.User, ":")

@@ -195,11 +195,11 @@ func user(name string) wechattest.User { return wechattest.User{Name: name, Open
 func (a *twoApps) login(appID, name string) (status int, token string) {
 	a.t.Helper()
 	status, body := a.postForm("/onLogin", "appid", appID, "code", a.sim.Device(appID, user(name)).Login())
-	var answer struct{ Token string }
-	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+	var login struct{ Token string }
+	if err := json.Unmarshal([]byte(body), &login); err != nil {
 		a.t.Fatal(err)
 	}
-	return status, answer.Token
+	return status, login.Token
 }
 
 // mustLogin is login, which must succeed.

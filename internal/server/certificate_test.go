@@ -149,8 +149,8 @@ func TestCertificate_Check(t *testing.T) {
 		if _, err := io.WriteString(open, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		if answer, err := io.ReadAll(open); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
-			t.Errorf("an established connection: %q, %v", answer, err)
+		if response, err := io.ReadAll(open); err != nil || !strings.HasPrefix(string(response), "HTTP/1.1 200") {
+			t.Errorf("an established connection: %q, %v", response, err)
 		}
 	})
 

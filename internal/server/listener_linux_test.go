@@ -57,7 +57,7 @@ func TestDrain_DropsNewConnections(t *testing.T) {
 // freshClients send requests, each on a new connection, until none can be made.
 type freshClients struct {
 	sync.WaitGroup
-	answered, cutOff atomic.Int64
+	served, cutOff atomic.Int64
 }
 
 func (v *freshClients) post(url string) {
@@ -74,7 +74,7 @@ func (v *freshClients) post(url string) {
 			return
 		}
 		res.Body.Close()
-		v.answered.Add(1)
+		v.served.Add(1)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestListener_StopUnderLoad(t *testing.T) {
 		for range 16 {
 			v.Go(func() { v.post("http://" + l.Addr().String()) })
 		}
-		waitUntil(t, "requests are served", func() bool { return v.answered.Load() > 100 })
+		waitUntil(t, "requests are served", func() bool { return v.served.Load() > 100 })
 		if err := dropNewConnections(l.Listener); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestListener_StopUnderLoad(t *testing.T) {
 		}
 		v.Wait()
 		if v.cutOff.Load() != 0 {
-			t.Errorf("%d requests of %d were cut off", v.cutOff.Load(), v.cutOff.Load()+v.answered.Load())
+			t.Errorf("%d requests of %d were cut off", v.cutOff.Load(), v.cutOff.Load()+v.served.Load())
 		}
 	}
 }

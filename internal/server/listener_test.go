@@ -44,9 +44,9 @@ func TestListener_TimeOuts(t *testing.T) {
 				if begin != "" {
 					go drip(conn)
 				}
-				for _, answer := range w.responses(conn) {
-					if answer != refused { // if a part of the header has arrived
-						t.Errorf("response %s", answer)
+				for _, response := range w.responses(conn) {
+					if response != refused { // if a part of the header has arrived
+						t.Errorf("response %s", response)
 					}
 				}
 			})
@@ -252,7 +252,7 @@ func TestListener_Protocols(t *testing.T) {
 		}
 	})
 
-	t.Run("HTTP/2 frames after a handshake without ALPN are not answered in HTTP/2", func(t *testing.T) {
+	t.Run("HTTP/2 frames after a handshake without ALPN get no HTTP/2 response", func(t *testing.T) {
 		conn, err := tls.Dial("tcp", w.server.PublicAddr(), insecure())
 		if err != nil {
 			t.Fatal(err)
@@ -289,14 +289,15 @@ func TestListener_ProtocolsWithoutTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.1 4") {
-				t.Errorf("response %.40q", answer)
+			if response, _ := io.ReadAll(conn); !strings.HasPrefix(string(response), "HTTP/1.1 4") {
+				t.Errorf("response %.40q", response)
 			}
 		})
 	}
 }
 
-// wantNoHTTP2 sends the preface and an empty SETTINGS frame. The response must be an error in HTTP/1 that ends the connection.
+// wantNoHTTP2 sends the preface and an empty SETTINGS frame. The response must be an error in HTTP/1 that ends the
+// connection.
 func wantNoHTTP2(t *testing.T, conn interface {
 	io.ReadWriter
 	SetDeadline(time.Time) error
@@ -309,8 +310,8 @@ func wantNoHTTP2(t *testing.T, conn interface {
 	if _, err := io.WriteString(conn, preface); err != nil {
 		t.Fatal(err)
 	}
-	answer, _ := io.ReadAll(conn) // a reset after the response is fine
-	if !strings.HasPrefix(string(answer), "HTTP/1.1 ") || strings.HasPrefix(string(answer), "HTTP/1.1 2") {
-		t.Errorf("response %.40q", answer)
+	response, _ := io.ReadAll(conn) // a reset after the response is fine
+	if !strings.HasPrefix(string(response), "HTTP/1.1 ") || strings.HasPrefix(string(response), "HTTP/1.1 2") {
+		t.Errorf("response %.40q", response)
 	}
 }

@@ -44,7 +44,7 @@ func TestLogOutages(t *testing.T) {
 					return nil
 				}
 				<-ctx.Done() // it hangs
-				return errors.Join(errors.New("no answer"), ctx.Err())
+				return errors.Join(errors.New("no response"), ctx.Err())
 			}
 		}
 		wants := func(want ...string) {

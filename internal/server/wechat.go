@@ -107,7 +107,7 @@ func fetchThroughBreaker(b *breaker, fetch accesstoken.Fetch) accesstoken.Fetch 
 }
 
 // PhoneNumber exchanges a code of the phone button that the user openID tapped. If WeChat refuses the access_token, it
-// tries once more with a new one.
+// retries once with a new one.
 func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code string) (wechat.PhoneNumber, error) {
 	app, ok := p[appID]
 	if !ok {
