@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
@@ -104,3 +105,14 @@ func StepsWith(collation string) fs.FS { return collatedSteps{steps, collation} 
 
 // ErrorNumbers are the error numbers of servers that are known.
 func ErrorNumbers() []uint16 { return slices.Sorted(maps.Keys(errnos)) }
+
+// RunLoginDaysAt is RunLoginDays with another clock.
+func (d *DB) RunLoginDaysAt(ctx context.Context, due <-chan time.Time) { d.runLoginDays(ctx, due) }
+
+// LoginDays counts logins without a database, for measuring.
+type LoginDays struct{ days loginDays }
+
+// Count counts a login of an active user.
+func (l *LoginDays) Count(appID string, at time.Time) {
+	l.days.count(appID, visit{at: at, active: true})
+}

@@ -6,12 +6,15 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
 )
 
 // steps are the versions of the database, in their order. A step that was ever released is not changed any more. Steps only
@@ -153,3 +156,135 @@ func (l *stepLog) Handle(_ context.Context, r slog.Record) error {
 	})
 	return nil
 }
+
+// turnPause is how long a Migrate waits before it asks for its turn again. It asks, and does not have the server wait, for
+// the engine of the demo runs one statement at a time.
+const turnPause = 100 * time.Millisecond
+
+// turnName names the lock, in at most 64 characters. Such names belong to the server, not to the database. MD5 and SHA1 are not
+// in every server: MySQL 9.6 moved them to a component.
+const turnName = "CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32))"
+
+// takeTurn waits until no other Migrate works on the database, as long as the context allows. The turn ends with the
+// connection, so a process that dies holds nobody up.
+func takeTurn(ctx context.Context, conn *sql.Conn) error {
+	for {
+		var got sql.NullInt64 // 0 = another one has it, NULL = the server could not
+		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+turnName+", 0)").Scan(&got)
+		switch {
+		case isTiDBConflict(err): // so TiDB may say that another one has it
+		case err != nil:
+			return err
+		case !got.Valid:
+			return errors.New("store: the server gives no lock")
+		case got.Int64 == 1:
+			return nil
+		}
+		timer := time.NewTimer(turnPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// endTurn gives the turn to the next one. Where it fails, the end of the connection does it.
+func endTurn(conn *sql.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	if rows, err := conn.QueryContext(ctx, "SELECT RELEASE_LOCK("+turnName+")"); err == nil {
+		rows.Close()
+	}
+}
+
+
+
+// versionTable records the steps that were taken.
+const versionTable = "schema_versions"
+
+// createVersionTable makes the table as schema.sql does; a test compares them.
+const createVersionTable = `CREATE TABLE IF NOT EXISTS schema_versions (
+  id         BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'Order in which the steps were taken',
+  version_id BIGINT          NOT NULL COMMENT 'Number of the step, as in store/migrations; 0 = the beginning',
+  is_applied BOOLEAN         NOT NULL COMMENT 'Always 1: steps are not taken back',
+  tstamp     DATETIME(3)     NULL DEFAULT CURRENT_TIMESTAMP(3) COMMENT 'When the step was taken (UTC)',
+  PRIMARY KEY (id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci
+  COMMENT='Steps of the schema that were taken; kept by wxlogin migrate'`
+
+// versionStore is goose's record of the steps, in a table with comments and a collation like all others.
+type versionStore struct {
+	database.Store
+	collation string
+}
+
+func newVersionStore(collation string) (versionStore, error) {
+	s, err := database.NewStore(database.DialectMySQL, versionTable)
+	return versionStore{s, collation}, err
+}
+
+// CreateVersionTable implements database.Store.
+func (s versionStore) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
+	_, err := db.ExecContext(ctx, withCollation(createVersionTable, s.collation))
+	return ofStatement("CREATE TABLE "+versionTable, err)
+}
+
+// Insert implements database.Store.
+func (s versionStore) Insert(ctx context.Context, db database.DBTxConn, r database.InsertRequest) error {
+	return ofStatement("INSERT INTO "+versionTable, s.Store.Insert(ctx, db, r))
+}
+
+
+
+
+
+
+
+const (
+	// collation is what schema.sql and the steps name. All text of the tables has it.
+	collation = "utf8mb4_unicode_520_ci"
+	// tidbCollation takes its place on servers that do not know it, such as TiDB. MariaDB 10.11 does not know this one.
+	tidbCollation = "utf8mb4_0900_ai_ci"
+)
+
+// collationOf returns the collation that tables get on this server.
+func collationOf(ctx context.Context, db rowQueryer) (string, error) {
+	const query = "SELECT COUNT(*) FROM information_schema.collations WHERE collation_name = '" + collation + "'"
+	var known int
+	if err := db.QueryRowContext(ctx, query).Scan(&known); err != nil {
+		return "", err
+	}
+	if known == 0 {
+		return tidbCollation, nil
+	}
+	return collation, nil
+}
+
+// withCollation returns SQL that names collation with another one instead.
+func withCollation(text, other string) string { return strings.ReplaceAll(text, collation, other) }
+
+// collatedSteps are the files of the steps, with a collation.
+type collatedSteps struct {
+	fs.FS
+	collation string
+}
+
+// Open implements fs.FS.
+func (s collatedSteps) Open(name string) (fs.File, error) {
+	file, err := s.FS.Open(name)
+	if err != nil || path.Ext(name) != ".sql" {
+		return file, err
+	}
+	text, err := io.ReadAll(file)
+	return collatedFile{file, strings.NewReader(withCollation(string(text), s.collation))}, err
+}
+
+type collatedFile struct {
+	fs.File
+	text *strings.Reader
+}
+
+// Read implements fs.File.
+func (f collatedFile) Read(p []byte) (int, error) { return f.text.Read(p) }

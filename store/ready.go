@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -93,4 +95,59 @@ func checkReadOnly(ctx context.Context, db conn) error {
 		}
 	}
 	return rows.Err()
+}
+
+// ErrCharset says that a connection does not speak utf8mb4: emoji in nicknames would be refused or lost.
+var ErrCharset = errors.New("store: the connection's charset is not utf8mb4 (set charset=utf8mb4 in the DSN)")
+
+// CheckCharset returns ErrCharset where the connections that the DSN makes do not carry utf8mb4 in both directions.
+// A table in utf8mb4 is not enough for emoji: the connection translates. To be called once at the start.
+func (d *DB) CheckCharset(ctx context.Context) error {
+	const query = "SELECT @@character_set_client, @@character_set_connection, @@character_set_results"
+	var client, connection, results sql.NullString // results is NULL where the server is told not to translate
+	if err := d.sql.QueryRowContext(ctx, query).Scan(&client, &connection, &results); err != nil {
+		return d.fault(ctx, "check charset", err)
+	}
+	for _, v := range []struct {
+		name    string
+		charset sql.NullString
+	}{
+		{"character_set_client", client},
+		{"character_set_connection", connection},
+		{"character_set_results", results},
+	} {
+		if v.charset.String != "utf8mb4" {
+			return fmt.Errorf("%w: %s is %q", ErrCharset, v.name, v.charset.String)
+		}
+	}
+	return nil
+}
+
+// ErrSchema says that the database is of an earlier version than this package needs. `wxlogin migrate` helps.
+var ErrSchema = errors.New("store: the database is of an earlier version; run: wxlogin migrate")
+
+// checkVersion returns ErrSchema where steps are missing. A database of a later version is fine: steps only add.
+func (d *DB) checkVersion(ctx context.Context) error {
+	version, err := recordedVersion(ctx, d.sql)
+	if err == nil && version < SchemaVersion {
+		return fmt.Errorf("%w (it is %d, this server needs %d)", ErrSchema, version, SchemaVersion)
+	}
+	return err
+}
+
+// rowQueryer is a pool or one connection.
+type rowQueryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// recordedVersion reads the version of a database. The first version kept no record: there the table of users tells.
+func recordedVersion(ctx context.Context, db rowQueryer) (version int64, err error) {
+	const query = "SELECT COALESCE(MAX(version_id), 0) FROM " + versionTable + " WHERE is_applied"
+	err = db.QueryRowContext(ctx, query).Scan(&version)
+	if version > 0 || err != nil && !hasNumber(err, noSuchTable) {
+		return version, ofStatement(query, err)
+	}
+	const tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'users'"
+	err = db.QueryRowContext(ctx, tables).Scan(&version)
+	return version, err
 }

@@ -56,3 +56,191 @@ func TestDB_Ready(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 }
+
+// needed are the rights that serving takes.
+const needed = "SELECT, INSERT, UPDATE"
+
+// migratedServer is a server of this test alone with a migrated database, which an account with these rights opens.
+func migratedServer(t *testing.T, rights string, args ...string) (*mysqltest.Server, *store.DB) {
+	t.Helper()
+	s := mysqltest.RunServer(t, args...)
+	dsn := s.NewDatabase(t, "app", rights)
+	migrate(t, s.DSN("root", "", "app"))
+	return s, open(t, dsn)
+}
+
+func open(t *testing.T, dsn string) *store.DB {
+	t.Helper()
+	db, err := store.Open(dsn, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func migrate(t *testing.T, dsn string) {
+	t.Helper()
+	if _, err := open(t, dsn).Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantUnready asserts that a database is not ready for a reason that an operator can read.
+func wantUnready(t *testing.T, db *store.DB, kind error, text string) {
+	t.Helper()
+	err := db.Ready(t.Context())
+	if !errors.Is(err, kind) || !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), text) {
+		t.Errorf("Ready: %v, want %v with %q", err, kind, text)
+	}
+}
+
+func wantReady(t *testing.T, db *store.DB) {
+	t.Helper()
+	if err := db.Ready(t.Context()); err != nil {
+		t.Errorf("Ready: %v", err)
+	}
+}
+
+func login(t *testing.T, db *store.DB, openID string) error {
+	t.Helper()
+	_, _, err := db.Users().Login(t.Context(), store.Identity{AppID: appA, OpenID: openID})
+	return err
+}
+
+func TestDB_Ready_on_a_server_that_refuses_writes(t *testing.T) {
+	s, db := migratedServer(t, needed)
+	transactions := "tx_read_only"
+	if s.MySQL {
+		transactions = "transaction_read_only"
+	}
+	super := open(t, s.DSN("root", "", "app"))
+	session := open(t, s.DSN("app", "app", "app")+"?"+transactions+"=1")
+	wantReady(t, db)
+	wantReady(t, super)
+	wantUnready(t, session, store.ErrReadOnly, transactions+" is ON")
+
+	for _, variable := range []string{"read_only", transactions} {
+		t.Run(variable, func(t *testing.T) {
+			s.Exec(t, "SET GLOBAL "+variable+" = 1")
+			fresh := open(t, s.DSN("app", "app", "app"))
+			wantUnready(t, fresh, store.ErrReadOnly, variable+" is ON")
+			if err := login(t, fresh, "oAlice"); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Login: %v", err)
+			}
+			if variable == "read_only" { // the other one is of a session
+				wantUnready(t, db, store.ErrReadOnly, variable+" is ON")
+				wantUnready(t, super, store.ErrReadOnly, variable+" is ON")
+			}
+			s.Exec(t, "SET GLOBAL "+variable+" = 0")
+			wantReady(t, open(t, s.DSN("app", "app", "app")))
+			wantReady(t, db)
+			if err := login(t, db, "o_"+variable); err != nil {
+				t.Errorf("Login: %v", err)
+			}
+		})
+	}
+
+	t.Run("it writes nothing", func(t *testing.T) {
+		var before, after [2]string
+		read := func(into *[2]string) {
+			if err := s.Root.QueryRow("SHOW GLOBAL STATUS LIKE 'Handler_update'").Scan(&into[0], &into[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read(&before)
+		wantReady(t, db)
+		if read(&after); before != after {
+			t.Errorf("updates %v, then %v", before, after)
+		}
+	})
+	t.Run("it waits for no lock", func(t *testing.T) {
+		tx, err := s.Root.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback()
+		if _, err := tx.Exec("UPDATE app.users SET status = 2"); err != nil {
+			t.Fatal(err)
+		}
+		wantReady(t, db)
+	})
+}
+
+func TestDB_Ready_on_InnoDB_that_is_read_only(t *testing.T) {
+	s, db := migratedServer(t, needed)
+	wantReady(t, db)
+	s.Restart(t, "--innodb-read-only")
+	fresh := open(t, s.DSN("app", "app", "app"))
+	wantUnready(t, fresh, store.ErrReadOnly, "innodb_read_only is ON")
+	if err := login(t, fresh, "oAlice"); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("Login: %v", err)
+	}
+}
+
+func TestDB_Ready_without_a_right(t *testing.T) {
+	s, db := migratedServer(t, "SELECT")
+	for _, tt := range []struct{ rights, lacks string }{
+		{"SELECT", "no right on the table: UPDATE users"},
+		{"SELECT, INSERT", "no right on the table: UPDATE users"},
+		{"SELECT, UPDATE", "no right on the table: EXPLAIN INSERT INTO wechat_identities"},
+	} {
+		s.Exec(t, "REVOKE ALL ON app.* FROM app@'127.0.0.1'", "GRANT "+tt.rights+" ON app.* TO app@'127.0.0.1'")
+		wantUnready(t, open(t, s.DSN("app", "app", "app")), store.ErrNoRights, tt.lacks)
+	}
+	if err := login(t, db, "oAlice"); !errors.Is(err, store.ErrNoRights) {
+		t.Errorf("Login: %v", err)
+	}
+	s.Exec(t, "GRANT "+needed+" ON app.* TO app@'127.0.0.1'")
+	db = open(t, s.DSN("app", "app", "app"))
+	wantReady(t, db)
+	if err := login(t, db, "oAlice"); err != nil {
+		t.Errorf("Login: %v", err)
+	}
+}
+
+// The embedded engine knows the variable, and obeys it no more than a server obeys it to SUPER.
+func TestDB_Ready_goes_by_read_only(t *testing.T) {
+	if realServer {
+		t.Skip("the server may be shared")
+	}
+	f := newFixture(t)
+	f.exec("SET GLOBAL read_only = 1")
+	defer f.exec("SET GLOBAL read_only = 0")
+	fresh := open(t, f.dsn)
+	wantUnready(t, fresh, store.ErrReadOnly, "read_only is ")
+}
+
+// What an operator mends by migrating is no bug: requests are to be tried again.
+func TestDB_a_missing_table_or_column_is_unavailable(t *testing.T) {
+	for name, tt := range map[string]struct{ statement, text string }{
+		"identities": {"DROP TABLE wechat_identities", "wechat_identities"},
+		"users":      {"DROP TABLE users", "users"},
+		"column":     {"ALTER TABLE users DROP COLUMN language", "language"},
+		"merges":     {"DROP TABLE user_merges", "user_merges"},
+		"login_days": {"DROP TABLE login_days", "login_days"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.login(appA, "oAlice", "")
+			wantReady(t, f.db)
+			f.exec(tt.statement)
+			err := f.db.Ready(t.Context())
+			if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrSchema) {
+				t.Errorf("Ready: %v", err)
+			}
+			if name == "merges" || name == "login_days" {
+				return // a login needs neither
+			}
+			_, _, update := f.users.UpdateProfile(t.Context(), appA, "oAlice", store.Profile{NickName: "Alice"})
+			_, bind := f.users.BindPhone(t.Context(), appA, "oAlice", firstPhone)
+			_, find := f.users.Find(t.Context(), appA, "oAlice")
+			for call, err := range map[string]error{"known": login(t, f.db, "oAlice"), "new": login(t, f.db, "oBob"),
+				"update": update, "bind": bind, "find": find} {
+				if !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("%s: %v", call, err)
+				}
+			}
+		})
+	}
+}
