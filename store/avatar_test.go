@@ -109,7 +109,7 @@ func testReplacedAtOnce(t *testing.T) {
 	servers := []*store.Users{f.users, f.second(time.Second / 2).Users()}
 	f.login(appA, "oAlice", "")
 	all := make([]string, n)
-	together(n, func(i int) {
+	concurrently(n, func(i int) {
 		var err error
 		if _, all[i], err = servers[i%2].UpdateProfile(t.Context(), appA, "oAlice", picture(fmt.Sprint(i))); err != nil {
 			t.Error(err)

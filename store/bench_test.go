@@ -156,7 +156,7 @@ type benchBare struct {
 
 func newBenchBare(b *testing.B, dsn string) *benchBare {
 	b.Helper()
-	config, err := store.DSNSettings(dsn)
+	config, err := store.ParseDSN(dsn)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,132 +14,28 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
-
-// loginDays counts logins by day and mini-program until they are written. Counting is no more than a look into a map: a
-// login must not wait for statistics. The zero value is ready.
-//
-// What waits is bounded by days times mini-programs, however long MySQL is away.
-type loginDays struct {
-	mu      sync.Mutex
-	counts  map[loginDay]loginCounts // what is to be written
-	pending int                      // logins that are counted and not written, those of a running write included
-
-	failures atomic.Uint64
-}
-
-// loginDay is the key of login_days.
-type loginDay struct {
-	day   int64 // since 1970-01-01, UTC
-	appID string
-}
-
-// loginCounts are the counts of a row of login_days, or what is to be added to them.
-type loginCounts struct{ logins, newUsers, activeUsers int }
-
-func (c loginCounts) plus(other loginCounts) loginCounts {
-	return loginCounts{c.logins + other.logins, c.newUsers + other.newUsers, c.activeUsers + other.activeUsers}
-}
-
-// visit is what a login counts for.
-type visit struct {
-	at      time.Time
-	newUser bool // it made the user
-	active  bool // it is the user's first on record on that day
-}
-
-const secondsADay = 24 * 60 * 60
-
-func dayOf(t time.Time) int64 { return t.Unix() / secondsADay }
-
-// date writes the day as MySQL reads it.
-func (k loginDay) date() string { return time.Unix(k.day*secondsADay, 0).UTC().Format(time.DateOnly) }
-
-func (k loginDay) compare(other loginDay) int {
-	if k.day != other.day {
-		return int(k.day - other.day)
-	}
-	return strings.Compare(k.appID, other.appID)
-}
-
-func (l *loginDays) count(appID string, v visit) {
-	c := loginCounts{logins: 1}
-	if v.newUser {
-		c.newUsers = 1
-	}
-	if v.active {
-		c.activeUsers = 1
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.add(loginDay{dayOf(v.at), appID}, c)
-	l.pending++
-}
-
-// add is for who holds the mutex.
-func (l *loginDays) add(k loginDay, c loginCounts) {
-	if l.counts == nil {
-		l.counts = make(map[loginDay]loginCounts)
-	}
-	l.counts[k] = l.counts[k].plus(c)
-}
-
-// take hands out what is to be written. It must end in putBack or done.
-func (l *loginDays) take() map[loginDay]loginCounts {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	batch := l.counts
-	l.counts = nil
-	return batch
-}
-
-func (l *loginDays) putBack(batch map[loginDay]loginCounts) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for k, c := range batch {
-		l.add(k, c)
-	}
-}
-
-func (l *loginDays) done(batch map[loginDay]loginCounts) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range batch {
-		l.pending -= c.logins
-	}
-}
-
-// statement adds a batch to the table. All servers write the rows in the same order, so that none waits for another in a
-// circle. VALUES() is what MySQL, MariaDB, TiDB and Vitess all know; MySQL's newer form with an alias is MySQL's alone.
-func statement(batch map[loginDay]loginCounts) (query string, args []any) {
-	for _, k := range slices.SortedFunc(maps.Keys(batch), loginDay.compare) {
-		c := batch[k]
-		args = append(args, k.date(), k.appID, c.logins, c.newUsers, c.activeUsers)
-	}
-	return "INSERT INTO login_days (day, appid, logins, new_users, active_users) VALUES (?, ?, ?, ?, ?)" +
-		strings.Repeat(", (?, ?, ?, ?, ?)", len(batch)-1) +
-		" ON DUPLICATE KEY UPDATE logins = logins + VALUES(logins), new_users = new_users + VALUES(new_users), " +
-		"active_users = active_users + VALUES(active_users)", args
-}
 
 const (
-	// loginDaysEvery is how often RunLoginDays writes, and so how much of the counts a server that is killed takes along.
-	loginDaysEvery = 10 * time.Second
+	// dailyFlushInterval is how often RunLoginDays writes, and so how much a process that is killed may lose.
+	dailyFlushInterval = 10 * time.Second
 
-	// loginDaysTimeout bounds a write up to its COMMIT: nobody waits for it but a stop.
-	loginDaysTimeout = 3 * time.Second
+	// dailyFlushTimeout bounds a write up to its COMMIT: only the shutdown waits for it.
+	dailyFlushTimeout = 3 * time.Second
 )
 
-// errUnanswered says that a COMMIT was sent and that no answer came: it may or may not have taken place.
-var errUnanswered = errors.New("no answer to a COMMIT, the counts are dropped")
+// errCommitUnknown says that a COMMIT was sent and not confirmed: it may or may not have happened.
+var errCommitUnknown = errors.New("no response to a COMMIT, the counts are dropped")
 
-// RunLoginDays adds what Login has counted to the table login_days, every ten seconds until the context ends and once more
-// then; it returns at most some seconds later. One at a time is to run for a DB, and to return before Close. An outage is
-// logged once at its beginning and once at its end.
+// RunLoginDays adds the counts of Login to the table login_days every ten seconds until ctx ends, and a last time then. It
+// returns at most some seconds later. Only one may run for a DB, and it must return before Close. It logs the beginning and the
+// end of an outage.
 //
-// While MySQL is away the counts wait in memory. A process that dies takes those since the last write with it.
+// While MySQL is down, the counts stay in memory. If the process dies, those since the last write are lost.
 func (d *DB) RunLoginDays(ctx context.Context) {
-	ticker := time.NewTicker(loginDaysEvery)
+	ticker := time.NewTicker(dailyFlushInterval)
 	defer ticker.Stop()
 	d.runLoginDays(ctx, ticker.C)
 }
@@ -154,10 +50,10 @@ func (d *DB) runLoginDays(ctx context.Context, due <-chan time.Time) {
 				continue
 			}
 			if err != nil && !failing {
-				d.log.WarnContext(ctx, "store: cannot add to login_days; what is counted waits", "error", err)
+				d.log.WarnContext(ctx, "store: login_days: write failed, will retry", "error", err)
 			}
 			if err == nil && failing {
-				d.log.InfoContext(ctx, "store: login_days is written again")
+				d.log.InfoContext(ctx, "store: login_days: write succeeded again")
 			}
 			failing = err != nil
 		case <-ctx.Done():
@@ -167,72 +63,189 @@ func (d *DB) runLoginDays(ctx context.Context, due <-chan time.Time) {
 	}
 }
 
-// writeLastLoginDays is for a stop: what it cannot write is lost.
+// writeLastLoginDays is for the shutdown: counts that it cannot write are lost.
 func (d *DB) writeLastLoginDays(ctx context.Context) {
 	if err := d.WriteLoginDays(ctx); err != nil {
-		d.log.WarnContext(ctx, "store: cannot add to login_days before the stop", "error", err, "logins", d.PendingLoginDays())
+		d.log.WarnContext(ctx, "store: login_days: last write failed, counts are lost", "error", err, "logins", d.PendingLoginDays())
 	}
 }
 
-// WriteLoginDays adds what Login has counted since the last write to the table login_days. Where that fails, the counts are
-// kept for the next write, but for one case: where the connection breaks between the COMMIT and its answer, nobody knows
-// whether they were added, and they are dropped. So a login is counted once or, rarely, not at all, and never twice: the
-// numbers are a lower bound, whatever goes wrong.
+// WriteLoginDays adds the counts of Login since the last write to the table login_days. If that fails, the counts are kept for
+// the next write, with one exception: if the connection breaks between the COMMIT and its confirmation, they may have been
+// added, and are dropped. So a login is counted at most once. Rarely it is not counted: the numbers are a lower bound.
 //
-// It takes three seconds at most, and the DSN's readTimeout (10 s by default) where a COMMIT is not answered.
+// It takes three seconds at most, or the DSN's readTimeout (10 s by default) if a COMMIT is not confirmed.
 //
-// Errors: ErrUnavailable, context.Canceled; anything else is a fault of the installation.
+// Errors: ErrUnavailable, context.Canceled; any other error is a defect of the installation.
 func (d *DB) WriteLoginDays(ctx context.Context) error {
-	batch := d.days.take()
-	if len(batch) == 0 {
+	counts := d.days.take()
+	if len(counts) == 0 {
 		return nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, loginDaysTimeout)
+	bounded, cancel := context.WithTimeout(ctx, dailyFlushTimeout)
 	defer cancel()
-	err := retry(bounded, func() error { return d.addLoginDays(bounded, batch) })
-	if err == nil || errors.Is(err, errUnanswered) {
-		d.days.done(batch)
+	err := retry(bounded, func() error { return d.addLoginDays(bounded, counts) })
+	if err == nil || errors.Is(err, errCommitUnknown) {
+		d.days.ack(counts)
 	} else {
-		d.days.putBack(batch)
+		d.days.requeue(counts)
 	}
-	if err = d.fault(ctx, "login days", err); err != nil && !errors.Is(err, context.Canceled) {
+	if err = d.wrapError(ctx, "login days", err); err != nil && !errors.Is(err, context.Canceled) {
 		d.days.failures.Add(1)
 	}
 	return err
 }
 
-// addLoginDays is a transaction for the sake of its COMMIT: until that is sent, a broken connection means that nothing has
-// been added, so that the batch can be tried again.
-func (d *DB) addLoginDays(ctx context.Context, batch map[loginDay]loginCounts) error {
+// addLoginDays uses a transaction for the sake of its COMMIT: until that is sent, a broken connection means that nothing was
+// added, so that the write can be retried.
+func (d *DB) addLoginDays(ctx context.Context, counts map[loginDay]loginCounts) error {
 	tx, err := d.sql.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // of no effect after the COMMIT; where it fails, the connection is gone, and the server does it
-	query, args := statement(batch)
-	if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+	defer tx.Rollback() // a no-op after COMMIT; if it fails, the connection is gone and the server rolls back
+	if err := d.queries.withTx(tx).addLoginDays(ctx, counts); err != nil {
 		return err
 	}
 	err = tx.Commit()
-	if err == nil || refused(err) {
+	if err == nil || commitRefused(err) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", errUnanswered, err)
+	return fmt.Errorf("%w: %w", errCommitUnknown, err)
 }
 
-// refused reports whether an error of a COMMIT says that it did not take place: the server says so, or it was never sent.
-func refused(err error) bool {
-	var answer *mysql.MySQLError
-	return errors.As(err, &answer) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrTxDone) ||
+// commitRefused reports whether an error of a COMMIT says that it did not happen: the server says so, or it was never sent.
+func commitRefused(err error) bool {
+	var serverErr *mysql.MySQLError
+	return errors.As(err, &serverErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrTxDone) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// PendingLoginDays is the number of logins that are counted and not yet in the table login_days.
+// addLoginDays adds counts to the table. All servers write the rows in the same order, which avoids deadlocks. VALUES() works on
+// MySQL, MariaDB, TiDB and Vitess; MySQL's newer form with an alias works on MySQL only.
+func (q queries) addLoginDays(ctx context.Context, counts map[loginDay]loginCounts) error {
+	var rows []loginDayRow
+	for _, day := range slices.SortedFunc(maps.Keys(counts), loginDay.compare) {
+		c := counts[day]
+		rows = append(rows, loginDayRow{day.date(), day.appID, c.logins, c.newUsers, c.activeUsers})
+	}
+	return q.gorm(ctx).Clauses(clause.OnConflict{DoUpdates: clause.Assignments(map[string]any{
+		"logins":       gorm.Expr("logins + VALUES(logins)"),
+		"new_users":    gorm.Expr("new_users + VALUES(new_users)"),
+		"active_users": gorm.Expr("active_users + VALUES(active_users)"),
+	})}).Create(&rows).Error
+}
+
+// loginDayRow is a row of login_days.
+type loginDayRow struct {
+	Day         string `gorm:"primaryKey"`
+	AppID       string `gorm:"column:appid;primaryKey"`
+	Logins      int
+	NewUsers    int
+	ActiveUsers int
+}
+
+// TableName implements GORM's Tabler.
+func (loginDayRow) TableName() string { return "login_days" }
+
+// PendingLoginDays returns the number of logins that are counted and not yet in the table login_days.
 func (d *DB) PendingLoginDays() int {
 	d.days.mu.Lock()
 	defer d.days.mu.Unlock()
 	return d.days.pending
 }
 
-// LoginDaysFailures is how often WriteLoginDays has failed.
+// LoginDaysFailures returns how often WriteLoginDays has failed.
 func (d *DB) LoginDaysFailures() uint64 { return d.days.failures.Load() }
+
+// dailyLogins counts logins by day and mini-program until they are written. Counting is one map access, because a login must
+// not wait for statistics. Memory is bounded by days times mini-programs, however long MySQL is down. The zero value is ready
+// for use.
+type dailyLogins struct {
+	mu      sync.Mutex
+	counts  map[loginDay]loginCounts // to be written
+	pending int                      // logins that are not written yet, including those of a write in flight
+
+	failures atomic.Uint64
+}
+
+// loginDay is the key of login_days.
+type loginDay struct {
+	day   int64 // since 1970-01-01, UTC
+	appID string
+}
+
+// loginCounts are the counts of a row of login_days, or their increments.
+type loginCounts struct{ logins, newUsers, activeUsers int }
+
+func (c loginCounts) add(other loginCounts) loginCounts {
+	return loginCounts{c.logins + other.logins, c.newUsers + other.newUsers, c.activeUsers + other.activeUsers}
+}
+
+// loginEvent is a login to count.
+type loginEvent struct {
+	at      time.Time
+	newUser bool // it created the user
+	active  bool // it is the user's first on record on that day
+}
+
+const secondsPerDay = 24 * 60 * 60
+
+func dayOf(t time.Time) int64 { return t.Unix() / secondsPerDay }
+
+// date formats the day for MySQL.
+func (d loginDay) date() string { return time.Unix(d.day*secondsPerDay, 0).UTC().Format(time.DateOnly) }
+
+func (d loginDay) compare(other loginDay) int {
+	if d.day != other.day {
+		return int(d.day - other.day)
+	}
+	return strings.Compare(d.appID, other.appID)
+}
+
+func (l *dailyLogins) count(appID string, event loginEvent) {
+	c := loginCounts{logins: 1}
+	if event.newUser {
+		c.newUsers = 1
+	}
+	if event.active {
+		c.activeUsers = 1
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.add(loginDay{dayOf(event.at), appID}, c)
+	l.pending++
+}
+
+// add must be called with l.mu held.
+func (l *dailyLogins) add(day loginDay, c loginCounts) {
+	if l.counts == nil {
+		l.counts = make(map[loginDay]loginCounts)
+	}
+	l.counts[day] = l.counts[day].add(c)
+}
+
+// take returns the counts to write. The caller must call ack or requeue with them.
+func (l *dailyLogins) take() map[loginDay]loginCounts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counts := l.counts
+	l.counts = nil
+	return counts
+}
+
+func (l *dailyLogins) requeue(counts map[loginDay]loginCounts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for day, c := range counts {
+		l.add(day, c)
+	}
+}
+
+func (l *dailyLogins) ack(counts map[loginDay]loginCounts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range counts {
+		l.pending -= c.logins
+	}
+}

@@ -141,7 +141,7 @@ func TestLoginDays_concurrent_logins(t *testing.T) {
 	const n = 64
 	f := newFixture(t)
 	all := func() {
-		together(n, func(int) {
+		concurrently(n, func(int) {
 			if _, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil {
 				t.Error(err)
 			}
@@ -158,7 +158,7 @@ func TestLoginDays_concurrent_logins(t *testing.T) {
 func TestLoginDays_of_several_servers_add_up(t *testing.T) {
 	const servers, logins = 8, 5
 	f := newFixture(t)
-	together(servers, func(i int) {
+	concurrently(servers, func(i int) {
 		db, err := store.Open(f.dsn, store.Options{Now: f.clock.now})
 		if err != nil {
 			t.Error(err)
@@ -184,7 +184,7 @@ func TestLoginDays_of_several_servers_add_up(t *testing.T) {
 func TestLoginDays_counted_while_they_are_written(t *testing.T) {
 	f := newFixture(t)
 	f.login(appA, "oAlice", "")
-	together(16, func(i int) {
+	concurrently(16, func(i int) {
 		for range 10 {
 			if i%4 == 0 {
 				f.db.WriteLoginDays(t.Context())
@@ -198,7 +198,7 @@ func TestLoginDays_counted_while_they_are_written(t *testing.T) {
 }
 
 func TestDB_WriteLoginDays_keeps_counts_while_MySQL_is_away(t *testing.T) {
-	for _, cut := range []string{"BEGIN", "INSERT INTO login_days"} {
+	for _, cut := range []string{"BEGIN", "INSERT INTO `login_days`"} {
 		t.Run(cut, func(t *testing.T) {
 			f := newFixture(t)
 			f.login(appA, "oAlice", "")
@@ -221,7 +221,7 @@ func TestDB_WriteLoginDays_keeps_counts_while_MySQL_is_away(t *testing.T) {
 	t.Run("answer_to_the_insert_is_lost", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "")
-		f.wire.sabotage(nil, cutAt("INSERT INTO login_days"))
+		f.wire.sabotage(nil, cutAt("INSERT INTO `login_days`"))
 		if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 			t.Fatalf("error %v, want ErrUnavailable", err)
 		}
@@ -318,12 +318,12 @@ func TestDB_RunLoginDays(t *testing.T) {
 		write, stop := run(f)
 		defer stop()
 		f.login(appA, "oAlice", "")
-		f.wire.sabotage(cutAt("INSERT INTO login_days"), nil)
+		f.wire.sabotage(cutAt("INSERT INTO `login_days`"), nil)
 		write()
 		write()
 		f.wire.reset()
 		write()
-		for text, want := range map[string]int{"cannot add to login_days": 1, "login_days is written again": 1} {
+		for text, want := range map[string]int{"write failed, will retry": 1, "write succeeded again": 1} {
 			if got := strings.Count(f.logs.String(), text); got != want {
 				t.Errorf("%q is logged %d times, want %d", text, got, want)
 			}
@@ -336,9 +336,9 @@ func TestDB_RunLoginDays(t *testing.T) {
 		_, stop := run(f)
 		f.login(appA, "oAlice", "")
 		f.login(appA, "oAlice", "")
-		f.wire.sabotage(cutAt("INSERT INTO login_days"), nil)
+		f.wire.sabotage(cutAt("INSERT INTO `login_days`"), nil)
 		stop()
-		if !strings.Contains(f.logs.String(), "before the stop") || !strings.Contains(f.logs.String(), "logins=2") {
+		if !strings.Contains(f.logs.String(), "last write failed") || !strings.Contains(f.logs.String(), "logins=2") {
 			t.Errorf("log %s", f.logs)
 		}
 	})
@@ -346,7 +346,7 @@ func TestDB_RunLoginDays(t *testing.T) {
 
 // Counting costs a login nothing that can be measured, and no memory.
 func TestLoginDays_counting_allocates_nothing(t *testing.T) {
-	var days store.LoginDays
+	var days store.DailyLogins
 	at := time.Now()
 	days.Count(appA, at)
 	if n := testing.AllocsPerRun(1000, func() { days.Count(appA, at) }); n != 0 {
@@ -355,7 +355,7 @@ func TestLoginDays_counting_allocates_nothing(t *testing.T) {
 }
 
 func BenchmarkLoginDays_count(b *testing.B) {
-	var days store.LoginDays
+	var days store.DailyLogins
 	at := time.Now()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

@@ -17,8 +17,8 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// Time-outs for a DSN that sets none. Statements of this package take milliseconds; the read time-out is there for a
-// server that died without closing its connections.
+// Time-outs for a DSN that sets none. Statements of this package take milliseconds. The read time-out is for a server that died
+// without closing its connections.
 const (
 	dialTimeout  = 3 * time.Second
 	readTimeout  = 10 * time.Second
@@ -30,14 +30,14 @@ var (
 	errDSNDatabase = errors.New("store: the DSN names no database: want user:password@tcp(host:port)/database")
 
 	errDSNTLS       = errors.New("store: the parameter tls of the DSN must be true, skip-verify, preferred or false")
-	errDSNUnchecked = errors.New("store: a CA or a client certificate is given: the DSN must have tls=true, or neither tls nor " +
+	errDSNUnchecked = errors.New("store: with a CA or a client certificate, the DSN must have tls=true, or neither tls nor " +
 		"allowFallbackToPlaintext; otherwise the server would not be verified")
-	errDSNSocket = errors.New("store: a CA or a client certificate is given, and the DSN leads to a unix socket, which has no TLS: " +
-		"want tcp(host:port)")
+	errDSNSocket = errors.New("store: with a CA or a client certificate, the DSN must have tcp(host:port): " +
+		"a unix socket has no TLS")
 )
 
-// CheckDSN reports what is wrong with a DSN's form, without connecting. ownTLS says that Options.TLS is to be set with it. Its errors
-// never hold a part of the DSN.
+// CheckDSN checks the form of a DSN, without connecting. ownTLS says that Options.TLS will be set. Errors never contain a part
+// of the DSN.
 func CheckDSN(dsn string, ownTLS bool) error {
 	c, err := parseDSN(dsn, slog.New(slog.DiscardHandler))
 	if err == nil && ownTLS {
@@ -46,8 +46,8 @@ func CheckDSN(dsn string, ownTLS bool) error {
 	return err
 }
 
-// parseDSN reads a DSN and sets what the statements of this package rely on. The driver's errors quote the DSN, which
-// holds the password: they are replaced.
+// parseDSN parses a DSN and sets what this package relies on. It replaces the driver's errors, because they quote the DSN with
+// its password.
 func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	c, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -64,13 +64,12 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	c.Loc = time.UTC
 	setParams(c)
 
-	// Interpolated statements take one round trip on any connection. Prepared ones take two the first time on each
-	// connection, and memory on the server; from then on the server, which has parsed them already, reads a user in two
-	// thirds of the CPU. So what every visit sends is prepared (see hot), and all that runs rarely is interpolated;
-	// and so is what cannot be prepared (see prepared).
+	// An interpolated statement takes one round trip on any connection. A prepared one takes two when it is first used on a
+	// connection, and memory on the server, but then the server needs only two thirds of the CPU to read a user. So the hot
+	// statements are prepared (see stmtCache), and all others are interpolated.
 	c.InterpolateParams = true
 	c.MultiStatements = false
-	// After a failover the old primary may answer, read-only: such a connection is dropped and made anew.
+	// After a failover the old primary may respond, read-only: then the driver drops the connection.
 	c.RejectReadOnly = true
 
 	c.Timeout = orDefault(c.Timeout, dialTimeout)
@@ -80,7 +79,7 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	return c, nil
 }
 
-// setTLS makes own the TLS of a DSN; nil leaves what the DSN says. The driver adds the DSN's host as the server name.
+// setTLS makes own the TLS configuration; nil leaves that of the DSN. The driver adds the DSN's host as the server name.
 func setTLS(c *mysql.Config, own *tls.Config) error {
 	switch {
 	case own == nil:
@@ -101,25 +100,16 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// driverLog takes the driver's remarks about broken connections. The same faults come back as errors, so they are
-// worth no more than the debug level.
-type driverLog struct{ log *slog.Logger }
-
-// Print implements mysql.Logger.
-func (l driverLog) Print(v ...any) {
-	l.log.Debug("store: mysql driver", "message", fmt.Sprint(v...))
-}
-
-// settings are the system variables that every connection sets, so that the statements mean the same and are committed whatever
-// the server has as its global settings. MySQL, MariaDB, TiDB, Vitess and the embedded engine know all of them, and ProxySQL
-// tracks them. The isolation level stays as the server has it.
+// settings are the system variables that every connection sets, so that statements mean the same and are committed whatever the
+// server's global settings are. MySQL, MariaDB, TiDB, Vitess and the embedded engine have all of them, and ProxySQL tracks
+// them. The isolation level is the server's.
 var settings = map[string]string{
 	"time_zone": "'+00:00'",
 
-	// If it were off, a single statement would be answered and never committed.
+	// If it were off, a single statement would succeed and never be committed.
 	"autocommit": "1",
 
-	// No ANSI, NO_BACKSLASH_ESCAPES or MariaDB's ORACLE, which read statements in another way, and no value is cut to fit.
+	// No ANSI, NO_BACKSLASH_ESCAPES or MariaDB's ORACLE, which parse statements differently; no truncation of values.
 	"sql_mode": "'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
 
 	"sql_safe_updates": "0", // if on, it refuses an UPDATE without a key in its condition
@@ -128,10 +118,10 @@ var settings = map[string]string{
 }
 
 // lockWait is innodb_lock_wait_timeout in seconds if the DSN has none; 1 is the minimum, and the server's default is 50. The
-// caller's deadline has passed by then. The statement must not go on waiting: it may have locked other rows already.
+// caller's deadline has passed by then. The statement must not go on waiting, because it may hold locks of other rows.
 const lockWait = "1"
 
-// setParams makes settings and lockWait parameters of a connection, which the driver sends in one SET.
+// setParams adds settings and lockWait to the parameters of a connection, which the driver sends in one SET.
 func setParams(c *mysql.Config) {
 	if c.Params == nil {
 		c.Params = map[string]string{}
@@ -146,10 +136,10 @@ func setParams(c *mysql.Config) {
 	}
 }
 
-// connector makes connections; its errors are connectErrors.
+// connector makes connections. Its errors are connectErrors.
 type connector struct {
 	driver.Connector
-	set string // what a new connection sets, by name
+	setStatement string // names what a new connection sets
 }
 
 func newConnector(c *mysql.Config) (driver.Connector, error) {
@@ -163,25 +153,25 @@ func newConnector(c *mysql.Config) (driver.Connector, error) {
 // Connect implements driver.Connector.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
-	if isOf(err, badSetting) {
-		err = ofStatement(c.set, err)
+	if hasClass(err, badSetting) {
+		err = withStatement(c.setStatement, err)
 	}
 	if err != nil {
 		return nil, connectError{err}
 	}
-	if err := noChain(ctx, conn); err != nil {
+	if err := setNoChain(ctx, conn); err != nil {
 		conn.Close()
 		return nil, connectError{err}
 	}
 	return conn, nil
 }
 
-// noChain sets completion_type if the server has another one than NO_CHAIN: with CHAIN, each COMMIT begins a transaction that
-// takes up the statements after it and is never committed; with RELEASE, it closes the connection.
+// setNoChain sets completion_type if the server's is not NO_CHAIN. With CHAIN, each COMMIT begins another transaction, and the
+// statements after it are never committed. With RELEASE, COMMIT closes the connection.
 //
-// It is not one of settings because ProxySQL does not track it: a SET of it ties the connection to one hostgroup. SHOW goes to the
-// primary there, and leaves multiplexing on, which a SELECT of @@completion_type does not.
-func noChain(ctx context.Context, conn driver.Conn) error {
+// It is not one of settings because ProxySQL does not track it: a SET of it ties the connection to one hostgroup. SHOW goes to
+// the primary there and leaves multiplexing on, unlike a SELECT of @@completion_type.
+func setNoChain(ctx context.Context, conn driver.Conn) error {
 	value, err := completionType(ctx, conn.(driver.QueryerContext))
 	if err != nil || value == "" || value == "NO_CHAIN" {
 		return err
@@ -208,13 +198,21 @@ func completionType(ctx context.Context, conn driver.QueryerContext) (string, er
 	}
 }
 
+// driverLog logs the driver's messages about broken connections, at the debug level: the same failures are returned as errors.
+type driverLog struct{ log *slog.Logger }
+
+// Print implements mysql.Logger.
+func (l driverLog) Print(v ...any) {
+	l.log.Debug("store: mysql driver", "message", fmt.Sprint(v...))
+}
+
 const slowStatement = 200 * time.Millisecond
 
-// statementLog tells slog of slow statements, with placeholders where the values were. Errors are not logged here:
-// they are returned, and logged once by whoever handles them.
+// statementLog logs slow statements, with placeholders instead of values. It does not log errors: they are returned, and
+// logged once by the caller.
 type statementLog struct {
 	log  *slog.Logger
-	slow time.Duration // from which duration on
+	slow time.Duration // minimum duration
 }
 
 var (
@@ -229,7 +227,7 @@ type paramsFilter interface {
 // LogMode implements logger.Interface; slog's own level decides.
 func (l statementLog) LogMode(logger.LogLevel) logger.Interface { return l }
 
-// Info implements logger.Interface; GORM's remarks are dropped, they may hold values.
+// Info implements logger.Interface. It drops GORM's messages, because they may contain values.
 func (l statementLog) Info(context.Context, string, ...any) {}
 
 // Warn implements logger.Interface; see Info.
@@ -241,20 +239,19 @@ func (l statementLog) Error(context.Context, string, ...any) {}
 // Trace implements logger.Interface.
 func (l statementLog) Trace(ctx context.Context, begin time.Time, statement func() (string, int64), _ error) {
 	if time.Since(begin) < l.slow {
-		return // the text is not even made
+		return // do not build the text
 	}
 	text, _ := statement()
-	l.sent(ctx, begin, text)
+	l.logSlow(ctx, begin, text)
 }
 
-// sent tells of a statement where it was slow.
-func (l statementLog) sent(ctx context.Context, begin time.Time, text string) {
+func (l statementLog) logSlow(ctx context.Context, begin time.Time, text string) {
 	if took := time.Since(begin); took >= l.slow {
 		l.log.WarnContext(ctx, "store: slow statement", "sql", text, "duration", took)
 	}
 }
 
-// ParamsFilter keeps GORM from writing the values into the statement that Trace gets.
+// ParamsFilter keeps GORM from putting the values into the text that Trace gets.
 func (l statementLog) ParamsFilter(_ context.Context, sql string, _ ...any) (string, []any) {
 	return sql, nil
 }

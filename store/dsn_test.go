@@ -119,7 +119,7 @@ func wantAllKept(t *testing.T, dsn string) {
 	if created || survivor.ID != left.ID {
 		t.Errorf("Login: user %d, want %d", survivor.ID, left.ID)
 	}
-	together(64, func(i int) {
+	concurrently(64, func(i int) {
 		if _, err := f.users.Find(t.Context(), appA, []string{"oBob", "oAliceInA"}[i%2]); err != nil {
 			t.Errorf("Find: %v", err)
 		}

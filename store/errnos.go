@@ -7,30 +7,30 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// class says what an error number of the server means to this package. A number may be of several classes.
+// class is what an error number of the server means to this package. A number may have several classes.
 type class uint16
 
 const (
-	unavailable  class = 1 << iota // it passes with time, or an operator mends it
-	conflict                       // the server undid the statement or transaction for the sake of another one
-	duplicateKey                   // a row with this key is there already
-	missing                        // the database is to be migrated, or its tables were changed by hand
-	accessDenied                   // these five and readOnly are the kinds of refusalOf
+	unavailable  class = 1 << iota // it ends with time, or an operator fixes it
+	conflict                       // the server undid the statement or transaction in favour of another one
+	duplicateKey                   // a row with this key exists already
+	missing                        // the database must be migrated, or its tables were changed by hand
+	accessDenied                   // these five and readOnly are kinds of ErrUnavailable
 	unknownDatabase
 	noRight
-	badSetting // only when a connection is made
+	badSetting // only while connecting
 	noTLS
 	readOnly
-	notPrepared // a statement cannot be prepared, or run as prepared; it was not executed
+	notPrepared // a statement cannot be prepared, or executed as prepared; it was not executed
 )
 
-// errno is an error number of the server: its class, and its meaning in words that take the place of the server's own.
+// errno is an error number of the server: its class, and its meaning in words that replace the server's own text.
 type errno struct {
 	class   class
 	meaning string
 }
 
-// errnos are the numbers that are known.
+// errnos are the known error numbers.
 // https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, https://mariadb.com/kb/en/mariadb-error-codes/,
 // https://docs.pingcap.com/tidb/stable/error-codes
 var errnos = map[uint16]errno{
@@ -42,7 +42,7 @@ var errnos = map[uint16]errno{
 	1038: {unavailable, "out of sort memory"},
 	1040: {unavailable, "too many connections"},
 	1041: {unavailable, "out of resources"},
-	1042: {unavailable, "the client's host name cannot be had"},
+	1042: {unavailable, "the client's host name cannot be resolved"},
 	1043: {unavailable, "handshake failed"},
 	1046: {unavailable, "no database selected: a proxy has lost it"},
 	1047: {unavailable | notPrepared, "the Galera node is not part of the cluster now, or a proxy does not know the command"},
@@ -66,7 +66,7 @@ var errnos = map[uint16]errno{
 	1226: {unavailable, "a resource limit of the account is reached"},
 	1297: {unavailable, "temporary error of the storage engine"},
 	1317: {unavailable, "statement interrupted"},
-	1429: {unavailable, "connection to a foreign data source failed"}, // as of MariaDB's Spider
+	1429: {unavailable, "connection to a foreign data source failed"}, // e.g. of MariaDB's Spider
 	1637: {unavailable, "too many concurrent transactions"},
 	1815: {unavailable, "internal error of the server"}, // of InnoDB, or of a shard behind Vitess
 	1927: {unavailable, "connection was killed"},        // MariaDB
@@ -92,11 +92,11 @@ var errnos = map[uint16]errno{
 	1020: {conflict, "record has changed since last read"}, // MariaDB with innodb_snapshot_isolation
 	1205: {conflict, "lock wait time-out"},                 // see lockWait
 	1213: {conflict, "deadlock"},
-	1412: {conflict, "the table was altered meanwhile"},
+	1412: {conflict, "the table was altered in between"},
 	3101: {conflict, "group replication met a conflict at the commit"}, // MySQL
 	8002: {conflict, "FOR UPDATE met a conflict at the commit"},        // TiDB
 	8022: {conflict, "commit failed and was rolled back"},              // TiDB
-	8028: {conflict, "the schema has changed meanwhile"},               // TiDB
+	8028: {conflict, "the schema was changed in between"},              // TiDB
 	9007: {conflict, "write conflict"},                                 // TiDB
 	9008: {conflict, "write conflict of a statement"},                  // TiDB
 
@@ -123,7 +123,7 @@ var errnos = map[uint16]errno{
 	1044: {noRight, "no right on the database"},
 	1142: {noRight, "no right on the table"},
 	1143: {noRight, "no right on a column"},
-	1227: {noRight, "no right of the whole server"},
+	1227: {noRight, "no right on the server"},
 	1370: {noRight, "no right on a routine"},
 
 	1064: {badSetting, "syntax error"},
@@ -145,7 +145,7 @@ var errnos = map[uint16]errno{
 	1874: {readOnly, "InnoDB is in read-only mode"},
 	3989: {readOnly, "the database is in read-only mode"}, // MySQL
 
-	1210: {notPrepared, "wrong arguments of a prepared statement"}, // a proxy has another statement of that number
+	1210: {notPrepared, "wrong arguments of a prepared statement"}, // a proxy has another statement under that number
 	1235: {notPrepared, "not supported"},
 	1243: {notPrepared, "unknown prepared statement"}, // a proxy or pooler has lost it
 	1295: {notPrepared, "statement cannot be prepared"},
@@ -153,32 +153,31 @@ var errnos = map[uint16]errno{
 	1615: {notPrepared, "statement needs to be prepared again"},
 }
 
-// noSuchTable is the number of a missing table.
 const noSuchTable = 1146
 
-// Texts of errors that servers give under a number that has no meaning of its own.
+// Texts of errors whose number is generic.
 const (
 	lockRetryLimit   = "pessimistic lock retry limit reached"  // TiDB, 1105
-	lockWaitTimeout  = "lock wait timeout"                     // TiDB, 1105, if it met a write conflict while it waited
+	lockWaitTimeout  = "lock wait timeout"                     // TiDB, 1105, after a write conflict while waiting
 	missingColumn    = "does not have column"                  // embedded engine, 1105
 	lostPreparedStmt = "statement ID is not found from record" // Vitess and the embedded engine, 2014
 	unknownPrepared  = "Unknown prepared statement handler"    // TiDB, 1105
 )
 
-// isOf reports whether err is an error of the server of this class.
-func isOf(err error, c class) bool {
-	var answer *mysql.MySQLError
-	return errors.As(err, &answer) && errnos[answer.Number].class&c != 0
+// hasClass reports whether err is an error of the server with one of these classes.
+func hasClass(err error, classes class) bool {
+	var serverErr *mysql.MySQLError
+	return errors.As(err, &serverErr) && errnos[serverErr.Number].class&classes != 0
 }
 
-// hasNumber reports whether err is this error of the server.
-func hasNumber(err error, number uint16) bool {
-	var answer *mysql.MySQLError
-	return errors.As(err, &answer) && answer.Number == number
+// hasErrno reports whether err is an error of the server with this number.
+func hasErrno(err error, number uint16) bool {
+	var serverErr *mysql.MySQLError
+	return errors.As(err, &serverErr) && serverErr.Number == number
 }
 
-// hasText reports whether err is an error of the server with this text in it.
+// hasText reports whether err is an error of the server that contains this text.
 func hasText(err error, text string) bool {
-	var answer *mysql.MySQLError
-	return errors.As(err, &answer) && strings.Contains(answer.Message, text)
+	var serverErr *mysql.MySQLError
+	return errors.As(err, &serverErr) && strings.Contains(serverErr.Message, text)
 }

@@ -20,105 +20,120 @@ var (
 	// ErrNotFound says that no user has this (appid, openid).
 	ErrNotFound = errors.New("store: user not found")
 
-	// ErrUnavailable says that the database cannot be reached or cannot serve now: connection faults, time-outs
-	// (an expired context included), too many connections, shutdown, a read-only server, a deadlock, a locked row or a
-	// conflict with other writers that survived all retries, a closed DB; and what an operator mends without another
-	// version of this program: a missing table, column or right, a changed password, a full disk. Trying again later helps.
-	// What is left is a bug.
+	// ErrUnavailable says that the database cannot be reached or cannot serve now: a connection failure, a time-out (also of
+	// the context), too many connections, a shutdown, a read-only server, a closed DB, or a conflict with other writers that
+	// outlasted all retries. It also covers what an operator can fix without another version of this program: a missing table,
+	// column or right, a changed password, a full disk. Retrying later helps. Any other error is a bug.
 	//
-	// A cancelled context is not ErrUnavailable, it says nothing about the database: such an error is context.Canceled.
+	// A cancelled context is not ErrUnavailable, because it says nothing about the database: its error is context.Canceled.
 	ErrUnavailable = errors.New("store: database unavailable")
 
-	// ErrIdentity says that an Identity cannot be WeChat's: AppID or OpenID is empty, or a part is too long or holds
-	// other characters than printable ASCII. Nothing was read or written.
+	// ErrIdentity says that an Identity cannot be WeChat's: AppID or OpenID is empty, or a part is too long or has characters
+	// other than printable ASCII. Nothing was read or written.
 	ErrIdentity = errors.New("store: malformed identity")
 )
 
-// errAgain says that another connection was faster: what was read no longer holds, start over.
-var errAgain = errors.New("store: rows changed in between")
+// unavailableKind is a kind of ErrUnavailable.
+type unavailableKind string
 
-// fault gives an error of the database its final form: classified, and free of values.
-func (d *DB) fault(ctx context.Context, op string, err error) error {
+// Kinds of ErrUnavailable that an operator must fix. For errors.Is, each is ErrUnavailable too. Their texts contain no password.
+var (
+	// ErrAccessDenied says that the server refuses the DSN's account: the user name, password, host or authentication method
+	// is wrong, or the account is locked.
+	ErrAccessDenied error = unavailableKind("store: the server refuses the account")
+
+	// ErrUnknownDatabase says that the server has no database with the name in the DSN.
+	ErrUnknownDatabase error = unavailableKind("store: unknown database")
+
+	// ErrNoRights says that the account lacks a right on the database or its tables.
+	ErrNoRights error = unavailableKind("store: the account lacks a right")
+
+	// ErrSetting says that the server refuses a setting of the DSN, such as a system variable that it does not have.
+	ErrSetting error = unavailableKind("store: the server refuses a setting of the DSN")
+
+	// ErrTLS says that TLS is not possible as the DSN requires it, or that the server requires TLS and the DSN does not use it.
+	ErrTLS error = unavailableKind("store: no TLS as configured")
+
+	// ErrReadOnly says that the server accepts no writes: it is a replica, or was made read-only. It ends with a failover.
+	ErrReadOnly error = unavailableKind("store: the server is read-only")
+)
+
+// Error implements error.
+func (k unavailableKind) Error() string { return string(k) }
+
+// Is implements the interface of errors.Is.
+func (k unavailableKind) Is(target error) bool { return target == ErrUnavailable }
+
+// errConflict says that another connection was faster: what was read is out of date, and the work must start over.
+var errConflict = errors.New("store: rows changed in between")
+
+const (
+	maxAttempts   = 12
+	maxRetryPause = 50 * time.Millisecond
+)
+
+// retry repeats work, which must start with its first read, while its error is retryable.
+func retry(ctx context.Context, work func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := work()
+		if err == nil || attempt == maxAttempts || !retryable(err) {
+			return err
+		}
+		if attempt == 1 && errors.Is(err, errConflict) {
+			continue // the faster connection has committed, there is nothing to wait for
+		}
+		if err := sleepJitter(ctx, attempt); err != nil {
+			return err
+		}
+	}
+}
+
+// retryable reports whether err is a conflict or deadlock, so that the work can run again.
+func retryable(err error) bool { return errors.Is(err, errConflict) || isDeadlock(err) }
+
+// sleepJitter sleeps for a random time, which grows with each attempt, or until ctx ends.
+func sleepJitter(ctx context.Context, attempt int) error {
+	timer := time.NewTimer(rand.N(min(time.Millisecond<<attempt, maxRetryPause)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// wrapError classifies an error for the caller, and removes the values from it.
+func (d *DB) wrapError(ctx context.Context, op string, err error) error {
 	switch {
 	case err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrIdentity) || errors.Is(err, ErrSchema):
 		return err
-	case errors.Is(err, errAgain):
+	case errors.Is(err, errConflict):
 		return fmt.Errorf("%w: %s: the rows kept changing", ErrUnavailable, op)
 	}
-	// A connection that is cut because the context ended may report itself as broken.
-	lost := d.closed.Load() || unreachable(err)
+	// A connection that is closed because the context ended may be reported as broken.
+	lost := d.closed.Load() || isUnavailable(err)
 	if end := ctx.Err(); end != nil && (lost || errors.Is(err, sql.ErrTxDone)) {
 		err = end
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("store: %s: %w", op, context.Canceled)
-	case lost || errors.Is(err, context.DeadlineExceeded) || deadlocked(err):
-		return fmt.Errorf("%w: %s: %w", refusalOf(err), op, quiet(err))
+	case lost || errors.Is(err, context.DeadlineExceeded) || isDeadlock(err):
+		return fmt.Errorf("%w: %s: %w", unavailableKindOf(err), op, redact(err))
 	}
-	return fmt.Errorf("store: %s: %w", op, quiet(err))
+	return fmt.Errorf("store: %s: %w", op, redact(err))
 }
 
-// unreachable reports whether the database could not be reached or could not serve.
-func unreachable(err error) bool {
-	var network net.Error
-	var connecting connectError
-	if errors.As(err, &network) || errors.As(err, &connecting) || refusalOf(err) != ErrUnavailable {
-		return true
-	}
-	if isOneOf(err, driver.ErrBadConn,
-		mysql.ErrInvalidConn, mysql.ErrBusyBuffer, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF) {
-		return true
-	}
-	return isOf(err, unavailable) || isMissing(err)
-}
-
-// isMissing reports whether a table or a column is not there.
-func isMissing(err error) bool { return isOf(err, missing) || hasText(err, missingColumn) }
-
-// deadlocked reports whether the server undid a statement or a transaction for the sake of another one: repeating it helps.
-func deadlocked(err error) bool {
-	return isOf(err, conflict) || isTiDBConflict(err)
-}
-
-// isTiDBConflict reports whether err is a conflict to which TiDB gives no number of its own.
-func isTiDBConflict(err error) bool {
-	return hasText(err, lockRetryLimit) || hasText(err, lockWaitTimeout)
-}
-
-// duplicate reports whether a row with the same key is there already.
-func duplicate(err error) bool {
-	return isOf(err, duplicateKey) || errors.Is(err, gorm.ErrDuplicatedKey)
-}
-
-// statementError is an error with the statement that it came of, or with words for that. They hold no values.
-type statementError struct {
-	statement string
-	cause     error
-}
-
-func (e statementError) Error() string { return e.cause.Error() + ": " + e.statement }
-func (e statementError) Unwrap() error { return e.cause }
-
-// ofStatement adds a statement to an error that has none yet; an error of making a connection is of no statement.
-func ofStatement(statement string, err error) error {
-	var known statementError
-	var connecting connectError
-	if err == nil || errors.As(err, &known) || errors.As(err, &connecting) {
+// redact replaces an error of the server by its number, its SQLSTATE, the meaning in errnos, and the statement if it is known.
+// The server's own text may quote values, such as openids and nicknames: Vitess adds all of them to every error.
+func redact(err error) error {
+	var serverErr *mysql.MySQLError
+	if !errors.As(err, &serverErr) {
 		return err
 	}
-	return statementError{statement, err}
-}
-
-// quiet replaces an error of the server by its number, its SQLSTATE, what this package knows of that number, and the statement
-// if it is known. The server's own text may quote values, such as openids and nicknames: Vitess adds all of them to every error.
-func quiet(err error) error {
-	var answer *mysql.MySQLError
-	if !errors.As(err, &answer) {
-		return err
-	}
-	text := fmt.Sprintf("MySQL error %d (%s)", answer.Number, answer.SQLState[:])
-	if meaning := errnos[answer.Number].meaning; meaning != "" {
+	text := fmt.Sprintf("MySQL error %d (%s)", serverErr.Number, serverErr.SQLState[:])
+	if meaning := errnos[serverErr.Number].meaning; meaning != "" {
 		text += ": " + meaning
 	}
 	var of statementError
@@ -128,75 +143,99 @@ func quiet(err error) error {
 	return errors.New(text)
 }
 
-// refusal is a kind of ErrUnavailable that an operator must mend: waiting alone does not help.
-type refusal string
+// statementError is an error with its statement, or with a description of the statement. Neither contains values.
+type statementError struct {
+	statement string
+	cause     error
+}
 
-// Kinds of ErrUnavailable that an operator must mend. All of them are ErrUnavailable too, for errors.Is; their texts hold no password.
-var (
-	// ErrAccessDenied says that the server refuses the DSN's account: user name, password, host or way to authenticate is
-	// wrong, or the account is locked.
-	ErrAccessDenied error = refusal("store: the server refuses the account")
+func (e statementError) Error() string { return e.cause.Error() + ": " + e.statement }
+func (e statementError) Unwrap() error { return e.cause }
 
-	// ErrUnknownDatabase says that the server has no database of the name that the DSN has.
-	ErrUnknownDatabase error = refusal("store: unknown database")
+// withStatement adds a statement to an error, unless it has one already or is an error of connecting, which has none.
+func withStatement(statement string, err error) error {
+	var known statementError
+	var connecting connectError
+	if err == nil || errors.As(err, &known) || errors.As(err, &connecting) {
+		return err
+	}
+	return statementError{statement, err}
+}
 
-	// ErrNoRights says that the account has not the rights on the database or its tables that it needs.
-	ErrNoRights error = refusal("store: the account lacks a right")
-
-	// ErrSetting says that the server refuses a setting of the DSN, such as a system variable that it does not know.
-	ErrSetting error = refusal("store: the server refuses a setting of the DSN")
-
-	// ErrTLS says that TLS to the server cannot be had as the DSN wants it, or that the server wants TLS and the DSN does not.
-	ErrTLS error = refusal("store: no TLS as configured")
-
-	// ErrReadOnly says that the server takes no writes: it is a replica, or was made read-only. It passes with a failover.
-	ErrReadOnly error = refusal("store: the server is read-only")
-)
-
-// Error implements error.
-func (r refusal) Error() string { return string(r) }
-
-// Is implements the interface of errors.Is.
-func (r refusal) Is(target error) bool { return target == ErrUnavailable }
-
-// connectError is an error of making a connection: no statement was sent on it.
+// connectError is an error of connecting: no statement was sent.
 type connectError struct{ cause error }
 
 func (e connectError) Error() string { return e.cause.Error() }
 func (e connectError) Unwrap() error { return e.cause }
 
-// readOnlyError says how it shows that the server takes no writes.
+// readOnlyError says how it was found that the server accepts no writes.
 type readOnlyError string
 
 func (e readOnlyError) Error() string { return string(e) }
 
-// refusalOf returns the kind of an error that means ErrUnavailable: a refusal, or else ErrUnavailable itself.
-func refusalOf(err error) error {
+// unavailableKindOf returns the kind of an error that means ErrUnavailable, or ErrUnavailable itself.
+func unavailableKindOf(err error) error {
 	var connecting connectError
-	var refuses readOnlyError
+	var isReadOnly readOnlyError
 	switch {
-	case isOf(err, accessDenied) || isOneOf(err, mysql.ErrUnknownPlugin, mysql.ErrNativePassword,
+	case hasClass(err, accessDenied) || isOneOf(err, mysql.ErrUnknownPlugin, mysql.ErrNativePassword,
 		mysql.ErrOldPassword, mysql.ErrCleartextPassword, mysql.ErrOldProtocol):
 		return ErrAccessDenied
-	case isOf(err, unknownDatabase):
+	case hasClass(err, unknownDatabase):
 		return ErrUnknownDatabase
-	case isOf(err, noRight):
+	case hasClass(err, noRight):
 		return ErrNoRights
-	case isOf(err, noTLS) || isTLS(err):
+	case hasClass(err, noTLS) || isTLS(err):
 		return ErrTLS
-	case isOf(err, readOnly) || errors.As(err, &refuses):
+	case hasClass(err, readOnly) || errors.As(err, &isReadOnly):
 		return ErrReadOnly
-	case errors.As(err, &connecting) && isOf(err, badSetting):
+	case errors.As(err, &connecting) && hasClass(err, badSetting):
 		return ErrSetting
 	}
 	return ErrUnavailable
 }
 
-// isTLS reports whether TLS could not be had for a reason that does not pass: the server offers none, or its certificate
-// cannot be verified.
+// isUnavailable reports whether the database could not be reached or could not serve.
+func isUnavailable(err error) bool {
+	var network net.Error
+	var connecting connectError
+	if errors.As(err, &network) || errors.As(err, &connecting) || unavailableKindOf(err) != ErrUnavailable {
+		return true
+	}
+	if isOneOf(err, driver.ErrBadConn,
+		mysql.ErrInvalidConn, mysql.ErrBusyBuffer, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF) {
+		return true
+	}
+	return hasClass(err, unavailable) || isMissing(err)
+}
+
+// isTLS reports whether TLS failed for a lasting reason: the server does not offer it, or its certificate cannot be verified.
 func isTLS(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &certificate) || errors.Is(err, mysql.ErrNoTLS)
+}
+
+// isMissing reports whether a table or a column does not exist.
+func isMissing(err error) bool { return hasClass(err, missing) || hasText(err, missingColumn) }
+
+// isDeadlock reports whether the server undid a statement or a transaction in favour of another one: a retry helps.
+func isDeadlock(err error) bool { return hasClass(err, conflict) || isTiDBConflict(err) }
+
+// isTiDBConflict reports whether err is a conflict that has no error number of its own in TiDB.
+func isTiDBConflict(err error) bool {
+	return hasText(err, lockRetryLimit) || hasText(err, lockWaitTimeout)
+}
+
+// isDuplicateKey reports whether a row with the same key exists already.
+func isDuplicateKey(err error) bool {
+	return hasClass(err, duplicateKey) || errors.Is(err, gorm.ErrDuplicatedKey)
+}
+
+// isNotPrepared reports whether a server or proxy refused to prepare a statement, or does not know a prepared one. Such an
+// error comes from COM_STMT_PREPARE, which executes nothing, or from COM_STMT_EXECUTE before the execution starts. So any
+// statement may be sent again after it.
+func isNotPrepared(err error) bool {
+	return hasClass(err, notPrepared) || hasText(err, lostPreparedStmt) || hasText(err, unknownPrepared)
 }
 
 func isOneOf(err error, targets ...error) bool {
@@ -206,42 +245,4 @@ func isOneOf(err error, targets ...error) bool {
 		}
 	}
 	return false
-}
-
-const (
-	maxAttempts = 12
-	maxPause    = 50 * time.Millisecond
-)
-
-// retry runs a unit of work again, from its first read on, while it loses against others: it met a row that was not
-// there a moment ago (errAgain), or the server chose it as the victim of a deadlock or had it wait too long for a row.
-func retry(ctx context.Context, work func() error) error {
-	for attempt := 1; ; attempt++ {
-		err := work()
-		if err == nil || attempt == maxAttempts || !lost(err) {
-			return err
-		}
-		if attempt == 1 && errors.Is(err, errAgain) {
-			continue // the faster one has committed, there is nothing to wait for
-		}
-		if err := pause(ctx, attempt); err != nil {
-			return err
-		}
-	}
-}
-
-// lost reports whether a unit of work failed because of others.
-func lost(err error) bool { return errors.Is(err, errAgain) || deadlocked(err) }
-
-// pause waits for a random time, longer with each attempt, or until the context ends.
-func pause(ctx context.Context, attempt int) error {
-	longest := min(time.Millisecond<<attempt, maxPause)
-	timer := time.NewTimer(rand.N(longest))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -14,81 +14,73 @@ import (
 // LogAll makes every statement count as slow.
 func (d *DB) LogAll() {
 	all := statementLog{log: d.log}
-	d.gorm = d.gorm.Session(&gorm.Session{Logger: all})
-	d.direct.log, d.lookups.direct.log, d.profiles.direct.log = all, all, all
+	d.queries.orm = d.queries.orm.Session(&gorm.Session{Logger: all})
+	d.queries.log, d.loader.hot.log, d.profiles.hot.log = all, all, all
 }
 
-// FewAlone is how many statements of a kind are sent before others wait.
-const FewAlone = fewAlone
+// QueuedLoads returns the number of lookups in the queue.
+func (d *DB) QueuedLoads() int { return d.loader.batcher.Queued() }
 
-// WaitingLookups is how many lookups wait to go together.
-func (d *DB) WaitingLookups() int { return d.lookups.shared.count() }
+// QueuedWrites returns the number of profile writes in the queue.
+func (d *DB) QueuedWrites() int { return d.profiles.batcher.Queued() }
 
-// WaitingProfileWrites is how many profiles wait to be written together.
-func (d *DB) WaitingProfileWrites() int { return d.profiles.shared.count() }
+// QueuedCreates returns the number of first logins in the queue.
+func (d *DB) QueuedCreates() int { return d.creator.batcher.Queued() }
 
-// WaitingSignUps is how many first logins wait to go together.
-func (d *DB) WaitingSignUps() int { return d.signUps.shared.count() }
-
-func (t *together[Q, A]) count() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.waiting)
-}
-
-// DSNSettings shows what Open makes of a DSN.
-func DSNSettings(dsn string) (*mysql.Config, error) {
+// ParseDSN returns the driver's configuration for a DSN.
+func ParseDSN(dsn string) (*mysql.Config, error) {
 	return parseDSN(dsn, Options{}.withDefaults().Logger)
 }
 
-// MaxAttempts is how often a unit of work is tried.
+// MaxAttempts is how often work is tried.
 const MaxAttempts = maxAttempts
 
-// Statements are all that are sent as they are written.
-func Statements() []string { return texts[:] }
+// HotStatements returns the texts of all hot statements.
+func HotStatements() []string { return stmtSQL[:] }
 
-// Some of them, to send them without this package.
+// Some of the hot statements, to send them without this package.
 var (
-	SelectByIdentity = texts[selectByIdentity]
-	UpdateProfile    = texts[updateProfile]
-	InsertUser       = texts[insertUser]
-	InsertIdentity   = texts[insertIdentities]
+	SelectByIdentity = stmtSQL[selectByIdentity]
+	UpdateProfile    = stmtSQL[updateProfile]
+	InsertUser       = stmtSQL[insertUser]
+	InsertIdentity   = stmtSQL[insertIdentities]
 )
 
-// FindTogether looks users up in one statement.
-func (d *DB) FindTogether(ctx context.Context, appID string, openIDs ...string) error {
-	var calls []*call[identity, userRow]
+// FindMany finds users in one statement.
+func (d *DB) FindMany(ctx context.Context, appID string, openIDs ...string) error {
+	var keys []identityKey
 	for _, openID := range openIDs {
-		calls = append(calls, &call[identity, userRow]{asked: identity{appID, openID}})
+		keys = append(keys, identityKey{appID, openID})
 	}
-	return d.lookups.read(ctx, calls)
-}
-
-// WriteTogether writes a nickname into the profiles of users who have none, in one statement.
-func (d *DB) WriteTogether(ctx context.Context, nickName string, ids ...uint64) error {
-	var calls []*call[profileWrite, struct{}]
-	for _, id := range ids {
-		calls = append(calls, &call[profileWrite, struct{}]{asked: profileWrite{
-			id: id, changes: Profile{}.changes(Profile{NickName: nickName}), asOf: d.now(), at: d.now(),
-		}})
-	}
-	return d.profiles.update(ctx, calls)
-}
-
-// SignUpTogether makes users in one transaction.
-func (d *DB) SignUpTogether(ctx context.Context, ids ...Identity) error {
-	var ups []signUp
-	for _, id := range ids {
-		ups = append(ups, signUp{id: id, at: d.now()})
-	}
-	_, err := d.signUps.insertAll(ctx, ups)
+	_, err := d.loader.loadMany(ctx, keys)
 	return err
 }
 
-// AvatarChunk is how many users AvatarURLs reads at a time.
+// WriteMany writes a nickname into the empty profiles of users, in one statement.
+func (d *DB) WriteMany(ctx context.Context, nickName string, ids ...uint64) error {
+	var writes []profileWrite
+	for _, id := range ids {
+		changes := Profile{}.changes(Profile{NickName: nickName})
+		writes = append(writes, profileWrite{id: id, changes: changes, asOf: d.now(), at: d.now()})
+	}
+	_, err := d.profiles.writeMany(ctx, writes)
+	return err
+}
+
+// CreateMany creates users in one transaction.
+func (d *DB) CreateMany(ctx context.Context, ids ...Identity) error {
+	var users []newUser
+	for _, id := range ids {
+		users = append(users, newUser{id: id, at: d.now()})
+	}
+	_, err := d.creator.createMany(ctx, users)
+	return err
+}
+
+// AvatarChunk is the number of users that AvatarURLs reads at a time.
 const AvatarChunk = avatarChunk
 
-// CloseIdle closes the connections that are idle.
+// CloseIdle closes the idle connections.
 func (d *DB) CloseIdle() {
 	d.sql.SetMaxIdleConns(0)
 	d.sql.SetMaxIdleConns(defaultMaxOpenConns)
@@ -96,23 +88,23 @@ func (d *DB) CloseIdle() {
 
 // Collated returns a script with the collation that Migrate uses on this server.
 func (d *DB) Collated(ctx context.Context, script string) (string, error) {
-	collation, err := collationOf(ctx, d.sql)
+	collation, err := supportedCollation(ctx, d.sql)
 	return withCollation(script, collation), err
 }
 
-// StepsWith are the files of the steps with a collation.
-func StepsWith(collation string) fs.FS { return collatedSteps{steps, collation} }
+// MigrationsWith returns the migration files with a collation.
+func MigrationsWith(collation string) fs.FS { return collatedFS{migrationFiles, collation} }
 
-// ErrorNumbers are the error numbers of servers that are known.
+// ErrorNumbers returns the known error numbers of servers.
 func ErrorNumbers() []uint16 { return slices.Sorted(maps.Keys(errnos)) }
 
 // RunLoginDaysAt is RunLoginDays with another clock.
 func (d *DB) RunLoginDaysAt(ctx context.Context, due <-chan time.Time) { d.runLoginDays(ctx, due) }
 
-// LoginDays counts logins without a database, for measuring.
-type LoginDays struct{ days loginDays }
+// DailyLogins counts logins without a database, for measurements.
+type DailyLogins struct{ days dailyLogins }
 
 // Count counts a login of an active user.
-func (l *LoginDays) Count(appID string, at time.Time) {
-	l.days.count(appID, visit{at: at, active: true})
+func (l *DailyLogins) Count(appID string, at time.Time) {
+	l.days.count(appID, loginEvent{at: at, active: true})
 }

@@ -202,7 +202,7 @@ func (f *fixture) wantWritten(t testing.TB, id uint64, before map[string]string,
 }
 
 // together runs n calls at the same moment.
-func together(n int, call func(i int)) {
+func concurrently(n int, call func(i int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
 	for i := range n {

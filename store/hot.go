@@ -9,28 +9,25 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"wxlogin/internal/batch"
 )
 
-// query is one of the statements that are sent as they are written here.
-type query int
+// stmtID is one of the hot statements, which are sent as they are written here.
+type stmtID int
 
 const (
-	selectByIdentity query = iota
+	selectByIdentity stmtID = iota
 	selectBy4Identities
 	selectBy16Identities
 	selectByUnionID
-	selectForUpdate
-	selectOrphan
 	updateProfile
 	update4Profiles
 	update16Profiles
-	updateAsOf
 	updateLastLogin
-	updatePhone
-	updateIdentity
 	insertUser
-	insertIdentities                                  // one; and then two, three and so on
-	queries          = insertIdentities + maxTogether // is how many there are
+	insertIdentities // one row, followed by the statements for two, three and so on
+	numStmts         = insertIdentities + batch.MaxBatch
 )
 
 const selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname, u.avatar_url, u.gender, u.country, " +
@@ -39,58 +36,38 @@ const selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname,
 
 const fromIdentities = " FROM wechat_identities i JOIN users u ON u.id = i.user_id WHERE i.appid = ? AND i.openid "
 
-// texts are the statements. Those that find several rows say LIMIT, which comes before a server's sql_select_limit. A test has the server tell how it finds the rows of each.
-var texts = withIdentities([queries]string{
+// stmtSQL are the texts of the hot statements. A SELECT of several rows has a LIMIT, which overrides the server's
+// sql_select_limit. A test checks the query plan of each.
+var stmtSQL = withInsertIdentities([numStmts]string{
 	selectByIdentity:     selectUser + fromIdentities + "= ?",
-	selectBy4Identities:  selectUser + ", i.openid" + fromIdentities + "IN (" + times(4, "?", ", ") + ") LIMIT 4",
-	selectBy16Identities: selectUser + ", i.openid" + fromIdentities + "IN (" + times(16, "?", ", ") + ") LIMIT 16",
+	selectBy4Identities:  selectUser + ", i.openid" + fromIdentities + "IN (" + repeat(4, "?", ", ") + ") LIMIT 4",
+	selectBy16Identities: selectUser + ", i.openid" + fromIdentities + "IN (" + repeat(16, "?", ", ") + ") LIMIT 16",
+	selectByUnionID:      selectUser + " FROM users u WHERE u.unionid = ?",
 
-	selectByUnionID: selectUser + " FROM users u WHERE u.unionid = ?",
-	selectForUpdate: selectUser + " FROM users u WHERE u.id = ? FOR UPDATE",
-	selectOrphan: "SELECT i.user_id, i.created_at FROM wechat_identities i LEFT JOIN users u ON u.id = i.user_id " +
-		"WHERE i.appid = ? AND i.openid = ? AND u.id IS NULL",
-
-	updateProfile:    updateProfiles(1),
-	update4Profiles:  updateProfiles(4),
-	update16Profiles: updateProfiles(16),
-	updateAsOf:       "UPDATE users SET profile_as_of = ? WHERE id = ? AND profile_as_of = ?",
+	updateProfile:    updateProfilesSQL(1),
+	update4Profiles:  updateProfilesSQL(4),
+	update16Profiles: updateProfilesSQL(16),
 	updateLastLogin:  "UPDATE users SET last_login_at = ? WHERE id = ? AND (last_login_at <= ? OR last_login_at > ?)",
-	updatePhone: "UPDATE users SET phone_country_code = ?, phone_number = ?, phone_bound_at = ?, updated_at = ? " +
-		"WHERE id = ? AND status = ? AND phone_country_code <=> ? AND phone_number <=> ?",
-	updateIdentity: "UPDATE wechat_identities SET user_id = ?, created_at = ? " +
-		"WHERE appid = ? AND openid = ? AND user_id = ? AND created_at = ?",
 
 	insertUser: "INSERT INTO users (unionid, status, created_at, updated_at, last_login_at) VALUES (?, ?, ?, ?, ?)",
 })
 
-// withIdentities adds the statements that insert as many identities.
-func withIdentities(texts [queries]string) [queries]string {
-	for n := range maxTogether {
-		texts[insertIdentities+query(n)] = "INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES " +
-			times(n+1, "(?, ?, ?, ?)", ", ")
+func withInsertIdentities(texts [numStmts]string) [numStmts]string {
+	for n := range batch.MaxBatch {
+		texts[insertIdentities+stmtID(n)] = "INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES " +
+			repeat(n+1, "(?, ?, ?, ?)", ", ")
 	}
 	return texts
 }
 
-// times is a text as often as n, with something in between.
-func times(n int, text, between string) string {
-	return strings.Join(slices.Repeat([]string{text}, n), between)
-}
-
-// hot are the statements of every visit: they are prepared, on each connection once. The others are interpolated.
-var hot = [queries]bool{
-	selectByIdentity: true, selectBy4Identities: true, selectBy16Identities: true, selectByUnionID: true,
-	updateProfile: true, update4Profiles: true, update16Profiles: true, updateLastLogin: true,
-}
-
-// updateProfiles is the statement that writes as many profiles, each only if no other write has come since it was read. NULL for a
-// column leaves it as it is at that moment: so one statement writes any of them and touches no other.
-func updateProfiles(users int) string {
+// updateProfilesSQL is the UPDATE of a number of profiles, each on the condition that the row is as it was read. NULL for a
+// column keeps its value at that moment. So one text covers every combination of columns.
+func updateProfilesSQL(users int) string {
 	value, where := "?", "id = ? AND status = ? AND profile_updated_at <=> ?"
 	if users > 1 {
-		value = "CASE id " + times(users, "WHEN ? THEN ?", " ") + " END"
-		where = "id IN (" + times(users, "?", ", ") + ") AND status = ? AND (" +
-			times(users, "id = ? AND profile_updated_at <=> ?", " OR ") + ")"
+		value = "CASE id " + repeat(users, "WHEN ? THEN ?", " ") + " END"
+		where = "id IN (" + repeat(users, "?", ", ") + ") AND status = ? AND (" +
+			repeat(users, "id = ? AND profile_updated_at <=> ?", " OR ") + ")"
 	}
 	var set strings.Builder
 	for _, column := range profileColumns {
@@ -100,55 +77,76 @@ func updateProfiles(users int) string {
 		", updated_at = " + value + " WHERE " + where
 }
 
-// direct sends the statements of statements.go, past GORM. Slow ones are logged as GORM's are.
-type direct struct {
-	to       conn
-	prepared *prepared // nil interpolates all
-	log      statementLog
+// repeat joins n copies of text.
+func repeat(n int, text, separator string) string {
+	return strings.Join(slices.Repeat([]string{text}, n), separator)
 }
 
-// conn is a pool or a transaction.
-type conn interface {
+// stmtSizes are the two statements for a batch, for 4 and for 16 rows.
+type stmtSizes struct{ four, sixteen stmtID }
+
+// forCount returns the statement for n rows, and for how many rows it is made.
+func (s stmtSizes) forCount(n int) (id stmtID, size int) {
+	if n <= 4 {
+		return s.four, 4
+	}
+	return s.sixteen, batch.MaxBatch
+}
+
+// padded repeats the last element until there are size of them.
+func padded[T any](all []T, size int) []T {
+	return append(slices.Clip(all), slices.Repeat(all[len(all)-1:], size-len(all))...)
+}
+
+// hotQueries sends the hot statements: prepared on the pool, interpolated in a transaction.
+type hotQueries struct {
+	db    dbtx
+	stmts *stmtCache // nil = interpolate
+	log   statementLog
+}
+
+// dbtx is a pool or a transaction.
+type dbtx interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-func newDirect(pool *sql.DB, o Options) direct {
-	return direct{to: pool, prepared: newPrepared(pool, o), log: statementLog{o.Logger, slowStatement}}
+func newHotQueries(pool *sql.DB, o Options) hotQueries {
+	return hotQueries{db: pool, stmts: newStmtCache(pool, o), log: statementLog{o.Logger, slowStatement}}
 }
 
-// in is for a transaction.
-func (d direct) in(tx conn) direct { return direct{to: tx, log: d.log} }
+// withTx returns hotQueries for a transaction.
+func (q hotQueries) withTx(tx dbtx) hotQueries { return hotQueries{db: tx, log: q.log} }
 
-// one reads the user that a statement finds. It returns ErrNotFound where there is none.
-func (d direct) one(ctx context.Context, q query, args ...any) (row userRow, err error) {
-	err = d.read(ctx, q, args, func(rows *sql.Rows) error { return rows.Scan(row.columns()...) })
+// queryUser returns the user that a statement selects, or ErrNotFound.
+func (q hotQueries) queryUser(ctx context.Context, id stmtID, args ...any) (row userRow, err error) {
+	err = q.query(ctx, id, args, func(rows *sql.Rows) error { return rows.Scan(row.columns()...) })
 	if err == nil && row.ID == 0 {
 		err = ErrNotFound
 	}
 	return row, err
 }
 
-// read hands out the rows that a statement finds.
-func (d direct) read(ctx context.Context, q query, args []any, take func(*sql.Rows) error) error {
-	defer func(begin time.Time) { d.log.sent(ctx, begin, texts[q]) }(time.Now())
-	rows, err := d.rows(ctx, q, args)
+// query calls scan for each row that a statement selects.
+func (q hotQueries) query(ctx context.Context, id stmtID, args []any, scan func(*sql.Rows) error) error {
+	defer q.log.logSlow(ctx, time.Now(), stmtSQL[id])
+	rows, err := q.rows(ctx, id, args)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := take(rows); err != nil {
+		if err := scan(rows); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
 }
 
-func (d direct) rows(ctx context.Context, q query, args []any) (rows *sql.Rows, err error) {
-	err = d.prepared.run(ctx, q, func(stmt *sql.Stmt) (err error) {
+func (q hotQueries) rows(ctx context.Context, id stmtID, args []any) (rows *sql.Rows, err error) {
+	err = q.stmts.run(ctx, id, func(stmt *sql.Stmt) (err error) {
 		if stmt == nil {
-			rows, err = d.to.QueryContext(ctx, texts[q], args...)
+			rows, err = q.db.QueryContext(ctx, stmtSQL[id], args...)
 		} else {
 			rows, err = stmt.QueryContext(ctx, args...)
 		}
@@ -157,28 +155,27 @@ func (d direct) rows(ctx context.Context, q query, args []any) (rows *sql.Rows, 
 	return rows, err
 }
 
-// update runs a statement that changes rows, and tells how many it did.
-func (d direct) update(ctx context.Context, q query, args ...any) (rows int64, err error) {
-	result, err := d.exec(ctx, q, args)
+// update returns the number of rows that an UPDATE changed.
+func (q hotQueries) update(ctx context.Context, id stmtID, args ...any) (rows int64, err error) {
+	result, err := q.exec(ctx, id, args)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-// updateRows runs a statement that is to change as many rows. Where it changes fewer, it returns errAgain: they are not as
-// they were read.
-func (d direct) updateRows(ctx context.Context, want int, q query, args ...any) error {
-	rows, err := d.update(ctx, q, args...)
+// mustUpdate returns errConflict if an UPDATE changed fewer rows than it should: they are no longer as they were read.
+func (q hotQueries) mustUpdate(ctx context.Context, want int, id stmtID, args ...any) error {
+	rows, err := q.update(ctx, id, args...)
 	if err == nil && rows < int64(want) {
-		err = errAgain
+		err = errConflict
 	}
 	return err
 }
 
-// insert adds a row, and returns the number that the server gave it.
-func (d direct) insert(ctx context.Context, q query, args ...any) (id uint64, err error) {
-	result, err := d.exec(ctx, q, args)
+// insert returns the id that the server gave the new row.
+func (q hotQueries) insert(ctx context.Context, id stmtID, args ...any) (rowID uint64, err error) {
+	result, err := q.exec(ctx, id, args)
 	if err != nil {
 		return 0, err
 	}
@@ -186,11 +183,11 @@ func (d direct) insert(ctx context.Context, q query, args ...any) (id uint64, er
 	return uint64(n), err
 }
 
-func (d direct) exec(ctx context.Context, q query, args []any) (result sql.Result, err error) {
-	defer func(begin time.Time) { d.log.sent(ctx, begin, texts[q]) }(time.Now())
-	err = d.prepared.run(ctx, q, func(stmt *sql.Stmt) (err error) {
+func (q hotQueries) exec(ctx context.Context, id stmtID, args []any) (result sql.Result, err error) {
+	defer q.log.logSlow(ctx, time.Now(), stmtSQL[id])
+	err = q.stmts.run(ctx, id, func(stmt *sql.Stmt) (err error) {
 		if stmt == nil {
-			result, err = d.to.ExecContext(ctx, texts[q], args...)
+			result, err = q.db.ExecContext(ctx, stmtSQL[id], args...)
 		} else {
 			result, err = stmt.ExecContext(ctx, args...)
 		}
@@ -199,142 +196,116 @@ func (d direct) exec(ctx context.Context, q query, args []any) (result sql.Resul
 	return result, err
 }
 
-// transaction runs work in a transaction, and undoes all of it where an error comes back. That is errAgain where a key of
-// the tables refuses a row: somebody else has inserted it since it was looked for.
-func (d *DB) transaction(ctx context.Context, work func(tx direct) error) (err error) {
-	defer func() {
-		if duplicate(err) {
-			err = errAgain
-		}
-	}()
-	tx, err := d.sql.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // of no effect after the COMMIT; where it fails, the connection is gone, and the server does it
-	if err := work(d.direct.in(tx)); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
 const (
-	// minPreparePause is for how long statements are sent as text after one could not be prepared. It doubles, up to
-	// maxPreparePause, each time that it fails again.
+	// minPreparePause is how long statements are interpolated after one could not be prepared. The pause doubles each time
+	// that preparing fails again, up to maxPreparePause.
 	minPreparePause = time.Minute
 	maxPreparePause = time.Hour
 )
 
-// prepared are the hot statements of a pool, each prepared when it is first needed: database/sql does it once more on every
-// further connection.
+// stmtCache prepares the hot statements of a pool, each when it is first used. database/sql prepares it again on every further
+// connection.
 //
-// A server may have no room for more of them, and a proxy may not know them or forget them. Then the statements are sent
-// as text for a while, and prepared again after that.
-type prepared struct {
-	pool  *sql.DB
-	now   func() time.Time
-	log   *slog.Logger
-	cache atomic.Pointer[stmtCache]
+// A server may have reached its limit of prepared statements, and a proxy may not support them, or lose them. If that
+// happens, statements are interpolated for a while and then prepared again.
+type stmtCache struct {
+	pool *sql.DB
+	now  func() time.Time
+	log  *slog.Logger
+	set  atomic.Pointer[stmtSet]
 
-	mu    sync.Mutex    // held while cache is replaced
-	pause time.Duration // the last one; 0 = no statement was ever refused
+	mu    sync.Mutex    // held while set is replaced
+	pause time.Duration // the last one; 0 = preparing has never failed
 }
 
-// newPrepared returns nil if nothing is to be prepared.
-func newPrepared(pool *sql.DB, o Options) *prepared {
+// newStmtCache returns nil if nothing is to be prepared.
+func newStmtCache(pool *sql.DB, o Options) *stmtCache {
 	if o.NoPrepare {
 		return nil
 	}
-	p := &prepared{pool: pool, now: o.Now, log: o.Logger}
-	p.cache.Store(&stmtCache{})
-	return p
+	c := &stmtCache{pool: pool, now: o.Now, log: o.Logger}
+	c.set.Store(&stmtSet{})
+	return c
 }
 
-// run sends a statement by send: as a prepared statement, or as text if send gets none. If a prepared one is refused, it is sent
-// as text in the same call. Nothing was executed before: see isNotPrepared.
-func (p *prepared) run(ctx context.Context, q query, send func(*sql.Stmt) error) error {
-	if p == nil || !hot[q] {
+// run calls send with the prepared statement, or with nil if the statement is to be interpolated. If the server refuses a
+// prepared one, run calls send again with nil. The refused one was not executed: see isNotPrepared.
+func (c *stmtCache) run(ctx context.Context, id stmtID, send func(*sql.Stmt) error) error {
+	if c == nil {
 		return send(nil)
 	}
-	cache := p.cache.Load()
-	if p.now().Before(cache.from) {
+	set := c.set.Load()
+	if c.now().Before(set.validFrom) {
 		return send(nil)
 	}
-	refused := cache.run(ctx, p.pool, q, send)
+	refused := set.run(ctx, c.pool, id, send)
 	if !isNotPrepared(refused) {
 		return refused
 	}
 	err := send(nil)
-	if !unreachable(err) { // otherwise it is the server that does not work, and not what it prepares
-		p.suspend(ctx, cache, refused)
+	if !isUnavailable(err) { // otherwise the server itself is failing, not its prepared statements
+		c.suspend(ctx, set, refused)
 	}
 	return err
 }
 
-// suspend has statements sent as text for a while. It gives up those of a cache: a connection on which one was lost would
-// fail with it again and again. It logs the first of several failures in a row.
-func (p *prepared) suspend(ctx context.Context, failed *stmtCache, cause error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cache.Load() != failed {
-		return // another call has met it before
+// suspend interpolates all statements for a while. It drops the failed set, because a connection that has lost a statement
+// would fail again each time. It logs only the first of several failures in a row.
+func (c *stmtCache) suspend(ctx context.Context, failed *stmtSet, cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.set.Load() != failed {
+		return // another call was first
 	}
-	now := p.now()
-	if p.pause > 0 && (!failed.worked.Load() || now.Sub(failed.from) < p.pause) {
-		p.pause = min(2*p.pause, maxPreparePause)
+	now := c.now()
+	if c.pause > 0 && (!failed.worked.Load() || now.Sub(failed.validFrom) < c.pause) {
+		c.pause = min(2*c.pause, maxPreparePause)
 	} else {
-		p.pause = minPreparePause
-		p.log.WarnContext(ctx, "store: prepared statements are refused or lost; statements are sent as text, and prepared "+
-			"again after a pause; see MYSQL_PREPARE", "cause", quiet(cause), "pause", p.pause)
+		c.pause = minPreparePause
+		c.log.WarnContext(ctx, "store: prepared statements are refused or lost; sending statements as text, will prepare "+
+			"again after a pause; see MYSQL_PREPARE", "cause", redact(cause), "pause", c.pause)
 	}
-	p.cache.Store(&stmtCache{from: now.Add(p.pause)})
+	c.set.Store(&stmtSet{validFrom: now.Add(c.pause)})
 	go failed.close()
 }
 
-// isNotPrepared reports whether a server or proxy refused to prepare a statement, or does not know one that was prepared.
-// It has not executed the statement then, so the statement may be sent again whatever it does: such errors come of
-// COM_STMT_PREPARE, which executes nothing, or of COM_STMT_EXECUTE before the execution begins.
-func isNotPrepared(err error) bool {
-	return isOf(err, notPrepared) || hasText(err, lostPreparedStmt) || hasText(err, unknownPrepared)
+// stmtSet holds prepared statements that are closed together.
+type stmtSet struct {
+	validFrom time.Time
+	worked    atomic.Bool  // at least one statement was executed
+	using     sync.RWMutex // read-locked while a statement is sent; locked for good when the set is closed
+	stmts     [numStmts]atomic.Pointer[sql.Stmt]
 }
 
-// stmtCache are statements that are prepared from some time on, and closed together.
-type stmtCache struct {
-	from   time.Time
-	worked atomic.Bool  // at least one of them was executed
-	using  sync.RWMutex // held for reading while a statement is sent, and for ever when they are closed
-	stmts  [queries]atomic.Pointer[sql.Stmt]
-}
-
-// run prepares a statement if it is needed for the first time, and sends it; as text if the statements are closed.
-func (c *stmtCache) run(ctx context.Context, pool *sql.DB, q query, send func(*sql.Stmt) error) error {
-	if !c.using.TryRLock() {
+// run prepares a statement on first use and sends it. If the set is closed, it calls send with nil.
+func (s *stmtSet) run(ctx context.Context, pool *sql.DB, id stmtID, send func(*sql.Stmt) error) error {
+	if !s.using.TryRLock() {
 		return send(nil)
 	}
-	defer c.using.RUnlock()
-	stmt := c.stmts[q].Load()
+	defer s.using.RUnlock()
+	stmt := s.stmts[id].Load()
 	if stmt == nil {
-		fresh, err := pool.PrepareContext(ctx, texts[q])
+		fresh, err := pool.PrepareContext(ctx, stmtSQL[id])
 		if err != nil {
 			return err
 		}
-		if !c.stmts[q].CompareAndSwap(nil, fresh) { // another one was faster
+		if !s.stmts[id].CompareAndSwap(nil, fresh) { // another call was first
 			fresh.Close()
 		}
-		stmt = c.stmts[q].Load()
+		stmt = s.stmts[id].Load()
 	}
 	err := send(stmt)
-	if err == nil && !c.worked.Load() {
-		c.worked.Store(true)
+	if err == nil && !s.worked.Load() {
+		s.worked.Store(true)
 	}
 	return err
 }
 
-// close closes the statements on all connections, so that the server has room for others. It waits until none is being sent.
-func (c *stmtCache) close() {
-	c.using.Lock() // and never unlocked: nothing may use them any more
-	for i := range c.stmts {
-		if stmt := c.stmts[i].Load(); stmt != nil {
+// close closes the statements on all connections once none is being sent, which frees their room on the server.
+func (s *stmtSet) close() {
+	s.using.Lock() // never unlocked: the set must not be used again
+	for i := range s.stmts {
+		if stmt := s.stmts[i].Load(); stmt != nil {
 			stmt.Close()
 		}
 	}

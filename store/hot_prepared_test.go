@@ -44,10 +44,10 @@ func (f *fixture) visits(round string) {
 	}
 	bobs, _ := f.login(appA, bob, "")
 	for call, err := range map[string]error{
-		"find 2":    f.db.FindTogether(ctx, appA, alice, bob),
-		"find 6":    f.db.FindTogether(ctx, appA, alice, bob, "o3", "o4", "o5", "o6"),
-		"write 1":   f.db.WriteTogether(ctx, "Bob", bobs.ID),
-		"sign up 3": f.db.SignUpTogether(ctx, store.Identity{AppID: appC, OpenID: alice}, store.Identity{AppID: appC, OpenID: bob}),
+		"find 2":    f.db.FindMany(ctx, appA, alice, bob),
+		"find 6":    f.db.FindMany(ctx, appA, alice, bob, "o3", "o4", "o5", "o6"),
+		"write 1":   f.db.WriteMany(ctx, "Bob", bobs.ID),
+		"sign up 3": f.db.CreateMany(ctx, store.Identity{AppID: appC, OpenID: alice}, store.Identity{AppID: appC, OpenID: bob}),
 		"days":      f.db.WriteLoginDays(ctx),
 		"ready":     f.db.Ready(ctx),
 	} {
@@ -157,7 +157,7 @@ func TestPrepared_statements_that_are_lost_under_load(t *testing.T) {
 		}
 		return nil
 	})
-	together(64, func(i int) {
+	concurrently(64, func(i int) {
 		for n := range 5 {
 			openID := fmt.Sprintf("o%d", i)
 			if _, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: openID}); err != nil {

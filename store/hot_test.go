@@ -73,7 +73,7 @@ func TestStatements_use_indexes(t *testing.T) {
 	for _, s := range f.wire.statements() {
 		sent[s.sql] = s
 	}
-	for _, text := range store.Statements() {
+	for _, text := range store.HotStatements() {
 		if _, ok := sent[text]; !ok {
 			t.Errorf("nothing here sends %q", text)
 		}
@@ -133,8 +133,8 @@ func (f *fixture) doEverything(t *testing.T) {
 	}
 	for _, users := range [][2]int{{0, 2}, {2, 2 + 16}} {
 		from, to := users[0], users[1]
-		find := f.db.FindTogether(t.Context(), appA, openIDs[from:to]...)
-		write := f.db.WriteTogether(t.Context(), "Alice", ids[from:to]...)
+		find := f.db.FindMany(t.Context(), appA, openIDs[from:to]...)
+		write := f.db.WriteMany(t.Context(), "Alice", ids[from:to]...)
 		if find != nil || write != nil {
 			t.Fatal(find, write)
 		}
@@ -144,7 +144,7 @@ func (f *fixture) doEverything(t *testing.T) {
 		for i := range n + 1 {
 			newcomers = append(newcomers, store.Identity{AppID: appB, OpenID: fmt.Sprintf("oNewcomer%d_%d", n, i)})
 		}
-		if err := f.db.SignUpTogether(t.Context(), newcomers...); err != nil {
+		if err := f.db.CreateMany(t.Context(), newcomers...); err != nil {
 			t.Fatal(err)
 		}
 	}

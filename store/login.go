@@ -2,106 +2,112 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
+
+	"wxlogin/internal/batch"
 )
 
-// loginPrecision is how old users.last_login_at may get before a login writes it again.
-const loginPrecision = time.Hour
+// lastLoginGranularity is how old users.last_login_at may get before a login writes it again.
+const lastLoginGranularity = time.Hour
 
-// Login finds the user with this identity, or creates it. created is true for exactly one call per user: the one that
-// inserted it, however many run at once; for none where the connection broke on the answer to that.
+// Login finds the user with this identity or creates it. created is true for exactly one call per user, the one that inserted
+// it, however many run at once. It is true for none if the connection breaks before the COMMIT is confirmed.
 //
-// A returning login is one indexed read. It writes only where the last login on record is an hour old, or where the
-// UnionID is news (see the package documentation). A user who is not active is returned as it is, and no login is recorded:
-// refusing it is up to the caller (User.Active).
+// A returning login is one indexed read. It writes only if the last login on record is an hour old or if the UnionID is new
+// (see the package documentation). A user that is not active is returned unchanged, and no login is recorded: rejecting it is
+// up to the caller (see [User.Active]).
 //
-// If the row of an identity's user is gone, deleted by hand or lost in a restore, the login makes a new user for it, or gives
-// it to the user who holds the UnionID.
+// If the row of an identity's user is missing, because it was deleted by hand or lost in a restore, the login creates a new
+// user for the identity, or links it to the user with the UnionID.
 //
-// Logins of active users are counted by day, in memory: see RunLoginDays.
+// Logins of active users are counted by day, in memory: see [DB.RunLoginDays].
 //
-// Errors: ErrIdentity, ErrUnavailable, context.Canceled; anything else is a fault of the installation.
+// Errors: ErrIdentity, ErrUnavailable, context.Canceled; any other error is a defect of the installation.
 func (u *Users) Login(ctx context.Context, id Identity) (user User, created bool, err error) {
 	if err := id.validate(); err != nil {
 		return User{}, false, err
 	}
 	var row userRow
-	var v visit
-	again := false
+	var event loginEvent
+	isRetry := false
 	err = retry(ctx, func() (err error) {
-		row, v, err = u.login(ctx, id, again)
-		again = true
+		row, event, err = u.login(ctx, id, isRetry)
+		isRetry = true
 		return err
 	})
 	if err != nil {
-		return User{}, false, u.db.fault(ctx, "login", err)
+		return User{}, false, u.db.wrapError(ctx, "login", err)
 	}
 	if row.Status == StatusActive {
-		u.db.days.count(id.AppID, v)
+		u.db.days.count(id.AppID, event)
 	}
-	return row.user(), v.newUser, nil
+	return row.user(), event.newUser, nil
 }
 
-// login is one attempt. again says that it is not the first: an identity that cannot be found and cannot be inserted either is
-// one without a user.
-func (u *Users) login(ctx context.Context, id Identity, again bool) (row userRow, v visit, err error) {
+// login is one attempt. If isRetry is set and the identity is not found, its row may exist without a user, which would
+// explain why the first attempt could not insert it.
+func (u *Users) login(ctx context.Context, id Identity, isRetry bool) (row userRow, event loginEvent, err error) {
 	row, err = u.byIdentity(ctx, id.AppID, id.OpenID)
 	if errors.Is(err, ErrNotFound) {
-		var old identityRow
-		if again {
-			if old, err = u.orphan(ctx, id); err != nil {
-				return userRow{}, visit{}, err
+		var orphan identityRow
+		if isRetry {
+			if orphan, err = u.orphan(ctx, id); err != nil {
+				return userRow{}, loginEvent{}, err
 			}
 		}
-		return u.firstLogin(ctx, id, old)
+		return u.firstLogin(ctx, id, orphan)
 	}
 	if err == nil && id.UnionID != "" && deref(row.UnionID) != id.UnionID {
-		row, err = u.learnUnionID(ctx, row, id)
+		row, err = u.attachUnionID(ctx, row, id)
 	}
 	if err != nil {
-		return userRow{}, visit{}, err
+		return userRow{}, loginEvent{}, err
 	}
-	return u.recordLogin(ctx, row)
+	return u.touchLastLogin(ctx, row)
 }
 
-// recordLogin keeps last_login_at within the hour. The condition is repeated in the statement, so that of many logins
-// at the same moment one writes; the one that moves it to another day makes the user active on that day.
-func (u *Users) recordLogin(ctx context.Context, row userRow) (userRow, visit, error) {
+// touchLastLogin keeps last_login_at within the hour. The statement repeats the condition, so that only one of several
+// concurrent logins writes. The write that moves last_login_at to another day makes the user active on that day.
+func (u *Users) touchLastLogin(ctx context.Context, row userRow) (userRow, loginEvent, error) {
 	now := u.db.now()
 	if row.Status != StatusActive || !row.loginDue(now) {
-		return row, visit{at: now}, nil
+		return row, loginEvent{at: now}, nil
 	}
-	rows, err := u.db.direct.update(ctx, updateLastLogin, now, row.ID, now.Add(-loginPrecision), now.Add(maxClockLead))
-	v := visit{at: now, active: rows > 0 && dayOf(row.LastLoginAt) < dayOf(now)}
+	rows, err := u.db.queries.update(ctx, updateLastLogin, now, row.ID, now.Add(-lastLoginGranularity), now.Add(maxClockLead))
+	event := loginEvent{at: now, active: rows > 0 && dayOf(row.LastLoginAt) < dayOf(now)}
 	row.LastLoginAt = now
-	return row, v, err
+	return row, event, err
 }
 
-// firstLogin is for an identity that has no user yet: it joins the user who holds the UnionID, or gets a new one. old is the
-// identity's row, if there is one: its user was deleted.
+// loginDue reports whether a login has to write last_login_at: it is an hour old, or so far in the future that it would
+// otherwise not be written for long.
+func (r userRow) loginDue(now time.Time) bool {
+	return !r.LastLoginAt.After(now.Add(-lastLoginGranularity)) || r.LastLoginAt.After(now.Add(maxClockLead))
+}
+
+// firstLogin handles an identity without a user: it is linked to the user with the UnionID, or a new user is created. orphan is
+// the identity's row, if there is one whose user is missing.
 //
-// If another login inserts the same identity or UnionID first, the keys of the tables refuse the second, and the login starts
-// over with errAgain. The same goes for a row that another login has given a user.
-func (u *Users) firstLogin(ctx context.Context, id Identity, old identityRow) (row userRow, v visit, err error) {
+// If another login inserts the same identity or UnionID first, or assigns the orphan, firstLogin returns errConflict.
+func (u *Users) firstLogin(ctx context.Context, id Identity, orphan identityRow) (row userRow, event loginEvent, err error) {
 	holder, err := u.holderOf(ctx, id.UnionID)
 	switch {
 	case err == nil:
-		row, v, err = u.join(ctx, holder, id, old)
+		row, event, err = u.linkIdentity(ctx, holder, id, orphan)
 	case !errors.Is(err, ErrNotFound):
-		return userRow{}, visit{}, err
+		return userRow{}, loginEvent{}, err
 	default:
-		row, err = u.newUser(ctx, id, old)
-		v = visit{at: row.CreatedAt, newUser: err == nil, active: err == nil}
+		row, err = u.createUser(ctx, id, orphan)
+		event = loginEvent{at: row.CreatedAt, newUser: err == nil, active: err == nil}
 	}
-	if err == nil && old.UserID != 0 {
-		u.db.log.WarnContext(ctx, "store: an identity had no user; gave it one", "user", row.ID, "missing", old.UserID)
+	if err == nil && orphan.UserID != 0 {
+		u.db.log.WarnContext(ctx, "store: an identity had no user, assigned one", "user", row.ID, "missing", orphan.UserID)
 	}
-	return row, v, err
+	return row, event, err
 }
 
-// holderOf returns the user who holds a UnionID, or ErrNotFound, also if it is not known.
+// holderOf returns the user with a UnionID, or ErrNotFound. It is ErrNotFound too if unionID is "".
 func (u *Users) holderOf(ctx context.Context, unionID string) (userRow, error) {
 	if unionID == "" {
 		return userRow{}, ErrNotFound
@@ -109,138 +115,122 @@ func (u *Users) holderOf(ctx context.Context, unionID string) (userRow, error) {
 	return u.byUnionID(ctx, unionID)
 }
 
-// newUser makes a user for an identity. The rare identity that has a row already goes in a transaction of its own.
-func (u *Users) newUser(ctx context.Context, id Identity, old identityRow) (row userRow, err error) {
-	if old.UserID == 0 {
-		return u.db.signUps.insert(ctx, id)
+// createUser creates a user for an identity. The rare orphan is handled in a transaction of its own, not in a batch.
+func (u *Users) createUser(ctx context.Context, id Identity, orphan identityRow) (row userRow, err error) {
+	if orphan.UserID == 0 {
+		return u.db.creator.create(ctx, id)
 	}
-	up := signUp{id: id, at: u.db.now()}
-	err = u.db.transaction(ctx, func(tx direct) (err error) {
-		if row, err = up.insertUser(ctx, tx); err != nil {
+	user := newUser{id: id, at: u.db.now()}
+	err = u.db.transaction(ctx, func(tx queries) (err error) {
+		if row, err = user.insert(ctx, tx); err != nil {
 			return err
 		}
-		return tx.repoint(ctx, old, row.ID, up.at)
+		return tx.reassign(ctx, orphan, row.ID, user.at)
 	})
 	return row, err
 }
 
-// join gives an existing user one more identity. The user is locked meanwhile, so that no merge leaves the identity with a
-// user who is gone.
-func (u *Users) join(ctx context.Context, holder userRow, id Identity, old identityRow) (userRow, visit, error) {
-	err := u.db.transaction(ctx, func(tx direct) (err error) {
-		holder, err = tx.one(ctx, selectForUpdate, holder.ID)
+// linkIdentity adds an identity to an existing user. It locks the user, so that a concurrent merge cannot leave the identity
+// with a user that is merged away.
+func (u *Users) linkIdentity(ctx context.Context, holder userRow, id Identity, orphan identityRow) (userRow, loginEvent, error) {
+	err := u.db.transaction(ctx, func(tx queries) (err error) {
+		holder, err = tx.lockUser(ctx, holder.ID)
 		if errors.Is(err, ErrNotFound) || err == nil && deref(holder.UnionID) != id.UnionID {
-			return errAgain
+			return errConflict
 		}
 		if err != nil {
 			return err
 		}
-		if old.UserID != 0 {
-			return tx.repoint(ctx, old, holder.ID, u.db.now())
+		now := u.db.now()
+		if orphan.UserID != 0 {
+			return tx.reassign(ctx, orphan, holder.ID, now)
 		}
-		_, err = tx.insert(ctx, insertIdentities, id.AppID, id.OpenID, holder.ID, u.db.now())
-		return err
+		row := identityRow{AppID: id.AppID, OpenID: id.OpenID, UserID: holder.ID, CreatedAt: now}
+		return tx.gorm(ctx).Create(&row).Error
 	})
 	if err != nil {
-		return userRow{}, visit{}, err
+		return userRow{}, loginEvent{}, err
 	}
-	return u.recordLogin(ctx, holder)
+	return u.touchLastLogin(ctx, holder)
 }
 
-// signUp is a first login that nobody's unionid helps with.
-type signUp struct {
+// orphan returns the row of an identity whose user is missing, or the zero value if there is no such row.
+func (u *Users) orphan(ctx context.Context, id Identity) (row identityRow, err error) {
+	err = u.db.queries.gorm(ctx).Joins("LEFT JOIN users ON users.id = wechat_identities.user_id").
+		Where("appid = ? AND openid = ? AND users.id IS NULL", id.AppID, id.OpenID).Limit(1).Find(&row).Error
+	return row, err
+}
+
+// reassign moves an orphan to another user, and returns errConflict if the row is no longer as it was read. created_at changes
+// too, because a new user may have the id of the missing one if a restore has set AUTO_INCREMENT back.
+func (q queries) reassign(ctx context.Context, orphan identityRow, userID uint64, now time.Time) error {
+	return mustAffect(q.gorm(ctx).Model(&identityRow{}).
+		Where("appid = ? AND openid = ? AND user_id = ? AND created_at = ?",
+			orphan.AppID, orphan.OpenID, orphan.UserID, orphan.CreatedAt).
+		UpdateColumns(map[string]any{"user_id": userID, "created_at": now}))
+}
+
+// userCreator creates users with their identities. Concurrent calls share a transaction.
+type userCreator struct {
+	db      *DB
+	batcher *batch.Batcher[newUser, userRow]
+}
+
+// newUser is a user to create: no existing user matches the openid or unionid.
+type newUser struct {
 	id Identity
 	at time.Time
 }
 
-// signUps makes new users with their identities; those who come at the same time in one transaction.
-type signUps struct {
-	db     *DB
-	shared *together[signUp, userRow]
+func newUserCreator(d *DB, now func() time.Time) *userCreator {
+	c := &userCreator{db: d}
+	c.batcher = &batch.Batcher[newUser, userRow]{
+		Single: c.createOne, Batch: c.createMany, Joinable: distinctIdentities, Retryable: retryable,
+		Timeout: readTimeout, Now: now,
+	}
+	return c
 }
 
-func newSignUps(d *DB, now func() time.Time) *signUps {
-	s := &signUps{db: d}
-	s.shared = &together[signUp, userRow]{alone: s.one, many: s.several, fits: nobodyTwice, now: now}
-	return s
+// create inserts the user and its identity, or neither. It returns errConflict if another login has inserted the identity or
+// the unionid first.
+func (c *userCreator) create(ctx context.Context, id Identity) (userRow, error) {
+	return c.batcher.Do(ctx, newUser{id: id, at: c.db.now()})
 }
 
-// insert makes a new user: both rows or none. It returns errAgain where somebody else has made it, or gave the unionid to
-// another one, in the meantime.
-func (s *signUps) insert(ctx context.Context, id Identity) (userRow, error) {
-	return s.shared.do(ctx, signUp{id: id, at: s.db.now()})
-}
-
-func (s *signUps) one(ctx context.Context, up signUp) (userRow, error) {
-	rows, err := s.insertAll(ctx, []signUp{up})
+func (c *userCreator) createOne(ctx context.Context, user newUser) (userRow, error) {
+	rows, err := c.createMany(ctx, []newUser{user})
 	return rows[0], err
 }
 
-func (s *signUps) several(ctx context.Context, calls []*call[signUp, userRow]) error {
-	rows, err := s.insertAll(ctx, filled(calls, len(calls)))
-	for i, c := range calls {
-		c.answer = rows[i]
-	}
-	return err
+// distinctIdentities reports whether two new users can both be inserted.
+func distinctIdentities(a, b newUser) bool {
+	return (a.id.AppID != b.id.AppID || a.id.OpenID != b.id.OpenID) && (a.id.UnionID == "" || a.id.UnionID != b.id.UnionID)
 }
 
-// nobodyTwice keeps logins apart of which the tables take only one.
-func nobodyTwice(calls []*call[signUp, userRow], up signUp) bool {
-	for _, c := range calls {
-		id := c.asked.id
-		if id.AppID == up.id.AppID && id.OpenID == up.id.OpenID || id.UnionID != "" && id.UnionID == up.id.UnionID {
-			return false
-		}
-	}
-	return true
-}
-
-// insertAll makes users with their identities, all or none. Each user is a statement of its own: only then is it certain
-// which number the server gave whom.
-func (s *signUps) insertAll(ctx context.Context, ups []signUp) ([]userRow, error) {
-	rows := make([]userRow, len(ups))
-	err := s.db.transaction(ctx, func(tx direct) (err error) {
-		for i, up := range ups {
-			if rows[i], err = up.insertUser(ctx, tx); err != nil {
+// createMany inserts all users or none. Each user is inserted by its own statement, because only then is it certain which id
+// belongs to which user.
+func (c *userCreator) createMany(ctx context.Context, users []newUser) ([]userRow, error) {
+	rows := make([]userRow, len(users))
+	err := c.db.transaction(ctx, func(tx queries) (err error) {
+		args := make([]any, 0, 4*len(users))
+		for i, user := range users {
+			if rows[i], err = user.insert(ctx, tx); err != nil {
 				return err
 			}
+			args = append(args, user.id.AppID, user.id.OpenID, rows[i].ID, user.at)
 		}
-		_, err = tx.insert(ctx, insertIdentities+query(len(ups)-1), identityArgs(ups, rows)...)
+		_, err = tx.insert(ctx, insertIdentities+stmtID(len(users)-1), args...)
 		return err
 	})
 	return rows, err
 }
 
-// identityArgs are the arguments of insertIdentities.
-func identityArgs(ups []signUp, rows []userRow) []any {
-	args := make([]any, 0, 4*len(ups))
-	for i, up := range ups {
-		args = append(args, up.id.AppID, up.id.OpenID, rows[i].ID, up.at)
+// insert inserts the user without its identity.
+func (n newUser) insert(ctx context.Context, tx queries) (row userRow, err error) {
+	row = userRow{Status: StatusActive, CreatedAt: n.at, UpdatedAt: n.at, LastLoginAt: n.at}
+	if n.id.UnionID != "" {
+		row.UnionID = &n.id.UnionID
 	}
-	return args
-}
-
-// insertUser makes the user, without an identity.
-func (up signUp) insertUser(ctx context.Context, tx direct) (row userRow, err error) {
-	row = userRow{Status: StatusActive, CreatedAt: up.at, UpdatedAt: up.at, LastLoginAt: up.at}
-	if up.id.UnionID != "" {
-		row.UnionID = &up.id.UnionID
-	}
-	row.ID, err = tx.insert(ctx, insertUser, row.UnionID, row.Status, up.at, up.at, up.at)
+	row.ID, err = tx.insert(ctx, insertUser, row.UnionID, row.Status, n.at, n.at, n.at)
 	return row, err
-}
-
-// orphan reads the row of an identity whose user is gone. If there is no such row, the result is zero.
-func (u *Users) orphan(ctx context.Context, id Identity) (row identityRow, err error) {
-	err = u.db.direct.read(ctx, selectOrphan, []any{id.AppID, id.OpenID}, func(rows *sql.Rows) error {
-		row.AppID, row.OpenID = id.AppID, id.OpenID
-		return rows.Scan(&row.UserID, &row.CreatedAt)
-	})
-	return row, err
-}
-
-// repoint gives an identity to another user, and returns errAgain if its row is not as it was read. created_at changes too: a
-// new user may have the number of the missing one, if a restore has set the numbers back.
-func (d direct) repoint(ctx context.Context, old identityRow, userID uint64, now time.Time) error {
-	return d.updateRows(ctx, 1, updateIdentity, userID, now, old.AppID, old.OpenID, old.UserID, old.CreatedAt)
 }

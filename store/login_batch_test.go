@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"wxlogin/internal/batch"
 	"wxlogin/store"
 )
 
@@ -21,7 +22,7 @@ func newRush(t *testing.T) *rush {
 	t.Helper()
 	r := &rush{fixture: newFixture(t)}
 	r.gate = newGate(t, r.wire, "BEGIN")
-	for i := range store.FewAlone {
+	for i := range batch.MaxInFlight {
 		r.signUp(store.Identity{AppID: appA, OpenID: fmt.Sprintf("oBusy%d", i)}, func(store.User, bool, error) {})
 		r.waitFor(t, i+1)
 	}
@@ -37,7 +38,7 @@ func person(i int) store.Identity {
 	return id
 }
 
-// signUp logs somebody in, in a goroutine of its own.
+// newUser logs somebody in, in a goroutine of its own.
 func (r *rush) signUp(id store.Identity, then func(user store.User, created bool, err error)) {
 	r.calls.Go(func() {
 		then(r.users.Login(r.t.Context(), id))
@@ -46,7 +47,7 @@ func (r *rush) signUp(id store.Identity, then func(user store.User, created bool
 
 func (r *rush) waitForWaiting(n int) {
 	r.t.Helper()
-	waitFor(r.t, func() bool { return r.db.WaitingSignUps() == n })
+	waitFor(r.t, func() bool { return r.db.QueuedCreates() == n })
 }
 
 // wantMade asserts that somebody is the user of an answer.
@@ -82,13 +83,13 @@ func TestSignUps_that_wait_go_together(t *testing.T) {
 					begins++
 				}
 			}
-			if begins != store.FewAlone+tt.transactions {
-				t.Errorf("%d transactions, want %d and %d", begins, store.FewAlone, tt.transactions)
+			if begins != batch.MaxInFlight+tt.transactions {
+				t.Errorf("%d transactions, want %d and %d", begins, batch.MaxInFlight, tt.transactions)
 			}
 			for i, user := range answers {
 				r.wantMade(person(i), user)
 			}
-			r.wantCounts(store.FewAlone+tt.people, store.FewAlone+tt.people)
+			r.wantCounts(batch.MaxInFlight+tt.people, batch.MaxInFlight+tt.people)
 			r.wantNoOrphans()
 		})
 	}
@@ -109,7 +110,7 @@ func TestSignUps_one_was_made_meanwhile(t *testing.T) {
 	r.exec("UPDATE users SET unionid = ? WHERE id = 4711", person(3).UnionID)
 	r.exec("INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES (?, ?, 4711, NOW())", person(3).AppID, person(3).OpenID)
 	r.release()
-	r.wantCounts(store.FewAlone+6, store.FewAlone+6)
+	r.wantCounts(batch.MaxInFlight+6, batch.MaxInFlight+6)
 	r.wantNoOrphans()
 }
 
@@ -132,7 +133,7 @@ func TestSignUps_of_one_person(t *testing.T) {
 	if created.Load() != 1 {
 		t.Errorf("created %d times", created.Load())
 	}
-	r.wantCounts(store.FewAlone+1, store.FewAlone+2)
+	r.wantCounts(batch.MaxInFlight+1, batch.MaxInFlight+2)
 	r.wantNoOrphans()
 }
 
@@ -186,7 +187,7 @@ func TestSignUps_at_once(t *testing.T) {
 	servers := []*store.Users{f.users, second.Users()}
 	answers := make([]store.User, 2*people)
 	var creations [people]atomic.Int64
-	together(2*people, func(i int) {
+	concurrently(2*people, func(i int) {
 		user, created, err := servers[i%2].Login(t.Context(), person(i/2))
 		if err != nil {
 			t.Error(err)

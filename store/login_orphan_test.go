@@ -23,7 +23,7 @@ func (f *fixture) lost(app, openID string) uint64 {
 
 // warnings counts the log lines about identities that had no user.
 func (f *fixture) warnings(user, missing uint64) int {
-	return strings.Count(f.logs.String(), fmt.Sprintf(`level=WARN msg="store: an identity had no user; gave it one" user=%d missing=%d`, user, missing))
+	return strings.Count(f.logs.String(), fmt.Sprintf(`level=WARN msg="store: an identity had no user, assigned one" user=%d missing=%d`, user, missing))
 }
 
 func TestUsers_Login_identityWithoutUser(t *testing.T) {
@@ -86,7 +86,7 @@ func TestUsers_Login_identityWithoutUser(t *testing.T) {
 			servers := []*store.Users{f.users, f.second(0).Users()}
 			var created atomic.Int64
 			ids := make([]uint64, n)
-			together(n, func(i int) {
+			concurrently(n, func(i int) {
 				user, isNew, err := servers[i%2].Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice", UnionID: unionID})
 				if err != nil {
 					t.Error(err)

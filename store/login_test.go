@@ -106,7 +106,7 @@ func TestUsers_Login_concurrent_first_logins(t *testing.T) {
 		f := newFixture(t)
 		var creations atomic.Int32
 		ids := make([]uint64, n)
-		together(n, func(i int) {
+		concurrently(n, func(i int) {
 			user, created, err := f.users.Login(t.Context(), store.Identity{AppID: apps[i%len(apps)], OpenID: "oAlice", UnionID: unionID})
 			if err != nil {
 				t.Error(err)
@@ -139,7 +139,7 @@ func TestUsers_Login_concurrent_returning_after_the_hour(t *testing.T) {
 	f.clock.tick = time.Millisecond // each login has another time to write
 	start := f.clock.now().Truncate(time.Millisecond)
 	f.wire.reset()
-	together(32, func(int) {
+	concurrently(32, func(int) {
 		if _, created, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil || created {
 			t.Errorf("created %v, error %v", created, err)
 		}

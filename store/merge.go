@@ -10,47 +10,89 @@ import (
 	"gorm.io/gorm"
 )
 
-// merge makes one user of two who turned out to be one person: row, who has just logged in with the UnionID, and the user
-// who holds it. The package documentation has the rules.
+// attachUnionID handles a UnionID that is not the one on record of a user that has logged in before. It must come from WeChat's
+// response to a login: data from the client has no MAC, and a forged unionid would hand over another user's account.
+func (u *Users) attachUnionID(ctx context.Context, row userRow, id Identity) (userRow, error) {
+	if row.UnionID != nil {
+		// Only one of the two can be right. Following the new one could hand over another user's account; keeping is safe.
+		u.db.unionIDs.record(ctx, id.AppID, row.ID, u.db.now())
+		return row, nil
+	}
+	if row.Status != StatusActive && row.Status != StatusDisabled {
+		return row, nil // an identity of a merged user, by a manual edit, or a status that this version does not know
+	}
+	holder, err := u.byUnionID(ctx, id.UnionID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return u.setUnionID(ctx, row, id.UnionID)
+	case err != nil:
+		return userRow{}, err
+	case holder.ID == row.ID:
+		return holder, nil // a concurrent login has set it
+	case row.Status == StatusDisabled:
+		return row, nil // a merge would let a disabled user in again
+	case holder.Status == StatusMerged:
+		return row, nil // a manual edit: there is no user to merge with
+	}
+	return u.merge(ctx, row.ID, holder.ID, id)
+}
+
+func (u *Users) setUnionID(ctx context.Context, row userRow, unionID string) (userRow, error) {
+	now := u.db.now()
+	err := mustAffect(u.db.queries.gorm(ctx).Model(&userRow{}).
+		Where("id = ? AND unionid IS NULL AND status = ?", row.ID, row.Status).
+		UpdateColumns(map[string]any{"unionid": unionID, "updated_at": now}))
+	if isDuplicateKey(err) {
+		err = errConflict
+	}
+	if err != nil {
+		return userRow{}, err
+	}
+	row.UnionID, row.UpdatedAt = &unionID, now
+	return row, nil
+}
+
+// merge merges two users who turned out to be one person: the user that has just logged in with the UnionID, and the holder of
+// that UnionID. The package documentation has the rules.
 func (u *Users) merge(ctx context.Context, rowID, holderID uint64, id Identity) (survivor userRow, err error) {
-	var left userRow
-	err = u.db.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		row, holder, err := lockBoth(ctx, u.db.direct.in(tx.Statement.ConnPool), rowID, holderID)
+	var loser userRow
+	err = u.db.transaction(ctx, func(tx queries) error {
+		row, holder, err := lockPair(ctx, tx, rowID, holderID)
 		if err != nil {
 			return err
 		}
 		if row.UnionID != nil || row.Status != StatusActive ||
 			holder.Status == StatusMerged || deref(holder.UnionID) != id.UnionID {
-			return errAgain
+			return errConflict
 		}
-		survivor, left = byAge(row, holder, u.db.now())
-		return u.mergeLocked(tx, &survivor, left, id)
+		survivor, loser = olderFirst(row, holder, u.db.now())
+		return u.mergeLocked(tx.gorm(ctx), &survivor, loser, id)
 	})
 	if errors.Is(err, ErrNotFound) {
-		return userRow{}, errAgain // deleted by hand since it was read
+		return userRow{}, errConflict // deleted by hand since it was read
 	}
 	if err == nil {
-		u.db.log.InfoContext(ctx, "store: merged two users with one unionid", "user", survivor.ID, "merged", left.ID)
+		u.db.log.InfoContext(ctx, "store: merged two users with one unionid", "user", survivor.ID, "merged", loser.ID)
 	}
 	return survivor, err
 }
 
-// lockBoth reads two users and keeps others from changing them. All lock in one order, so that nobody waits in a circle.
-func lockBoth(ctx context.Context, tx direct, aID, bID uint64) (a, b userRow, err error) {
+// lockPair locks two users. All callers lock in the order of ids, which avoids deadlocks.
+func lockPair(ctx context.Context, tx queries, aID, bID uint64) (a, b userRow, err error) {
 	if aID > bID {
-		b, a, err = lockBoth(ctx, tx, bID, aID)
+		b, a, err = lockPair(ctx, tx, bID, aID)
 		return a, b, err
 	}
-	if a, err = tx.one(ctx, selectForUpdate, aID); err != nil {
+	if a, err = tx.lockUser(ctx, aID); err != nil {
 		return a, b, err
 	}
-	b, err = tx.one(ctx, selectForUpdate, bID)
+	b, err = tx.lockUser(ctx, bID)
 	return a, b, err
 }
 
-// byAge returns the user who was there first before the other one. A created_at in the future comes from a clock that was
-// wrong: then the numbers alone say it.
-func byAge(a, b userRow, now time.Time) (older, younger userRow) {
+// olderFirst orders two users by created_at, then by id. If a created_at is in the future, a clock was wrong, and only the ids
+// count.
+func olderFirst(a, b userRow, now time.Time) (older, younger userRow) {
 	d := a.CreatedAt.Compare(b.CreatedAt)
 	if a.CreatedAt.After(now) || b.CreatedAt.After(now) {
 		d = 0
@@ -61,35 +103,48 @@ func byAge(a, b userRow, now time.Time) (older, younger userRow) {
 	return b, a
 }
 
-// mergeLocked writes what a merge changes; the transaction holds both rows. The younger gives its UnionID up before the
-// survivor takes it: two rows cannot have the same one.
-func (u *Users) mergeLocked(tx *gorm.DB, survivor *userRow, left userRow, id Identity) error {
+// mergeLocked writes a merge while the transaction holds both rows. The loser gives up its UnionID before the survivor gets it,
+// because the column is unique.
+func (u *Users) mergeLocked(tx *gorm.DB, survivor *userRow, loser userRow, id Identity) error {
 	now := u.db.now()
-	if err := tx.Model(&userRow{}).Where("id = ?", left.ID).UpdateColumns(map[string]any{
+	if err := tx.Model(&userRow{}).Where("id = ?", loser.ID).UpdateColumns(map[string]any{
 		"status": StatusMerged, "merged_into": survivor.ID, "unionid": nil, "updated_at": now,
 	}).Error; err != nil {
 		return err
 	}
-	if columns := survivor.takeOver(left, id.UnionID, now); len(columns) > 0 {
+	if columns := survivor.absorb(loser, id.UnionID, now); len(columns) > 0 {
 		if err := tx.Model(&userRow{}).Where("id = ?", survivor.ID).UpdateColumns(columns).Error; err != nil {
 			return err
 		}
 	}
-	if err := tx.Model(&identityRow{}).Where("user_id = ?", left.ID).
+	if err := tx.Model(&identityRow{}).Where("user_id = ?", loser.ID).
 		UpdateColumn("user_id", survivor.ID).Error; err != nil {
 		return err
 	}
 	return tx.Create(&mergeRow{
-		SurvivorID: survivor.ID, MergedID: left.ID, UnionID: id.UnionID, AppID: id.AppID, MergedAt: now,
+		SurvivorID: survivor.ID, MergedID: loser.ID, UnionID: id.UnionID, AppID: id.AppID, MergedAt: now,
 	}).Error
 }
 
-// takeOver gives a user what it lacks of another one, the UnionID, and the other's status unless that is active, and returns the columns to write
-// for it: none where nothing changes.
-func (r *userRow) takeOver(other userRow, unionID string, now time.Time) map[string]any {
-	columns := r.fillFrom(other, now)
-	if r.PhoneNumber == nil && other.PhoneNumber != nil {
-		r.PhoneCountryCode, r.PhoneNumber, r.PhoneBoundAt = other.PhoneCountryCode, other.PhoneNumber, other.PhoneBoundAt
+// mergeRow is a row of user_merges.
+type mergeRow struct {
+	ID         uint64 `gorm:"primaryKey;autoIncrement"`
+	SurvivorID uint64
+	MergedID   uint64
+	UnionID    string `gorm:"column:unionid"`
+	AppID      string `gorm:"column:appid"`
+	MergedAt   time.Time
+}
+
+// TableName implements GORM's Tabler.
+func (mergeRow) TableName() string { return "user_merges" }
+
+// absorb gives the survivor the UnionID, what it lacks of the loser, and the loser's status unless that is active. It returns
+// the columns to write; none if nothing changes.
+func (r *userRow) absorb(loser userRow, unionID string, now time.Time) map[string]any {
+	columns := r.absorbProfile(loser, now)
+	if r.PhoneNumber == nil && loser.PhoneNumber != nil {
+		r.PhoneCountryCode, r.PhoneNumber, r.PhoneBoundAt = loser.PhoneCountryCode, loser.PhoneNumber, loser.PhoneBoundAt
 		columns["phone_country_code"], columns["phone_number"] = r.PhoneCountryCode, r.PhoneNumber
 		columns["phone_bound_at"] = r.PhoneBoundAt
 	}
@@ -97,9 +152,9 @@ func (r *userRow) takeOver(other userRow, unionID string, now time.Time) map[str
 		r.UnionID = &unionID
 		columns["unionid"] = unionID
 	}
-	if other.Status != StatusActive && r.Status == StatusActive {
-		r.Status = other.Status
-		columns["status"] = other.Status
+	if loser.Status != StatusActive && r.Status == StatusActive {
+		r.Status = loser.Status
+		columns["status"] = loser.Status
 	}
 	if len(columns) > 0 {
 		r.UpdatedAt = now
@@ -108,12 +163,12 @@ func (r *userRow) takeOver(other userRow, unionID string, now time.Time) map[str
 	return columns
 }
 
-// fillFrom gives a user what it lacks of another one's profile, and returns the columns to write for it.
-func (r *userRow) fillFrom(other userRow, now time.Time) map[string]any {
+// absorbProfile fills empty fields of the survivor's profile from the loser's, and returns the columns to write.
+func (r *userRow) absorbProfile(loser userRow, now time.Time) map[string]any {
 	old := r.profile()
-	filled := old.filledFrom(other.profile())
-	if (filled.NickName != old.NickName || filled.AvatarURL != old.AvatarURL) && other.ProfileSource == SourceUser {
-		filled.Source = SourceUser // one of the two was typed now
+	filled := old.withMissingFrom(loser.profile())
+	if (filled.NickName != old.NickName || filled.AvatarURL != old.AvatarURL) && loser.ProfileSource == SourceUser {
+		filled.Source = SourceUser // one of the two is from the user now
 	}
 	columns := map[string]any{}
 	for i, value := range old.changes(filled) {
@@ -126,18 +181,18 @@ func (r *userRow) fillFrom(other userRow, now time.Time) map[string]any {
 	}
 	r.setProfile(filled, r.changedAt(now))
 	if r.ProfileAsOf == nil {
-		r.ProfileAsOf = other.ProfileAsOf
+		r.ProfileAsOf = loser.ProfileAsOf
 	}
 	columns["profile_as_of"] = r.ProfileAsOf
 	columns["profile_updated_at"] = r.ProfileUpdatedAt
 	return columns
 }
 
-// unionIDWarningInterval is the least time between two warnings about unionids of one app: after a move of the app to another Open
-// Platform account, each login of all its users brings another one than the one on record.
+// unionIDWarningInterval is the minimum time between two warnings about one app. If the app has moved to another Open Platform
+// account, every login of every user has a conflict.
 const unionIDWarningInterval = time.Hour
 
-// unionIDConflicts are the logins at which WeChat gave another unionid than the one on record.
+// unionIDConflicts counts logins with another unionid than the one on record, by app.
 type unionIDConflicts struct {
 	log *slog.Logger
 
@@ -146,12 +201,12 @@ type unionIDConflicts struct {
 }
 
 type appConflicts struct {
-	logins uint64
-	warned time.Time
+	logins   uint64
+	warnedAt time.Time
 }
 
-// conflict counts a login, and logs it unless the app was in the log a short time ago.
-func (c *unionIDConflicts) conflict(ctx context.Context, appID string, userID uint64, now time.Time) {
+// record counts a login, and logs a warning unless there was one about the app within unionIDWarningInterval.
+func (c *unionIDConflicts) record(ctx context.Context, appID string, userID uint64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	app := c.apps[appID]
@@ -163,14 +218,14 @@ func (c *unionIDConflicts) conflict(ctx context.Context, appID string, userID ui
 		c.apps[appID] = app
 	}
 	app.logins++
-	if app.logins == 1 || now.Sub(app.warned) >= unionIDWarningInterval {
-		app.warned = now
-		c.log.WarnContext(ctx, "store: WeChat gave another unionid than the one on record; kept the latter",
+	if app.logins == 1 || now.Sub(app.warnedAt) >= unionIDWarningInterval {
+		app.warnedAt = now
+		c.log.WarnContext(ctx, "store: WeChat sent another unionid than the one on record; keeping the one on record",
 			"user", userID, "appid", appID, "logins", app.logins)
 	}
 }
 
-// UnionIDConflicts is the number of logins to an app, since Open, at which WeChat gave another unionid than the one on record.
+// UnionIDConflicts returns the number of logins to an app, since Open, with another unionid than the one on record.
 func (d *DB) UnionIDConflicts(appID string) uint64 {
 	d.unionIDs.mu.Lock()
 	defer d.unionIDs.mu.Unlock()
@@ -178,44 +233,4 @@ func (d *DB) UnionIDConflicts(appID string) uint64 {
 		return app.logins
 	}
 	return 0
-}
-
-// learnUnionID deals with a UnionID that is not the one on record for a user that has logged in before. It comes from
-// WeChat's answer to a login, and from nowhere else: data that the client brings has no MAC, and a forged unionid would
-// hand somebody else's account over.
-func (u *Users) learnUnionID(ctx context.Context, row userRow, id Identity) (userRow, error) {
-	if row.UnionID != nil {
-		// Both cannot be this person's. Following the new one could hand somebody else's account over; staying is safe.
-		u.db.unionIDs.conflict(ctx, id.AppID, row.ID, u.db.now())
-		return row, nil
-	}
-	if row.Status != StatusActive && row.Status != StatusDisabled {
-		return row, nil // an identity of a merged user, by a hand edit, or a status that this version does not know
-	}
-	holder, err := u.byUnionID(ctx, id.UnionID)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return u.setUnionID(ctx, row, id.UnionID)
-	case err != nil:
-		return userRow{}, err
-	case holder.ID == row.ID:
-		return holder, nil // another login has just set it
-	case row.Status == StatusDisabled:
-		return row, nil // merging would let a blocked person in again
-	case holder.Status == StatusMerged:
-		return row, nil // a hand edit: there is nothing left to merge with
-	}
-	return u.merge(ctx, row.ID, holder.ID, id)
-}
-
-func (u *Users) setUnionID(ctx context.Context, row userRow, unionID string) (userRow, error) {
-	now := u.db.now()
-	result := u.db.gorm.WithContext(ctx).Model(&userRow{}).
-		Where("id = ? AND unionid IS NULL AND status = ?", row.ID, row.Status).
-		UpdateColumns(map[string]any{"unionid": unionID, "updated_at": now})
-	if duplicate(result.Error) || result.Error == nil && result.RowsAffected == 0 {
-		return userRow{}, errAgain
-	}
-	row.UnionID, row.UpdatedAt = &unionID, now
-	return row, result.Error
 }

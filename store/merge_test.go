@@ -311,7 +311,7 @@ func TestUsers_Login_merge_many_at_once(t *testing.T) {
 			leftID, holderID := twoUsers(f, holderIsFirst,
 				store.Profile{AvatarURL: "https://a/left"}, store.Profile{NickName: "Holder"})
 			survivor, _ := survivorOf(holderIsFirst, leftID, holderID)
-			together(32, func(i int) {
+			concurrently(32, func(i int) {
 				id := store.Identity{AppID: appA, OpenID: "oAliceInA", UnionID: "uAlice"}
 				if i%4 == 0 {
 					if _, _, err := f.users.UpdateProfile(t.Context(), appA, "oAliceInA", store.Profile{City: "Guangzhou"}); err != nil {
@@ -348,7 +348,7 @@ func TestUsers_Login_first_logins_of_four_apps_at_once(t *testing.T) {
 		for _, table := range []string{"users", "wechat_identities", "user_merges"} {
 			f.exec("DELETE FROM " + table)
 		}
-		together(32, func(i int) {
+		concurrently(32, func(i int) {
 			id := store.Identity{AppID: apps[i%4], OpenID: "oAliceIn" + apps[i%4], UnionID: "uAlice"}
 			early := id
 			if i%3 == 0 {

@@ -103,7 +103,7 @@ func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
 	t.Run("many_at_once", func(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "")
-		together(32, func(int) {
+		concurrently(32, func(int) {
 			got, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice", UnionID: "uAlice"})
 			if err != nil || got.ID != user.ID || got.UnionID != "uAlice" {
 				t.Errorf("user %d %q, error %v", got.ID, got.UnionID, err)

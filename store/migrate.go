@@ -17,32 +17,32 @@ import (
 	"github.com/pressly/goose/v3/database"
 )
 
-// steps are the versions of the database, in their order. A step that was ever released is not changed any more. Steps only
-// add, so that servers of the version before can go on meanwhile.
+// migrationFiles are the steps from one version of the database to the next. A released step never changes. Steps only add, so
+// that servers of the previous version keep working.
 //
 //go:embed migrations/*.sql
-var steps embed.FS
+var migrationFiles embed.FS
 
 // SchemaVersion is the version of the database that this package needs: the number of the last step.
 const SchemaVersion = 3
 
-// Migration tells what Migrate did: nothing, where both are the same.
+// Migration is the result of Migrate. If both versions are the same, nothing was done.
 type Migration struct {
 	From int64 // version before; 0 = there were no tables
-	To   int64 // version now; above SchemaVersion where a newer server has migrated the database
+	To   int64 // version now; above SchemaVersion if a newer server has migrated the database
 }
 
-// Migrate brings the database up to SchemaVersion, from any earlier version and from nothing, and loses nothing. It may be
-// run at any time, also by several at once: they take turns.
+// Migrate brings an empty database, or one of any earlier version, to SchemaVersion, without loss of data. It may run at any
+// time; concurrent calls wait for each other.
 //
-// MySQL commits each CREATE and ALTER alone. If a step fails, what came before it stays, the error names the step and shows the
-// beginning of the statement that failed, and Migrate goes on from there when it is run again.
+// MySQL commits each CREATE and ALTER separately. If a step fails, its earlier statements stay, and the error names the step
+// and shows the beginning of the failed statement. The next Migrate continues from there.
 //
-// It uses connections of its own. The error is ErrUnavailable if the database cannot be reached or cannot serve now, or
-// context.Canceled; anything else is a fault of the database or of a step.
+// Migrate has its own connections. The error is ErrUnavailable if the database cannot be reached or cannot serve now, or
+// context.Canceled; any other error is a defect of the database or of a step.
 func (d *DB) Migrate(ctx context.Context) (m Migration, err error) {
 	config := d.config.Clone()
-	config.ReadTimeout = 0 // changing a large table takes its time; ctx is the limit
+	config.ReadTimeout = 0 // changing a large table takes long; ctx is the limit
 	connector, err := newConnector(config)
 	if err != nil {
 		return Migration{}, err
@@ -50,37 +50,37 @@ func (d *DB) Migrate(ctx context.Context) (m Migration, err error) {
 	pool := sql.OpenDB(connector)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
-	m, err = migrateIn(ctx, pool)
-	var readOnly readOnlyError // the driver shows such a refusal as a broken connection: see RejectReadOnly in parseDSN
-	if unreachable(err) && errors.As(checkReadOnly(ctx, pool), &readOnly) {
+	m, err = migrate(ctx, pool)
+	var readOnly readOnlyError // the driver reports such a refusal as a broken connection: see RejectReadOnly in parseDSN
+	if isUnavailable(err) && errors.As(checkReadOnly(ctx, pool), &readOnly) {
 		err = readOnly
 	}
 	if err != nil {
-		return Migration{}, d.migrateFault(ctx, err)
+		return Migration{}, d.wrapMigrateError(ctx, err)
 	}
 	return m, nil
 }
 
-// migrateIn takes the missing steps when its turn has come. Goose's own locks do not cover the making of its table.
-func migrateIn(ctx context.Context, pool *sql.DB) (m Migration, err error) {
+// migrate runs the missing steps while it holds the migration lock. Goose's own locks do not cover the creation of its table.
+func migrate(ctx context.Context, pool *sql.DB) (m Migration, err error) {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return Migration{}, err
 	}
 	defer conn.Close()
-	if err := takeTurn(ctx, conn); err != nil {
+	if err := lockMigration(ctx, conn); err != nil {
 		return Migration{}, err
 	}
-	defer endTurn(conn)
+	defer unlockMigration(conn)
 	if m.From, err = recordedVersion(ctx, conn); err != nil {
 		return Migration{}, err
 	}
-	collation, err := collationOf(ctx, conn)
+	collation, err := supportedCollation(ctx, conn)
 	if err != nil {
 		return Migration{}, err
 	}
-	log := &stepLog{}
-	provider, err := newProvider(pool, collation, log)
+	recorder := &statementRecorder{}
+	provider, err := newProvider(pool, collation, recorder)
 	if err != nil {
 		return Migration{}, err
 	}
@@ -91,96 +91,67 @@ func migrateIn(ctx context.Context, pool *sql.DB) (m Migration, err error) {
 	}
 	var partial *goose.PartialError
 	if errors.As(err, &partial) {
-		err = ofStatement(log.statement, err)
+		err = withStatement(recorder.statement, err)
 	}
 	return m, err
 }
 
-// newProvider sets goose up, for tables with this collation.
-func newProvider(pool *sql.DB, collation string, log *stepLog) (*goose.Provider, error) {
-	record, err := newVersionStore(collation)
+// newProvider sets up goose for tables with this collation.
+func newProvider(pool *sql.DB, collation string, recorder *statementRecorder) (*goose.Provider, error) {
+	store, err := newVersionStore(collation)
 	if err != nil {
 		return nil, err
 	}
-	files, err := fs.Sub(steps, "migrations")
+	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectCustom, pool, collatedSteps{files, collation},
-		goose.WithStore(record),
+	return goose.NewProvider(goose.DialectCustom, pool, collatedFS{files, collation},
+		goose.WithStore(store),
 		goose.WithDisableGlobalRegistry(true),
-		goose.WithSlog(slog.New(log)),
+		goose.WithSlog(slog.New(recorder)),
 		goose.WithVerbose(true),
 	)
 }
 
-// migrateFault gives an error of Migrate its final form. A missing table or column is no ErrUnavailable here: to migrate again does
+// wrapMigrateError is wrapError for Migrate. A missing table or column is not ErrUnavailable here, because another Migrate would
 // not help.
-func (d *DB) migrateFault(ctx context.Context, err error) error {
+func (d *DB) wrapMigrateError(ctx context.Context, err error) error {
 	op := "migrate"
 	var partial *goose.PartialError
-	if errors.As(err, &partial) && partial.Failed != nil {
+	if errors.As(err, &partial) {
 		op += ": step " + path.Base(partial.Failed.Source.Path)
 	}
 	if isMissing(err) && ctx.Err() == nil {
-		return fmt.Errorf("store: %s: %w", op, quiet(err))
+		return fmt.Errorf("store: %s: %w", op, redact(err))
 	}
-	return d.fault(ctx, op, err)
+	return d.wrapError(ctx, op, err)
 }
 
-// maxShown is how much of a step's statement an error shows.
-const maxShown = 60
+// lockPoll is how often a waiting Migrate tries to get the lock. The server does not do the waiting, because the embedded
+// engine runs one statement at a time.
+const lockPoll = 100 * time.Millisecond
 
-// stepLog takes goose's log and keeps the beginning of the last statement of a step. It prints nothing.
-type stepLog struct{ statement string }
+// migrationLock is the name of the lock, of at most 64 characters. Lock names are global to the server, so it depends on the
+// database. MD5 and SHA1 are not available on every server: MySQL 9.6 moved them to a component.
+const migrationLock = "CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32))"
 
-var _ slog.Handler = (*stepLog)(nil)
-
-// Enabled implements slog.Handler.
-func (l *stepLog) Enabled(context.Context, slog.Level) bool { return true }
-
-// WithAttrs implements slog.Handler.
-func (l *stepLog) WithAttrs([]slog.Attr) slog.Handler { return l }
-
-// WithGroup implements slog.Handler.
-func (l *stepLog) WithGroup(string) slog.Handler { return l }
-
-// Handle implements slog.Handler.
-func (l *stepLog) Handle(_ context.Context, r slog.Record) error {
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "statement" {
-			l.statement = strings.Join(strings.Fields(a.Value.String()), " ")
-			l.statement = l.statement[:min(len(l.statement), maxShown)] + "…"
-		}
-		return true
-	})
-	return nil
-}
-
-// turnPause is how long a Migrate waits before it asks for its turn again. It asks, and does not have the server wait, for
-// the engine of the demo runs one statement at a time.
-const turnPause = 100 * time.Millisecond
-
-// turnName names the lock, in at most 64 characters. Such names belong to the server, not to the database. MD5 and SHA1 are not
-// in every server: MySQL 9.6 moved them to a component.
-const turnName = "CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32))"
-
-// takeTurn waits until no other Migrate works on the database, as long as the context allows. The turn ends with the
-// connection, so a process that dies holds nobody up.
-func takeTurn(ctx context.Context, conn *sql.Conn) error {
+// lockMigration waits until no other Migrate works on the database, or until ctx ends. The lock ends with the connection, so a
+// process that dies blocks no other.
+func lockMigration(ctx context.Context, conn *sql.Conn) error {
 	for {
-		var got sql.NullInt64 // 0 = another one has it, NULL = the server could not
-		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+turnName+", 0)").Scan(&got)
+		var got sql.NullInt64 // 0 = another connection has the lock, NULL = an error of the server
+		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+migrationLock+", 0)").Scan(&got)
 		switch {
-		case isTiDBConflict(err): // so TiDB may say that another one has it
+		case isTiDBConflict(err): // TiDB may say so if another connection has the lock
 		case err != nil:
 			return err
 		case !got.Valid:
-			return errors.New("store: the server gives no lock")
+			return errors.New("store: the server failed to lock the migration")
 		case got.Int64 == 1:
 			return nil
 		}
-		timer := time.NewTimer(turnPause)
+		timer := time.NewTimer(lockPoll)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -190,21 +161,48 @@ func takeTurn(ctx context.Context, conn *sql.Conn) error {
 	}
 }
 
-// endTurn gives the turn to the next one. Where it fails, the end of the connection does it.
-func endTurn(conn *sql.Conn) {
+// unlockMigration ignores errors, because the lock ends with the connection anyway.
+func unlockMigration(conn *sql.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	if rows, err := conn.QueryContext(ctx, "SELECT RELEASE_LOCK("+turnName+")"); err == nil {
+	if rows, err := conn.QueryContext(ctx, "SELECT RELEASE_LOCK("+migrationLock+")"); err == nil {
 		rows.Close()
 	}
 }
 
+// maxShown is how much of a statement an error shows, in bytes.
+const maxShown = 60
 
+// statementRecorder is the handler of goose's log. It keeps the beginning of a step's last statement and prints nothing.
+type statementRecorder struct{ statement string }
 
-// versionTable records the steps that were taken.
+var _ slog.Handler = (*statementRecorder)(nil)
+
+// Enabled implements slog.Handler.
+func (r *statementRecorder) Enabled(context.Context, slog.Level) bool { return true }
+
+// WithAttrs implements slog.Handler.
+func (r *statementRecorder) WithAttrs([]slog.Attr) slog.Handler { return r }
+
+// WithGroup implements slog.Handler.
+func (r *statementRecorder) WithGroup(string) slog.Handler { return r }
+
+// Handle implements slog.Handler.
+func (r *statementRecorder) Handle(_ context.Context, record slog.Record) error {
+	record.Attrs(func(a slog.Attr) bool {
+		if a.Key == "statement" {
+			r.statement = strings.Join(strings.Fields(a.Value.String()), " ")
+			r.statement = r.statement[:min(len(r.statement), maxShown)] + "…"
+		}
+		return true
+	})
+	return nil
+}
+
+// versionTable records the applied steps.
 const versionTable = "schema_versions"
 
-// createVersionTable makes the table as schema.sql does; a test compares them.
+// createVersionTable is the statement of schema.sql; a test compares them.
 const createVersionTable = `CREATE TABLE IF NOT EXISTS schema_versions (
   id         BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'Order in which the steps were taken',
   version_id BIGINT          NOT NULL COMMENT 'Number of the step, as in store/migrations; 0 = the beginning',
@@ -228,29 +226,23 @@ func newVersionStore(collation string) (versionStore, error) {
 // CreateVersionTable implements database.Store.
 func (s versionStore) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
 	_, err := db.ExecContext(ctx, withCollation(createVersionTable, s.collation))
-	return ofStatement("CREATE TABLE "+versionTable, err)
+	return withStatement("CREATE TABLE "+versionTable, err)
 }
 
 // Insert implements database.Store.
 func (s versionStore) Insert(ctx context.Context, db database.DBTxConn, r database.InsertRequest) error {
-	return ofStatement("INSERT INTO "+versionTable, s.Store.Insert(ctx, db, r))
+	return withStatement("INSERT INTO "+versionTable, s.Store.Insert(ctx, db, r))
 }
 
-
-
-
-
-
-
 const (
-	// collation is what schema.sql and the steps name. All text of the tables has it.
+	// collation is the one in schema.sql and the steps. All text of the tables has it.
 	collation = "utf8mb4_unicode_520_ci"
-	// tidbCollation takes its place on servers that do not know it, such as TiDB. MariaDB 10.11 does not know this one.
+	// tidbCollation replaces it on servers without it, such as TiDB. MariaDB 10.11 does not have tidbCollation.
 	tidbCollation = "utf8mb4_0900_ai_ci"
 )
 
-// collationOf returns the collation that tables get on this server.
-func collationOf(ctx context.Context, db rowQueryer) (string, error) {
+// supportedCollation returns the collation for tables on this server.
+func supportedCollation(ctx context.Context, db rowQueryer) (string, error) {
 	const query = "SELECT COUNT(*) FROM information_schema.collations WHERE collation_name = '" + collation + "'"
 	var known int
 	if err := db.QueryRowContext(ctx, query).Scan(&known); err != nil {
@@ -262,17 +254,17 @@ func collationOf(ctx context.Context, db rowQueryer) (string, error) {
 	return collation, nil
 }
 
-// withCollation returns SQL that names collation with another one instead.
+// withCollation replaces collation in SQL.
 func withCollation(text, other string) string { return strings.ReplaceAll(text, collation, other) }
 
-// collatedSteps are the files of the steps, with a collation.
-type collatedSteps struct {
+// collatedFS are the migration files with another collation.
+type collatedFS struct {
 	fs.FS
 	collation string
 }
 
 // Open implements fs.FS.
-func (s collatedSteps) Open(name string) (fs.File, error) {
+func (s collatedFS) Open(name string) (fs.File, error) {
 	file, err := s.FS.Open(name)
 	if err != nil || path.Ext(name) != ".sql" {
 		return file, err

@@ -218,7 +218,7 @@ func TestDB_Migrate_after_schema_sql_on_the_first_version(t *testing.T) {
 
 // TiDB knows another collation, and adds no column after one that the same ALTER adds.
 func TestSteps_suit_TiDB(t *testing.T) {
-	files := store.StepsWith("utf8mb4_0900_ai_ci")
+	files := store.MigrationsWith("utf8mb4_0900_ai_ci")
 	for _, name := range []string{step1, step2, step3} {
 		text, err := fs.ReadFile(files, name)
 		if err != nil {
@@ -304,7 +304,7 @@ func TestDB_Migrate_many_at_once(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newDB(t)
 			moved := make([]bool, 8)
-			together(len(moved), func(i int) {
+			concurrently(len(moved), func(i int) {
 				done, err := f.db.Migrate(t.Context())
 				if err != nil || done.To != store.SchemaVersion {
 					t.Errorf("to %d, error %v", done.To, err)

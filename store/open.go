@@ -8,73 +8,72 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 	gormmysql "gorm.io/driver/mysql"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 const (
 	defaultMaxOpenConns = 50
 	connMaxIdleTime     = 5 * time.Minute
-	defaultConnLifetime = 30 * time.Minute // below MySQL's wait_timeout and most load balancers' patience
+	defaultConnLifetime = 30 * time.Minute // below MySQL's wait_timeout and the idle time-outs of most load balancers
 )
 
 // Options configures a DB. The zero value is usable.
 type Options struct {
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
-	// Logger is told of slow statements (never with values in them) and of contradictions in what WeChat says.
-	// Nothing is logged by default.
+	// Logger logs slow statements (never with values) and contradictions in WeChat's data. By default nothing is logged.
 	Logger *slog.Logger
-	// MaxOpenConns bounds the connections to the database, and to each replica, 50 by default. All of them may stay open
+	// MaxOpenConns bounds the connections to the database, and to each replica; 50 by default. All of them may stay open
 	// while idle.
 	MaxOpenConns int
-	// ConnMaxLifetime is how long a connection is used, 30 minutes by default: so that a fail-over behind a load balancer
-	// or a name is followed in the end.
+	// ConnMaxLifetime is how long a connection is used; 30 minutes by default. So the pool eventually follows a failover
+	// behind a load balancer or a host name.
 	ConnMaxLifetime time.Duration
-	// Replicas are the DSNs of read replicas, for reads that may be some seconds old: Users.FindOnReplica.
+	// Replicas are the DSNs of read replicas, for reads that may be some seconds old: [Users.FindOnReplica].
 	Replicas []string
-	// NoPrepare has every statement sent as text, with its arguments in it. By default the frequent ones are prepared, and sent
-	// as text only if the server or a proxy refuses that.
+	// NoPrepare sends every statement as text, with its arguments in it. By default the hot statements are prepared, and
+	// sent as text only if the server or a proxy refuses that.
 	NoPrepare bool
-	// TLS is for servers with a certificate of a private CA, or that require one of the client. Every DSN, of replicas too, must name
-	// a host then, which is the server name to verify, and have tls=true or no parameter tls. By default each DSN's tls decides.
+	// TLS is for servers with a certificate of a private CA, and for those that require a client certificate. If it is set,
+	// every DSN, including those of replicas, must name a host, which is the server name to verify, and have tls=true or no
+	// parameter tls. By default the parameter tls of each DSN decides.
 	TLS *tls.Config
-	// OpenDB makes a pool of a connector; sql.OpenDB by default. It is where instrumentation comes in between.
+	// OpenDB makes a pool from a connector; sql.OpenDB by default. Instrumentation can wrap the connector here.
 	OpenDB func(driver.Connector) *sql.DB
 }
 
 // DB is a pool of connections to the users' database. It is safe for concurrent use.
 type DB struct {
-	gorm      *gorm.DB // for what is rare
-	direct    direct   // for what is not
-	lookups   *lookups // by identity, of every visit
-	profiles  *profileWrites
-	signUps   *signUps
-	replicas  *replicas
-	sql       *sql.DB
-	config    *mysql.Config // for connections outside of the pool: Migrate
-	now       func() time.Time
-	log       *slog.Logger
-	closed    atomic.Bool
-	userLocks userLocks // of those who are being changed
-	days      loginDays // counted by Login, written by RunLoginDays
+	sql      *sql.DB
+	queries  queries // on sql
+	loader   *userLoader
+	profiles *profileWriter
+	creator  *userCreator
+	replicas *replicas
+
+	config *mysql.Config // for the connections of Migrate, which are not from the pool
+	now    func() time.Time
+	log    *slog.Logger
+	closed atomic.Bool
+
+	userLocks userLocks
+	days      dailyLogins // counted by Login, written by RunLoginDays
 	unionIDs  unionIDConflicts
 }
 
-// Open prepares a DB from a DSN in go-sql-driver's form, `user:password@tcp(host:port)/database?param=value`.
+// Open returns a DB for a DSN in go-sql-driver's form, `user:password@tcp(host:port)/database?param=value`.
 //
-// It does not connect: a database that is down shows in Ping and in the first use. What it insists on, whatever the
-// DSN says: times are parsed, in UTC; parameters are interpolated; a connection that turns out to be read-only is
-// thrown away. It adds time-outs where the DSN has none. The charset stays as the DSN has it (utf8mb4 where it has
-// none): see CheckCharset.
+// It does not connect: if the database is down, Ping and the first use fail. Some settings do not depend on the DSN: times are
+// parsed as UTC, parameters are interpolated, and a connection that turns out to be read-only is closed. If the DSN has no
+// time-outs, Open adds them. The charset is that of the DSN, or utf8mb4 if it has none: see [DB.CheckCharset].
 //
-// Its errors never hold the DSN or a part of it.
+// Errors never contain the DSN or a part of it.
 func Open(dsn string, o Options) (*DB, error) {
 	o = o.withDefaults()
 	config, pool, err := openPool(dsn, o)
@@ -85,9 +84,10 @@ func Open(dsn string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	d := &DB{gorm: orm, direct: newDirect(pool, o), sql: pool, config: config, now: o.now, log: o.Logger,
+	hot := newHotQueries(pool, o)
+	d := &DB{sql: pool, queries: queries{hotQueries: hot, orm: orm}, config: config, now: o.now, log: o.Logger,
 		unionIDs: unionIDConflicts{log: o.Logger}}
-	d.lookups, d.profiles, d.signUps = newLookups(d.direct, o.Now), newProfileWrites(d.direct, o.Now), newSignUps(d, o.Now)
+	d.loader, d.profiles, d.creator = newUserLoader(hot, o.Now), newProfileWriter(hot, o.Now), newUserCreator(d, o.Now)
 	if d.replicas, err = openReplicas(o); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
@@ -113,7 +113,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// now is the clock in UTC, to the precision of the columns.
+// now returns the time in UTC, to the precision of the columns.
 func (o Options) now() time.Time { return o.Now().UTC().Truncate(time.Millisecond) }
 
 // openPool makes a pool of connections to the database of a DSN. It does not connect.
@@ -137,15 +137,16 @@ func openPool(dsn string, o Options) (*mysql.Config, *sql.DB, error) {
 	return config, pool, nil
 }
 
-// openGORM sets GORM up on a pool. It does not connect.
+// openGORM sets up GORM on a pool. It does not connect.
 func openGORM(config *mysql.Config, pool *sql.DB, o Options) (*gorm.DB, error) {
 	dialector := gormmysql.New(gormmysql.Config{
 		Conn:                      pool,
 		DSNConfig:                 config,
-		SkipInitializeWithVersion: true, // asking for the version would connect
+		SkipInitializeWithVersion: true, // it would connect
 	})
 	orm, err := gorm.Open(dialector, &gorm.Config{
 		SkipDefaultTransaction:   true,
+		QueryFields:              true, // SELECT the known columns, so that a missing one is an error
 		TranslateError:           true,
 		DisableNestedTransaction: true, // not every engine has savepoints
 		DisableAutomaticPing:     true,
@@ -158,21 +159,21 @@ func openGORM(config *mysql.Config, pool *sql.DB, o Options) (*gorm.DB, error) {
 	return orm, nil
 }
 
-// Users gives access to the users.
+// Users returns the users of the database.
 func (d *DB) Users() *Users { return &Users{d} }
 
-// Ping reports whether the database answers: nil, or an error that is ErrUnavailable where it cannot be reached.
+// Ping checks the connection. If the database cannot be reached, it returns ErrUnavailable.
 func (d *DB) Ping(ctx context.Context) error {
-	return d.fault(ctx, "ping", d.sql.PingContext(ctx))
+	return d.wrapError(ctx, "ping", d.sql.PingContext(ctx))
 }
 
-// Database is the name of the database that the DSN names.
+// Database returns the name of the database in the DSN.
 func (d *DB) Database() string { return d.config.DBName }
 
-// Account is the name of the account that the DSN names, without its host.
+// Account returns the name of the account in the DSN, without its host.
 func (d *DB) Account() string { return d.config.User }
 
-// Pools are the pools of connections by name, for their statistics: primary, and replica_1 and so on.
+// Pools returns the pools of connections, for their statistics: primary, replica_1 and so on.
 func (d *DB) Pools() map[string]*sql.DB {
 	pools := map[string]*sql.DB{"primary": d.sql}
 	for i, pool := range d.replicas.pools {
@@ -181,97 +182,64 @@ func (d *DB) Pools() map[string]*sql.DB {
 	return pools
 }
 
-// Close waits for running statements and closes all connections. Later calls on the DB give ErrUnavailable.
+// Close waits for running statements and closes all connections. Later calls of the DB return ErrUnavailable.
 func (d *DB) Close() error {
 	d.closed.Store(true)
 	return errors.Join(d.sql.Close(), d.replicas.close())
 }
 
-const (
-	// replicaTimeout is what a replica gets of a caller's time, so that the primary can still be asked in the rest.
-	replicaTimeout = 300 * time.Millisecond
-
-	// replicaRest is how long replicas are left alone after one of them failed.
-	replicaRest = time.Second
-)
-
-// replicas are the read replicas of a database. They are kept apart from the primary, so that nothing can be read from
-// them by mistake: whatever must see its own write asks the primary.
-type replicas struct {
-	pools   []*sql.DB
-	lookups []*lookups // in each of them
-	now     func() time.Time
-	resting atomic.Int64 // until when, in nanoseconds of Unix time
+// queries sends statements to the pool, or within a transaction: the hot ones as raw SQL, all others through GORM.
+type queries struct {
+	hotQueries
+	orm *gorm.DB
+	tx  *sql.Tx // nil = the pool
 }
 
-// openReplicas opens the pools. Without replicas there is nothing to ask, and the primary serves all reads.
-func openReplicas(o Options) (*replicas, error) {
-	r := &replicas{now: o.Now}
-	for i, dsn := range o.Replicas {
-		_, replica, err := openPool(dsn, o)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("replica %d: %w", i+1, err), r.close())
+// withTx returns queries for a transaction.
+func (q queries) withTx(tx *sql.Tx) queries { return queries{q.hotQueries.withTx(tx), q.orm, tx} }
+
+// gorm returns GORM on the pool or in the transaction.
+func (q queries) gorm(ctx context.Context) *gorm.DB {
+	orm := q.orm.WithContext(ctx)
+	if q.tx != nil {
+		orm.Statement.ConnPool = q.tx
+	}
+	return orm
+}
+
+// mustAffect returns errConflict if an UPDATE through GORM changed no row: the row is no longer as it was read.
+func mustAffect(result *gorm.DB) error {
+	if result.Error == nil && result.RowsAffected == 0 {
+		return errConflict
+	}
+	return result.Error
+}
+
+// lockUser reads a user and locks its row until the transaction ends. It returns ErrNotFound if there is no such user.
+func (q queries) lockUser(ctx context.Context, id uint64) (row userRow, err error) {
+	result := q.gorm(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("id = ?", id).Limit(1).Find(&row)
+	if result.Error == nil && result.RowsAffected == 0 {
+		return userRow{}, ErrNotFound
+	}
+	return row, result.Error
+}
+
+// transaction runs work in a transaction, which it rolls back if work returns an error. It returns errConflict if a unique key
+// refused a row: another connection has inserted that since it was looked up.
+func (d *DB) transaction(ctx context.Context, work func(tx queries) error) (err error) {
+	defer func() {
+		if isDuplicateKey(err) {
+			err = errConflict
 		}
-		r.pools = append(r.pools, replica)
-		r.lookups = append(r.lookups, newLookups(newDirect(replica, o), o.Now))
+	}()
+	tx, err := d.sql.BeginTx(ctx, nil)
+	if err != nil {
+		return err
 	}
-	return r, nil
-}
-
-// ready tells whether there is a replica to ask now.
-func (r *replicas) ready() bool {
-	return len(r.lookups) > 0 && r.now().UnixNano() >= r.resting.Load()
-}
-
-// byIdentity reads a user from any of the replicas.
-func (r *replicas) byIdentity(ctx context.Context, appID, openID string) (userRow, error) {
-	bounded, cancel := context.WithTimeout(ctx, replicaTimeout)
-	defer cancel()
-	row, err := r.lookups[rand.N(len(r.lookups))].find(bounded, appID, openID)
-	if err != nil && !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
-		r.resting.Store(r.now().Add(replicaRest).UnixNano())
+	defer tx.Rollback() // a no-op after COMMIT; if it fails, the connection is gone and the server rolls back
+	if err := work(d.queries.withTx(tx)); err != nil {
+		return err
 	}
-	return row, err
-}
-
-// CheckReplicas looks at each replica once, all at the same time, and returns an error for each, in the order of
-// Options.Replicas: nil for one that can be read, or as of Find.
-func (d *DB) CheckReplicas(ctx context.Context) []error {
-	errs := make([]error, len(d.replicas.lookups))
-	var checks sync.WaitGroup
-	for i, l := range d.replicas.lookups {
-		checks.Go(func() {
-			_, err := l.one(ctx, identity{})
-			if !errors.Is(err, ErrNotFound) {
-				errs[i] = d.fault(ctx, fmt.Sprintf("replica %d", i+1), err)
-			}
-		})
-	}
-	checks.Wait()
-	return errs
-}
-
-func (r *replicas) close() error {
-	var errs []error
-	for _, pool := range r.pools {
-		errs = append(errs, pool.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// FindOnReplica is Find for readers who can live with what was true a moment ago: it asks a replica where there are some,
-// and the primary for whom a replica does not know yet or where it fails. How old its answer may be is the replication's
-// delay: so long a user who was disabled or merged may still be found as before.
-//
-// Errors: as Find.
-func (u *Users) FindOnReplica(ctx context.Context, appID, openID string) (User, error) {
-	if err := (Identity{AppID: appID, OpenID: openID}).validate(); err != nil {
-		return User{}, err
-	}
-	if u.db.replicas.ready() {
-		if row, err := u.db.replicas.byIdentity(ctx, appID, openID); err == nil {
-			return row.user(), nil
-		}
-	}
-	return u.Find(ctx, appID, openID)
+	return tx.Commit()
 }

@@ -68,7 +68,7 @@ func TestOpen_faults_never_echo_the_dsn(t *testing.T) {
 }
 
 func TestOpen_settings(t *testing.T) {
-	c, err := store.DSNSettings("u:p@tcp(db.example:3306)/wxlogin?loc=Asia%2FShanghai&parseTime=false&multiStatements=true&interpolateParams=false&" +
+	c, err := store.ParseDSN("u:p@tcp(db.example:3306)/wxlogin?loc=Asia%2FShanghai&parseTime=false&multiStatements=true&interpolateParams=false&" +
 		"sql_mode=%27ANSI%27&@@Session.Autocommit=0&UNIQUE_CHECKS=0&session sql_safe_updates=1&max_execution_time=500")
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestOpen_settings(t *testing.T) {
 	if c.Timeout <= 0 || c.ReadTimeout <= 0 || c.WriteTimeout <= 0 {
 		t.Errorf("time-outs %v %v %v", c.Timeout, c.ReadTimeout, c.WriteTimeout)
 	}
-	c, err = store.DSNSettings("u:p@tcp(db.example:3306)/wxlogin?timeout=1s&readTimeout=2s&writeTimeout=4s&innodb_lock_wait_timeout=3")
+	c, err = store.ParseDSN("u:p@tcp(db.example:3306)/wxlogin?timeout=1s&readTimeout=2s&writeTimeout=4s&innodb_lock_wait_timeout=3")
 	if err != nil {
 		t.Fatal(err)
 	}

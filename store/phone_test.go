@@ -157,7 +157,7 @@ func TestUsers_BindPhone_at_the_same_time(t *testing.T) {
 	const n = 32
 	f := newFixture(t)
 	f.login(appA, "oAlice", "")
-	together(n, func(i int) {
+	concurrently(n, func(i int) {
 		p := store.Phone{CountryCode: strings.Repeat("1", 1+i%8), Number: strings.Repeat("5", 1+i%8)}
 		if _, err := f.users.BindPhone(t.Context(), appA, "oAlice", p); err != nil {
 			t.Error(err)

@@ -10,78 +10,76 @@ import (
 	"github.com/clipperhouse/uax29/v2/graphemes"
 )
 
-// Profile is what a user tells of himself. In an update, empty texts and a Gender other than 1 and 2 mean "not given".
+// Profile is a user's profile. In an update, an empty string and a Gender other than 1 and 2 mean "not given".
 type Profile struct {
-	NickName  string // up to 255 characters, longer ones are cut; no placeholder, see User.ProfileComplete
-	AvatarURL string // up to 1024 characters; a longer one counts as not given, for half an address is none
+	NickName  string // up to 255 characters, longer ones are truncated; no placeholder, see User.ProfileComplete
+	AvatarURL string // up to 1024 characters; a longer one counts as not given, because half a URL is useless
 	Gender    int    // 0 unknown, 1 male, 2 female
 	Country   string // up to 128 characters, as Province and City
 	Province  string
 	City      string
 	Language  string // up to 32 characters, such as zh_CN
 
-	// AsOf is when WeChat made this data: the watermark's timestamp. A time to come counts as now. Zero means that the
-	// person has just given it: it is newer than all that is stored.
+	// AsOf is when WeChat produced the data: the watermark's timestamp. A time in the future counts as now. Zero means that
+	// the user has just entered the data: it is newer than everything stored.
 	AsOf time.Time
 
-	// Source is who gave the nickname and the avatar, where there are any. In an update, the zero value means WeChat.
+	// Source says where the nickname and the avatar came from, if there are any. In an update, the zero value means WeChat.
 	Source ProfileSource
 }
 
-// UpdateProfile takes new data into the profile of the user with this identity, and returns the user as it then
-// stands. replaced is the AvatarURL that this call replaced by another one, "" if it replaced none:
+// UpdateProfile merges new data into the profile of the user with this identity, and returns the user after that. replaced is
+// the AvatarURL that this call replaced by another one, "" if it replaced none.
 //
-//   - what is not given never overwrites what is there;
-//   - the language zh_CN without gender and place, which WeChat has sent for everybody since October 2021, only fills
-//     an empty language, and only beside a nickname or an avatar: alone it is WeChat's placeholder;
-//   - data older than the newest that changed the profile is ignored as a whole; data without an AsOf never is;
-//   - if nothing is given, nothing is written;
-//   - if nothing changes, nothing is written: not even AsOf, unless that of the row lies in the future;
-//   - a user who is not active is returned unchanged.
+//   - A field that is not given never overwrites a stored one.
+//   - The language zh_CN without gender and place, which WeChat has sent for every user since October 2021, only fills an
+//     empty language, and only together with a nickname or an avatar: alone it is WeChat's placeholder.
+//   - Data older than the newest that changed the profile is ignored as a whole. Data without an AsOf is never ignored.
+//   - If nothing changes, nothing is written. If data is given, an AsOf in the future is nevertheless set to now.
+//   - A user that is not active is returned unchanged.
 //
 // Of concurrent updates the newest data wins, in whatever order they arrive; of those without an AsOf, the last to commit.
 //
-// Errors: ErrNotFound, ErrIdentity, ErrUnavailable, context.Canceled; anything else is a fault of the installation.
+// Errors: ErrNotFound, ErrIdentity, ErrUnavailable, context.Canceled; any other error is a defect of the installation.
 func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profile) (user User, replaced string, err error) {
 	if err := (Identity{AppID: appID, OpenID: openID}).validate(); err != nil {
 		return User{}, "", err
 	}
-	p = p.fit()
-	row, err := u.changeUser(ctx, identity{appID, openID}, func(ctx context.Context, w *profileWrites, row userRow) (userRow, error) {
-		return u.updateProfile(ctx, w, row, p, &replaced)
+	p = p.truncated()
+	row, err := u.changeUser(ctx, identityKey{appID, openID}, func(ctx context.Context, q queries, row userRow) (userRow, error) {
+		return u.updateProfile(ctx, q, row, p, &replaced)
 	})
 	if err != nil {
-		return User{}, "", u.db.fault(ctx, "update profile", err)
+		return User{}, "", u.db.wrapError(ctx, "update profile", err)
 	}
 	if row.AvatarURL != p.AvatarURL {
-		replaced = "" // another update has replaced it first, or the user was blocked
+		replaced = "" // another update has replaced it first, or the user was disabled
 	}
 	return row.user(), replaced, nil
 }
 
-// updateProfile compares and writes: the statement that writes holds only while the profile is as it was read and the user
-// has not been merged away or disabled.
+// updateProfile is a rowChange.
 //
-// replaced becomes the avatar that this attempt is to replace. If the row has the new avatar already, it stays what an earlier
-// attempt was to replace, which may have written although it returned errAgain (see profileWrites.write).
-func (u *Users) updateProfile(ctx context.Context, w *profileWrites, row userRow, p Profile, replaced *string) (userRow, error) {
+// It sets replaced to the avatar that this attempt replaces. If the row has the new avatar already, replaced keeps its value
+// from an earlier attempt, which may have written although it returned errConflict (see profileWriter.write).
+func (u *Users) updateProfile(ctx context.Context, q queries, row userRow, p Profile, replaced *string) (userRow, error) {
 	if p.empty() {
 		return row, nil
 	}
 	now := u.db.now()
 	old := row.profile()
-	next := old.updatedBy(p)
+	next := old.merged(p)
 	changes, asOf := old.changes(next), p.asOf(old.AsOf, now)
 	if changes.none() || asOf.Before(notInFuture(old.AsOf, now)) {
-		return healAsOf(ctx, w.direct, row, now)
+		return healAsOf(ctx, q, row, now)
 	}
 	newAvatar := next.AvatarURL != old.AvatarURL
 	if newAvatar {
 		*replaced = old.AvatarURL
 	}
-	write := profileWrite{id: row.ID, changes: changes, asOf: asOf, at: row.changedAt(now), before: row.ProfileUpdatedAt}
-	write.picture = newAvatar && p.Source == SourceUser
-	if err := w.write(ctx, write); err != nil {
+	write := profileWrite{id: row.ID, changes: changes, asOf: asOf, at: row.changedAt(now), readUpdatedAt: row.ProfileUpdatedAt}
+	write.avatarChosen = newAvatar && p.Source == SourceUser
+	if err := u.db.profiles.write(ctx, q, write); err != nil {
 		return userRow{}, err
 	}
 	row.setProfile(next, write.at)
@@ -89,10 +87,10 @@ func (u *Users) updateProfile(ctx context.Context, w *profileWrites, row userRow
 	return row, nil
 }
 
-// updatedBy is the profile after new data: what is given replaces what is there.
-func (p Profile) updatedBy(given Profile) Profile {
-	next := given.filledFrom(p)
-	if given.fixedLanguage() && p.Language != "" {
+// merged returns the profile after an update: given fields replace stored ones.
+func (p Profile) merged(given Profile) Profile {
+	next := given.withMissingFrom(p)
+	if given.placeholderLanguage() && p.Language != "" {
 		next.Language = p.Language
 	}
 	next.Source = p.Source
@@ -102,64 +100,57 @@ func (p Profile) updatedBy(given Profile) Profile {
 	return next
 }
 
-// filledFrom is the profile with its empty fields taken from another one.
-func (p Profile) filledFrom(other Profile) Profile {
-	fill(&p.NickName, other.NickName)
-	fill(&p.AvatarURL, other.AvatarURL)
-	fill(&p.Gender, other.Gender)
-	fill(&p.Country, other.Country)
-	fill(&p.Province, other.Province)
-	fill(&p.City, other.City)
-	fill(&p.Language, other.Language)
-	fill(&p.Source, other.Source)
+// withMissingFrom returns the profile with its empty fields taken from another one.
+func (p Profile) withMissingFrom(other Profile) Profile {
+	p.NickName = cmp.Or(p.NickName, other.NickName)
+	p.AvatarURL = cmp.Or(p.AvatarURL, other.AvatarURL)
+	p.Gender = cmp.Or(p.Gender, other.Gender)
+	p.Country = cmp.Or(p.Country, other.Country)
+	p.Province = cmp.Or(p.Province, other.Province)
+	p.City = cmp.Or(p.City, other.City)
+	p.Language = cmp.Or(p.Language, other.Language)
+	p.Source = cmp.Or(p.Source, other.Source)
 	return p
 }
 
-func fill[T comparable](field *T, with T) {
-	var empty T
-	if *field == empty {
-		*field = with
-	}
-}
-
-// fixedLanguage reports whether the language is only the one that WeChat gives everybody since 2021-10-20, along with
+// placeholderLanguage reports whether the language is the one that WeChat sends for every user since 2021-10-20, along with
 // gender 0 and an empty place.
-func (p Profile) fixedLanguage() bool {
+func (p Profile) placeholderLanguage() bool {
 	return p.Language == "zh_CN" && p.Gender == 0 && p.Country == "" && p.Province == "" && p.City == ""
 }
 
-// empty reports whether nothing is given that is worth storing. The fixed language alone is not: it says nothing about the user.
+// empty reports whether no field is worth storing. The placeholder language alone is not: it says nothing about the user.
 func (p Profile) empty() bool {
-	if p.fixedLanguage() {
+	if p.placeholderLanguage() {
 		p.Language = ""
 	}
 	return p == Profile{AsOf: p.AsOf, Source: p.Source}
 }
 
-// profileColumns are the columns that an update of a profile may write, AsOf aside, in the order of changes.
+// profileColumns are the columns of a profile except those of AsOf, in the order of columnChanges.
 var profileColumns = [...]string{
 	"nickname", "avatar_url", "gender", "country", "province", "city", "language", "profile_source",
 }
 
-// changes are what profileColumns become: nil for a column that stays as it is.
-type changes [len(profileColumns)]any
+// columnChanges are the new values of profileColumns: nil for a column that does not change.
+type columnChanges [len(profileColumns)]any
 
-func (c changes) none() bool { return c == changes{} }
+func (c columnChanges) none() bool { return c == columnChanges{} }
 
-// changes are the fields in which two profiles differ, AsOf aside, as they are in the second.
-func (p Profile) changes(next Profile) (c changes) {
-	note(&c[0], p.NickName, next.NickName)
-	note(&c[1], p.AvatarURL, next.AvatarURL)
-	note(&c[2], p.Gender, next.Gender)
-	note(&c[3], p.Country, next.Country)
-	note(&c[4], p.Province, next.Province)
-	note(&c[5], p.City, next.City)
-	note(&c[6], p.Language, next.Language)
-	note(&c[7], p.Source, next.Source)
+// changes returns the fields of next that differ from p.
+func (p Profile) changes(next Profile) (c columnChanges) {
+	diff(&c[0], p.NickName, next.NickName)
+	diff(&c[1], p.AvatarURL, next.AvatarURL)
+	diff(&c[2], p.Gender, next.Gender)
+	diff(&c[3], p.Country, next.Country)
+	diff(&c[4], p.Province, next.Province)
+	diff(&c[5], p.City, next.City)
+	diff(&c[6], p.Language, next.Language)
+	diff(&c[7], p.Source, next.Source)
 	return c
 }
 
-func note[T comparable](change *any, old, next T) {
+func diff[T comparable](change *any, old, next T) {
 	if old != next {
 		*change = next
 	}
@@ -179,12 +170,31 @@ func (r userRow) profile() Profile {
 	}
 }
 
-// setProfile puts all of a profile but AsOf into the row.
+// source returns the column, or SourceWeChat if a server of the first version has filled in the profile: it knew no other
+// source and does not write the column.
+func (r userRow) source() ProfileSource {
+	if r.ProfileSource == SourceNone && (r.NickName != "" || r.AvatarURL != "") {
+		return SourceWeChat
+	}
+	return r.ProfileSource
+}
+
+// setProfile copies a profile, except AsOf, into the row.
 func (r *userRow) setProfile(p Profile, now time.Time) {
 	r.NickName, r.AvatarURL, r.Gender = p.NickName, p.AvatarURL, p.Gender
 	r.Country, r.Province, r.City, r.Language = p.Country, p.Province, p.City, p.Language
 	r.ProfileSource = p.Source
 	r.ProfileUpdatedAt, r.UpdatedAt = &now, now
+}
+
+// changedAt returns the time of a change of the profile: now, or later if the last change is not before now. So every write
+// changes profile_updated_at, even within a millisecond and on a slower clock. (profile_as_of does not: two updates may have
+// the same watermark.) A stored time far in the future is ignored.
+func (r userRow) changedAt(now time.Time) time.Time {
+	if before := r.ProfileUpdatedAt; before != nil && !before.Before(now) && !before.After(now.Add(maxClockLead)) {
+		return before.Add(time.Millisecond)
+	}
+	return now
 }
 
 // The lengths of the columns, in characters.
@@ -195,25 +205,25 @@ const (
 	maxLanguage  = 32
 )
 
-// fit brings a profile to what the columns take, so that the server neither refuses it nor cuts it in its own way.
-func (p Profile) fit() Profile {
+// truncated fits a profile into the columns, so that the server neither refuses it nor truncates it in its own way.
+func (p Profile) truncated() Profile {
 	if p.Gender != 1 && p.Gender != 2 {
 		p.Gender = 0
 	}
 	if !utf8.ValidString(p.AvatarURL) || utf8.RuneCountInString(p.AvatarURL) > maxAvatarURL {
 		p.AvatarURL = ""
 	}
-	p.NickName = cut(p.NickName, maxNickName)
-	p.Country = cut(p.Country, maxPlace)
-	p.Province = cut(p.Province, maxPlace)
-	p.City = cut(p.City, maxPlace)
-	p.Language = cut(p.Language, maxLanguage)
+	p.NickName = truncate(p.NickName, maxNickName)
+	p.Country = truncate(p.Country, maxPlace)
+	p.Province = truncate(p.Province, maxPlace)
+	p.City = truncate(p.City, maxPlace)
+	p.Language = truncate(p.Language, maxLanguage)
 	return p
 }
 
-// cut keeps the first characters of a text, without the bytes in it that are not UTF-8. limit is in code points, as the column
-// counts, but the cut is between two characters as people see them (grapheme clusters): half an emoji is another one.
-func cut(s string, limit int) string {
+// truncate shortens s to at most limit code points, which is how the column counts, and removes invalid UTF-8. It cuts between
+// grapheme clusters, because half an emoji is a different emoji.
+func truncate(s string, limit int) string {
 	s = strings.ToValidUTF8(s, "")
 	if len(s) <= limit {
 		return s
@@ -226,23 +236,23 @@ func cut(s string, limit int) string {
 	return s
 }
 
-// avatarChunk is how many users AvatarURLs reads at a time.
+// avatarChunk is the number of users that AvatarURLs reads at a time.
 const avatarChunk = 1000
 
-const selectAvatars = "SELECT id, avatar_url FROM users WHERE id > ? ORDER BY id LIMIT ?"
-
-// AvatarURLs calls yield with the avatar_url of every user that has one, whatever the user's status, in the order of ids. It
-// reads in chunks by primary key: memory stays constant, and neither a connection nor a transaction is held while yield
-// runs. A value that is written during the walk may be missed.
+// AvatarURLs calls yield with the avatar_url of every user that has one, of whatever status, ordered by id. It reads in chunks
+// by primary key: memory stays constant, and no connection is held while yield runs. A value that is written meanwhile may be
+// missed.
 //
-// It stops at the first error of yield and returns it unchanged. Other errors: ErrUnavailable, context.Canceled; anything
-// else is a fault of the installation.
+// It stops at the first error of yield and returns it unchanged. Other errors: ErrUnavailable, context.Canceled; any other
+// error is a defect of the installation.
 func (u *Users) AvatarURLs(ctx context.Context, yield func(avatarURL string) error) error {
 	var last uint64
 	for {
-		rows, err := u.avatarsAfter(ctx, last)
+		var rows []userRow
+		err := u.db.queries.gorm(ctx).Select("id", "avatar_url").Where("id > ?", last).Order("id").Limit(avatarChunk).
+			Find(&rows).Error
 		if err != nil {
-			return u.db.fault(ctx, "avatar urls", err)
+			return u.db.wrapError(ctx, "avatar urls", err)
 		}
 		for _, row := range rows {
 			last = row.ID
@@ -259,28 +269,9 @@ func (u *Users) AvatarURLs(ctx context.Context, yield func(avatarURL string) err
 	}
 }
 
-// avatarsAfter reads one chunk: id and avatar_url alone.
-func (u *Users) avatarsAfter(ctx context.Context, id uint64) ([]userRow, error) {
-	result, err := u.db.sql.QueryContext(ctx, selectAvatars, id, avatarChunk)
-	if err != nil {
-		return nil, err
-	}
-	defer result.Close()
-	var rows []userRow
-	for result.Next() {
-		var row userRow
-		if err := result.Scan(&row.ID, &row.AvatarURL); err != nil {
-			return nil, err
-		}
-		rows = append(rows, row)
-	}
-	return rows, result.Err()
-}
-
-// Exist reports whether there is any user, of whatever status. Errors: ErrUnavailable, context.Canceled; anything else is a fault
-// of the installation.
+// Exist reports whether there is any user, of whatever status. Errors: ErrUnavailable, context.Canceled; any other error is a
+// defect of the installation.
 func (u *Users) Exist(ctx context.Context) (bool, error) {
-	var exist bool
-	err := u.db.sql.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM users)").Scan(&exist)
-	return exist, u.db.fault(ctx, "users exist", err)
+	result := u.db.queries.gorm(ctx).Select("id").Limit(1).Find(&userRow{})
+	return result.RowsAffected > 0, u.db.wrapError(ctx, "users exist", result.Error)
 }

@@ -234,7 +234,7 @@ func TestUsers_UpdateProfile_newest_wins(t *testing.T) {
 	const n = 32
 	f := newFixture(t)
 	f.login(appA, "oAlice", "")
-	together(n, func(i int) {
+	concurrently(n, func(i int) {
 		p := store.Profile{NickName: strings.Repeat("n", i+1), City: strings.Repeat("c", i+1), AsOf: early.Add(time.Duration(i) * time.Second)}
 		if _, _, err := f.users.UpdateProfile(t.Context(), appA, "oAlice", p); err != nil {
 			t.Error(err)

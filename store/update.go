@@ -7,32 +7,89 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"wxlogin/internal/batch"
 )
 
-// optimisticAttempts is how often a change is tried without a lock in the database.
-const optimisticAttempts = 3
+const (
+	maxCountryCode = 8
+	maxPhoneNumber = 32
+)
 
-// rowChange changes the row of an active user, and returns it as it then stands. It writes with w, on the condition that the
-// row is as it was read, and returns errAgain if it is not. It may be called several times.
-type rowChange func(ctx context.Context, w *profileWrites, row userRow) (userRow, error)
+// ErrPhone says that a Phone is malformed: a part is empty, too long, or has a character that is not a digit. Nothing was read
+// or written.
+var ErrPhone = errors.New("store: malformed phone number")
 
-// changeUser has the row of the user with this identity changed. A user who is not active is returned unchanged.
+// BindPhone sets the phone number of the user with this identity, and returns the user after that. If the number is the same,
+// nothing is written, not even PhoneBoundAt. A user that is not active is returned unchanged. Several users may have one
+// number: whether they are one person is up to an administrator.
 //
-// Changes of one identity run one after another in this process: they could only fail against each other. Against those of
-// other servers, a change is read and written without a transaction at first, and after a few conflicts under a lock of the
-// row, for which the database lets everybody queue. So conflicts end, however many servers write.
-func (u *Users) changeUser(ctx context.Context, id identity, change rowChange) (row userRow, err error) {
-	if err := u.db.userLocks.lock(ctx, id); err != nil {
+// Errors: ErrNotFound, ErrIdentity, ErrPhone, ErrUnavailable, context.Canceled; any other error is a defect of the
+// installation.
+func (u *Users) BindPhone(ctx context.Context, appID, openID string, p Phone) (User, error) {
+	if err := (Identity{AppID: appID, OpenID: openID}).validate(); err != nil {
+		return User{}, err
+	}
+	if !isDigits(p.CountryCode, maxCountryCode) || !isDigits(p.Number, maxPhoneNumber) {
+		return User{}, ErrPhone
+	}
+	row, err := u.changeUser(ctx, identityKey{appID, openID}, func(ctx context.Context, q queries, row userRow) (userRow, error) {
+		return u.bindPhone(ctx, q, row, p)
+	})
+	if err != nil {
+		return User{}, u.db.wrapError(ctx, "bind phone", err)
+	}
+	return row.user(), nil
+}
+
+// bindPhone is a rowChange.
+func (u *Users) bindPhone(ctx context.Context, q queries, row userRow, p Phone) (userRow, error) {
+	if row.user().Phone == p {
+		return row, nil
+	}
+	now := u.db.now()
+	err := mustAffect(q.gorm(ctx).Model(&userRow{}).
+		Where("id = ? AND status = ? AND phone_country_code <=> ? AND phone_number <=> ?",
+			row.ID, StatusActive, row.PhoneCountryCode, row.PhoneNumber).
+		UpdateColumns(map[string]any{
+			"phone_country_code": p.CountryCode, "phone_number": p.Number, "phone_bound_at": now, "updated_at": now,
+		}))
+	if err != nil {
 		return userRow{}, err
 	}
-	defer u.db.userLocks.unlock(id)
+	row.PhoneCountryCode, row.PhoneNumber, row.PhoneBoundAt, row.UpdatedAt = &p.CountryCode, &p.Number, &now, now
+	return row, nil
+}
+
+// isDigits reports whether s is one to limit decimal digits.
+func isDigits(s string, limit int) bool {
+	return s != "" && len(s) <= limit && !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+}
+
+// maxOptimisticAttempts is how often a change is tried before it locks the row.
+const maxOptimisticAttempts = 3
+
+// rowChange changes the row of an active user and returns the new row. It writes on the condition that the row is still as it
+// was read and that the user was neither disabled nor merged, and returns errConflict otherwise. It may be called several times.
+type rowChange func(ctx context.Context, q queries, row userRow) (userRow, error)
+
+// changeUser changes the user with this identity. A user that is not active is returned unchanged.
+//
+// Within this process, changes of one identity run one after another, because they could only conflict. Against other
+// processes, a change first reads and writes without a transaction. After a few conflicts it locks the row, so that the
+// database queues the writers: conflicts end, however many servers write.
+func (u *Users) changeUser(ctx context.Context, key identityKey, change rowChange) (row userRow, err error) {
+	if err := u.db.userLocks.lock(ctx, key); err != nil {
+		return userRow{}, err
+	}
+	defer u.db.userLocks.unlock(key)
 	attempts := 0
 	err = retry(ctx, func() (err error) {
-		if row, err = u.byIdentity(ctx, id.appID, id.openID); err != nil || row.Status != StatusActive {
+		if row, err = u.byIdentity(ctx, key.appID, key.openID); err != nil || row.Status != StatusActive {
 			return err
 		}
-		if attempts++; attempts <= optimisticAttempts {
-			row, err = change(ctx, u.db.profiles, row)
+		if attempts++; attempts <= maxOptimisticAttempts {
+			row, err = change(ctx, u.db.queries, row)
 		} else {
 			row, err = u.changeLocked(ctx, row.ID, change)
 		}
@@ -41,131 +98,75 @@ func (u *Users) changeUser(ctx context.Context, id identity, change rowChange) (
 	return row, err
 }
 
-// changeLocked is a change in a transaction that keeps others from the row. It returns errAgain if the user is not active any
-// more: a merge may have given the identity to another one.
+// changeLocked changes a user while its row is locked. It returns errConflict if the user is no longer active, because a merge
+// may have moved the identity to another user.
 func (u *Users) changeLocked(ctx context.Context, id uint64, change rowChange) (row userRow, err error) {
-	err = u.db.transaction(ctx, func(tx direct) (err error) {
-		if row, err = tx.one(ctx, selectForUpdate, id); err != nil {
+	err = u.db.transaction(ctx, func(tx queries) (err error) {
+		if row, err = tx.lockUser(ctx, id); err != nil {
 			return err
 		}
 		if row.Status != StatusActive {
-			return errAgain
+			return errConflict
 		}
-		row, err = change(ctx, &profileWrites{direct: tx}, row)
+		row, err = change(ctx, tx, row)
 		return err
 	})
 	return row, err
 }
 
-const (
-	maxCountryCode = 8
-	maxPhoneNumber = 32
-)
-
-// ErrPhone says that a Phone is none: a part of it is empty, too long, or holds something else than digits. Nothing was
-// read or written.
-var ErrPhone = errors.New("store: malformed phone number")
-
-// BindPhone makes p the phone number of the user with this identity, and returns the user as it then stands. Another number
-// is replaced. Where the number is the same, nothing is written: not even PhoneBoundAt. A user who is not active is returned
-// unchanged. Several users may have one number: whether that is one person is for an administrator to say.
-//
-// Errors: ErrNotFound, ErrIdentity, ErrPhone, ErrUnavailable, context.Canceled; anything else is a fault of the
-// installation.
-func (u *Users) BindPhone(ctx context.Context, appID, openID string, p Phone) (User, error) {
-	if err := (Identity{AppID: appID, OpenID: openID}).validate(); err != nil {
-		return User{}, err
-	}
-	if !digits(p.CountryCode, maxCountryCode) || !digits(p.Number, maxPhoneNumber) {
-		return User{}, ErrPhone
-	}
-	row, err := u.changeUser(ctx, identity{appID, openID}, func(ctx context.Context, w *profileWrites, row userRow) (userRow, error) {
-		return u.bindPhone(ctx, w.direct, row, p)
-	})
-	if err != nil {
-		return User{}, u.db.fault(ctx, "bind phone", err)
-	}
-	return row.user(), nil
+// profileWriter writes profiles. Concurrent writes of several users share a statement.
+type profileWriter struct {
+	hot     hotQueries
+	batcher *batch.Batcher[profileWrite, struct{}]
 }
 
-// bindPhone compares and writes, as updateProfile does: the statement that writes holds only while the number is the one that
-// was read and the user has not been merged away or disabled.
-func (u *Users) bindPhone(ctx context.Context, d direct, row userRow, p Phone) (userRow, error) {
-	if row.user().Phone == p {
-		return row, nil
-	}
-	now := u.db.now()
-	err := d.updateRows(ctx, 1, updatePhone, p.CountryCode, p.Number, now, now,
-		row.ID, StatusActive, row.PhoneCountryCode, row.PhoneNumber)
-	if err != nil {
-		return userRow{}, err
-	}
-	row.PhoneCountryCode, row.PhoneNumber, row.PhoneBoundAt, row.UpdatedAt = &p.CountryCode, &p.Number, &now, now
-	return row, nil
-}
-
-// digits reports whether s is one to limit decimal digits.
-func digits(s string, limit int) bool {
-	return s != "" && len(s) <= limit && !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
-}
-
-// profileWrite is what one UPDATE of a profile writes.
+// profileWrite is the write of one profile.
 type profileWrite struct {
-	id      uint64
-	changes changes
-	asOf    time.Time
-	at      time.Time
-	before  *time.Time // profile_updated_at as it was read
-	picture bool       // changes has an avatar that the person chose
+	id            uint64
+	changes       columnChanges
+	asOf          time.Time
+	at            time.Time
+	readUpdatedAt *time.Time // profile_updated_at as it was read
+	avatarChosen  bool       // it sets an avatar that the user chose
 }
 
-// profileWrites writes profiles; at the same time, those of several users together.
-type profileWrites struct {
-	direct direct
-	shared *together[profileWrite, struct{}] // nil in a transaction, whose statements go with no others
-}
-
-func newProfileWrites(d direct, now func() time.Time) *profileWrites {
-	p := &profileWrites{direct: d}
-	p.shared = &together[profileWrite, struct{}]{alone: p.one, many: p.update, fits: eachOnce, now: now}
+func newProfileWriter(hot hotQueries, now func() time.Time) *profileWriter {
+	p := &profileWriter{hot: hot}
+	p.batcher = &batch.Batcher[profileWrite, struct{}]{
+		Single:   func(ctx context.Context, w profileWrite) (none struct{}, err error) { return none, w.send(ctx, hot) },
+		Batch:    p.writeMany,
+		Joinable: distinctUsers, Retryable: retryable, Timeout: readTimeout, Now: now,
+	}
 	return p
 }
 
-// write writes what has changed in a profile. It returns errAgain where the row was not as it had been read, and may do so
-// where it has written: then the row, read again, shows it. That never happens to a picture that a person chose, which goes
-// in a statement of its own: its file must not be deleted by another update that has replaced it in between.
-func (p *profileWrites) write(ctx context.Context, w profileWrite) (err error) {
-	if w.picture || p.shared == nil {
-		_, err = p.one(ctx, w)
-	} else {
-		_, err = p.shared.do(ctx, w)
+// write returns errConflict if the row is no longer as it was read. It may do so although it has written: then the row, read
+// again, shows the new values. That never happens to an avatar that the user chose, which has a statement of its own: another
+// update that replaces it in between must not make the caller delete its file.
+func (p *profileWriter) write(ctx context.Context, q queries, w profileWrite) (err error) {
+	if w.avatarChosen || q.tx != nil {
+		return w.send(ctx, q.hotQueries)
 	}
+	_, err = p.batcher.Do(ctx, w)
 	return err
 }
 
-func (p *profileWrites) one(ctx context.Context, w profileWrite) (none struct{}, err error) {
-	return none, p.direct.updateRows(ctx, 1, updateProfile,
-		append(w.changes[:], w.asOf, w.at, w.at, w.id, StatusActive, w.before)...)
+// send writes one profile by its own statement.
+func (w profileWrite) send(ctx context.Context, q hotQueries) error {
+	return q.mustUpdate(ctx, 1, updateProfile, append(w.changes[:], w.asOf, w.at, w.at, w.id, StatusActive, w.readUpdatedAt)...)
 }
 
-// eachOnce keeps two writes of one user apart: the second waits for what becomes of the first.
-func eachOnce(calls []*call[profileWrite, struct{}], w profileWrite) bool {
-	for _, c := range calls {
-		if c.asked.id == w.id {
-			return false
-		}
-	}
-	return true
+// distinctUsers keeps two writes of one user apart: the second depends on the result of the first.
+func distinctUsers(a, b profileWrite) bool { return a.id != b.id }
+
+// writeMany writes several profiles. The server reports how many rows it changed, not which. If it did not change all of them,
+// writeMany returns errConflict, and each write is sent alone: one that was written conflicts again, one that was not succeeds.
+func (p *profileWriter) writeMany(ctx context.Context, writes []profileWrite) ([]struct{}, error) {
+	id, size := stmtSizes{update4Profiles, update16Profiles}.forCount(len(writes))
+	return make([]struct{}, len(writes)), p.hot.mustUpdate(ctx, len(writes), id, updateArgs(padded(writes, size))...)
 }
 
-// update writes several profiles. The server tells how many rows it changed and not which: unless it was all of them, each
-// call is sent alone, and meets errAgain where it was written before.
-func (p *profileWrites) update(ctx context.Context, calls []*call[profileWrite, struct{}]) error {
-	q, size := sets{update4Profiles, update16Profiles}.of(len(calls))
-	return p.direct.updateRows(ctx, len(calls), q, updateArgs(filled(calls, size))...)
-}
-
-// updateArgs are the arguments of updateProfiles, in its order.
+// updateArgs are the arguments of updateProfilesSQL, in its order.
 func updateArgs(writes []profileWrite) []any {
 	args := make([]any, 0, len(writes)*(2*(len(profileColumns)+3)+3)+1)
 	for i := range profileColumns {
@@ -186,22 +187,20 @@ func updateArgs(writes []profileWrite) []any {
 	}
 	args = append(args, StatusActive)
 	for _, w := range writes {
-		args = append(args, w.id, w.before)
+		args = append(args, w.id, w.readUpdatedAt)
 	}
 	return args
 }
 
-// userLocks is a mutex for each identity, handed on in the order of arrival. The zero value is ready. Only locks that are
-// held take memory.
+// userLocks is a FIFO mutex for each identity. The zero value is ready for use. Only held locks take memory.
 type userLocks struct {
 	mu   sync.Mutex
-	held map[identity][]chan struct{} // who waits for it
+	held map[identityKey][]chan struct{} // held locks, with their waiters
 }
 
-// lock waits until no other call holds the lock of this identity, or until the context ends, whose error it returns then.
-// A call that got the lock must unlock it.
-func (l *userLocks) lock(ctx context.Context, id identity) error {
-	turn := l.enqueue(id)
+// lock locks an identity. It returns the context's error if that ends first. After nil, the caller must call unlock.
+func (l *userLocks) lock(ctx context.Context, key identityKey) error {
+	turn := l.enqueue(key)
 	if turn == nil {
 		return nil
 	}
@@ -209,64 +208,64 @@ func (l *userLocks) lock(ctx context.Context, id identity) error {
 	case <-turn:
 		return nil
 	case <-ctx.Done():
-		if !l.forget(id, turn) {
-			l.unlock(id) // it was handed over at this moment
+		if !l.forget(key, turn) {
+			l.unlock(key) // it was handed over at this moment
 		}
 		return ctx.Err()
 	}
 }
 
-// enqueue takes a lock that is free and returns nil, or returns what is closed when the lock is handed over.
-func (l *userLocks) enqueue(id identity) chan struct{} {
+// enqueue returns nil if it has locked a free lock, and otherwise a channel that is closed when the lock is handed over.
+func (l *userLocks) enqueue(key identityKey) chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held == nil {
-		l.held = make(map[identity][]chan struct{})
+		l.held = make(map[identityKey][]chan struct{})
 	}
-	waiting, held := l.held[id]
+	waiting, held := l.held[key]
 	if !held {
-		l.held[id] = nil
+		l.held[key] = nil
 		return nil
 	}
 	turn := make(chan struct{})
-	l.held[id] = append(waiting, turn)
+	l.held[key] = append(waiting, turn)
 	return turn
 }
 
-// forget takes a waiter out of the queue, and reports whether it was still in it.
-func (l *userLocks) forget(id identity, turn chan struct{}) bool {
+// forget removes a waiter from the queue, and reports whether it was still in it.
+func (l *userLocks) forget(key identityKey, turn chan struct{}) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := slices.Index(l.held[id], turn)
+	i := slices.Index(l.held[key], turn)
 	if i >= 0 {
-		l.held[id] = slices.Delete(l.held[id], i, i+1)
+		l.held[key] = slices.Delete(l.held[key], i, i+1)
 	}
 	return i >= 0
 }
 
-// unlock hands the lock to the call that has waited longest.
-func (l *userLocks) unlock(id identity) {
+// unlock hands the lock to the longest waiter.
+func (l *userLocks) unlock(key identityKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	waiting := l.held[id]
+	waiting := l.held[key]
 	if len(waiting) == 0 {
-		delete(l.held, id)
+		delete(l.held, key)
 		return
 	}
 	close(waiting[0])
-	l.held[id] = waiting[1:]
+	l.held[key] = waiting[1:]
 }
 
 // Servers write times by their own clocks, and one of them may be fast, or have been fast once. A stored time in the future
-// would win every comparison until that time comes. So each comparison with a stored time says here what becomes of it.
+// would win every comparison until that time comes. So each comparison with a stored time is handled below.
 
-// maxClockLead is how far ahead of this clock a stored time may lie and still be taken for what it says. A clock that
-// differs by more is wrong.
+// maxClockLead is how far ahead of this clock a stored time may be and still be trusted. If a clock differs by more, it is
+// wrong.
 const maxClockLead = time.Hour
 
-// asOf is the time that data has in profile_as_of. The person's own data is newer than what is stored, also within the
-// millisecond and if another server's clock is ahead. A watermark is brought to the precision of the column, and one in the
-// future to now.
+// asOf returns the time for profile_as_of. Data that the user entered is newer than everything stored, even within the same
+// millisecond and if another server's clock is ahead. A watermark is truncated to the precision of the column; one in the
+// future counts as now.
 func (p Profile) asOf(stored, now time.Time) time.Time {
 	switch {
 	case p.AsOf.IsZero() && stored.Before(now):
@@ -279,9 +278,9 @@ func (p Profile) asOf(stored, now time.Time) time.Time {
 	return p.AsOf.UTC().Truncate(time.Millisecond)
 }
 
-// notInFuture is what a watermark is compared with: the stored time, and if that lies in the future, the second that it is
-// now. When the data was really given is unknown then, but it was before now. Watermarks have whole seconds, so that one of
-// this second must not count as older.
+// notInFuture returns the time to compare a watermark with: the stored time, or the current second if the stored time is in the
+// future. When that data was produced is unknown, except that it was before now. It is the second because watermarks are whole
+// seconds: one of this second must not count as older.
 func notInFuture(stored, now time.Time) time.Time {
 	if stored.After(now) {
 		return now.Truncate(time.Second)
@@ -289,33 +288,19 @@ func notInFuture(stored, now time.Time) time.Time {
 	return stored
 }
 
-// healAsOf ends an update that writes no profile. If profile_as_of lies in the future, it becomes the time that it was
-// compared as: watermarks are always a little older than now, so if the stored time counted as now again and again, WeChat's
-// data would be ignored until that time comes. This way at most one update is.
-func healAsOf(ctx context.Context, d direct, row userRow, now time.Time) (userRow, error) {
+// healAsOf ends an update that writes no profile. If profile_as_of is in the future, healAsOf sets it to the time that was
+// compared. Otherwise it would count as now in every update, and WeChat's data, whose watermark is always a little older than
+// now, would be ignored until that time comes. This way only one update is ignored.
+func healAsOf(ctx context.Context, q queries, row userRow, now time.Time) (userRow, error) {
 	healed := notInFuture(deref(row.ProfileAsOf), now)
 	if row.ProfileAsOf == nil || healed.Equal(*row.ProfileAsOf) {
 		return row, nil
 	}
-	if err := d.updateRows(ctx, 1, updateAsOf, healed, row.ID, row.ProfileAsOf); err != nil {
+	err := mustAffect(q.gorm(ctx).Model(&userRow{}).Where("id = ? AND profile_as_of = ?", row.ID, row.ProfileAsOf).
+		UpdateColumn("profile_as_of", healed))
+	if err != nil {
 		return userRow{}, err
 	}
 	row.ProfileAsOf = &healed
 	return row, nil
-}
-
-// changedAt is the time of a change of the profile: now, but later than the change before, also within the same millisecond and
-// on a slower clock, so that every write changes profile_updated_at (profile_as_of does not do that: two updates may carry the
-// same watermark). A stored time that is far in the future is given up for now.
-func (r userRow) changedAt(now time.Time) time.Time {
-	if before := r.ProfileUpdatedAt; before != nil && !before.Before(now) && !before.After(now.Add(maxClockLead)) {
-		return before.Add(time.Millisecond)
-	}
-	return now
-}
-
-// loginDue reports whether last_login_at is to be written: it is an hour old, or so far in the future that it would not be
-// written for long.
-func (r userRow) loginDue(now time.Time) bool {
-	return !r.LastLoginAt.After(now.Add(-loginPrecision)) || r.LastLoginAt.After(now.Add(maxClockLead))
 }

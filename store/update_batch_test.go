@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"wxlogin/internal/batch"
 	"wxlogin/store"
 )
 
@@ -30,11 +31,11 @@ func newBusy(t *testing.T, users int) *busy {
 		user, _ := b.login(appA, fmt.Sprintf("oUser%d", i), "")
 		b.ids = append(b.ids, user.ID)
 	}
-	for i := range store.FewAlone {
+	for i := range batch.MaxInFlight {
 		b.login(appA, fmt.Sprintf("oBusy%d", i), "")
 	}
 	b.gate = newGate(t, b.wire, "UPDATE")
-	for i := range store.FewAlone {
+	for i := range batch.MaxInFlight {
 		b.write(fmt.Sprintf("oBusy%d", i), store.Profile{NickName: "Busy"}, nil)
 		b.waitFor(t, i+1)
 	}
@@ -55,7 +56,7 @@ func (b *busy) write(openID string, p store.Profile, then func(store.User, error
 
 func (b *busy) waitForWaiting(n int) {
 	b.t.Helper()
-	waitFor(b.t, func() bool { return b.db.WaitingProfileWrites() == n })
+	waitFor(b.t, func() bool { return b.db.QueuedWrites() == n })
 }
 
 // together counts the statements that write several profiles.
@@ -278,7 +279,7 @@ func TestProfileWrites_at_once(t *testing.T) {
 	for i := range people {
 		f.login(appA, fmt.Sprintf("oUser%d", i), "")
 	}
-	together(people, func(i int) {
+	concurrently(people, func(i int) {
 		for round := range rounds {
 			p := profileOf(round*people + i)
 			user, _, err := f.users.UpdateProfile(context.Background(), appA, fmt.Sprintf("oUser%d", i), p)

@@ -44,7 +44,7 @@ func testChangesAtOnce(t *testing.T) {
 			f := newFixture(t)
 			f.login(appA, "oAlice", "")
 			f.wire.reset()
-			together(n, func(i int) {
+			concurrently(n, func(i int) {
 				if err := change(f.users, i); err != nil {
 					t.Error(err)
 				}
@@ -71,7 +71,7 @@ func testChangesByServers(t *testing.T) {
 			for range servers - 1 {
 				users = append(users, f.second(0).Users())
 			}
-			together(servers*each, func(i int) {
+			concurrently(servers*each, func(i int) {
 				if err := change(users[i%servers], i); err != nil {
 					t.Error(err)
 				}

@@ -13,15 +13,15 @@ func (l *userLocks) size() int {
 	return len(l.held)
 }
 
-func (l *userLocks) waiters(id identity) int {
+func (l *userLocks) waiters(id identityKey) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.held[id])
 }
 
 func TestUserLocks_lock(t *testing.T) {
-	alice, bob := identity{"wx1", "oAlice"}, identity{"wx1", "oBob"}
-	lock := func(t *testing.T, l *userLocks, id identity) {
+	alice, bob := identityKey{"wx1", "oAlice"}, identityKey{"wx1", "oBob"}
+	lock := func(t *testing.T, l *userLocks, id identityKey) {
 		t.Helper()
 		if err := l.lock(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -30,10 +30,10 @@ func TestUserLocks_lock(t *testing.T) {
 	t.Run("one at a time", func(t *testing.T) {
 		var l userLocks
 		var calls sync.WaitGroup
-		counts := map[identity]*int{alice: new(int), bob: new(int)}
+		counts := map[identityKey]*int{alice: new(int), bob: new(int)}
 		for i := range 200 {
 			calls.Go(func() {
-				id := []identity{alice, bob}[i%2]
+				id := []identityKey{alice, bob}[i%2]
 				lock(t, &l, id)
 				defer l.unlock(id)
 				*counts[id]++ // the race detector finds two at once

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"wxlogin/internal/batch"
 	"wxlogin/store"
 )
 
@@ -32,7 +33,7 @@ func newGate(t *testing.T, w *wire, verb string) *gate {
 	t.Cleanup(g.release)
 	w.reset()
 	w.sabotage(func(sql string) error {
-		if strings.HasPrefix(sql, verb) && g.hanging.Add(1) <= store.FewAlone {
+		if strings.HasPrefix(sql, verb) && g.hanging.Add(1) <= batch.MaxInFlight {
 			<-g.closed
 		}
 		return nil
@@ -76,7 +77,7 @@ func newCrowd(t *testing.T, users int) *crowd {
 		c.login(appB, fmt.Sprintf("oUser%d", i), "")
 	}
 	c.gate = newGate(t, c.wire, "SELECT")
-	for i := range store.FewAlone {
+	for i := range batch.MaxInFlight {
 		c.find(t.Context(), appA, "oUser0", nil)
 		c.waitFor(t, i+1)
 	}
@@ -105,7 +106,7 @@ func (c *crowd) wantFound(app, openID string) {
 
 func (c *crowd) waitForWaiting(n int) {
 	c.t.Helper()
-	waitFor(c.t, func() bool { return c.db.WaitingLookups() == n })
+	waitFor(c.t, func() bool { return c.db.QueuedLoads() == n })
 }
 
 // together are the statements that look several users up.
@@ -233,7 +234,7 @@ func TestLookups_do_not_wait_for_what_hangs(t *testing.T) {
 	if err := <-found; err != nil {
 		t.Errorf("who waited already: %v", err)
 	}
-	if got := c.hanging.Load(); got != store.FewAlone+2 {
+	if got := c.hanging.Load(); got != batch.MaxInFlight+2 {
 		t.Errorf("%d statements", got)
 	}
 }
