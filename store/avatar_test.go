@@ -12,12 +12,12 @@ import (
 	"wxlogin/store"
 )
 
-// picture is what /uploadAvatar stores.
+// picture is an update as /uploadAvatar sends it.
 func picture(name string) store.Profile {
 	return store.Profile{AvatarURL: "https://pictures.example/" + name, Source: store.SourceUser}
 }
 
-func TestUsers_UpdateProfile_replacedAvatar(t *testing.T) {
+func TestUsers_UpdateProfileReplaced(t *testing.T) {
 	t.Run("it is the avatar that this update replaced", testReplaced)
 	t.Run("a statement for several writes some of them", testReplacedInBatch)
 	t.Run("a picture that a person chose goes alone", testPicturesGoAlone)
@@ -63,10 +63,10 @@ func testReplaced(t *testing.T) {
 	}
 }
 
-// A statement for several writes all but one of them: each of the others is sent again, finds itself written, and still
-// returns what it replaced.
+// A shared statement writes all but one of its updates. Each of the others is sent again, finds itself written, and
+// still returns what it replaced.
 func testReplacedInBatch(t *testing.T) {
-	b := newBusy(t, 3)
+	b := newWriterFixture(t, 3)
 	b.exec("UPDATE users SET avatar_url = CONCAT('https://a/old', id) WHERE id IN (?, ?, ?)", b.ids[0], b.ids[1], b.ids[2])
 	for i := range 3 {
 		b.calls.Go(func() {
@@ -81,32 +81,32 @@ func testReplacedInBatch(t *testing.T) {
 			}
 		})
 	}
-	b.waitForWaiting(3)
+	b.waitForQueued(3)
 	b.exec("UPDATE users SET status = 2 WHERE id = ?", b.ids[1])
 	b.release()
-	if b.together() != 1 {
-		t.Errorf("%d statements wrote several profiles", b.together())
+	if b.batches() != 1 {
+		t.Errorf("%d statements wrote several profiles", b.batches())
 	}
 }
 
-// A picture that a person chose is in no statement with others, so that what it replaced is never in doubt.
+// An avatar that the user chose is never in a shared statement, so that it is always clear what it replaced.
 func testPicturesGoAlone(t *testing.T) {
-	b := newBusy(t, 3)
+	b := newWriterFixture(t, 3)
 	b.wire.sabotage(nil, nil)
 	for i := range 3 {
 		b.update(appA, fmt.Sprintf("oUser%d", i), picture("new")) // returns while other writes hang
 	}
 	b.release()
-	if b.together() != 0 {
-		t.Errorf("%d statements wrote several profiles", b.together())
+	if b.batches() != 0 {
+		t.Errorf("%d statements wrote several profiles", b.batches())
 	}
 }
 
-// Two servers change the pictures of one person at once: each picture but the last is replaced exactly once.
+// Two servers change the avatar of one user concurrently: each avatar but the last is replaced exactly once.
 func testReplacedAtOnce(t *testing.T) {
 	const n = 32
 	f := newFixture(t)
-	servers := []*store.Users{f.users, f.second(time.Second / 2).Users()}
+	servers := []*store.Users{f.users, f.secondServer(time.Second / 2).Users()}
 	f.login(appA, "oAlice", "")
 	all := make([]string, n)
 	concurrently(n, func(i int) {
@@ -127,7 +127,7 @@ func testReplacedAtOnce(t *testing.T) {
 	}
 }
 
-// fillAvatars makes as many users; every third has no avatar, and among the others are all statuses.
+// fillAvatars creates users, with all statuses. Every third has no avatar.
 func (f *fixture) fillAvatars(users int) (want []string) {
 	f.t.Helper()
 	var rows []string

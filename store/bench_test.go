@@ -20,28 +20,28 @@ import (
 	"wxlogin/store"
 )
 
-// BenchmarkUsers measures the calls of every day, from as many goroutines as a busy server has requests at once: the
-// store, and the same statements on database/sql alone. cpu-µs/op is what a call takes of the CPU in this process; the
-// server's part is not in it. With TEST_MYSQL_DSN unset it measures the embedded engine, which is of no use.
+// BenchmarkUsers measures the hot calls, from as many goroutines as a busy server has concurrent requests: by the
+// store, and by the same statements on database/sql alone. cpu-µs/op is the CPU time of a call in this process,
+// without the server's part. If TEST_MYSQL_DSN is not set, it measures the embedded engine, which is of no use.
 func BenchmarkUsers(b *testing.B) {
-	s, bare := newBench(b)
+	s, baseline := newBench(b)
 	for _, call := range []struct {
-		name        string
-		store, bare func(ctx context.Context, goroutine, n int) error
+		name            string
+		store, baseline func(ctx context.Context, goroutine, n int) error
 	}{
-		{"login_returning", s.login, bare.find},
-		{"login_new", s.loginNew, bare.insert},
-		{"update_changed", s.update, bare.update},
-		{"update_unchanged", s.updateNothing, bare.find},
-		{"find", s.find, bare.find},
+		{"login_returning", s.login, baseline.find},
+		{"login_new", s.loginNew, baseline.insert},
+		{"update_changed", s.update, baseline.update},
+		{"update_unchanged", s.updateNothing, baseline.find},
+		{"find", s.find, baseline.find},
 	} {
 		b.Run(call.name+"/store", func(b *testing.B) { measure(b, call.store) })
-		b.Run(call.name+"/bare", func(b *testing.B) { measure(b, call.bare) })
+		b.Run(call.name+"/baseline", func(b *testing.B) { measure(b, call.baseline) })
 	}
 }
 
-// measure has 24 goroutines call, each time in a context that can end, as that of a request. call gets the number of the
-// goroutine and of its call.
+// measure calls from 24 goroutines, each time in a context that can end, like that of a request. call gets the number
+// of the goroutine and of its call.
 func measure(b *testing.B, call func(ctx context.Context, goroutine, n int) error) {
 	const goroutines = 24
 	b.SetParallelism(max(1, goroutines/runtime.GOMAXPROCS(0)))
@@ -65,7 +65,7 @@ func measure(b *testing.B, call func(ctx context.Context, goroutine, n int) erro
 	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
 }
 
-// cpuTime is what this process has taken of the CPU so far.
+// cpuTime returns the CPU time of this process.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
@@ -75,29 +75,29 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// benchUsers is how many people have logged in and have a profile before the measuring begins.
+// benchUsers is the number of users with a profile before the measurement starts.
 const benchUsers = 512
 
-// benchNames are the nicknames that they change between.
+// benchNames are the nicknames that updates alternate between.
 var benchNames = [2]string{"Alice", "Alicia"}
 
 func benchOpenID(goroutine, n int) string {
 	return fmt.Sprintf("oAlice_of_the_benchmark_%04d", (31*goroutine+n)%benchUsers)
 }
 
-// benchNew is an openid that has not been used.
-func benchNew() string { return fmt.Sprintf("oNew_of_the_benchmark_%d", benchFresh.Add(1)) }
+// benchNew returns an unused openid.
+func benchNew() string { return fmt.Sprintf("oNew_of_the_benchmark_%d", benchCreated.Add(1)) }
 
-var benchFresh atomic.Int64
+var benchCreated atomic.Int64
 
 func benchProfile(nickName string) store.Profile {
 	return store.Profile{NickName: nickName, AvatarURL: "https://thirdwx.qlogo.cn/" + strings.Repeat("a", 100), Gender: 2}
 }
 
-// benchStore makes the calls through the store.
+// benchStore calls the store.
 type benchStore struct{ *store.Users }
 
-func newBench(b *testing.B) (benchStore, *benchBare) {
+func newBench(b *testing.B) (benchStore, *benchBaseline) {
 	b.Helper()
 	dsn := mysqltest.NewWithSchema(b)
 	db, err := store.Open(dsn, store.Options{})
@@ -115,7 +115,7 @@ func newBench(b *testing.B) (benchStore, *benchBare) {
 			b.Fatal(err)
 		}
 	}
-	return s, newBenchBare(b, dsn)
+	return s, newBenchBaseline(b, dsn)
 }
 
 func (s benchStore) login(ctx context.Context, goroutine, n int) error {
@@ -131,7 +131,7 @@ func (s benchStore) loginNew(ctx context.Context, _, _ int) error {
 	return err
 }
 
-// update gives each goroutine a person of its own, for it is not to measure how they meet.
+// update gives each goroutine a user of its own, because conflicts are not to be measured.
 func (s benchStore) update(ctx context.Context, goroutine, n int) error {
 	_, _, err := s.UpdateProfile(ctx, appA, benchOpenID(goroutine, 0), benchProfile(benchNames[n%2]))
 	return err
@@ -147,14 +147,14 @@ func (s benchStore) find(ctx context.Context, goroutine, n int) error {
 	return err
 }
 
-// benchBare sends the store's statements by database/sql: prepared where the store prepares, one after the other, and
-// without a look at what comes back.
-type benchBare struct {
+// benchBaseline sends the same statements by database/sql, prepared if the store prepares them, and ignores the
+// results.
+type benchBaseline struct {
 	pool         *sql.DB
 	read, change *sql.Stmt
 }
 
-func newBenchBare(b *testing.B, dsn string) *benchBare {
+func newBenchBaseline(b *testing.B, dsn string) *benchBaseline {
 	b.Helper()
 	config, err := store.ParseDSN(dsn)
 	if err != nil {
@@ -164,26 +164,26 @@ func newBenchBare(b *testing.B, dsn string) *benchBare {
 	if err != nil {
 		b.Fatal(err)
 	}
-	bare := &benchBare{pool: sql.OpenDB(connector)}
-	bare.pool.SetMaxOpenConns(50)
-	bare.pool.SetMaxIdleConns(50)
-	b.Cleanup(func() { bare.pool.Close() })
-	for text, stmt := range map[string]**sql.Stmt{store.SelectByIdentity: &bare.read, store.UpdateProfile: &bare.change} {
-		if *stmt, err = bare.pool.Prepare(text); err != nil {
+	baseline := &benchBaseline{pool: sql.OpenDB(connector)}
+	baseline.pool.SetMaxOpenConns(50)
+	baseline.pool.SetMaxIdleConns(50)
+	b.Cleanup(func() { baseline.pool.Close() })
+	for text, stmt := range map[string]**sql.Stmt{store.SelectByIdentity: &baseline.read, store.UpdateProfile: &baseline.change} {
+		if *stmt, err = baseline.pool.Prepare(text); err != nil {
 			b.Fatal(err)
 		}
 	}
-	return bare
+	return baseline
 }
 
-// bareUser has the columns that are looked at, and those that are not.
-type bareUser struct {
+// baselineUser has the columns that are used, and the rest.
+type baselineUser struct {
 	id        uint64
 	updatedAt *time.Time
 	rest      [18]any
 }
 
-func (bare *benchBare) user(ctx context.Context, openID string) (u bareUser, err error) {
+func (baseline *benchBaseline) user(ctx context.Context, openID string) (u baselineUser, err error) {
 	into := []any{&u.id}
 	for i := range u.rest {
 		if i == 11 {
@@ -191,31 +191,31 @@ func (bare *benchBare) user(ctx context.Context, openID string) (u bareUser, err
 		}
 		into = append(into, &u.rest[i])
 	}
-	err = bare.read.QueryRowContext(ctx, appA, openID).Scan(into...)
+	err = baseline.read.QueryRowContext(ctx, appA, openID).Scan(into...)
 	return u, err
 }
 
-func (bare *benchBare) find(ctx context.Context, goroutine, n int) error {
-	_, err := bare.user(ctx, benchOpenID(goroutine, n))
+func (baseline *benchBaseline) find(ctx context.Context, goroutine, n int) error {
+	_, err := baseline.user(ctx, benchOpenID(goroutine, n))
 	return err
 }
 
-func (bare *benchBare) update(ctx context.Context, goroutine, n int) error {
-	u, err := bare.user(ctx, benchOpenID(goroutine, 0))
+func (baseline *benchBaseline) update(ctx context.Context, goroutine, n int) error {
+	u, err := baseline.user(ctx, benchOpenID(goroutine, 0))
 	if err != nil {
 		return err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	_, err = bare.change.ExecContext(ctx, benchNames[n%2], nil, nil, nil, nil, nil, nil, nil, now, now, now, u.id, 1, u.updatedAt)
+	_, err = baseline.change.ExecContext(ctx, benchNames[n%2], nil, nil, nil, nil, nil, nil, nil, now, now, now, u.id, 1, u.updatedAt)
 	return err
 }
 
-func (bare *benchBare) insert(ctx context.Context, _, _ int) error {
+func (baseline *benchBaseline) insert(ctx context.Context, _, _ int) error {
 	openID := benchNew()
-	if _, err := bare.user(ctx, openID); !errors.Is(err, sql.ErrNoRows) {
+	if _, err := baseline.user(ctx, openID); !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	tx, err := bare.pool.BeginTx(ctx, nil)
+	tx, err := baseline.pool.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -29,9 +29,9 @@ const (
 // errCommitUnknown says that a COMMIT was sent and not confirmed: it may or may not have happened.
 var errCommitUnknown = errors.New("no response to a COMMIT, the counts are dropped")
 
-// RunLoginDays adds the counts of Login to the table login_days every ten seconds until ctx ends, and a last time then. It
-// returns at most some seconds later. Only one may run for a DB, and it must return before Close. It logs the beginning and the
-// end of an outage.
+// RunLoginDays adds the counts of Login to the table login_days every ten seconds until ctx ends, and a last time then.
+// It returns at most some seconds later. Only one may run for a DB, and it must return before Close. It logs the
+// beginning and the end of an outage.
 //
 // While MySQL is down, the counts stay in memory. If the process dies, those since the last write are lost.
 func (d *DB) RunLoginDays(ctx context.Context) {
@@ -70,9 +70,10 @@ func (d *DB) writeLastLoginDays(ctx context.Context) {
 	}
 }
 
-// WriteLoginDays adds the counts of Login since the last write to the table login_days. If that fails, the counts are kept for
-// the next write, with one exception: if the connection breaks between the COMMIT and its confirmation, they may have been
-// added, and are dropped. So a login is counted at most once. Rarely it is not counted: the numbers are a lower bound.
+// WriteLoginDays adds the counts of Login since the last write to the table login_days. If that fails, the counts are
+// kept for the next write, with one exception: if the connection breaks between the COMMIT and its confirmation, they
+// may have been added, and are dropped. So a login is counted at most once. Rarely it is not counted: the numbers are a
+// lower bound.
 //
 // It takes three seconds at most, or the DSN's readTimeout (10 s by default) if a COMMIT is not confirmed.
 //
@@ -96,8 +97,8 @@ func (d *DB) WriteLoginDays(ctx context.Context) error {
 	return err
 }
 
-// addLoginDays uses a transaction for the sake of its COMMIT: until that is sent, a broken connection means that nothing was
-// added, so that the write can be retried.
+// addLoginDays uses a transaction for the sake of its COMMIT: until that is sent, a broken connection means that
+// nothing was added, so that the write can be retried.
 func (d *DB) addLoginDays(ctx context.Context, counts map[loginDay]loginCounts) error {
 	tx, err := d.sql.BeginTx(ctx, nil)
 	if err != nil {
@@ -114,15 +115,16 @@ func (d *DB) addLoginDays(ctx context.Context, counts map[loginDay]loginCounts) 
 	return fmt.Errorf("%w: %w", errCommitUnknown, err)
 }
 
-// commitRefused reports whether an error of a COMMIT says that it did not happen: the server says so, or it was never sent.
+// commitRefused reports whether an error of a COMMIT says that it did not happen: the server says so, or it was never
+// sent.
 func commitRefused(err error) bool {
 	var serverErr *mysql.MySQLError
 	return errors.As(err, &serverErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrTxDone) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// addLoginDays adds counts to the table. All servers write the rows in the same order, which avoids deadlocks. VALUES() works on
-// MySQL, MariaDB, TiDB and Vitess; MySQL's newer form with an alias works on MySQL only.
+// addLoginDays adds counts to the table. All servers write the rows in the same order, which avoids deadlocks. VALUES()
+// works on MySQL, MariaDB, TiDB and Vitess; MySQL's newer form with an alias works on MySQL only.
 func (q queries) addLoginDays(ctx context.Context, counts map[loginDay]loginCounts) error {
 	var rows []loginDayRow
 	for _, day := range slices.SortedFunc(maps.Keys(counts), loginDay.compare) {
@@ -158,9 +160,9 @@ func (d *DB) PendingLoginDays() int {
 // LoginDaysFailures returns how often WriteLoginDays has failed.
 func (d *DB) LoginDaysFailures() uint64 { return d.days.failures.Load() }
 
-// dailyLogins counts logins by day and mini-program until they are written. Counting is one map access, because a login must
-// not wait for statistics. Memory is bounded by days times mini-programs, however long MySQL is down. The zero value is ready
-// for use.
+// dailyLogins counts logins by day and mini-program until they are written. Counting is one map access, because a login
+// must not wait for statistics. Memory is bounded by days times mini-programs, however long MySQL is down. The zero
+// value is ready for use.
 type dailyLogins struct {
 	mu      sync.Mutex
 	counts  map[loginDay]loginCounts // to be written

@@ -12,7 +12,7 @@ import (
 	"wxlogin/store"
 )
 
-// days are the rows of login_days after a write, as "logins new active" by "day appid".
+// days writes the counts and returns the rows of login_days, as "logins new active" by "day appid".
 func (f *fixture) days() map[string]string {
 	f.t.Helper()
 	if err := f.db.WriteLoginDays(context.Background()); err != nil {
@@ -50,8 +50,8 @@ const (
 	tomorrow = "2025-03-15 "
 )
 
-func TestLoginDays(t *testing.T) {
-	t.Run("new_and_returning", func(t *testing.T) {
+func TestDailyLogins(t *testing.T) {
+	t.Run("new and returning", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "")
 		f.login(appA, "oAlice", "")
@@ -60,7 +60,7 @@ func TestLoginDays(t *testing.T) {
 		f.wantDays(f.days(), map[string]string{today + appA: "3 2 2", today + appB: "1 1 1"})
 	})
 
-	t.Run("writes_add_up", func(t *testing.T) {
+	t.Run("writes add up", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "")
 		f.days()
@@ -72,7 +72,7 @@ func TestLoginDays(t *testing.T) {
 		f.wire.wantVerbs(t) // nothing to write
 	})
 
-	t.Run("active_once_a_day", func(t *testing.T) {
+	t.Run("active once a day", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "")
 		for range 3 {
@@ -86,7 +86,7 @@ func TestLoginDays(t *testing.T) {
 		f.wantDays(f.days(), map[string]string{today + appA: "4 1 1", tomorrow + appA: "2 0 1"})
 	})
 
-	t.Run("a_visit_past_midnight_belongs_to_the_day_on_which_it_began", func(t *testing.T) {
+	t.Run("a visit past midnight belongs to the day on which it began", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "")
 		f.clock.advance(8*time.Hour + 30*time.Minute) // 23:39
@@ -99,10 +99,10 @@ func TestLoginDays(t *testing.T) {
 		f.wantDays(f.days(), map[string]string{today + appA: "2 1 1", tomorrow + appA: "2 0 1"})
 	})
 
-	t.Run("one_person_in_two_mini_programs_is_active_once", func(t *testing.T) {
+	t.Run("one person in two mini programs is active once", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "uAlice")
-		f.login(appB, "oAliceInB", "uAlice") // joins the user
+		f.login(appB, "oAliceInB", "uAlice") // links the identity
 		f.clock.advance(24 * time.Hour)
 		f.login(appB, "oAliceInB", "uAlice")
 		f.login(appA, "oAlice", "uAlice")
@@ -111,7 +111,7 @@ func TestLoginDays(t *testing.T) {
 		})
 	})
 
-	t.Run("a_merge_makes_nobody_new", func(t *testing.T) {
+	t.Run("a merge counts no new user", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "uAlice")
 		f.login(appB, "oAliceInB", "")
@@ -119,7 +119,7 @@ func TestLoginDays(t *testing.T) {
 		f.wantDays(f.days(), map[string]string{today + appA: "1 1 1", today + appB: "2 1 1"})
 	})
 
-	t.Run("disabled_users_do_not_count", func(t *testing.T) {
+	t.Run("disabled users do not count", func(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "")
 		f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
@@ -128,7 +128,7 @@ func TestLoginDays(t *testing.T) {
 		f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
 	})
 
-	t.Run("a_login_that_fails_does_not_count", func(t *testing.T) {
+	t.Run("a login that fails does not count", func(t *testing.T) {
 		f := newFixture(t)
 		f.wire.sabotage(cutAt("COMMIT"), nil)
 		f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"})
@@ -136,152 +136,156 @@ func TestLoginDays(t *testing.T) {
 	})
 }
 
-// Of many logins of one person at once one makes the user, or makes it active, and all are counted.
-func TestLoginDays_concurrent_logins(t *testing.T) {
-	const n = 64
-	f := newFixture(t)
-	all := func() {
-		concurrently(n, func(int) {
-			if _, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all()
-	f.clock.advance(24 * time.Hour)
-	f.clock.tick = time.Millisecond
-	all()
-	f.wantDays(f.days(), map[string]string{today + appA: "64 1 1", tomorrow + appA: "64 0 1"})
-}
-
-// Several servers write into the same rows.
-func TestLoginDays_of_several_servers_add_up(t *testing.T) {
-	const servers, logins = 8, 5
-	f := newFixture(t)
-	concurrently(servers, func(i int) {
-		db, err := store.Open(f.dsn, store.Options{Now: f.clock.now})
-		if err != nil {
-			t.Error(err)
-			return
+func TestDailyLogins_Concurrent(t *testing.T) {
+	// Of many concurrent logins of one user, one creates the user or makes it active, and all are counted.
+	t.Run("concurrent logins of one user count one new and one active user", func(t *testing.T) {
+		const n = 64
+		f := newFixture(t)
+		all := func() {
+			concurrently(n, func(int) {
+				if _, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-		defer db.Close()
-		for j := range logins {
-			for _, app := range []string{appA, appB} {
-				id := store.Identity{AppID: app, OpenID: fmt.Sprintf("oUser%d_%d", i, j)}
-				if _, _, err := db.Users().Login(t.Context(), id); err != nil {
+		all()
+		f.clock.advance(24 * time.Hour)
+		f.clock.tick = time.Millisecond
+		all()
+		f.wantDays(f.days(), map[string]string{today + appA: "64 1 1", tomorrow + appA: "64 0 1"})
+	})
+
+	// Several servers write to the same rows.
+	t.Run("several servers add up", func(t *testing.T) {
+		const servers, logins = 8, 5
+		f := newFixture(t)
+		concurrently(servers, func(i int) {
+			db, err := store.Open(f.dsn, store.Options{Now: f.clock.now})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer db.Close()
+			for j := range logins {
+				for _, app := range []string{appA, appB} {
+					id := store.Identity{AppID: app, OpenID: fmt.Sprintf("oUser%d_%d", i, j)}
+					if _, _, err := db.Users().Login(t.Context(), id); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := db.WriteLoginDays(t.Context()); err != nil {
 					t.Error(err)
 				}
 			}
-			if err := db.WriteLoginDays(t.Context()); err != nil {
-				t.Error(err)
-			}
-		}
+		})
+		f.wantDays(f.days(), map[string]string{today + appA: "40 40 40", today + appB: "40 40 40"})
 	})
-	f.wantDays(f.days(), map[string]string{today + appA: "40 40 40", today + appB: "40 40 40"})
-}
 
-// Counting, writing and asking at the same time loses and repeats nothing.
-func TestLoginDays_counted_while_they_are_written(t *testing.T) {
-	f := newFixture(t)
-	f.login(appA, "oAlice", "")
-	concurrently(16, func(i int) {
-		for range 10 {
-			if i%4 == 0 {
-				f.db.WriteLoginDays(t.Context())
-				f.db.PendingLoginDays()
-			} else if _, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	f.wantDays(f.days(), map[string]string{today + appA: "121 1 1"})
-}
-
-func TestDB_WriteLoginDays_keeps_counts_while_MySQL_is_away(t *testing.T) {
-	for _, cut := range []string{"BEGIN", "INSERT INTO `login_days`"} {
-		t.Run(cut, func(t *testing.T) {
-			f := newFixture(t)
-			f.login(appA, "oAlice", "")
-			f.wire.sabotage(cutAt(cut), nil)
-			for range 3 {
-				if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
-					t.Fatalf("error %v, want ErrUnavailable", err)
+	// Concurrent logins, writes and reads lose and repeat nothing.
+	t.Run("logins count while counts are written", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(appA, "oAlice", "")
+		concurrently(16, func(i int) {
+			for range 10 {
+				if i%4 == 0 {
+					f.db.WriteLoginDays(t.Context())
+					f.db.PendingLoginDays()
+				} else if _, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil {
+					t.Error(err)
 				}
 			}
-			f.wantPending(1)
-			if got := f.db.LoginDaysFailures(); got != 3 {
-				t.Errorf("%d failures, want 3", got)
-			}
-			f.wire.reset()
-			f.login(appA, "oAlice", "")
-			f.wantPending(2)
-			f.wantDays(f.days(), map[string]string{today + appA: "2 1 1"})
 		})
-	}
-	t.Run("answer_to_the_insert_is_lost", func(t *testing.T) {
-		f := newFixture(t)
-		f.login(appA, "oAlice", "")
-		f.wire.sabotage(nil, cutAt("INSERT INTO `login_days`"))
-		if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
-			t.Fatalf("error %v, want ErrUnavailable", err)
-		}
-		f.wire.reset()
-		f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
-	})
-	t.Run("table_is_missing", func(t *testing.T) {
-		f := newFixture(t)
-		f.login(appA, "oAlice", "")
-		f.exec("RENAME TABLE login_days TO elsewhere")
-		if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
-			t.Fatalf("error %v, want ErrUnavailable", err)
-		}
-		f.exec("RENAME TABLE elsewhere TO login_days")
-		f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
-	})
-	t.Run("caller_gives_up", func(t *testing.T) {
-		f := newFixture(t)
-		f.login(appA, "oAlice", "")
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := f.db.WriteLoginDays(ctx); !errors.Is(err, context.Canceled) {
-			t.Fatalf("error %v, want context.Canceled", err)
-		}
-		if got := f.db.LoginDaysFailures(); got != 0 {
-			t.Errorf("%d failures, want 0", got)
-		}
-		f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
+		f.wantDays(f.days(), map[string]string{today + appA: "121 1 1"})
 	})
 }
 
-// Where the COMMIT is not answered, the counts may be there or not: they are not added again.
-func TestDB_WriteLoginDays_counts_nothing_twice(t *testing.T) {
-	t.Run("commit_took_place", func(t *testing.T) {
-		f := newFixture(t)
-		f.login(appA, "oAlice", "")
-		f.wire.sabotage(nil, cutAt("COMMIT"))
-		if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
-			t.Fatalf("error %v, want ErrUnavailable", err)
+func TestDB_WriteLoginDays(t *testing.T) {
+	t.Run("keeps the counts while MySQL is down", func(t *testing.T) {
+		for _, cut := range []string{"BEGIN", "INSERT INTO `login_days`"} {
+			t.Run(cut, func(t *testing.T) {
+				f := newFixture(t)
+				f.login(appA, "oAlice", "")
+				f.wire.sabotage(cutAt(cut), nil)
+				for range 3 {
+					if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+						t.Fatalf("error %v, want ErrUnavailable", err)
+					}
+				}
+				f.wantPending(1)
+				if got := f.db.LoginDaysFailures(); got != 3 {
+					t.Errorf("%d failures, want 3", got)
+				}
+				f.wire.reset()
+				f.login(appA, "oAlice", "")
+				f.wantPending(2)
+				f.wantDays(f.days(), map[string]string{today + appA: "2 1 1"})
+			})
 		}
-		f.wantPending(0)
-		f.wire.reset()
-		f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
+		t.Run("response to the insert is lost", func(t *testing.T) {
+			f := newFixture(t)
+			f.login(appA, "oAlice", "")
+			f.wire.sabotage(nil, cutAt("INSERT INTO `login_days`"))
+			if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("error %v, want ErrUnavailable", err)
+			}
+			f.wire.reset()
+			f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
+		})
+		t.Run("table is missing", func(t *testing.T) {
+			f := newFixture(t)
+			f.login(appA, "oAlice", "")
+			f.exec("RENAME TABLE login_days TO elsewhere")
+			if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("error %v, want ErrUnavailable", err)
+			}
+			f.exec("RENAME TABLE elsewhere TO login_days")
+			f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
+		})
+		t.Run("caller gives up", func(t *testing.T) {
+			f := newFixture(t)
+			f.login(appA, "oAlice", "")
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := f.db.WriteLoginDays(ctx); !errors.Is(err, context.Canceled) {
+				t.Fatalf("error %v, want context.Canceled", err)
+			}
+			if got := f.db.LoginDaysFailures(); got != 0 {
+				t.Errorf("%d failures, want 0", got)
+			}
+			f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
+		})
 	})
-	t.Run("commit_was_lost", func(t *testing.T) {
-		f := newFixture(t)
-		f.login(appA, "oAlice", "")
-		f.wire.sabotage(cutAt("COMMIT"), nil)
-		if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
-			t.Fatalf("error %v, want ErrUnavailable", err)
-		}
-		f.wantPending(0)
-		f.wire.reset()
-		f.login(appA, "oAlice", "")
-		f.wantDays(f.days(), map[string]string{today + appA: "1 0 0"})
+
+	// If the COMMIT is not confirmed, the counts may have been added: they are not added again.
+	t.Run("counts nothing twice", func(t *testing.T) {
+		t.Run("commit took place", func(t *testing.T) {
+			f := newFixture(t)
+			f.login(appA, "oAlice", "")
+			f.wire.sabotage(nil, cutAt("COMMIT"))
+			if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("error %v, want ErrUnavailable", err)
+			}
+			f.wantPending(0)
+			f.wire.reset()
+			f.wantDays(f.days(), map[string]string{today + appA: "1 1 1"})
+		})
+		t.Run("commit was lost", func(t *testing.T) {
+			f := newFixture(t)
+			f.login(appA, "oAlice", "")
+			f.wire.sabotage(cutAt("COMMIT"), nil)
+			if err := f.db.WriteLoginDays(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("error %v, want ErrUnavailable", err)
+			}
+			f.wantPending(0)
+			f.wire.reset()
+			f.login(appA, "oAlice", "")
+			f.wantDays(f.days(), map[string]string{today + appA: "1 0 0"})
+		})
 	})
 }
 
 func TestDB_RunLoginDays(t *testing.T) {
-	// run starts the writer; write has it write once and waits until it is back.
+	// run starts the writer; write triggers one write and waits for it.
 	run := func(f *fixture) (write, stop func()) {
 		ctx, cancel := context.WithCancel(context.Background())
 		due, ended := make(chan time.Time), make(chan struct{})
@@ -291,12 +295,12 @@ func TestDB_RunLoginDays(t *testing.T) {
 		}()
 		write = func() {
 			due <- time.Time{}
-			due <- time.Time{} // taken when the first is through
+			due <- time.Time{} // received after the first write is done
 		}
 		return write, func() { cancel(); <-ended }
 	}
 
-	t.Run("writes_when_it_is_time", func(t *testing.T) {
+	t.Run("writes when it is time", func(t *testing.T) {
 		f := newFixture(t)
 		write, stop := run(f)
 		defer stop()
@@ -305,7 +309,7 @@ func TestDB_RunLoginDays(t *testing.T) {
 		f.wantDays(f.writtenDays(), map[string]string{today + appA: "1 1 1"})
 	})
 
-	t.Run("writes_once_more_at_the_stop", func(t *testing.T) {
+	t.Run("writes once more at the stop", func(t *testing.T) {
 		f := newFixture(t)
 		_, stop := run(f)
 		f.login(appA, "oAlice", "")
@@ -313,7 +317,7 @@ func TestDB_RunLoginDays(t *testing.T) {
 		f.wantDays(f.writtenDays(), map[string]string{today + appA: "1 1 1"})
 	})
 
-	t.Run("logs_an_outage_once", func(t *testing.T) {
+	t.Run("logs an outage once", func(t *testing.T) {
 		f := newFixture(t)
 		write, stop := run(f)
 		defer stop()
@@ -331,7 +335,7 @@ func TestDB_RunLoginDays(t *testing.T) {
 		f.wantDays(f.writtenDays(), map[string]string{today + appA: "1 1 1"})
 	})
 
-	t.Run("tells_what_a_stop_loses", func(t *testing.T) {
+	t.Run("logs what a shutdown loses", func(t *testing.T) {
 		f := newFixture(t)
 		_, stop := run(f)
 		f.login(appA, "oAlice", "")
@@ -344,8 +348,8 @@ func TestDB_RunLoginDays(t *testing.T) {
 	})
 }
 
-// Counting costs a login nothing that can be measured, and no memory.
-func TestLoginDays_counting_allocates_nothing(t *testing.T) {
+// Counting must not slow down logins.
+func TestDailyLogins_CountAllocs(t *testing.T) {
 	var days store.DailyLogins
 	at := time.Now()
 	days.Count(appA, at)
@@ -354,7 +358,7 @@ func TestLoginDays_counting_allocates_nothing(t *testing.T) {
 	}
 }
 
-func BenchmarkLoginDays_count(b *testing.B) {
+func BenchmarkDailyLogins_Count(b *testing.B) {
 	var days store.DailyLogins
 	at := time.Now()
 	b.ReportAllocs()

@@ -17,8 +17,8 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// Time-outs for a DSN that sets none. Statements of this package take milliseconds. The read time-out is for a server that died
-// without closing its connections.
+// Time-outs for a DSN that sets none. Statements of this package take milliseconds. The read time-out is for a server
+// that died without closing its connections.
 const (
 	dialTimeout  = 3 * time.Second
 	readTimeout  = 10 * time.Second
@@ -36,8 +36,8 @@ var (
 		"a unix socket has no TLS")
 )
 
-// CheckDSN checks the form of a DSN, without connecting. ownTLS says that Options.TLS will be set. Errors never contain a part
-// of the DSN.
+// CheckDSN checks the form of a DSN, without connecting. ownTLS says that Options.TLS will be set. Errors never contain
+// a part of the DSN.
 func CheckDSN(dsn string, ownTLS bool) error {
 	c, err := parseDSN(dsn, slog.New(slog.DiscardHandler))
 	if err == nil && ownTLS {
@@ -46,8 +46,8 @@ func CheckDSN(dsn string, ownTLS bool) error {
 	return err
 }
 
-// parseDSN parses a DSN and sets what this package relies on. It replaces the driver's errors, because they quote the DSN with
-// its password.
+// parseDSN parses a DSN and sets what this package relies on. It replaces the driver's errors, because they quote the
+// DSN with its password.
 func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	c, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -64,9 +64,9 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	c.Loc = time.UTC
 	setParams(c)
 
-	// An interpolated statement takes one round trip on any connection. A prepared one takes two when it is first used on a
-	// connection, and memory on the server, but then the server needs only two thirds of the CPU to read a user. So the hot
-	// statements are prepared (see stmtCache), and all others are interpolated.
+	// An interpolated statement takes one round trip on any connection. A prepared one takes two when it is first used
+	// on a connection, and memory on the server, but then the server needs only two thirds of the CPU to read a user.
+	// So the hot statements are prepared (see stmtCache), and all others are interpolated.
 	c.InterpolateParams = true
 	c.MultiStatements = false
 	// After a failover the old primary may respond, read-only: then the driver drops the connection.
@@ -79,7 +79,8 @@ func parseDSN(dsn string, log *slog.Logger) (*mysql.Config, error) {
 	return c, nil
 }
 
-// setTLS makes own the TLS configuration; nil leaves that of the DSN. The driver adds the DSN's host as the server name.
+// setTLS makes own the TLS configuration; nil leaves that of the DSN. The driver adds the DSN's host as the server
+// name.
 func setTLS(c *mysql.Config, own *tls.Config) error {
 	switch {
 	case own == nil:
@@ -100,9 +101,9 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// settings are the system variables that every connection sets, so that statements mean the same and are committed whatever the
-// server's global settings are. MySQL, MariaDB, TiDB, Vitess and the embedded engine have all of them, and ProxySQL tracks
-// them. The isolation level is the server's.
+// settings are the system variables that every connection sets, so that statements mean the same and are committed
+// whatever the server's global settings are. MySQL, MariaDB, TiDB, Vitess and the embedded engine have all of them, and
+// ProxySQL tracks them. The isolation level is the server's.
 var settings = map[string]string{
 	"time_zone": "'+00:00'",
 
@@ -117,8 +118,9 @@ var settings = map[string]string{
 	"unique_checks":    "1", // if off, InnoDB may store a unionid twice
 }
 
-// lockWait is innodb_lock_wait_timeout in seconds if the DSN has none; 1 is the minimum, and the server's default is 50. The
-// caller's deadline has passed by then. The statement must not go on waiting, because it may hold locks of other rows.
+// lockWait is innodb_lock_wait_timeout in seconds if the DSN has none; 1 is the minimum, and the server's default is
+// 50. The caller's deadline has passed by then. The statement must not go on waiting, because it may hold locks of
+// other rows.
 const lockWait = "1"
 
 // setParams adds settings and lockWait to the parameters of a connection, which the driver sends in one SET.
@@ -166,11 +168,11 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// setNoChain sets completion_type if the server's is not NO_CHAIN. With CHAIN, each COMMIT begins another transaction, and the
-// statements after it are never committed. With RELEASE, COMMIT closes the connection.
+// setNoChain sets completion_type if the server's is not NO_CHAIN. With CHAIN, each COMMIT begins another transaction,
+// and the statements after it are never committed. With RELEASE, COMMIT closes the connection.
 //
-// It is not one of settings because ProxySQL does not track it: a SET of it ties the connection to one hostgroup. SHOW goes to
-// the primary there and leaves multiplexing on, unlike a SELECT of @@completion_type.
+// It is not one of settings because ProxySQL does not track it: a SET of it ties the connection to one hostgroup. SHOW
+// goes to the primary there and leaves multiplexing on, unlike a SELECT of @@completion_type.
 func setNoChain(ctx context.Context, conn driver.Conn) error {
 	value, err := completionType(ctx, conn.(driver.QueryerContext))
 	if err != nil || value == "" || value == "NO_CHAIN" {
@@ -198,7 +200,8 @@ func completionType(ctx context.Context, conn driver.QueryerContext) (string, er
 	}
 }
 
-// driverLog logs the driver's messages about broken connections, at the debug level: the same failures are returned as errors.
+// driverLog logs the driver's messages about broken connections, at the debug level: the same failures are returned as
+// errors.
 type driverLog struct{ log *slog.Logger }
 
 // Print implements mysql.Logger.
@@ -208,8 +211,8 @@ func (l driverLog) Print(v ...any) {
 
 const slowStatement = 200 * time.Millisecond
 
-// statementLog logs slow statements, with placeholders instead of values. It does not log errors: they are returned, and
-// logged once by the caller.
+// statementLog logs slow statements, with placeholders instead of values. It does not log errors: they are returned,
+// and logged once by the caller.
 type statementLog struct {
 	log  *slog.Logger
 	slow time.Duration // minimum duration

@@ -24,12 +24,12 @@ func TestDB_CheckCharset(t *testing.T) {
 		name, dsn string
 		good      bool
 	}{
-		{"as_the_driver_has_it", dsn, true},
+		{"as the driver has it", dsn, true},
 		{"utf8mb4", with("charset=utf8mb4"), true},
 		{"utf8mb4_with_collation", with("collation=utf8mb4_unicode_ci"), true},
 		{"latin1", with("charset=latin1"), false},
 		{"utf8mb3", with("charset=utf8mb3"), false},
-		{"results_only", with("character_set_results=latin1"), false},
+		{"results only", with("character_set_results=latin1"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			db, err := store.Open(tt.dsn, store.Options{})
@@ -45,7 +45,8 @@ func TestDB_CheckCharset(t *testing.T) {
 	}
 }
 
-// globals are settings of a server that the store must not depend on, each with what brings back the default.
+// globals are settings of a server that the store must not depend on, each with the statement that restores the
+// default.
 var globals = map[string][2]string{
 	"autocommit OFF":          variable("autocommit", "OFF"),
 	"completion_type CHAIN":   variable("completion_type", "'CHAIN'"),
@@ -61,8 +62,8 @@ var globals = map[string][2]string{
 	"sql_select_limit":        variable("sql_select_limit", "1"),
 }
 
-// altogether are those of globals that go together.
-var altogether = []string{"autocommit OFF", "completion_type CHAIN", "ANSI", "SERIALIZABLE", "sql_safe_updates",
+// combined are the globals that can be set together.
+var combined = []string{"autocommit OFF", "completion_type CHAIN", "ANSI", "SERIALIZABLE", "sql_safe_updates",
 	"sql_auto_is_null", "no unique_checks", "sql_select_limit"}
 
 func variable(name, value string) [2]string {
@@ -74,10 +75,10 @@ func isolation(level string) [2]string {
 	return [2]string{set + level, set + "REPEATABLE READ"}
 }
 
-// The account has no SUPER, as that of the documentation.
-func TestDB_depends_on_no_global_setting(t *testing.T) {
+// The account has no SUPER, like the one in the documentation.
+func TestDB_GlobalSettings(t *testing.T) {
 	s := mysqltest.RunServer(t)
-	cases := map[string][]string{"all": altogether}
+	cases := map[string][]string{"all": combined}
 	for name := range globals {
 		cases[name] = []string{name}
 	}
@@ -95,7 +96,7 @@ func TestDB_depends_on_no_global_setting(t *testing.T) {
 	}
 }
 
-// wantAllKept makes all kinds of writes, and asserts that another connection sees what the calls returned.
+// wantAllKept makes all kinds of writes, and checks that another connection sees what the calls returned.
 func wantAllKept(t *testing.T, dsn string) {
 	t.Helper()
 	const nickName = `Bob "the' \ builder`
@@ -112,12 +113,12 @@ func wantAllKept(t *testing.T, dsn string) {
 	wantReady(t, f.db)
 
 	bob, _ := f.login(appA, "oBob", "")
-	left, _ := f.login(appA, "oAliceInA", "")
+	first, _ := f.login(appA, "oAliceInA", "")
 	f.bind(appA, "oBob", firstPhone)
 	f.login(appB, "oAliceInB", "uAlice")
 	survivor, created := f.login(appA, "oAliceInA", "uAlice")
-	if created || survivor.ID != left.ID {
-		t.Errorf("Login: user %d, want %d", survivor.ID, left.ID)
+	if created || survivor.ID != first.ID {
+		t.Errorf("Login: user %d, want %d", survivor.ID, first.ID)
 	}
 	concurrently(64, func(i int) {
 		if _, err := f.users.Find(t.Context(), appA, []string{"oBob", "oAliceInA"}[i%2]); err != nil {
@@ -130,7 +131,7 @@ func wantAllKept(t *testing.T, dsn string) {
 	if err := f.db.WriteLoginDays(t.Context()); err != nil {
 		t.Error(err)
 	}
-	// After the last transaction: with completion_type CHAIN, the next one would commit these.
+	// These come after the last transaction: with completion_type CHAIN, the next one would commit them.
 	f.clock.advance(time.Hour)
 	f.login(appA, "oBob", "")
 	f.update(appA, "oBob", typed(nickName))
@@ -141,14 +142,14 @@ func wantAllKept(t *testing.T, dsn string) {
 	for query, want := range map[string]map[string]string{
 		"SELECT nickname, phone_number, last_login_at > created_at AS returned FROM users WHERE id = " + id(bob): {
 			"nickname": nickName, "phone_number": secondPhone.Number, "returned": "1"},
-		"SELECT status, unionid FROM users WHERE id = " + id(left): {"status": "1", "unionid": "uAlice"},
+		"SELECT status, unionid FROM users WHERE id = " + id(first): {"status": "1", "unionid": "uAlice"},
 		"SELECT COUNT(*) AS identities, COUNT(DISTINCT user_id) AS users FROM wechat_identities": {
 			"identities": "3", "users": "2"},
-		"SELECT survivor_id, unionid FROM user_merges":                             {"survivor_id": id(left), "unionid": "uAlice"},
+		"SELECT survivor_id, unionid FROM user_merges":                             {"survivor_id": id(first), "unionid": "uAlice"},
 		"SELECT SUM(logins) AS logins, SUM(new_users) AS new_ones FROM login_days": {"logins": "4", "new_ones": "3"},
 		"SELECT MAX(version_id) AS version FROM schema_versions":                   {"version": fmt.Sprint(store.SchemaVersion)},
 	} {
-		if got := f.one(query); !maps.Equal(got, want) {
+		if got := f.row(query); !maps.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", query, got, want)
 		}
 	}

@@ -30,9 +30,8 @@ type errno struct {
 	meaning string
 }
 
-// errnos are the known error numbers.
-// https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, https://mariadb.com/kb/en/mariadb-error-codes/,
-// https://docs.pingcap.com/tidb/stable/error-codes
+// errnos are the known error numbers. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html,
+// https://mariadb.com/kb/en/mariadb-error-codes/, https://docs.pingcap.com/tidb/stable/error-codes
 var errnos = map[uint16]errno{
 	1016: {unavailable, "a table's file cannot be opened"},
 	1021: {unavailable, "disk full"},

@@ -20,26 +20,29 @@ var (
 	// ErrNotFound says that no user has this (appid, openid).
 	ErrNotFound = errors.New("store: user not found")
 
-	// ErrUnavailable says that the database cannot be reached or cannot serve now: a connection failure, a time-out (also of
-	// the context), too many connections, a shutdown, a read-only server, a closed DB, or a conflict with other writers that
-	// outlasted all retries. It also covers what an operator can fix without another version of this program: a missing table,
-	// column or right, a changed password, a full disk. Retrying later helps. Any other error is a bug.
+	// ErrUnavailable says that the database cannot be reached or cannot serve now: a connection failure, a time-out
+	// (also of the context), too many connections, a shutdown, a read-only server, a closed DB, or a conflict with
+	// other writers that outlasted all retries. It also covers what an operator can fix without another version of this
+	// program: a missing table, column or right, a changed password, a full disk. Retrying later helps. Any other error
+	// is a bug.
 	//
-	// A cancelled context is not ErrUnavailable, because it says nothing about the database: its error is context.Canceled.
+	// A cancelled context is not ErrUnavailable, because it says nothing about the database: its error is
+	// context.Canceled.
 	ErrUnavailable = errors.New("store: database unavailable")
 
-	// ErrIdentity says that an Identity cannot be WeChat's: AppID or OpenID is empty, or a part is too long or has characters
-	// other than printable ASCII. Nothing was read or written.
+	// ErrIdentity says that an Identity cannot be WeChat's: AppID or OpenID is empty, or a part is too long or has
+	// characters other than printable ASCII. Nothing was read or written.
 	ErrIdentity = errors.New("store: malformed identity")
 )
 
 // unavailableKind is a kind of ErrUnavailable.
 type unavailableKind string
 
-// Kinds of ErrUnavailable that an operator must fix. For errors.Is, each is ErrUnavailable too. Their texts contain no password.
+// Kinds of ErrUnavailable that an operator must fix. For errors.Is, each is ErrUnavailable too. Their texts contain no
+// password.
 var (
-	// ErrAccessDenied says that the server refuses the DSN's account: the user name, password, host or authentication method
-	// is wrong, or the account is locked.
+	// ErrAccessDenied says that the server refuses the DSN's account: the user name, password, host or authentication
+	// method is wrong, or the account is locked.
 	ErrAccessDenied error = unavailableKind("store: the server refuses the account")
 
 	// ErrUnknownDatabase says that the server has no database with the name in the DSN.
@@ -51,10 +54,12 @@ var (
 	// ErrSetting says that the server refuses a setting of the DSN, such as a system variable that it does not have.
 	ErrSetting error = unavailableKind("store: the server refuses a setting of the DSN")
 
-	// ErrTLS says that TLS is not possible as the DSN requires it, or that the server requires TLS and the DSN does not use it.
+	// ErrTLS says that TLS is not possible as the DSN requires it, or that the server requires TLS and the DSN does not
+	// use it.
 	ErrTLS error = unavailableKind("store: no TLS as configured")
 
-	// ErrReadOnly says that the server accepts no writes: it is a replica, or was made read-only. It ends with a failover.
+	// ErrReadOnly says that the server accepts no writes: it is a replica, or was made read-only. It ends with a
+	// failover.
 	ErrReadOnly error = unavailableKind("store: the server is read-only")
 )
 
@@ -125,8 +130,8 @@ func (d *DB) wrapError(ctx context.Context, op string, err error) error {
 	return fmt.Errorf("store: %s: %w", op, redact(err))
 }
 
-// redact replaces an error of the server by its number, its SQLSTATE, the meaning in errnos, and the statement if it is known.
-// The server's own text may quote values, such as openids and nicknames: Vitess adds all of them to every error.
+// redact replaces an error of the server by its number, its SQLSTATE, the meaning in errnos, and the statement if it is
+// known. The server's own text may quote values, such as openids and nicknames: Vitess adds all of them to every error.
 func redact(err error) error {
 	var serverErr *mysql.MySQLError
 	if !errors.As(err, &serverErr) {
@@ -209,7 +214,8 @@ func isUnavailable(err error) bool {
 	return hasClass(err, unavailable) || isMissing(err)
 }
 
-// isTLS reports whether TLS failed for a lasting reason: the server does not offer it, or its certificate cannot be verified.
+// isTLS reports whether TLS failed for a lasting reason: the server does not offer it, or its certificate cannot be
+// verified.
 func isTLS(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &certificate) || errors.Is(err, mysql.ErrNoTLS)
@@ -231,9 +237,9 @@ func isDuplicateKey(err error) bool {
 	return hasClass(err, duplicateKey) || errors.Is(err, gorm.ErrDuplicatedKey)
 }
 
-// isNotPrepared reports whether a server or proxy refused to prepare a statement, or does not know a prepared one. Such an
-// error comes from COM_STMT_PREPARE, which executes nothing, or from COM_STMT_EXECUTE before the execution starts. So any
-// statement may be sent again after it.
+// isNotPrepared reports whether a server or proxy refused to prepare a statement, or does not know a prepared one. Such
+// an error comes from COM_STMT_PREPARE, which executes nothing, or from COM_STMT_EXECUTE before the execution starts.
+// So any statement may be sent again after it.
 func isNotPrepared(err error) bool {
 	return hasClass(err, notPrepared) || hasText(err, lostPreparedStmt) || hasText(err, unknownPrepared)
 }

@@ -20,23 +20,23 @@ import (
 	"wxlogin/store"
 )
 
-// serverText is what Vitess says after each of its error messages.
+// serverText is what Vitess appends to each of its error messages.
 const serverText = `target: wxlogin.0.primary: vttablet: rpc error: code = Unknown (CallerID: app): Sql: "select id from users ` +
 	`where unionid = :v1", BindVars: {v1: "type:VARCHAR value:\"oSecretUnionID\""}`
 
-// leaks is a store on a server that answers errors, and all that comes out of the store.
-type leaks struct {
+// leakTest is a store on a server that returns errors, with all output of the store.
+type leakTest struct {
 	t      *testing.T
-	server *faulty
+	server *errorProxy
 	db     *store.DB
 	log    testenv.Log
 	spans  *tracetest.InMemoryExporter
 }
 
-func newLeaks(t *testing.T, dsn string) *leaks {
+func newLeakTest(t *testing.T, dsn string) *leakTest {
 	t.Helper()
-	l := &leaks{t: t, spans: tracetest.NewInMemoryExporter()}
-	l.server, dsn = newFaulty(t, dsn)
+	l := &leakTest{t: t, spans: tracetest.NewInMemoryExporter()}
+	l.server, dsn = newErrorProxy(t, dsn)
 	var err error
 	if l.db, err = store.Open(dsn, store.Options{
 		OpenDB: tracing.New(l.spans).OpenDB, Replicas: []string{dsn},
@@ -49,8 +49,8 @@ func newLeaks(t *testing.T, dsn string) *leaks {
 	return l
 }
 
-// calls are the results of all calls, made at the same time, in a trace.
-func (l *leaks) calls() map[string]error {
+// calls makes all calls concurrently, in a trace, and returns their errors.
+func (l *leakTest) calls() map[string]error {
 	users := l.db.Users()
 	ctx := trace.ContextWithSpanContext(l.t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled,
@@ -82,7 +82,7 @@ func (l *leaks) calls() map[string]error {
 		"CheckCharset":  func() error { return l.db.CheckCharset(ctx) },
 		"CheckReplicas": func() error { return errors.Join(l.db.CheckReplicas(ctx)...) },
 		"Migrate": func() error {
-			bounded, cancel := context.WithTimeout(ctx, 3*time.Second) // it waits while another Migrate seems to be at work
+			bounded, cancel := context.WithTimeout(ctx, 3*time.Second) // it waits while the migration lock seems to be held
 			defer cancel()
 			_, err := l.db.Migrate(bounded)
 			return err
@@ -99,8 +99,8 @@ func (l *leaks) calls() map[string]error {
 	return errs
 }
 
-// wantNone fails if a part of a server's text or a value came out.
-func (l *leaks) wantNone(where, text string) {
+// wantNone fails if a part of a server's text or a value is in the output.
+func (l *leakTest) wantNone(where, text string) {
 	l.t.Helper()
 	for _, part := range []string{"oSecret", "BindVars", "vttablet", firstPhone.Number} {
 		if strings.Contains(text, part) {
@@ -109,8 +109,8 @@ func (l *leaks) wantNone(where, text string) {
 	}
 }
 
-// faults are errors of every number that is known, of some that are not, and with the texts that are known.
-func faults() []*mysql.MySQLError {
+// serverErrors has errors with every known number, with some unknown ones, and with the known texts.
+func serverErrors() []*mysql.MySQLError {
 	all := []*mysql.MySQLError{
 		{Number: 1105, Message: "pessimistic lock retry limit reached " + serverText},
 		{Number: 1105, Message: "lock wait timeout " + serverText},
@@ -123,32 +123,32 @@ func faults() []*mysql.MySQLError {
 	return all
 }
 
-func TestDB_no_text_of_a_server_comes_out(t *testing.T) {
-	l := newLeaks(t, mysqltest.NewWithSchema(t))
+func TestDB_ErrorsHoldNoServerText(t *testing.T) {
+	l := newLeakTest(t, mysqltest.NewWithSchema(t))
 	if _, _, err := l.db.Users().Login(t.Context(), store.Identity{AppID: appA, OpenID: "oSecretBob"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, answer := range faults() {
-		for stage, fault := range map[string]func(statement string) *mysql.MySQLError{
-			"connecting": func(string) *mysql.MySQLError { return answer },
+	for _, serverErr := range serverErrors() {
+		for stage, inject := range map[string]func(statement string) *mysql.MySQLError{
+			"connecting": func(string) *mysql.MySQLError { return serverErr },
 			"connected": func(statement string) *mysql.MySQLError {
 				if strings.HasPrefix(statement, "SET ") || strings.Contains(statement, "completion_type") {
 					return nil
 				}
-				return answer
+				return serverErr
 			},
 		} {
-			l.server.set(fault)
+			l.server.set(inject)
 			l.db.CloseIdle()
 			for name, err := range l.calls() {
-				where := fmt.Sprintf("%s, %d while %s", name, answer.Number, stage)
+				where := fmt.Sprintf("%s, %d while %s", name, serverErr.Number, stage)
 				if err == nil {
 					t.Errorf("%s: no error", where)
 					continue
 				}
 				l.wantNone(where, err.Error()+fmt.Sprintf(" %+v %#v", err, err))
-				var server *mysql.MySQLError
-				if errors.As(err, &server) {
+				var leaked *mysql.MySQLError
+				if errors.As(err, &leaked) {
 					t.Errorf("%s: the server's error is within %v", where, err)
 				}
 			}
@@ -166,9 +166,9 @@ func TestDB_no_text_of_a_server_comes_out(t *testing.T) {
 }
 
 // Each error of Migrate names the step and the statement, which is this package's own.
-func TestDB_Migrate_shows_its_own_statement(t *testing.T) {
+func TestDB_MigrateFailedStatement(t *testing.T) {
 	dsn := mysqltest.New(t)
-	l := newLeaks(t, dsn)
+	l := newLeakTest(t, dsn)
 	for _, tt := range []struct{ begins, want string }{
 		{"SELECT GET_LOCK", ": migrate: MySQL error 1142 (HY000): no right on the table"},
 		{"CREATE TABLE IF NOT EXISTS schema_versions", "no right on the table: CREATE TABLE schema_versions"},

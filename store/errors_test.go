@@ -13,7 +13,7 @@ import (
 	"wxlogin/store"
 )
 
-// calls are all ways to the database.
+// calls are all calls that use the database.
 func calls(ctx context.Context, db *store.DB) map[string]error {
 	_, _, login := db.Users().Login(ctx, store.Identity{AppID: appA, OpenID: "oSecret"})
 	_, _, profile := db.Users().UpdateProfile(ctx, appA, "oSecret", store.Profile{NickName: "x"})
@@ -27,8 +27,8 @@ func calls(ctx context.Context, db *store.DB) map[string]error {
 	}
 }
 
-func TestDB_unavailable(t *testing.T) {
-	t.Run("dead_port", func(t *testing.T) {
+func TestDB_Unavailable(t *testing.T) {
+	t.Run("dead port", func(t *testing.T) {
 		db, err := store.Open("root:hunter2@tcp("+deadAddr(t)+")/wxlogin", store.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +49,7 @@ func TestDB_unavailable(t *testing.T) {
 			}
 		}
 	})
-	t.Run("expired_context", func(t *testing.T) {
+	t.Run("expired context", func(t *testing.T) {
 		f := newFixture(t)
 		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancel()
@@ -59,7 +59,7 @@ func TestDB_unavailable(t *testing.T) {
 			}
 		}
 	})
-	t.Run("cancelled_context_is_the_callers_doing", func(t *testing.T) {
+	t.Run("cancelled context is not an outage", func(t *testing.T) {
 		f := newFixture(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -69,7 +69,7 @@ func TestDB_unavailable(t *testing.T) {
 			}
 		}
 	})
-	t.Run("cancelled_while_inserting", func(t *testing.T) {
+	t.Run("cancelled while inserting", func(t *testing.T) {
 		f := newFixture(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		f.wire.sabotage(func(sql string) error {
@@ -84,13 +84,13 @@ func TestDB_unavailable(t *testing.T) {
 		}
 		f.wire.reset()
 		if _, created := f.login(appA, "oAlice", ""); !created {
-			t.Error("the cancelled login left a user")
+			t.Error("the cancelled login created a user")
 		}
 		f.wantCounts(1, 1)
 	})
 }
 
-// deadAddr is an address where nobody listens.
+// deadAddr returns an address without a listener.
 func deadAddr(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -100,43 +100,43 @@ func deadAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// TestUsers_server_errors has the server answer errors that are hard to bring about, each with a value in its text.
-func TestUsers_server_errors(t *testing.T) {
+// The server returns errors that are hard to provoke, each with a value in its text.
+func TestUsers_ServerErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		number      uint16
 		unavailable bool
 	}{
-		"too_many_connections": {1040, true},
+		"too many connections": {1040, true},
 		"shutdown":             {1053, true},
 		"lock_wait_time-out":   {1205, true},
 		"interrupted":          {1317, true},
 		"read-only":            {1290, true},
-		"killed_on_mysql":      {3169, true},
-		"killed_on_mariadb":    {1927, true},
+		"killed on mysql":      {3169, true},
+		"killed on mariadb":    {1927, true},
 		"syntax":               {1064, false},
-		"data_too_long":        {1406, false},
-		"incorrect_string":     {1366, false},
-		"password_changed":     {1045, true},
-		"no_such_table":        {1146, true},
-		"unknown_column":       {1054, true},
-		"no_right":             {1142, true},
+		"data too long":        {1406, false},
+		"incorrect string":     {1366, false},
+		"password changed":     {1045, true},
+		"no such table":        {1146, true},
+		"unknown column":       {1054, true},
+		"no right":             {1142, true},
 		"read-only_innodb":     {1036, true},
 		"read-only_rows":       {1015, true},
 		"read-only_database":   {3989, true},
 		"read-only_session":    {1792, true},
-		"too_many_of_user":     {1203, true},
-		"user_limit":           {1226, true},
-		"out_of_memory":        {1037, true},
-		"out_of_resources":     {1041, true},
-		"disk_full":            {1021, true},
-		"table_full":           {1114, true},
-		"group_replication":    {3100, true},
+		"too many of user":     {1203, true},
+		"user limit":           {1226, true},
+		"out of memory":        {1037, true},
+		"out of resources":     {1041, true},
+		"disk full":            {1021, true},
+		"table full":           {1114, true},
+		"group replication":    {3100, true},
 		"galera":               {1047, true},
 		"offline":              {3032, true},
-		"proxy_lost_it":        {2013, true},
-		"conflict_at_commit":   {3101, true},
-		"no_default":           {1364, false},
-		"bad_null":             {1048, false},
+		"proxy lost it":        {2013, true},
+		"conflict at commit":   {3101, true},
+		"no default":           {1364, false},
+		"bad null":             {1048, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -152,31 +152,31 @@ func TestUsers_server_errors(t *testing.T) {
 	}
 }
 
-func TestUsers_deadlock(t *testing.T) {
+func TestUsers_Deadlock(t *testing.T) {
 	deadlock := &mysql.MySQLError{Number: 1213, Message: "Deadlock found when trying to get lock"}
 	for name, conflict := range map[string]error{
-		"is_repeated":         deadlock,
-		"of_TiDB_by_retries":  &mysql.MySQLError{Number: 1105, Message: "pessimistic lock retry limit reached"},
-		"of_TiDB_by_its_time": &mysql.MySQLError{Number: 1105, Message: "lock wait timeout"},
+		"is_repeated":    deadlock,
+		"TiDB retries":   &mysql.MySQLError{Number: 1105, Message: "pessimistic lock retry limit reached"},
+		"TiDB lock wait": &mysql.MySQLError{Number: 1105, Message: "lock wait timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			left := 3
+			remaining := 3
 			f.wire.sabotage(func(sql string) error {
-				if strings.HasPrefix(sql, "INSERT INTO wechat_identities") && left > 0 {
-					left--
+				if strings.HasPrefix(sql, "INSERT INTO wechat_identities") && remaining > 0 {
+					remaining--
 					return conflict
 				}
 				return nil
 			}, nil)
-			if _, created := f.login(appA, "oAlice", ""); !created || left != 0 {
-				t.Errorf("created %v, %d deadlocks left", created, left)
+			if _, created := f.login(appA, "oAlice", ""); !created || remaining != 0 {
+				t.Errorf("created %v, %d deadlocks to come", created, remaining)
 			}
 			f.wantCounts(1, 1)
 			f.wantNoOrphans()
 		})
 	}
-	t.Run("that_never_ends_is_unavailable", func(t *testing.T) {
+	t.Run("that never ends is unavailable", func(t *testing.T) {
 		f := newFixture(t)
 		tries := 0
 		f.wire.sabotage(func(sql string) error {
@@ -193,7 +193,7 @@ func TestUsers_deadlock(t *testing.T) {
 		f.wire.reset()
 		f.wantCounts(0, 0)
 	})
-	t.Run("ends_with_the_context", func(t *testing.T) {
+	t.Run("ends with the context", func(t *testing.T) {
 		f := newFixture(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		f.wire.sabotage(func(sql string) error {

@@ -24,10 +24,10 @@ const (
 	appC = "wxcccccccccccccccc"
 )
 
-// realServer is true where the tests run on a MySQL or MariaDB server and not on the embedded engine.
+// realServer reports whether the tests run on a MySQL or MariaDB server, not on the embedded engine.
 var realServer = os.Getenv("TEST_MYSQL_DSN") != ""
 
-// fixture is a migrated database with a store on it, a clock to set, and a second way in to look at the rows.
+// fixture is a migrated database with a store, a settable clock, and a second connection to look at the rows.
 type fixture struct {
 	t     testing.TB
 	dsn   string
@@ -61,8 +61,8 @@ func newFixture(t testing.TB) *fixture {
 	return f
 }
 
-// second is another server on the same database, whose clock is ahead by lead.
-func (f *fixture) second(lead time.Duration) *store.DB {
+// secondServer is another store on the same database, whose clock is ahead by lead.
+func (f *fixture) secondServer(lead time.Duration) *store.DB {
 	f.t.Helper()
 	now := func() time.Time { return f.clock.now().Add(lead) }
 	db, err := store.Open(f.dsn, store.Options{Now: now, MaxOpenConns: 64})
@@ -81,7 +81,7 @@ func openRaw(t testing.TB, dsn string) *sql.DB {
 	}
 	config.Params = map[string]string{"time_zone": "'+00:00'"}
 	config.ParseTime = false        // times are compared as text
-	config.InterpolateParams = true // whatever becomes of prepared statements
+	config.InterpolateParams = true // works without prepared statements
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func openRaw(t testing.TB, dsn string) *sql.DB {
 	return raw
 }
 
-// login logs in and fails the test where that fails.
+// login logs in and fails the test on an error.
 func (f *fixture) login(app, openID, unionID string) (store.User, bool) {
 	f.t.Helper()
 	user, created, err := f.users.Login(context.Background(), store.Identity{AppID: app, OpenID: openID, UnionID: unionID})
@@ -101,7 +101,7 @@ func (f *fixture) login(app, openID, unionID string) (store.User, bool) {
 	return user, created
 }
 
-// update updates a profile and fails the test where that fails.
+// update updates a profile and fails the test on an error.
 func (f *fixture) update(app, openID string, p store.Profile) store.User {
 	f.t.Helper()
 	user, _, err := f.users.UpdateProfile(context.Background(), app, openID, p)
@@ -154,8 +154,8 @@ func (f *fixture) rows(query string, args ...any) []map[string]string {
 	return all
 }
 
-// one reads a single row.
-func (f *fixture) one(query string, args ...any) map[string]string {
+// row reads a single row.
+func (f *fixture) row(query string, args ...any) map[string]string {
 	f.t.Helper()
 	rows := f.rows(query, args...)
 	if len(rows) != 1 {
@@ -166,20 +166,20 @@ func (f *fixture) one(query string, args ...any) map[string]string {
 
 func (f *fixture) user(id uint64) map[string]string {
 	f.t.Helper()
-	return f.one("SELECT * FROM users WHERE id = ?", id)
+	return f.row("SELECT * FROM users WHERE id = ?", id)
 }
 
-// wantCounts asserts how many rows both tables have.
+// wantCounts checks the number of rows of both tables.
 func (f *fixture) wantCounts(users, identities int) {
 	f.t.Helper()
 	for table, want := range map[string]int{"users": users, "wechat_identities": identities} {
-		if got := f.one("SELECT COUNT(*) AS n FROM " + table)["n"]; got != fmt.Sprint(want) {
+		if got := f.row("SELECT COUNT(*) AS n FROM " + table)["n"]; got != fmt.Sprint(want) {
 			f.t.Errorf("%s has %s rows, want %d", table, got, want)
 		}
 	}
 }
 
-// changed lists the columns in which two rows differ.
+// changed returns the columns in which two rows differ.
 func changed(before, after map[string]string) []string {
 	var names []string
 	for name, value := range after {
@@ -190,7 +190,7 @@ func changed(before, after map[string]string) []string {
 	return names
 }
 
-// wantWritten fails unless these columns of a user, and no others, are not as before.
+// wantWritten checks that these columns of a user, and no others, differ from before.
 func (f *fixture) wantWritten(t testing.TB, id uint64, before map[string]string, columns []string) {
 	t.Helper()
 	wrote, want := changed(before, f.user(id)), slices.Clone(columns)
@@ -201,7 +201,7 @@ func (f *fixture) wantWritten(t testing.TB, id uint64, before map[string]string,
 	}
 }
 
-// together runs n calls at the same moment.
+// concurrently runs n calls at the same moment.
 func concurrently(n int, call func(i int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -221,7 +221,7 @@ func concurrently(n int, call func(i int)) {
 type clock struct {
 	mu   sync.Mutex
 	t    time.Time
-	tick time.Duration // passes with each reading
+	tick time.Duration // added at each call of now
 }
 
 func newClock() *clock { return &clock{t: time.Date(2025, 3, 14, 15, 9, 26, 535_897_932, time.UTC)} }

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Statements with which Ready checks whether the tables exist and are writable. They change, lock and log nothing: a condition
-// that is never true keeps the server from reading rows, and EXPLAIN does not execute. Servers check rights and their own
-// read-only modes before that.
+// Statements with which Ready checks whether the tables exist and are writable. They change, lock and log nothing: a
+// condition that is never true keeps the server from reading rows, and EXPLAIN does not execute. Servers check rights
+// and their own read-only modes before that.
 const (
 	tablesProbe = "SELECT 1 FROM user_merges m, login_days d WHERE 1 = 0"
 	updateProbe = "UPDATE users SET status = status WHERE 1 = 0"
@@ -32,14 +32,15 @@ var ErrSchema = errors.New("store: the database is of an earlier version; run: w
 // ErrCharset says that a connection does not use utf8mb4: emoji in nicknames would be refused or lost.
 var ErrCharset = errors.New("store: the connection's charset is not utf8mb4 (set charset=utf8mb4 in the DSN)")
 
-// Ready reports whether logins and updates can be served. It returns nil if the database responds, is of SchemaVersion or
-// later, has the tables with the columns that this package reads, and accepts writes of this account. It writes nothing.
+// Ready reports whether logins and updates can be served. It returns nil if the database responds, is of SchemaVersion
+// or later, has the tables with the columns that this package reads, and accepts writes of this account. It writes
+// nothing.
 //
-// If read_only is set, the server is not ready for any account. An account with SUPER could still write, into a replica that
-// would then differ from its primary.
+// If read_only is set, the server is not ready for any account. An account with SUPER could still write, into a replica
+// that would then differ from its primary.
 //
-// Errors: ErrSchema; ErrReadOnly, ErrNoRights and the other kinds of ErrUnavailable, also if a table or column is missing
-// although the version is right; context.Canceled.
+// Errors: ErrSchema; ErrReadOnly, ErrNoRights and the other kinds of ErrUnavailable, also if a table or column is
+// missing although the version is right; context.Canceled.
 func (d *DB) Ready(ctx context.Context) error {
 	err := d.checkTables(ctx)
 	if err == nil {
@@ -78,7 +79,8 @@ type rowQueryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// recordedVersion reads the version of a database. The first version kept no record: it is recognised by its table of users.
+// recordedVersion reads the version of a database. The first version kept no record: it is recognised by its table of
+// users.
 func recordedVersion(ctx context.Context, db rowQueryer) (version int64, err error) {
 	const query = "SELECT COALESCE(MAX(version_id), 0) FROM " + versionTable + " WHERE is_applied"
 	err = db.QueryRowContext(ctx, query).Scan(&version)
@@ -113,8 +115,8 @@ func (d *DB) checkWritable(ctx context.Context) error {
 	return withStatement(tablesProbe, err)
 }
 
-// checkReadOnly returns a readOnlyError if a variable says that the server or the session is read-only. MariaDB 12 has more
-// values of read_only than ON.
+// checkReadOnly returns a readOnlyError if a variable says that the server or the session is read-only. MariaDB 12 has
+// more values of read_only than ON.
 func checkReadOnly(ctx context.Context, db dbtx) error {
 	rows, err := db.QueryContext(ctx, readOnlyVariables)
 	if err != nil {
@@ -164,8 +166,8 @@ const (
 	replicaCooldown = time.Second
 )
 
-// replicas are the read replicas of a database. They are kept apart from the primary, because a read that must see its own
-// write must not go to one of them.
+// replicas are the read replicas of a database. They are kept apart from the primary, because a read that must see its
+// own write must not go to one of them.
 type replicas struct {
 	pools         []*sql.DB
 	loaders       []*userLoader // one for each pool
@@ -203,8 +205,8 @@ func (r *replicas) byIdentity(ctx context.Context, key identityKey) (userRow, er
 	return row, err
 }
 
-// CheckReplicas reads from each replica once, concurrently, and returns an error for each in the order of Options.Replicas: nil
-// if it can be read, otherwise an error like that of [Users.Find].
+// CheckReplicas reads from each replica once, concurrently, and returns an error for each in the order of
+// Options.Replicas: nil if it can be read, otherwise an error like that of [Users.Find].
 func (d *DB) CheckReplicas(ctx context.Context) []error {
 	errs := make([]error, len(d.replicas.loaders))
 	var checks sync.WaitGroup

@@ -60,8 +60,8 @@ func withInsertIdentities(texts [numStmts]string) [numStmts]string {
 	return texts
 }
 
-// updateProfilesSQL is the UPDATE of a number of profiles, each on the condition that the row is as it was read. NULL for a
-// column keeps its value at that moment. So one text covers every combination of columns.
+// updateProfilesSQL is the UPDATE of a number of profiles, each on the condition that the row is as it was read. NULL
+// for a column keeps its value at that moment. So one text covers every combination of columns.
 func updateProfilesSQL(users int) string {
 	value, where := "?", "id = ? AND status = ? AND profile_updated_at <=> ?"
 	if users > 1 {
@@ -197,14 +197,14 @@ func (q hotQueries) exec(ctx context.Context, id stmtID, args []any) (result sql
 }
 
 const (
-	// minPreparePause is how long statements are interpolated after one could not be prepared. The pause doubles each time
-	// that preparing fails again, up to maxPreparePause.
+	// minPreparePause is how long statements are interpolated after one could not be prepared. The pause doubles each
+	// time that preparing fails again, up to maxPreparePause.
 	minPreparePause = time.Minute
 	maxPreparePause = time.Hour
 )
 
-// stmtCache prepares the hot statements of a pool, each when it is first used. database/sql prepares it again on every further
-// connection.
+// stmtCache prepares the hot statements of a pool, each when it is first used. database/sql prepares it again on every
+// further connection.
 //
 // A server may have reached its limit of prepared statements, and a proxy may not support them, or lose them. If that
 // happens, statements are interpolated for a while and then prepared again.
@@ -228,8 +228,8 @@ func newStmtCache(pool *sql.DB, o Options) *stmtCache {
 	return c
 }
 
-// run calls send with the prepared statement, or with nil if the statement is to be interpolated. If the server refuses a
-// prepared one, run calls send again with nil. The refused one was not executed: see isNotPrepared.
+// run calls send with the prepared statement, or with nil if the statement is to be interpolated. If the server refuses
+// a prepared one, run calls send again with nil. The refused one was not executed: see isNotPrepared.
 func (c *stmtCache) run(ctx context.Context, id stmtID, send func(*sql.Stmt) error) error {
 	if c == nil {
 		return send(nil)
@@ -249,8 +249,8 @@ func (c *stmtCache) run(ctx context.Context, id stmtID, send func(*sql.Stmt) err
 	return err
 }
 
-// suspend interpolates all statements for a while. It drops the failed set, because a connection that has lost a statement
-// would fail again each time. It logs only the first of several failures in a row.
+// suspend interpolates all statements for a while. It drops the failed set, because a connection that has lost a
+// statement would fail again each time. It logs only the first of several failures in a row.
 func (c *stmtCache) suspend(ctx context.Context, failed *stmtSet, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"wxlogin/store"
 )
 
-// visits calls everything that sends frequent statements, and asserts what it leaves in the tables.
-func (f *fixture) visits(round string) {
+// callAll makes all calls that send hot statements, and checks the rows after that.
+func (f *fixture) callAll(round string) {
 	f.t.Helper()
 	ctx := f.t.Context()
 	alice, bob := "oAlice"+round, "oBob"+round
@@ -39,7 +39,7 @@ func (f *fixture) visits(round string) {
 	if found, err := f.users.Find(ctx, appA, alice); err != nil || found.NickName != "Alice "+round || found.Phone != firstPhone {
 		f.t.Errorf("%s: found %+v, %v", round, found, err)
 	}
-	if _, err := f.users.Find(ctx, appA, "oNobody"); !errors.Is(err, store.ErrNotFound) {
+	if _, err := f.users.Find(ctx, appA, "oUnknown"); !errors.Is(err, store.ErrNotFound) {
 		f.t.Errorf("%s: %v", round, err)
 	}
 	bobs, _ := f.login(appA, bob, "")
@@ -62,7 +62,7 @@ func (f *fixture) visits(round string) {
 	}
 }
 
-// wantWarnings asserts how many warnings about prepared statements there are.
+// wantWarnings checks the number of warnings about prepared statements.
 func (f *fixture) wantWarnings(want int) {
 	f.t.Helper()
 	if got := strings.Count(f.logs.String(), "prepared statements are refused or lost"); got != want {
@@ -70,106 +70,142 @@ func (f *fixture) wantWarnings(want int) {
 	}
 }
 
-// refusals are the errors by which servers and proxies refuse prepared statements.
-var refusals = map[string]struct {
+// prepareErrors are the errors by which servers and proxies refuse prepared statements.
+var prepareErrors = map[string]struct {
 	stage string
 	err   mysql.MySQLError
 }{
-	"no_more":           {"prepare", mysql.MySQLError{Number: 1461, Message: "Can't create more than max_prepared_stmt_count statements"}},
+	"no more":           {"prepare", mysql.MySQLError{Number: 1461, Message: "Can't create more than max_prepared_stmt_count statements"}},
 	"unsupported":       {"prepare", mysql.MySQLError{Number: 1295}},
-	"unknown_command":   {"prepare", mysql.MySQLError{Number: 1047}},
-	"not_yet_supported": {"prepare", mysql.MySQLError{Number: 1235}},
+	"unknown command":   {"prepare", mysql.MySQLError{Number: 1047}},
+	"not yet supported": {"prepare", mysql.MySQLError{Number: 1235}},
 	"lost":              {"execute", mysql.MySQLError{Number: 1243}},
-	"another_one":       {"execute", mysql.MySQLError{Number: 1210}},
-	"need_reprepare":    {"execute", mysql.MySQLError{Number: 1615}},
-	"lost_by_vitess":    {"execute", mysql.MySQLError{Number: 2014, Message: "statement ID is not found from record"}},
-	"lost_by_tidb":      {"execute", mysql.MySQLError{Number: 1105, Message: "ERROR 1243 (HY000): Unknown prepared statement handler 7 given to stmt_execute"}},
+	"another statement": {"execute", mysql.MySQLError{Number: 1210}},
+	"need reprepare":    {"execute", mysql.MySQLError{Number: 1615}},
+	"lost by vitess":    {"execute", mysql.MySQLError{Number: 2014, Message: "statement ID is not found from record"}},
+	"lost by tidb":      {"execute", mysql.MySQLError{Number: 1105, Message: "ERROR 1243 (HY000): Unknown prepared statement handler 7 given to stmt_execute"}},
 }
 
-func TestPrepared_statements_that_are_refused_go_as_text_at_once(t *testing.T) {
-	for name, tt := range refusals {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			f.visits("before")
-			f.wire.refusePrepared(func(stage string) error {
-				if stage == tt.stage {
-					return &tt.err
+func TestStmtCache(t *testing.T) {
+	t.Run("refused statements are sent as text at once", func(t *testing.T) {
+		for name, tt := range prepareErrors {
+			t.Run(name, func(t *testing.T) {
+				f := newFixture(t)
+				f.callAll("before")
+				f.wire.refusePrepared(func(stage string) error {
+					if stage == tt.stage {
+						return &tt.err
+					}
+					return nil
+				})
+				if tt.stage == "prepare" { // a prepared statement stays prepared until its connection ends
+					f.db.CloseIdle()
 				}
-				return nil
-			})
-			if tt.stage == "prepare" { // those that are prepared stay so until their connection ends
-				f.db.CloseIdle()
-			}
-			f.visits("refused")
-			f.wantWarnings(1)
+				f.callAll("refused")
+				f.wantWarnings(1)
 
-			f.wire.reset()
-			f.visits("meanwhile") // this takes hours: prepared once more, and refused
-			if got := f.wire.preparations(); tt.stage == "prepare" && got > 2 {
-				t.Errorf("prepared %d times", got)
+				f.wire.reset()
+				f.callAll("meanwhile") // this takes hours: preparing is tried again, and refused
+				if got := f.wire.preparations(); tt.stage == "prepare" && got > 2 {
+					t.Errorf("prepared %d times", got)
+				}
+				f.wire.refusePrepared(nil)
+				f.clock.advance(3 * time.Hour)
+				f.wire.reset()
+				f.callAll("after")
+				if f.wire.preparations() == 0 {
+					t.Error("nothing is prepared afterwards")
+				}
+			})
+		}
+	})
+
+	t.Run("pauses after a failure", func(t *testing.T) {
+		f := newFixture(t)
+		refused := 0
+		f.wire.refusePrepared(func(string) error {
+			refused++
+			return &mysql.MySQLError{Number: 1461}
+		})
+		f.login(appA, "oAlice", "")
+		for wait, want := range []int{1, 2, 2, 3, 3, 3, 3, 4} { // after minutes 0, 1, 3 and 7
+			if f.login(appA, "oAlice", ""); refused != want {
+				t.Errorf("minute %d: refused %d times, want %d", wait, refused, want)
 			}
-			f.wire.refusePrepared(nil)
-			f.clock.advance(3 * time.Hour)
-			f.wire.reset()
-			f.visits("after")
-			if f.wire.preparations() == 0 {
-				t.Error("nothing is prepared afterwards")
+			f.clock.advance(time.Minute)
+		}
+		f.wantWarnings(1)
+		f.clock.advance(24 * time.Hour)
+		f.login(appA, "oAlice", "")
+		f.wantWarnings(1)
+		f.clock.advance(24 * time.Hour)
+		f.wire.refusePrepared(nil)
+		f.login(appA, "oAlice", "") // it works again, so that another failure is logged
+		f.clock.advance(24 * time.Hour)
+		f.wire.refusePrepared(func(string) error { return &mysql.MySQLError{Number: 1243} })
+		f.login(appA, "oAlice", "")
+		f.wantWarnings(2)
+	})
+
+	// Many concurrent calls meet a lost statement at most once each, and all succeed.
+	t.Run("statements are lost under load", func(t *testing.T) {
+		f := newFixture(t)
+		f.callAll("before")
+		var lost atomic.Int64
+		f.wire.refusePrepared(func(stage string) error {
+			if stage == "execute" && lost.Add(1)%3 == 0 {
+				return &mysql.MySQLError{Number: 1243}
+			}
+			return nil
+		})
+		concurrently(64, func(i int) {
+			for n := range 5 {
+				openID := fmt.Sprintf("o%d", i)
+				if _, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: openID}); err != nil {
+					t.Errorf("Login: %v", err)
+				}
+				if _, _, err := f.users.UpdateProfile(t.Context(), appA, openID, store.Profile{NickName: fmt.Sprint("n", n)}); err != nil {
+					t.Errorf("UpdateProfile: %v", err)
+				}
+				f.clock.advance(20 * time.Second)
 			}
 		})
-	}
-}
+		f.wantNoOrphans()
+	})
 
-func TestPrepared_statements_are_left_alone_for_a_while(t *testing.T) {
-	f := newFixture(t)
-	refused := 0
-	f.wire.refusePrepared(func(string) error {
-		refused++
-		return &mysql.MySQLError{Number: 1461}
-	})
-	f.login(appA, "oAlice", "")
-	for wait, want := range []int{1, 2, 2, 3, 3, 3, 3, 4} { // after minutes 0, 1, 3 and 7
-		if f.login(appA, "oAlice", ""); refused != want {
-			t.Errorf("minute %d: refused %d times, want %d", wait, refused, want)
+	// It runs on a real server that has reached its limit, and on one that loses prepared statements.
+	t.Run("server at its limit of prepared statements", func(t *testing.T) {
+		s := mysqltest.RunServer(t)
+		f := fixtureOn(t, s.NewDatabase(t, "app", "ALL"))
+		f.callAll("before")
+		s.Exec(t, "SET GLOBAL max_prepared_stmt_count = 0")
+		f.callAll("on_old_connections")
+		fresh := fixtureOn(t, f.dsn)
+		fresh.callAll("on_new_connections")
+		fresh.wantWarnings(1)
+		s.Exec(t, "SET GLOBAL max_prepared_stmt_count = 16382")
+		fresh.clock.advance(24 * time.Hour)
+		fresh.callAll("after")
+		var name, count string
+		if err := s.Root.QueryRow("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").Scan(&name, &count); err != nil || count == "0" {
+			t.Errorf("%s statements are prepared afterwards, %v", count, err)
 		}
-		f.clock.advance(time.Minute)
-	}
-	f.wantWarnings(1)
-	f.clock.advance(24 * time.Hour)
-	f.login(appA, "oAlice", "")
-	f.wantWarnings(1)
-	f.clock.advance(24 * time.Hour)
-	f.wire.refusePrepared(nil)
-	f.login(appA, "oAlice", "") // it works again, so that another failure is news
-	f.clock.advance(24 * time.Hour)
-	f.wire.refusePrepared(func(string) error { return &mysql.MySQLError{Number: 1243} })
-	f.login(appA, "oAlice", "")
-	f.wantWarnings(2)
-}
+	})
 
-// Many calls at the same moment meet a lost statement once each at most, and all are answered.
-func TestPrepared_statements_that_are_lost_under_load(t *testing.T) {
-	f := newFixture(t)
-	f.visits("before")
-	var lost atomic.Int64
-	f.wire.refusePrepared(func(stage string) error {
-		if stage == "execute" && lost.Add(1)%3 == 0 {
-			return &mysql.MySQLError{Number: 1243}
+	t.Run("proxy that loses prepared statements", func(t *testing.T) {
+		proxy := newForgetfulProxy(t, mysqltest.New(t))
+		f := fixtureOn(t, proxy.dsn)
+		f.callAll("before")
+		f.wantWarnings(0)
+		proxy.forgets.Store(true)
+		f.clock.advance(time.Hour)
+		f.callAll("forgotten")
+		if proxy.forgotten.Load() == 0 {
+			t.Error("no prepared statement went through the proxy")
 		}
-		return nil
+		f.wantWarnings(1)
+		f.wantNoOrphans()
 	})
-	concurrently(64, func(i int) {
-		for n := range 5 {
-			openID := fmt.Sprintf("o%d", i)
-			if _, _, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: openID}); err != nil {
-				t.Errorf("Login: %v", err)
-			}
-			if _, _, err := f.users.UpdateProfile(t.Context(), appA, openID, store.Profile{NickName: fmt.Sprint("n", n)}); err != nil {
-				t.Errorf("UpdateProfile: %v", err)
-			}
-			f.clock.advance(20 * time.Second)
-		}
-	})
-	f.wantNoOrphans()
 }
 
 func TestOptions_NoPrepare(t *testing.T) {
@@ -181,45 +217,11 @@ func TestOptions_NoPrepare(t *testing.T) {
 	}
 	defer f.db.Close()
 	f.users = f.db.Users()
-	f.visits("text")
+	f.callAll("text")
 	w.wantNothingPrepared(t)
 }
 
-// On a real server whose limit is used up, and on one that loses what was prepared.
-func TestPrepared_statements_on_a_server_with_no_room_for_them(t *testing.T) {
-	s := mysqltest.RunServer(t)
-	f := fixtureOn(t, s.NewDatabase(t, "app", "ALL"))
-	f.visits("before")
-	s.Exec(t, "SET GLOBAL max_prepared_stmt_count = 0")
-	f.visits("on_old_connections")
-	fresh := fixtureOn(t, f.dsn)
-	fresh.visits("on_new_connections")
-	fresh.wantWarnings(1)
-	s.Exec(t, "SET GLOBAL max_prepared_stmt_count = 16382")
-	fresh.clock.advance(24 * time.Hour)
-	fresh.visits("after")
-	var name, count string
-	if err := s.Root.QueryRow("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").Scan(&name, &count); err != nil || count == "0" {
-		t.Errorf("%s statements are prepared afterwards, %v", count, err)
-	}
-}
-
-func TestPrepared_statements_behind_a_proxy_that_forgets_them(t *testing.T) {
-	proxy := newForgetfulProxy(t, mysqltest.New(t))
-	f := fixtureOn(t, proxy.dsn)
-	f.visits("before")
-	f.wantWarnings(0)
-	proxy.forgets.Store(true)
-	f.clock.advance(time.Hour)
-	f.visits("forgotten")
-	if proxy.forgotten.Load() == 0 {
-		t.Error("the proxy was not asked for a prepared statement")
-	}
-	f.wantWarnings(1)
-	f.wantNoOrphans()
-}
-
-// fixtureOn is newFixture on a database that the test has made.
+// fixtureOn is newFixture on an existing database.
 func fixtureOn(t *testing.T, dsn string) *fixture {
 	t.Helper()
 	f := &fixture{t: t, dsn: dsn, wire: &wire{}, clock: newClock(), logs: &testenv.Log{}}
@@ -236,8 +238,8 @@ func fixtureOn(t *testing.T, dsn string) *fixture {
 	return f
 }
 
-// forgetfulProxy passes connections on to MySQL. While it forgets, the numbers of prepared statements that clients send
-// are unknown to the server.
+// forgetfulProxy forwards connections to MySQL. While forgets is set, it replaces the ids of prepared statements by
+// unknown ones.
 type forgetfulProxy struct {
 	dsn       string // of the database behind it
 	forgets   atomic.Bool
@@ -279,10 +281,10 @@ func newForgetfulProxy(t *testing.T, dsn string) *forgetfulProxy {
 	return p
 }
 
-// pass passes on what a client sends, packet by packet.
+// pass forwards what a client sends, packet by packet.
 func (p *forgetfulProxy) pass(server, client net.Conn) {
 	defer server.Close()
-	const execute = 0x17 // COM_STMT_EXECUTE, and then the number in four bytes
+	const execute = 0x17 // COM_STMT_EXECUTE, followed by the id in four bytes
 	header := make([]byte, 4)
 	for {
 		if _, err := io.ReadFull(client, header); err != nil {

@@ -11,30 +11,30 @@ import (
 	"wxlogin/store"
 )
 
-// TestUsers_trips counts what each call sends to the server, all of it: each statement is one trip on the wire.
-func TestUsers_trips(t *testing.T) {
+// TestUsers_RoundTrips counts the statements of each call: each is one round trip.
+func TestUsers_RoundTrips(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		call func(f *fixture)
 		want []string
 	}{
 		{"returning", func(f *fixture) { f.login(appA, "oAlice", "uAlice") }, []string{"SELECT"}},
-		{"returning_after_the_hour", func(f *fixture) {
+		{"returning after the hour", func(f *fixture) {
 			f.clock.advance(time.Hour)
 			f.login(appA, "oAlice", "uAlice")
 		}, []string{"SELECT", "UPDATE"}},
 		{"new", func(f *fixture) { f.login(appA, "oBob", "") }, []string{"SELECT", "BEGIN", "INSERT", "INSERT", "COMMIT"}},
-		{"new_with_unionid", func(f *fixture) { f.login(appA, "oBob", "uBob") },
+		{"new with unionid", func(f *fixture) { f.login(appA, "oBob", "uBob") },
 			[]string{"SELECT", "SELECT", "BEGIN", "INSERT", "INSERT", "COMMIT"}},
-		{"known_in_another_app", func(f *fixture) { f.login(appB, "oAliceInB", "uAlice") },
+		{"known in another app", func(f *fixture) { f.login(appB, "oAliceInB", "uAlice") },
 			[]string{"SELECT", "SELECT", "BEGIN", "SELECT", "INSERT", "COMMIT"}},
 		{"find", func(f *fixture) { f.users.Find(t.Context(), appA, "oAlice") }, []string{"SELECT"}},
-		{"find_nobody", func(f *fixture) { f.users.Find(t.Context(), appA, "oNobody") }, []string{"SELECT"}},
-		{"update_unchanged", func(f *fixture) { f.update(appA, "oAlice", store.Profile{NickName: "Alice"}) }, []string{"SELECT"}},
-		{"update_changed", func(f *fixture) { f.update(appA, "oAlice", store.Profile{NickName: "Alicia"}) },
+		{"find unknown", func(f *fixture) { f.users.Find(t.Context(), appA, "oUnknown") }, []string{"SELECT"}},
+		{"update unchanged", func(f *fixture) { f.update(appA, "oAlice", store.Profile{NickName: "Alice"}) }, []string{"SELECT"}},
+		{"update changed", func(f *fixture) { f.update(appA, "oAlice", store.Profile{NickName: "Alicia"}) },
 			[]string{"SELECT", "UPDATE"}},
-		{"phone_unchanged", func(f *fixture) { f.bind(appA, "oAlice", firstPhone) }, []string{"SELECT"}},
-		{"phone_changed", func(f *fixture) { f.bind(appA, "oAlice", secondPhone) }, []string{"SELECT", "UPDATE"}},
+		{"phone unchanged", func(f *fixture) { f.bind(appA, "oAlice", firstPhone) }, []string{"SELECT"}},
+		{"phone changed", func(f *fixture) { f.bind(appA, "oAlice", secondPhone) }, []string{"SELECT", "UPDATE"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -47,7 +47,7 @@ func TestUsers_trips(t *testing.T) {
 	}
 }
 
-// warmUp makes Alice, and has the connection prepare what is prepared.
+// warmUp creates Alice and lets the connection prepare its statements.
 func (f *fixture) warmUp() {
 	f.t.Helper()
 	f.login(appA, "oAlice", "uAlice")
@@ -57,17 +57,16 @@ func (f *fixture) warmUp() {
 	f.bind(appA, "oAlice", firstPhone)
 }
 
-// TestStatements_use_indexes has the server tell how it finds the rows of every statement that this package sends in the
-// course of its work, among thousands of rows. A statement of the list that is not sent here fails too: whoever adds one
-// has to add a call that sends it.
-func TestStatements_use_indexes(t *testing.T) {
+// TestStatements_UseIndexes checks the query plan of every statement that this package sends, those of GORM included,
+// among thousands of rows. It also fails if a hot statement is not sent here: add a call that sends it to sendAll.
+func TestStatements_UseIndexes(t *testing.T) {
 	if !realServer {
 		t.Skip("the embedded engine has a planner of its own; TestUsers_Login_reads_by_index asks it")
 	}
 	f := newFixture(t)
 	f.fill(4000)
 	f.wire.reset()
-	f.doEverything(t)
+	f.sendAll(t)
 
 	sent := map[string]statement{}
 	for _, s := range f.wire.statements() {
@@ -89,7 +88,7 @@ func TestStatements_use_indexes(t *testing.T) {
 	}
 }
 
-// fill makes as many people, each with an identity, and brings the server's statistics up to date.
+// fill creates users with an identity each, and updates the server's statistics.
 func (f *fixture) fill(people int) {
 	f.t.Helper()
 	values := func(row string) string {
@@ -109,12 +108,12 @@ func (f *fixture) fill(people int) {
 	f.rows("ANALYZE TABLE users, wechat_identities, user_merges, login_days")
 }
 
-// doEverything calls all that sends statements while people use mini-programs.
-func (f *fixture) doEverything(t *testing.T) {
+// sendAll makes all calls of the hot path and the rare ones.
+func (f *fixture) sendAll(t *testing.T) {
 	f.login(appA, "oAlice", "uAlice")
 	f.clock.advance(time.Hour)
 	f.login(appA, "oAlice", "uAlice")
-	f.login(appB, "oAliceInB", "uAlice") // joins
+	f.login(appB, "oAliceInB", "uAlice") // links
 	f.login(appC, "oAliceInC", "")
 	f.update(appC, "oAliceInC", store.Profile{NickName: "Alice"})
 	f.exec("UPDATE users SET profile_as_of = '2099-01-01' WHERE nickname = 'Alice'")
@@ -153,7 +152,7 @@ func (f *fixture) doEverything(t *testing.T) {
 	}
 }
 
-// explain asks for the plan of a statement with the values that it was sent with.
+// explain returns the plan of a statement, with the values that it was sent with.
 func (f *fixture) explain(s statement) []map[string]string {
 	f.t.Helper()
 	args := make([]any, len(s.args))
@@ -163,10 +162,10 @@ func (f *fixture) explain(s statement) []map[string]string {
 	return f.rows("EXPLAIN FORMAT=TRADITIONAL "+s.sql, args...)
 }
 
-// wantByIndex asserts that no step of a plan reads more than a few rows, each by a key.
+// wantByIndex checks that each step of a plan reads a few rows, by a key.
 func (f *fixture) wantByIndex(t *testing.T, s statement) {
 	t.Helper()
-	const few = 16 // as many as the largest statement asks for
+	const few = 16 // the rows of the largest batch
 	plan := f.explain(s)
 	if len(plan) == 0 {
 		t.Errorf("no plan for %s", s.sql)
@@ -183,7 +182,7 @@ func (f *fixture) wantByIndex(t *testing.T, s statement) {
 	}
 }
 
-// wantNothingLookedUp asserts that an INSERT reads no table.
+// wantNothingLookedUp checks that an INSERT reads no table.
 func (f *fixture) wantNothingLookedUp(t *testing.T, s statement) {
 	t.Helper()
 	plan := f.explain(s)

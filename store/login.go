@@ -11,15 +11,15 @@ import (
 // lastLoginGranularity is how old users.last_login_at may get before a login writes it again.
 const lastLoginGranularity = time.Hour
 
-// Login finds the user with this identity or creates it. created is true for exactly one call per user, the one that inserted
-// it, however many run at once. It is true for none if the connection breaks before the COMMIT is confirmed.
+// Login finds the user with this identity or creates it. created is true for exactly one call per user, the one that
+// inserted it, however many run at once. It is true for none if the connection breaks before the COMMIT is confirmed.
 //
-// A returning login is one indexed read. It writes only if the last login on record is an hour old or if the UnionID is new
-// (see the package documentation). A user that is not active is returned unchanged, and no login is recorded: rejecting it is
-// up to the caller (see [User.Active]).
+// A returning login is one indexed read. It writes only if the last login on record is an hour old or if the UnionID is
+// new (see the package documentation). A user that is not active is returned unchanged, and no login is recorded:
+// rejecting it is up to the caller (see [User.Active]).
 //
-// If the row of an identity's user is missing, because it was deleted by hand or lost in a restore, the login creates a new
-// user for the identity, or links it to the user with the UnionID.
+// If the row of an identity's user is missing, because it was deleted by hand or lost in a restore, the login creates a
+// new user for the identity, or links it to the user with the UnionID.
 //
 // Logins of active users are counted by day, in memory: see [DB.RunLoginDays].
 //
@@ -86,8 +86,8 @@ func (r userRow) loginDue(now time.Time) bool {
 	return !r.LastLoginAt.After(now.Add(-lastLoginGranularity)) || r.LastLoginAt.After(now.Add(maxClockLead))
 }
 
-// firstLogin handles an identity without a user: it is linked to the user with the UnionID, or a new user is created. orphan is
-// the identity's row, if there is one whose user is missing.
+// firstLogin handles an identity without a user: it is linked to the user with the UnionID, or a new user is created.
+// orphan is the identity's row, if there is one whose user is missing.
 //
 // If another login inserts the same identity or UnionID first, or assigns the orphan, firstLogin returns errConflict.
 func (u *Users) firstLogin(ctx context.Context, id Identity, orphan identityRow) (row userRow, event loginEvent, err error) {
@@ -130,8 +130,8 @@ func (u *Users) createUser(ctx context.Context, id Identity, orphan identityRow)
 	return row, err
 }
 
-// linkIdentity adds an identity to an existing user. It locks the user, so that a concurrent merge cannot leave the identity
-// with a user that is merged away.
+// linkIdentity adds an identity to an existing user. It locks the user, so that a concurrent merge cannot leave the
+// identity with a user that is merged away.
 func (u *Users) linkIdentity(ctx context.Context, holder userRow, id Identity, orphan identityRow) (userRow, loginEvent, error) {
 	err := u.db.transaction(ctx, func(tx queries) (err error) {
 		holder, err = tx.lockUser(ctx, holder.ID)
@@ -161,8 +161,8 @@ func (u *Users) orphan(ctx context.Context, id Identity) (row identityRow, err e
 	return row, err
 }
 
-// reassign moves an orphan to another user, and returns errConflict if the row is no longer as it was read. created_at changes
-// too, because a new user may have the id of the missing one if a restore has set AUTO_INCREMENT back.
+// reassign moves an orphan to another user, and returns errConflict if the row is no longer as it was read. created_at
+// changes too, because a new user may have the id of the missing one if a restore has set AUTO_INCREMENT back.
 func (q queries) reassign(ctx context.Context, orphan identityRow, userID uint64, now time.Time) error {
 	return mustAffect(q.gorm(ctx).Model(&identityRow{}).
 		Where("appid = ? AND openid = ? AND user_id = ? AND created_at = ?",
@@ -191,8 +191,8 @@ func newUserCreator(d *DB, now func() time.Time) *userCreator {
 	return c
 }
 
-// create inserts the user and its identity, or neither. It returns errConflict if another login has inserted the identity or
-// the unionid first.
+// create inserts the user and its identity, or neither. It returns errConflict if another login has inserted the
+// identity or the unionid first.
 func (c *userCreator) create(ctx context.Context, id Identity) (userRow, error) {
 	return c.batcher.Do(ctx, newUser{id: id, at: c.db.now()})
 }
@@ -207,8 +207,8 @@ func distinctIdentities(a, b newUser) bool {
 	return (a.id.AppID != b.id.AppID || a.id.OpenID != b.id.OpenID) && (a.id.UnionID == "" || a.id.UnionID != b.id.UnionID)
 }
 
-// createMany inserts all users or none. Each user is inserted by its own statement, because only then is it certain which id
-// belongs to which user.
+// createMany inserts all users or none. Each user is inserted by its own statement, because only then is it certain
+// which id belongs to which user.
 func (c *userCreator) createMany(ctx context.Context, users []newUser) ([]userRow, error) {
 	rows := make([]userRow, len(users))
 	err := c.db.transaction(ctx, func(tx queries) (err error) {

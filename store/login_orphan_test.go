@@ -13,23 +13,23 @@ import (
 	"wxlogin/store"
 )
 
-// lost makes an identity whose user was deleted by hand, and returns the number of that user.
-func (f *fixture) lost(app, openID string) uint64 {
+// newOrphan creates an identity whose user was deleted by hand, and returns the id of that user.
+func (f *fixture) newOrphan(app, openID string) uint64 {
 	f.t.Helper()
 	user, _ := f.login(app, openID, "")
 	f.exec("DELETE FROM users WHERE id = ?", user.ID)
 	return user.ID
 }
 
-// warnings counts the log lines about identities that had no user.
+// warnings counts the log lines about identities without a user.
 func (f *fixture) warnings(user, missing uint64) int {
 	return strings.Count(f.logs.String(), fmt.Sprintf(`level=WARN msg="store: an identity had no user, assigned one" user=%d missing=%d`, user, missing))
 }
 
-func TestUsers_Login_identityWithoutUser(t *testing.T) {
+func TestUsers_LoginOrphan(t *testing.T) {
 	t.Run("it gets a new user", func(t *testing.T) {
 		f := newFixture(t)
-		missing := f.lost(appA, "oAlice")
+		missing := f.newOrphan(appA, "oAlice")
 		f.wire.reset()
 		user, created := f.login(appA, "oAlice", "uAlice")
 		if !created || user.ID == missing || user.UnionID != "uAlice" || !user.Active() {
@@ -47,7 +47,7 @@ func TestUsers_Login_identityWithoutUser(t *testing.T) {
 	t.Run("it joins the user with its unionid", func(t *testing.T) {
 		f := newFixture(t)
 		holder, _ := f.login(appB, "oAliceInB", "uAlice")
-		missing := f.lost(appA, "oAlice")
+		missing := f.newOrphan(appA, "oAlice")
 		user, created := f.login(appA, "oAlice", "uAlice")
 		if created || user.ID != holder.ID || f.warnings(holder.ID, missing) != 1 {
 			t.Errorf("created %v, user %d, want %d; log %s", created, user.ID, holder.ID, f.logs)
@@ -57,7 +57,7 @@ func TestUsers_Login_identityWithoutUser(t *testing.T) {
 	})
 	t.Run("a restore has set the numbers back", func(t *testing.T) {
 		f := newFixture(t)
-		missing := f.lost(appA, "oAlice")
+		missing := f.newOrphan(appA, "oAlice")
 		f.exec(fmt.Sprintf("ALTER TABLE users AUTO_INCREMENT = %d", missing))
 		f.clock.advance(time.Second)
 		if user, created := f.login(appA, "oAlice", ""); !created || !user.Active() {
@@ -68,7 +68,7 @@ func TestUsers_Login_identityWithoutUser(t *testing.T) {
 	})
 	t.Run("before the login there is no user", func(t *testing.T) {
 		f := newFixture(t)
-		f.lost(appA, "oAlice")
+		f.newOrphan(appA, "oAlice")
 		_, find := f.users.Find(t.Context(), appA, "oAlice")
 		_, _, update := f.users.UpdateProfile(t.Context(), appA, "oAlice", typed("Alice"))
 		_, bind := f.users.BindPhone(t.Context(), appA, "oAlice", firstPhone)
@@ -82,8 +82,8 @@ func TestUsers_Login_identityWithoutUser(t *testing.T) {
 		t.Run("many logins at once "+name, func(t *testing.T) {
 			const n = 64
 			f := newFixture(t)
-			missing := f.lost(appA, "oAlice")
-			servers := []*store.Users{f.users, f.second(0).Users()}
+			missing := f.newOrphan(appA, "oAlice")
+			servers := []*store.Users{f.users, f.secondServer(0).Users()}
 			var created atomic.Int64
 			ids := make([]uint64, n)
 			concurrently(n, func(i int) {
@@ -111,10 +111,10 @@ func TestUsers_Login_identityWithoutUser(t *testing.T) {
 	}
 }
 
-// An identity that is inserted between the look for its user and the look for its row has a user: it is not taken away.
-func TestUsers_Login_identityInsertedInBetween(t *testing.T) {
+// An identity that is inserted between the two reads has a user: it is not reassigned.
+func TestUsers_LoginInsertedInBetween(t *testing.T) {
 	f := newFixture(t)
-	other := f.second(0).Users()
+	other := f.secondServer(0).Users()
 	id := store.Identity{AppID: appA, OpenID: "oAlice"}
 	var theirs store.User
 	inserts := 0

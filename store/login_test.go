@@ -11,7 +11,7 @@ import (
 )
 
 func TestUsers_Login(t *testing.T) {
-	t.Run("first_login_creates", func(t *testing.T) {
+	t.Run("first login creates", func(t *testing.T) {
 		f := newFixture(t)
 		user, created := f.login(appA, "oAlice", "uAlice")
 		now := f.clock.now().Truncate(time.Millisecond)
@@ -30,7 +30,7 @@ func TestUsers_Login(t *testing.T) {
 		}
 	})
 
-	t.Run("returning_within_the_hour_is_one_select", func(t *testing.T) {
+	t.Run("returning within the hour is one select", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "uAlice")
 		f.clock.advance(time.Hour - time.Second)
@@ -40,7 +40,7 @@ func TestUsers_Login(t *testing.T) {
 		f.wire.wantVerbs(t, "SELECT", "SELECT")
 	})
 
-	t.Run("returning_after_the_hour_is_one_update", func(t *testing.T) {
+	t.Run("returning after the hour is one update", func(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "")
 		before := f.user(user.ID)
@@ -59,7 +59,7 @@ func TestUsers_Login(t *testing.T) {
 		f.wire.wantVerbs(t, "SELECT")
 	})
 
-	t.Run("a_disabled_user_is_returned_and_not_touched", func(t *testing.T) {
+	t.Run("a disabled user is returned and not touched", func(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "")
 		f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
@@ -73,7 +73,7 @@ func TestUsers_Login(t *testing.T) {
 	})
 }
 
-func TestUsers_Login_keeps_people_apart(t *testing.T) {
+func TestUsers_LoginIdentities(t *testing.T) {
 	f := newFixture(t)
 	lower, _ := f.login(appA, "oabcDEF-_1", "")
 	upper, created := f.login(appA, "oABCdef-_1", "")
@@ -100,73 +100,75 @@ func TestUsers_Login_keeps_people_apart(t *testing.T) {
 	f.wantCounts(5, 5)
 }
 
-func TestUsers_Login_concurrent_first_logins(t *testing.T) {
-	const n = 64
-	run := func(t *testing.T, unionID string, apps ...string) {
-		f := newFixture(t)
-		var creations atomic.Int32
-		ids := make([]uint64, n)
-		concurrently(n, func(i int) {
-			user, created, err := f.users.Login(t.Context(), store.Identity{AppID: apps[i%len(apps)], OpenID: "oAlice", UnionID: unionID})
-			if err != nil {
-				t.Error(err)
+func TestUsers_LoginConcurrent(t *testing.T) {
+	t.Run("first logins create one user", func(t *testing.T) {
+		const n = 64
+		run := func(t *testing.T, unionID string, apps ...string) {
+			f := newFixture(t)
+			var creations atomic.Int32
+			ids := make([]uint64, n)
+			concurrently(n, func(i int) {
+				user, created, err := f.users.Login(t.Context(), store.Identity{AppID: apps[i%len(apps)], OpenID: "oAlice", UnionID: unionID})
+				if err != nil {
+					t.Error(err)
+				}
+				if created {
+					creations.Add(1)
+				}
+				ids[i] = user.ID
+			})
+			if got := creations.Load(); got != 1 {
+				t.Errorf("created %d times, want 1", got)
 			}
-			if created {
-				creations.Add(1)
+			for _, id := range ids {
+				if id != ids[0] {
+					t.Fatalf("several users: %v", ids)
+				}
 			}
-			ids[i] = user.ID
-		})
-		if got := creations.Load(); got != 1 {
-			t.Errorf("created %d times, want 1", got)
+			f.wantCounts(1, len(apps))
+			f.wantNoOrphans()
 		}
-		for _, id := range ids {
-			if id != ids[0] {
-				t.Fatalf("several users: %v", ids)
-			}
-		}
-		f.wantCounts(1, len(apps))
-		f.wantNoOrphans()
-	}
-	t.Run("one_identity", func(t *testing.T) { run(t, "", appA) })
-	t.Run("one_identity_with_unionid", func(t *testing.T) { run(t, "uAlice", appA) })
-	t.Run("several_apps_with_unionid", func(t *testing.T) { run(t, "uAlice", appA, appB, appC) })
-}
+		t.Run("one identity", func(t *testing.T) { run(t, "", appA) })
+		t.Run("one identity with unionid", func(t *testing.T) { run(t, "uAlice", appA) })
+		t.Run("several apps with unionid", func(t *testing.T) { run(t, "uAlice", appA, appB, appC) })
+	})
 
-func TestUsers_Login_concurrent_returning_after_the_hour(t *testing.T) {
-	f := newFixture(t)
-	f.login(appA, "oAlice", "")
-	f.clock.advance(2 * time.Hour)
-	f.clock.tick = time.Millisecond // each login has another time to write
-	start := f.clock.now().Truncate(time.Millisecond)
-	f.wire.reset()
-	concurrently(32, func(int) {
-		if _, created, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil || created {
-			t.Errorf("created %v, error %v", created, err)
+	t.Run("returning logins after the hour write once", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(appA, "oAlice", "")
+		f.clock.advance(2 * time.Hour)
+		f.clock.tick = time.Millisecond // each login has another time to write
+		start := f.clock.now().Truncate(time.Millisecond)
+		f.wire.reset()
+		concurrently(32, func(int) {
+			if _, created, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil || created {
+				t.Errorf("created %v, error %v", created, err)
+			}
+		})
+		var written int64
+		for _, s := range f.wire.statements() {
+			written += s.affected
+		}
+		if written != 1 {
+			t.Errorf("last_login_at written %d times, want 1", written)
+		}
+		if user, _ := f.login(appA, "oAlice", ""); !user.LastLoginAt.After(start) || user.LastLoginAt.After(start.Add(time.Second)) {
+			t.Errorf("last login %v, want soon after %v", user.LastLoginAt, start)
 		}
 	})
-	var written int64
-	for _, s := range f.wire.statements() {
-		written += s.affected
-	}
-	if written != 1 {
-		t.Errorf("last_login_at written %d times, want 1", written)
-	}
-	if user, _ := f.login(appA, "oAlice", ""); !user.LastLoginAt.After(start) || user.LastLoginAt.After(start.Add(time.Second)) {
-		t.Errorf("last login %v, want soon after %v", user.LastLoginAt, start)
-	}
 }
 
-func TestUsers_Login_refuses_what_cannot_be_an_identity(t *testing.T) {
+func TestUsers_LoginInvalidIdentity(t *testing.T) {
 	f := newFixture(t)
 	for name, id := range map[string]store.Identity{
-		"no_openid":             {AppID: appA},
-		"no_appid":              {OpenID: "oAlice"},
-		"unionid_alone":         {UnionID: "uAlice"},
-		"space_at_the_end":      {AppID: appA, OpenID: "oAlice "},
-		"not_ascii":             {AppID: appA, OpenID: "oÄlice"},
-		"control_character":     {AppID: appA, OpenID: "oAlice", UnionID: "u\x00"},
-		"openid_longer_than_64": {AppID: appA, OpenID: strings.Repeat("o", 65)},
-		"appid_longer_than_32":  {AppID: strings.Repeat("w", 33), OpenID: "oAlice"},
+		"no openid":             {AppID: appA},
+		"no appid":              {OpenID: "oAlice"},
+		"unionid alone":         {UnionID: "uAlice"},
+		"space at the end":      {AppID: appA, OpenID: "oAlice "},
+		"not ascii":             {AppID: appA, OpenID: "oÄlice"},
+		"control character":     {AppID: appA, OpenID: "oAlice", UnionID: "u\x00"},
+		"openid longer than 64": {AppID: appA, OpenID: strings.Repeat("o", 65)},
+		"appid longer than 32":  {AppID: strings.Repeat("w", 33), OpenID: "oAlice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, created, err := f.users.Login(t.Context(), id); created || !errors.Is(err, store.ErrIdentity) {
@@ -181,9 +183,9 @@ func TestUsers_Login_refuses_what_cannot_be_an_identity(t *testing.T) {
 	f.wantCounts(0, 0)
 }
 
-func TestUsers_Login_first_login_is_all_or_nothing(t *testing.T) {
+func TestUsers_LoginAllOrNothing(t *testing.T) {
 	for _, cut := range []string{"INSERT INTO users", "INSERT INTO wechat_identities", "COMMIT"} {
-		t.Run("cut_at_"+strings.Trim(cut[max(0, strings.LastIndex(cut, " ")):], " `"), func(t *testing.T) {
+		t.Run("cut at "+strings.Trim(cut[max(0, strings.LastIndex(cut, " ")):], " `"), func(t *testing.T) {
 			f := newFixture(t)
 			f.wire.sabotage(cutAt(cut), nil)
 			_, created, err := f.users.Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"})
@@ -199,7 +201,7 @@ func TestUsers_Login_first_login_is_all_or_nothing(t *testing.T) {
 	}
 }
 
-// cutAt is for wire.sabotage: the connection breaks at the first statement that begins so.
+// cutAt is for wire.sabotage: the connection breaks at the first statement with this prefix.
 func cutAt(prefix string) func(string) error {
 	return func(sql string) error {
 		if strings.HasPrefix(sql, prefix) {

@@ -10,11 +10,13 @@ import (
 	"gorm.io/gorm"
 )
 
-// attachUnionID handles a UnionID that is not the one on record of a user that has logged in before. It must come from WeChat's
-// response to a login: data from the client has no MAC, and a forged unionid would hand over another user's account.
+// attachUnionID handles a UnionID that is not the one on record of a user that has logged in before. It must come from
+// WeChat's response to a login: data from the client has no MAC, and a forged unionid would hand over another user's
+// account.
 func (u *Users) attachUnionID(ctx context.Context, row userRow, id Identity) (userRow, error) {
 	if row.UnionID != nil {
-		// Only one of the two can be right. Following the new one could hand over another user's account; keeping is safe.
+		// Only one of the two can be right. Following the new one could hand over another user's account; keeping is
+		// safe.
 		u.db.unionIDs.record(ctx, id.AppID, row.ID, u.db.now())
 		return row, nil
 	}
@@ -52,8 +54,8 @@ func (u *Users) setUnionID(ctx context.Context, row userRow, unionID string) (us
 	return row, nil
 }
 
-// merge merges two users who turned out to be one person: the user that has just logged in with the UnionID, and the holder of
-// that UnionID. The package documentation has the rules.
+// merge merges two users who turned out to be one person: the user that has just logged in with the UnionID, and the
+// holder of that UnionID. The package documentation has the rules.
 func (u *Users) merge(ctx context.Context, rowID, holderID uint64, id Identity) (survivor userRow, err error) {
 	var loser userRow
 	err = u.db.transaction(ctx, func(tx queries) error {
@@ -90,8 +92,8 @@ func lockPair(ctx context.Context, tx queries, aID, bID uint64) (a, b userRow, e
 	return a, b, err
 }
 
-// olderFirst orders two users by created_at, then by id. If a created_at is in the future, a clock was wrong, and only the ids
-// count.
+// olderFirst orders two users by created_at, then by id. If a created_at is in the future, a clock was wrong, and only
+// the ids count.
 func olderFirst(a, b userRow, now time.Time) (older, younger userRow) {
 	d := a.CreatedAt.Compare(b.CreatedAt)
 	if a.CreatedAt.After(now) || b.CreatedAt.After(now) {
@@ -103,8 +105,8 @@ func olderFirst(a, b userRow, now time.Time) (older, younger userRow) {
 	return b, a
 }
 
-// mergeLocked writes a merge while the transaction holds both rows. The loser gives up its UnionID before the survivor gets it,
-// because the column is unique.
+// mergeLocked writes a merge while the transaction holds both rows. The loser gives up its UnionID before the survivor
+// gets it, because the column is unique.
 func (u *Users) mergeLocked(tx *gorm.DB, survivor *userRow, loser userRow, id Identity) error {
 	now := u.db.now()
 	if err := tx.Model(&userRow{}).Where("id = ?", loser.ID).UpdateColumns(map[string]any{
@@ -139,8 +141,8 @@ type mergeRow struct {
 // TableName implements GORM's Tabler.
 func (mergeRow) TableName() string { return "user_merges" }
 
-// absorb gives the survivor the UnionID, what it lacks of the loser, and the loser's status unless that is active. It returns
-// the columns to write; none if nothing changes.
+// absorb gives the survivor the UnionID, what it lacks of the loser, and the loser's status unless that is active. It
+// returns the columns to write; none if nothing changes.
 func (r *userRow) absorb(loser userRow, unionID string, now time.Time) map[string]any {
 	columns := r.absorbProfile(loser, now)
 	if r.PhoneNumber == nil && loser.PhoneNumber != nil {
@@ -188,8 +190,8 @@ func (r *userRow) absorbProfile(loser userRow, now time.Time) map[string]any {
 	return columns
 }
 
-// unionIDWarningInterval is the minimum time between two warnings about one app. If the app has moved to another Open Platform
-// account, every login of every user has a conflict.
+// unionIDWarningInterval is the minimum time between two warnings about one app. If the app has moved to another Open
+// Platform account, every login of every user has a conflict.
 const unionIDWarningInterval = time.Hour
 
 // unionIDConflicts counts logins with another unionid than the one on record, by app.

@@ -10,7 +10,7 @@ import (
 	"wxlogin/store"
 )
 
-func TestUsers_Login_second_app(t *testing.T) {
+func TestUsers_LoginSecondApp(t *testing.T) {
 	f := newFixture(t)
 	first, _ := f.login(appA, "oAliceInA", "uAlice")
 	f.update(appA, "oAliceInA", store.Profile{NickName: "Alice"})
@@ -30,8 +30,8 @@ func TestUsers_Login_second_app(t *testing.T) {
 	}
 }
 
-func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
-	t.Run("nobody_holds_it", func(t *testing.T) {
+func TestUsers_LoginUnionIDLater(t *testing.T) {
+	t.Run("no user has it", func(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "")
 		before := f.user(user.ID)
@@ -52,7 +52,7 @@ func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
 		}
 	})
 
-	t.Run("a_disabled_user_gets_it_and_stays_disabled", func(t *testing.T) {
+	t.Run("a disabled user gets it and stays disabled", func(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "")
 		f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
@@ -64,7 +64,7 @@ func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
 		}
 	})
 
-	t.Run("another_one_is_on_record", func(t *testing.T) {
+	t.Run("another one is on record", func(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "uOld")
 		other, _ := f.login(appB, "oBob", "uNew")
@@ -79,7 +79,7 @@ func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
 		}
 	})
 
-	t.Run("another_one_is_on_record_again_and_again", func(t *testing.T) {
+	t.Run("another one is on record again and again", func(t *testing.T) {
 		f := newFixture(t)
 		for i := range 50 {
 			f.login(appA, fmt.Sprint("o", i), fmt.Sprint("uOld", i))
@@ -100,7 +100,7 @@ func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
 		}
 	})
 
-	t.Run("many_at_once", func(t *testing.T) {
+	t.Run("many at once", func(t *testing.T) {
 		f := newFixture(t)
 		user, _ := f.login(appA, "oAlice", "")
 		concurrently(32, func(int) {
@@ -113,11 +113,12 @@ func TestUsers_Login_unionid_turns_up_later(t *testing.T) {
 	})
 }
 
-// refused are the values of users.status that must not be taken for active: known ones, and some that this version does not know.
-var refused = []int{0, 2, 3, 4, 5, 7, 255}
+// inactiveStatuses are values of users.status that must not count as active: known ones, and some that this version
+// does not know.
+var inactiveStatuses = []int{0, 2, 3, 4, 5, 7, 255}
 
 func TestUser_Active(t *testing.T) {
-	for _, status := range refused {
+	for _, status := range inactiveStatuses {
 		t.Run(fmt.Sprint("status ", status), func(t *testing.T) {
 			f := newFixture(t)
 			made, _ := f.login(appA, "oAlice", "")
@@ -142,15 +143,15 @@ func TestUser_Active(t *testing.T) {
 	}
 }
 
-// Whichever of the two is older, the user who is left is not active if one of them was not.
-func TestUsers_Login_mergesNoStatusAway(t *testing.T) {
+// Whichever of the two is older, the survivor is not active if one of them was not.
+func TestUsers_LoginMergeStatus(t *testing.T) {
 	for name, holderIsFirst := range orders {
-		for _, status := range refused {
-			for _, who := range []string{"holder", "left"} {
+		for _, status := range inactiveStatuses {
+			for _, who := range []string{"holder", "late"} {
 				t.Run(fmt.Sprint(name, " ", who, " has status ", status), func(t *testing.T) {
 					f := newFixture(t)
-					leftID, holderID := twoUsers(f, holderIsFirst, store.Profile{}, store.Profile{})
-					id := map[string]uint64{"holder": holderID, "left": leftID}[who]
+					lateID, holderID := twoUsers(f, holderIsFirst, store.Profile{}, store.Profile{})
+					id := map[string]uint64{"holder": holderID, "late": lateID}[who]
 					f.exec("UPDATE users SET status = ? WHERE id = ?", status, id)
 					f.login(appA, "oAliceInA", "uAlice")
 					openID, app := "oAliceInA", appA

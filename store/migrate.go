@@ -17,8 +17,8 @@ import (
 	"github.com/pressly/goose/v3/database"
 )
 
-// migrationFiles are the steps from one version of the database to the next. A released step never changes. Steps only add, so
-// that servers of the previous version keep working.
+// migrationFiles are the steps from one version of the database to the next. A released step never changes. Steps only
+// add, so that servers of the previous version keep working.
 //
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -32,14 +32,14 @@ type Migration struct {
 	To   int64 // version now; above SchemaVersion if a newer server has migrated the database
 }
 
-// Migrate brings an empty database, or one of any earlier version, to SchemaVersion, without loss of data. It may run at any
-// time; concurrent calls wait for each other.
+// Migrate brings an empty database, or one of any earlier version, to SchemaVersion, without loss of data. It may run
+// at any time; concurrent calls wait for each other.
 //
-// MySQL commits each CREATE and ALTER separately. If a step fails, its earlier statements stay, and the error names the step
-// and shows the beginning of the failed statement. The next Migrate continues from there.
+// MySQL commits each CREATE and ALTER separately. If a step fails, its earlier statements stay, and the error names the
+// step and shows the beginning of the failed statement. The next Migrate continues from there.
 //
-// Migrate has its own connections. The error is ErrUnavailable if the database cannot be reached or cannot serve now, or
-// context.Canceled; any other error is a defect of the database or of a step.
+// Migrate has its own connections. The error is ErrUnavailable if the database cannot be reached or cannot serve now,
+// or context.Canceled; any other error is a defect of the database or of a step.
 func (d *DB) Migrate(ctx context.Context) (m Migration, err error) {
 	config := d.config.Clone()
 	config.ReadTimeout = 0 // changing a large table takes long; ctx is the limit
@@ -61,7 +61,8 @@ func (d *DB) Migrate(ctx context.Context) (m Migration, err error) {
 	return m, nil
 }
 
-// migrate runs the missing steps while it holds the migration lock. Goose's own locks do not cover the creation of its table.
+// migrate runs the missing steps while it holds the migration lock. Goose's own locks do not cover the creation of its
+// table.
 func migrate(ctx context.Context, pool *sql.DB) (m Migration, err error) {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
@@ -114,8 +115,8 @@ func newProvider(pool *sql.DB, collation string, recorder *statementRecorder) (*
 	)
 }
 
-// wrapMigrateError is wrapError for Migrate. A missing table or column is not ErrUnavailable here, because another Migrate would
-// not help.
+// wrapMigrateError is wrapError for Migrate. A missing table or column is not ErrUnavailable here, because another
+// Migrate would not help.
 func (d *DB) wrapMigrateError(ctx context.Context, err error) error {
 	op := "migrate"
 	var partial *goose.PartialError
@@ -128,16 +129,16 @@ func (d *DB) wrapMigrateError(ctx context.Context, err error) error {
 	return d.wrapError(ctx, op, err)
 }
 
-// lockPoll is how often a waiting Migrate tries to get the lock. The server does not do the waiting, because the embedded
-// engine runs one statement at a time.
+// lockPoll is how often a waiting Migrate tries to get the lock. The server does not do the waiting, because the
+// embedded engine runs one statement at a time.
 const lockPoll = 100 * time.Millisecond
 
-// migrationLock is the name of the lock, of at most 64 characters. Lock names are global to the server, so it depends on the
-// database. MD5 and SHA1 are not available on every server: MySQL 9.6 moved them to a component.
+// migrationLock is the name of the lock, of at most 64 characters. Lock names are global to the server, so it depends
+// on the database. MD5 and SHA1 are not available on every server: MySQL 9.6 moved them to a component.
 const migrationLock = "CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32))"
 
-// lockMigration waits until no other Migrate works on the database, or until ctx ends. The lock ends with the connection, so a
-// process that dies blocks no other.
+// lockMigration waits until no other Migrate works on the database, or until ctx ends. The lock ends with the
+// connection, so a process that dies blocks no other.
 func lockMigration(ctx context.Context, conn *sql.Conn) error {
 	for {
 		var got sql.NullInt64 // 0 = another connection has the lock, NULL = an error of the server
@@ -173,7 +174,8 @@ func unlockMigration(conn *sql.Conn) {
 // maxShown is how much of a statement an error shows, in bytes.
 const maxShown = 60
 
-// statementRecorder is the handler of goose's log. It keeps the beginning of a step's last statement and prints nothing.
+// statementRecorder is the handler of goose's log. It keeps the beginning of a step's last statement and prints
+// nothing.
 type statementRecorder struct{ statement string }
 
 var _ slog.Handler = (*statementRecorder)(nil)

@@ -19,7 +19,7 @@ import (
 	"wxlogin/store"
 )
 
-// The files of the steps. The first is the schema.sql of the first version, word for word.
+// The migration files. The first is the schema.sql of the first version.
 const (
 	step1 = "migrations/00001_first_version.sql"
 	step2 = "migrations/00002_profile_source_phone_merges.sql"
@@ -41,7 +41,7 @@ func newEmpty(t testing.TB) *fixture {
 	return f
 }
 
-// newFirstVersion is a fixture as the first version left it.
+// newFirstVersion is a database of the first version.
 func newFirstVersion(t testing.TB) *fixture {
 	t.Helper()
 	f := newEmpty(t)
@@ -49,7 +49,7 @@ func newFirstVersion(t testing.TB) *fixture {
 	return f
 }
 
-// newSecondVersion is a fixture as the second version left it.
+// newSecondVersion is a database of the second version.
 func newSecondVersion(t testing.TB) *fixture {
 	t.Helper()
 	f := newFirstVersion(t)
@@ -68,7 +68,7 @@ func read(t testing.TB, file string) string {
 	return string(text)
 }
 
-// script sends a script whole, as mysql's client would, and fails the test where that fails.
+// script sends a script as a whole, like the mysql client, and fails the test on an error.
 func (f *fixture) script(text string) {
 	f.t.Helper()
 	if err := f.tryScript(text); err != nil {
@@ -89,7 +89,7 @@ func (f *fixture) tryScript(text string) error {
 	return err
 }
 
-// collated is a script with the collation that this server knows.
+// collated returns a script with a collation that this server has.
 func (f *fixture) collated(script string) string {
 	f.t.Helper()
 	script, err := f.db.Collated(context.Background(), script)
@@ -99,7 +99,7 @@ func (f *fixture) collated(script string) string {
 	return script
 }
 
-// migrate migrates and asserts from which version to which.
+// migrate migrates and checks both versions.
 func (f *fixture) migrate(from, to int64) {
 	f.t.Helper()
 	done, err := f.db.Migrate(context.Background())
@@ -108,14 +108,14 @@ func (f *fixture) migrate(from, to int64) {
 	}
 }
 
-// definitions are the tables and the views as the server shows them, without what differs between databases.
+// definitions returns the tables and views as the server shows them, without what differs between databases.
 func (f *fixture) definitions() map[string]string {
 	f.t.Helper()
 	database := "`" + f.db.Database() + "`." // in TiDB's views
 	all := map[string]string{}
 	for _, table := range f.rows("SHOW TABLES") {
 		for _, name := range table {
-			row := f.one("SHOW CREATE TABLE " + name)
+			row := f.row("SHOW CREATE TABLE " + name)
 			text := row["Create Table"] + row["Create View"]
 			text = strings.ReplaceAll(text, database, "")
 			all[name] = regexp.MustCompile(` AUTO_INCREMENT=\d+`).ReplaceAllString(text, "")
@@ -124,7 +124,7 @@ func (f *fixture) definitions() map[string]string {
 	return all
 }
 
-// wantNewest asserts that everything is as schema.sql makes it in an empty database, and that the server takes it.
+// wantNewest checks that everything is as schema.sql creates it in an empty database, and that the server accepts it.
 func (f *fixture) wantNewest() {
 	f.t.Helper()
 	model := newEmpty(f.t)
@@ -152,41 +152,41 @@ func (f *fixture) wantNewest() {
 }
 
 func TestDB_Migrate(t *testing.T) {
-	t.Run("empty_database", func(t *testing.T) {
+	t.Run("empty database", func(t *testing.T) {
 		f := newEmpty(t)
 		f.migrate(0, store.SchemaVersion)
 		f.wantNewest()
 	})
-	t.Run("first_version", func(t *testing.T) {
+	t.Run("first version", func(t *testing.T) {
 		f := newFirstVersion(t)
 		f.migrate(1, store.SchemaVersion)
 		f.wantNewest()
 	})
-	t.Run("second_version", func(t *testing.T) {
+	t.Run("second version", func(t *testing.T) {
 		f := newSecondVersion(t)
 		f.migrate(2, store.SchemaVersion)
 		f.wantNewest()
 	})
-	t.Run("second_version_by_schema.sql", func(t *testing.T) {
+	t.Run("second version by schema.sql", func(t *testing.T) {
 		f := newSecondVersion(t)
 		f.script(wxlogin.Schema)
 		f.wantNewest()
 		f.migrate(store.SchemaVersion, store.SchemaVersion)
 	})
-	t.Run("made_by_schema.sql", func(t *testing.T) {
+	t.Run("made by schema.sql", func(t *testing.T) {
 		f := newEmpty(t)
 		f.script(wxlogin.Schema)
 		f.script(wxlogin.Schema) // twice in a row
 		f.migrate(store.SchemaVersion, store.SchemaVersion)
 		f.wantNewest()
 	})
-	t.Run("schema.sql_after_migrate_changes_nothing", func(t *testing.T) {
+	t.Run("schema.sql after migrate changes nothing", func(t *testing.T) {
 		f := newEmpty(t)
 		f.migrate(0, store.SchemaVersion)
 		f.script(wxlogin.Schema)
 		f.wantNewest()
 	})
-	t.Run("up_to_date_keeps_data", func(t *testing.T) {
+	t.Run("up to date keeps data", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "uAlice")
 		user := f.update(appA, "oAlice", store.Profile{NickName: "Alice😀"})
@@ -196,15 +196,15 @@ func TestDB_Migrate(t *testing.T) {
 		}
 		f.wantCounts(1, 1)
 	})
-	t.Run("later_version_is_left_alone", func(t *testing.T) {
+	t.Run("later version is left alone", func(t *testing.T) {
 		f := newFixture(t)
 		f.exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (99, 1)")
 		f.migrate(99, 99)
 	})
 }
 
-// schema.sql by hand on an older database must not pretend that its columns are there.
-func TestDB_Migrate_after_schema_sql_on_the_first_version(t *testing.T) {
+// If schema.sql is run by hand on an older database, it must not record a version whose columns are missing.
+func TestDB_MigrateAfterSchemaSQL(t *testing.T) {
 	f := newFirstVersion(t)
 	if err := f.tryScript(wxlogin.Schema); err == nil {
 		t.Error("schema.sql says nothing about the older tables")
@@ -216,8 +216,8 @@ func TestDB_Migrate_after_schema_sql_on_the_first_version(t *testing.T) {
 	f.wantNewest()
 }
 
-// TiDB knows another collation, and adds no column after one that the same ALTER adds.
-func TestSteps_suit_TiDB(t *testing.T) {
+// TiDB has another collation, and cannot add a column after one that the same ALTER adds.
+func TestMigrationFiles_TiDB(t *testing.T) {
 	files := store.MigrationsWith("utf8mb4_0900_ai_ci")
 	for _, name := range []string{step1, step2, step3} {
 		text, err := fs.ReadFile(files, name)
@@ -238,8 +238,8 @@ func TestSteps_suit_TiDB(t *testing.T) {
 	}
 }
 
-// A step that was cut off after any of its statements is done again as a whole.
-func TestDB_Migrate_after_a_step_was_cut_off(t *testing.T) {
+// A step that was interrupted after any of its statements runs again as a whole.
+func TestDB_MigrateResume(t *testing.T) {
 	for _, tt := range []struct {
 		file string
 		from int64
@@ -268,8 +268,8 @@ func TestDB_Migrate_after_a_step_was_cut_off(t *testing.T) {
 	}
 }
 
-// A step that meets an obstacle says which it is, and goes on when the obstacle is gone.
-func TestDB_Migrate_names_the_step_that_fails(t *testing.T) {
+// If a step fails, the error names it, and it continues when the obstacle is gone.
+func TestDB_MigrateFailedStep(t *testing.T) {
 	for _, tt := range []struct {
 		step, obstacle, remedy string
 		reached                int64 // version before the obstacle
@@ -297,48 +297,50 @@ func TestDB_Migrate_names_the_step_that_fails(t *testing.T) {
 	}
 }
 
-func TestDB_Migrate_many_at_once(t *testing.T) {
-	for name, newDB := range map[string]func(testing.TB) *fixture{
-		"empty": newEmpty, "first_version": newFirstVersion, "second_version": newSecondVersion,
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newDB(t)
-			moved := make([]bool, 8)
-			concurrently(len(moved), func(i int) {
-				done, err := f.db.Migrate(t.Context())
-				if err != nil || done.To != store.SchemaVersion {
-					t.Errorf("to %d, error %v", done.To, err)
+func TestDB_MigrateLock(t *testing.T) {
+	t.Run("only one of several does the work", func(t *testing.T) {
+		for name, newDB := range map[string]func(testing.TB) *fixture{
+			"empty": newEmpty, "first version": newFirstVersion, "second version": newSecondVersion,
+		} {
+			t.Run(name, func(t *testing.T) {
+				f := newDB(t)
+				moved := make([]bool, 8)
+				concurrently(len(moved), func(i int) {
+					done, err := f.db.Migrate(t.Context())
+					if err != nil || done.To != store.SchemaVersion {
+						t.Errorf("to %d, error %v", done.To, err)
+					}
+					moved[i] = done.From != done.To
+				})
+				if n := len(slices.DeleteFunc(moved, func(m bool) bool { return !m })); n != 1 {
+					t.Errorf("%d of them did the work", n)
 				}
-				moved[i] = done.From != done.To
+				f.wantNewest()
 			})
-			if n := len(slices.DeleteFunc(moved, func(m bool) bool { return !m })); n != 1 {
-				t.Errorf("%d of them did the work", n)
-			}
-			f.wantNewest()
-		})
-	}
+		}
+	})
+
+	t.Run("waits no longer than its context", func(t *testing.T) {
+		f := newFirstVersion(t)
+		f.row("SELECT GET_LOCK(CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32)), 0) AS l") // as another migrate would
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			_, err := f.db.Migrate(ctx)
+			done <- err
+		}()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if err := f.db.Ready(t.Context()); !errors.Is(err, store.ErrSchema) {
+			t.Errorf("Ready: %v", err)
+		}
+	})
 }
 
-func TestDB_Migrate_waits_no_longer_than_its_context(t *testing.T) {
-	f := newFirstVersion(t)
-	f.one("SELECT GET_LOCK(CONCAT('wxlogin migrate ', LEFT(SHA2(DATABASE(), 256), 32)), 0) AS l") // as another migrate would
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() {
-		_, err := f.db.Migrate(ctx)
-		done <- err
-	}()
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
-	}
-	if err := f.db.Ready(t.Context()); !errors.Is(err, store.ErrSchema) {
-		t.Errorf("Ready: %v", err)
-	}
-}
-
-// TestDB_Migrate_keeps_every_row has a database of the first version with people of every kind in it.
-func TestDB_Migrate_keeps_every_row(t *testing.T) {
+// TestDB_MigrateKeepsRows migrates a database of the first version with all kinds of users.
+func TestDB_MigrateKeepsRows(t *testing.T) {
 	n := 10_000
 	if !realServer {
 		n = 400 // the embedded engine takes minutes for more
@@ -357,7 +359,7 @@ func TestDB_Migrate_keeps_every_row(t *testing.T) {
 		"phone_number IS NULL AND phone_country_code IS NULL AND phone_bound_at IS NULL": n,
 		"id IN (SELECT merged_id FROM user_merges WHERE survivor_id = merged_into)":      n / 100,
 	} {
-		if got := f.one("SELECT COUNT(*) AS n FROM users WHERE " + condition)["n"]; got != fmt.Sprint(want) {
+		if got := f.row("SELECT COUNT(*) AS n FROM users WHERE " + condition)["n"]; got != fmt.Sprint(want) {
 			t.Errorf("%s: %s, want %d", condition, got, want)
 		}
 	}
@@ -368,8 +370,8 @@ func TestDB_Migrate_keeps_every_row(t *testing.T) {
 	}
 }
 
-// fillFirstVersion makes n users with an identity each. Every second has a nickname or an avatar, one in a hundred has been
-// merged into the one before.
+// fillFirstVersion creates n users with an identity each. Every second has a nickname or an avatar, one in a hundred
+// has been merged into the one before it.
 func fillFirstVersion(f *fixture, n int) {
 	f.t.Helper()
 	var users, identities []string
@@ -400,7 +402,7 @@ func fillFirstVersion(f *fixture, n int) {
 	}
 }
 
-// firstVersionRows are all rows of the first version's tables, in the columns that it had.
+// firstVersionRows returns all rows of the first version's tables, in the columns that it had.
 func (f *fixture) firstVersionRows() []string {
 	f.t.Helper()
 	var all []string

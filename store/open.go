@@ -27,22 +27,23 @@ const (
 type Options struct {
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
-	// Logger logs slow statements (never with values) and contradictions in WeChat's data. By default nothing is logged.
+	// Logger logs slow statements (never with values) and contradictions in WeChat's data. By default nothing is
+	// logged.
 	Logger *slog.Logger
-	// MaxOpenConns bounds the connections to the database, and to each replica; 50 by default. All of them may stay open
-	// while idle.
+	// MaxOpenConns bounds the connections to the database, and to each replica; 50 by default. All of them may stay
+	// open while idle.
 	MaxOpenConns int
-	// ConnMaxLifetime is how long a connection is used; 30 minutes by default. So the pool eventually follows a failover
-	// behind a load balancer or a host name.
+	// ConnMaxLifetime is how long a connection is used; 30 minutes by default. So the pool eventually follows a
+	// failover behind a load balancer or a host name.
 	ConnMaxLifetime time.Duration
 	// Replicas are the DSNs of read replicas, for reads that may be some seconds old: [Users.FindOnReplica].
 	Replicas []string
-	// NoPrepare sends every statement as text, with its arguments in it. By default the hot statements are prepared, and
-	// sent as text only if the server or a proxy refuses that.
+	// NoPrepare sends every statement as text, with its arguments in it. By default the hot statements are prepared,
+	// and sent as text only if the server or a proxy refuses that.
 	NoPrepare bool
-	// TLS is for servers with a certificate of a private CA, and for those that require a client certificate. If it is set,
-	// every DSN, including those of replicas, must name a host, which is the server name to verify, and have tls=true or no
-	// parameter tls. By default the parameter tls of each DSN decides.
+	// TLS is for servers with a certificate of a private CA, and for those that require a client certificate. If it is
+	// set, every DSN, including those of replicas, must name a host, which is the server name to verify, and have
+	// tls=true or no parameter tls. By default the parameter tls of each DSN decides.
 	TLS *tls.Config
 	// OpenDB makes a pool from a connector; sql.OpenDB by default. Instrumentation can wrap the connector here.
 	OpenDB func(driver.Connector) *sql.DB
@@ -69,9 +70,10 @@ type DB struct {
 
 // Open returns a DB for a DSN in go-sql-driver's form, `user:password@tcp(host:port)/database?param=value`.
 //
-// It does not connect: if the database is down, Ping and the first use fail. Some settings do not depend on the DSN: times are
-// parsed as UTC, parameters are interpolated, and a connection that turns out to be read-only is closed. If the DSN has no
-// time-outs, Open adds them. The charset is that of the DSN, or utf8mb4 if it has none: see [DB.CheckCharset].
+// It does not connect: if the database is down, Ping and the first use fail. Some settings do not depend on the DSN:
+// times are parsed as UTC, parameters are interpolated, and a connection that turns out to be read-only is closed. If
+// the DSN has no time-outs, Open adds them. The charset is that of the DSN, or utf8mb4 if it has none: see
+// [DB.CheckCharset].
 //
 // Errors never contain the DSN or a part of it.
 func Open(dsn string, o Options) (*DB, error) {
@@ -225,8 +227,8 @@ func (q queries) lockUser(ctx context.Context, id uint64) (row userRow, err erro
 	return row, result.Error
 }
 
-// transaction runs work in a transaction, which it rolls back if work returns an error. It returns errConflict if a unique key
-// refused a row: another connection has inserted that since it was looked up.
+// transaction runs work in a transaction, which it rolls back if work returns an error. It returns errConflict if a
+// unique key refused a row: another connection has inserted that since it was looked up.
 func (d *DB) transaction(ctx context.Context, work func(tx queries) error) (err error) {
 	defer func() {
 		if isDuplicateKey(err) {

@@ -12,9 +12,9 @@ import (
 	"wxlogin/store"
 )
 
-func TestCheckDSN_with_TLS_that_the_options_give(t *testing.T) {
+func TestCheckDSN_OwnTLS(t *testing.T) {
 	const address = "root:hunter2@tcp(db.example:3306)/wxlogin"
-	for dsn, fault := range map[string]string{ // "": none
+	for dsn, want := range map[string]string{ // "": none
 		address: "", address + "?tls=true": "", address + "?tls=1": "", "root:hunter2@/wxlogin": "",
 		address + "?tls=false": "tls=true", address + "?tls=skip-verify": "tls=true", address + "?tls=preferred": "tls=true",
 		address + "?tls=true&allowFallbackToPlaintext=true": "allowFallbackToPlaintext",
@@ -26,26 +26,26 @@ func TestCheckDSN_with_TLS_that_the_options_give(t *testing.T) {
 		if openErr == nil {
 			db.Close()
 		}
-		if (err == nil) != (fault == "") || fmt.Sprint(err) != fmt.Sprint(openErr) {
+		if (err == nil) != (want == "") || fmt.Sprint(err) != fmt.Sprint(openErr) {
 			t.Errorf("%s: %v, and Open: %v", dsn, err, openErr)
 		}
-		if err != nil && (!strings.Contains(err.Error(), fault) || strings.Contains(err.Error(), "hunter2")) {
-			t.Errorf("%s: %v, want %q", dsn, err, fault)
+		if err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%s: %v, want %q", dsn, err, want)
 		}
 	}
 }
 
-func TestOpen_faults_never_echo_the_dsn(t *testing.T) {
+func TestOpen_InvalidDSN(t *testing.T) {
 	for name, dsn := range map[string]string{
 		"empty":           "",
-		"no_slash":        "root:hunter2@tcp(db.example:3306)",
-		"no_database":     "root:hunter2@tcp(db.example:3306)/",
-		"bracket_missing": "root:hunter2@tcp(db.example:3306/wxlogin",
+		"no slash":        "root:hunter2@tcp(db.example:3306)",
+		"no database":     "root:hunter2@tcp(db.example:3306)/",
+		"bracket missing": "root:hunter2@tcp(db.example:3306/wxlogin",
 		"network":         "root:hunter2@hunter2/wxlogin",
 		"bool":            "root:hunter2@tcp(db.example:3306)/wxlogin?parseTime=hunter2",
 		"duration":        "root:hunter2@tcp(db.example:3306)/wxlogin?timeout=hunter2",
 		"escape":          "root:hunter2@tcp(db.example:3306)/wxlogin?loc=%hunter2",
-		"database_escape": "root:hunter2@tcp(db.example:3306)/hunter2%zz",
+		"database escape": "root:hunter2@tcp(db.example:3306)/hunter2%zz",
 		"tls":             "root:hunter2@tcp(db.example:3306)/wxlogin?tls=hunter2",
 		"url":             "mysql://root:hunter2@db.example:3306/wxlogin",
 	} {
@@ -67,7 +67,7 @@ func TestOpen_faults_never_echo_the_dsn(t *testing.T) {
 	}
 }
 
-func TestOpen_settings(t *testing.T) {
+func TestOpen_Settings(t *testing.T) {
 	c, err := store.ParseDSN("u:p@tcp(db.example:3306)/wxlogin?loc=Asia%2FShanghai&parseTime=false&multiStatements=true&interpolateParams=false&" +
 		"sql_mode=%27ANSI%27&@@Session.Autocommit=0&UNIQUE_CHECKS=0&session sql_safe_updates=1&max_execution_time=500")
 	if err != nil {
@@ -93,46 +93,48 @@ func TestOpen_settings(t *testing.T) {
 	}
 }
 
-func TestOpen_times_are_utc(t *testing.T) {
-	f := newFixture(t)
-	user, _ := f.login(appA, "oAlice", "")
-	user, _ = f.login(appA, "oAlice", "")
-	if user.CreatedAt.Location() != time.UTC {
-		t.Errorf("location %v", user.CreatedAt.Location())
-	}
-	if got := f.user(user.ID)["created_at"]; got != "2025-03-14 15:09:26.535" {
-		t.Errorf("created_at %q", got)
-	}
-}
-
-func TestOpen_defaults(t *testing.T) {
-	db, err := store.Open(mysqltest.New(t), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Ping(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestOpen_logs_statements_without_values(t *testing.T) {
-	f := newFixture(t)
-	f.login(appA, "oSecret", "")
-	if logs := f.logs.String(); logs != "" {
-		t.Errorf("statements that are not slow are logged: %s", logs)
-	}
-	f.db.LogAll()
-	f.login(appA, "oSecret", "uSecret")
-	f.login(appB, "oSecret", "")
-	f.update(appA, "oSecret", store.Profile{NickName: "nSecret"})
-	logs := f.logs.String()
-	for _, verb := range []string{"SELECT", "INSERT", "UPDATE"} {
-		if !strings.Contains(logs, verb) {
-			t.Errorf("no %s in the log: %s", verb, logs)
+func TestOpen(t *testing.T) {
+	t.Run("times are UTC", func(t *testing.T) {
+		f := newFixture(t)
+		user, _ := f.login(appA, "oAlice", "")
+		user, _ = f.login(appA, "oAlice", "")
+		if user.CreatedAt.Location() != time.UTC {
+			t.Errorf("location %v", user.CreatedAt.Location())
 		}
-	}
-	if strings.Contains(logs, "Secret") || strings.Contains(logs, appA) {
-		t.Errorf("the log holds values: %s", logs)
-	}
+		if got := f.user(user.ID)["created_at"]; got != "2025-03-14 15:09:26.535" {
+			t.Errorf("created_at %q", got)
+		}
+	})
+
+	t.Run("defaults", func(t *testing.T) {
+		db, err := store.Open(mysqltest.New(t), store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := db.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+
+	t.Run("logs statements without values", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(appA, "oSecret", "")
+		if logs := f.logs.String(); logs != "" {
+			t.Errorf("statements that are not slow are logged: %s", logs)
+		}
+		f.db.LogAll()
+		f.login(appA, "oSecret", "uSecret")
+		f.login(appB, "oSecret", "")
+		f.update(appA, "oSecret", store.Profile{NickName: "nSecret"})
+		logs := f.logs.String()
+		for _, verb := range []string{"SELECT", "INSERT", "UPDATE"} {
+			if !strings.Contains(logs, verb) {
+				t.Errorf("no %s in the log: %s", verb, logs)
+			}
+		}
+		if strings.Contains(logs, "Secret") || strings.Contains(logs, appA) {
+			t.Errorf("the log holds values: %s", logs)
+		}
+	})
 }

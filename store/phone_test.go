@@ -18,7 +18,7 @@ var (
 	secondPhone = store.Phone{CountryCode: "852", Number: "51234567"}
 )
 
-// bind binds a phone number and fails the test where that fails.
+// bind binds a phone number and fails the test on an error.
 func (f *fixture) bind(app, openID string, p store.Phone) store.User {
 	f.t.Helper()
 	user, err := f.users.BindPhone(context.Background(), app, openID, p)
@@ -35,12 +35,12 @@ func TestUsers_BindPhone(t *testing.T) {
 	}{
 		"first":           {store.Phone{}, firstPhone, []string{"phone_country_code", "phone_number"}},
 		"another":         {firstPhone, secondPhone, []string{"phone_country_code", "phone_number"}},
-		"another_country": {firstPhone, store.Phone{CountryCode: "1", Number: firstPhone.Number}, []string{"phone_country_code"}},
-		"leading_zeros_stay": {store.Phone{CountryCode: "39", Number: "612345678"},
+		"another country": {firstPhone, store.Phone{CountryCode: "1", Number: firstPhone.Number}, []string{"phone_country_code"}},
+		"leading zeros stay": {store.Phone{CountryCode: "39", Number: "612345678"},
 			store.Phone{CountryCode: "39", Number: "0612345678"}, []string{"phone_number"}},
 		"longest": {store.Phone{}, store.Phone{CountryCode: "12345678", Number: strings.Repeat("9", 32)},
 			[]string{"phone_country_code", "phone_number"}},
-		"same_again": {firstPhone, firstPhone, nil},
+		"same again": {firstPhone, firstPhone, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -76,20 +76,20 @@ func TestUsers_BindPhone(t *testing.T) {
 	}
 }
 
-func TestUsers_BindPhone_refuses_what_is_no_number(t *testing.T) {
+func TestUsers_BindPhoneInvalid(t *testing.T) {
 	f := newFixture(t)
 	f.login(appA, "oAlice", "")
 	f.bind(appA, "oAlice", firstPhone)
 	f.wire.reset()
 	for name, p := range map[string]store.Phone{
 		"none":              {},
-		"no_country_code":   {Number: "13800138000"},
-		"no_number":         {CountryCode: "86"},
-		"a_plus":            {CountryCode: "+86", Number: "13800138000"},
-		"a_dash":            {CountryCode: "86", Number: "138-00138000"},
-		"foreign_digits":    {CountryCode: "86", Number: "１３８"},
-		"long_number":       {CountryCode: "86", Number: strings.Repeat("1", 33)},
-		"long_country_code": {CountryCode: "123456789", Number: "1"},
+		"no country code":   {Number: "13800138000"},
+		"no number":         {CountryCode: "86"},
+		"a plus":            {CountryCode: "+86", Number: "13800138000"},
+		"a dash":            {CountryCode: "86", Number: "138-00138000"},
+		"foreign digits":    {CountryCode: "86", Number: "１３８"},
+		"long number":       {CountryCode: "86", Number: strings.Repeat("1", 33)},
+		"long country code": {CountryCode: "123456789", Number: "1"},
 	} {
 		if _, err := f.users.BindPhone(t.Context(), appA, "oAlice", p); err != store.ErrPhone {
 			t.Errorf("%s: %v", name, err)
@@ -101,7 +101,7 @@ func TestUsers_BindPhone_refuses_what_is_no_number(t *testing.T) {
 	f.wire.wantVerbs(t)
 }
 
-func TestUsers_BindPhone_who_is_not_active(t *testing.T) {
+func TestUsers_BindPhoneInactive(t *testing.T) {
 	f := newFixture(t)
 	user, _ := f.login(appA, "oAlice", "")
 	f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
@@ -115,61 +115,63 @@ func TestUsers_BindPhone_who_is_not_active(t *testing.T) {
 	}
 }
 
-// TestUsers_BindPhone_meets_another_write has another write come between the read and the write.
-func TestUsers_BindPhone_meets_another_write(t *testing.T) {
-	for name, tt := range map[string]struct {
-		between string
-		want    store.Phone
-		verbs   []string
-	}{
-		"another_number": {"UPDATE users SET phone_country_code = '1', phone_number = '2025550123' WHERE id = ?",
-			firstPhone, []string{"SELECT", "UPDATE", "SELECT", "UPDATE"}},
-		"the_same_number": {"UPDATE users SET phone_country_code = '86', phone_number = '13800138000' WHERE id = ?",
-			firstPhone, []string{"SELECT", "UPDATE", "SELECT"}},
-		"disabled": {"UPDATE users SET status = 2 WHERE id = ?", store.Phone{}, []string{"SELECT", "UPDATE", "SELECT"}},
-		"a_profile": {"UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03', profile_updated_at = '2025-03-03' WHERE id = ?",
-			firstPhone, []string{"SELECT", "UPDATE"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			user, _ := f.login(appA, "oAlice", "")
-			f.wire.reset()
-			done := false
-			f.wire.sabotage(func(sql string) error {
-				if strings.HasPrefix(sql, "UPDATE") && !done {
-					done = true
-					f.exec(tt.between, user.ID)
+func TestUsers_BindPhoneConcurrent(t *testing.T) {
+	// Another write comes between the read and the write.
+	t.Run("another write comes in between", func(t *testing.T) {
+		for name, tt := range map[string]struct {
+			between string
+			want    store.Phone
+			verbs   []string
+		}{
+			"another number": {"UPDATE users SET phone_country_code = '1', phone_number = '2025550123' WHERE id = ?",
+				firstPhone, []string{"SELECT", "UPDATE", "SELECT", "UPDATE"}},
+			"the same number": {"UPDATE users SET phone_country_code = '86', phone_number = '13800138000' WHERE id = ?",
+				firstPhone, []string{"SELECT", "UPDATE", "SELECT"}},
+			"disabled": {"UPDATE users SET status = 2 WHERE id = ?", store.Phone{}, []string{"SELECT", "UPDATE", "SELECT"}},
+			"a profile": {"UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03', profile_updated_at = '2025-03-03' WHERE id = ?",
+				firstPhone, []string{"SELECT", "UPDATE"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				f := newFixture(t)
+				user, _ := f.login(appA, "oAlice", "")
+				f.wire.reset()
+				done := false
+				f.wire.sabotage(func(sql string) error {
+					if strings.HasPrefix(sql, "UPDATE") && !done {
+						done = true
+						f.exec(tt.between, user.ID)
+					}
+					return nil
+				}, nil)
+				got := f.bind(appA, "oAlice", firstPhone)
+				f.wire.wantVerbs(t, tt.verbs...)
+				again, _ := f.login(appA, "oAlice", "")
+				if got.Phone != tt.want || again.Phone != tt.want {
+					t.Error("unexpected number")
 				}
-				return nil
-			}, nil)
-			got := f.bind(appA, "oAlice", firstPhone)
-			f.wire.wantVerbs(t, tt.verbs...)
-			again, _ := f.login(appA, "oAlice", "")
-			if got.Phone != tt.want || again.Phone != tt.want {
-				t.Error("another number than should stand")
-			}
-		})
-	}
-}
-
-// Many different numbers at once: one of them stands, whole.
-func TestUsers_BindPhone_at_the_same_time(t *testing.T) {
-	const n = 32
-	f := newFixture(t)
-	f.login(appA, "oAlice", "")
-	concurrently(n, func(i int) {
-		p := store.Phone{CountryCode: strings.Repeat("1", 1+i%8), Number: strings.Repeat("5", 1+i%8)}
-		if _, err := f.users.BindPhone(t.Context(), appA, "oAlice", p); err != nil {
-			t.Error(err)
+			})
 		}
 	})
-	user, _ := f.login(appA, "oAlice", "")
-	if len(user.Phone.Number) == 0 || len(user.Phone.Number) != len(user.Phone.CountryCode) {
-		t.Error("the number that stands is of two")
-	}
+
+	// Of many concurrent numbers, one is stored as a whole.
+	t.Run("concurrent calls", func(t *testing.T) {
+		const n = 32
+		f := newFixture(t)
+		f.login(appA, "oAlice", "")
+		concurrently(n, func(i int) {
+			p := store.Phone{CountryCode: strings.Repeat("1", 1+i%8), Number: strings.Repeat("5", 1+i%8)}
+			if _, err := f.users.BindPhone(t.Context(), appA, "oAlice", p); err != nil {
+				t.Error(err)
+			}
+		})
+		user, _ := f.login(appA, "oAlice", "")
+		if len(user.Phone.Number) == 0 || len(user.Phone.Number) != len(user.Phone.CountryCode) {
+			t.Error("the stored number is mixed from two")
+		}
+	})
 }
 
-func TestUsers_BindPhone_errors_hold_no_number(t *testing.T) {
+func TestUsers_BindPhoneErrors(t *testing.T) {
 	f := newFixture(t)
 	f.login(appA, "oAlice", "")
 	f.wire.sabotage(func(sql string) error {

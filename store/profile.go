@@ -20,25 +20,27 @@ type Profile struct {
 	City      string
 	Language  string // up to 32 characters, such as zh_CN
 
-	// AsOf is when WeChat produced the data: the watermark's timestamp. A time in the future counts as now. Zero means that
-	// the user has just entered the data: it is newer than everything stored.
+	// AsOf is when WeChat produced the data: the watermark's timestamp. A time in the future counts as now. Zero means
+	// that the user has just entered the data: it is newer than everything stored.
 	AsOf time.Time
 
-	// Source says where the nickname and the avatar came from, if there are any. In an update, the zero value means WeChat.
+	// Source says where the nickname and the avatar came from, if there are any. In an update, the zero value means
+	// WeChat.
 	Source ProfileSource
 }
 
-// UpdateProfile merges new data into the profile of the user with this identity, and returns the user after that. replaced is
-// the AvatarURL that this call replaced by another one, "" if it replaced none.
+// UpdateProfile merges new data into the profile of the user with this identity, and returns the user after that.
+// replaced is the AvatarURL that this call replaced by another one, "" if it replaced none.
 //
 //   - A field that is not given never overwrites a stored one.
-//   - The language zh_CN without gender and place, which WeChat has sent for every user since October 2021, only fills an
-//     empty language, and only together with a nickname or an avatar: alone it is WeChat's placeholder.
+//   - The language zh_CN without gender and place, which WeChat has sent for every user since October 2021, only fills
+//     an empty language, and only together with a nickname or an avatar: alone it is WeChat's placeholder.
 //   - Data older than the newest that changed the profile is ignored as a whole. Data without an AsOf is never ignored.
 //   - If nothing changes, nothing is written. If data is given, an AsOf in the future is nevertheless set to now.
 //   - A user that is not active is returned unchanged.
 //
-// Of concurrent updates the newest data wins, in whatever order they arrive; of those without an AsOf, the last to commit.
+// Of concurrent updates the newest data wins, in whatever order they arrive; of those without an AsOf, the last to
+// commit.
 //
 // Errors: ErrNotFound, ErrIdentity, ErrUnavailable, context.Canceled; any other error is a defect of the installation.
 func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profile) (user User, replaced string, err error) {
@@ -60,8 +62,8 @@ func (u *Users) UpdateProfile(ctx context.Context, appID, openID string, p Profi
 
 // updateProfile is a rowChange.
 //
-// It sets replaced to the avatar that this attempt replaces. If the row has the new avatar already, replaced keeps its value
-// from an earlier attempt, which may have written although it returned errConflict (see profileWriter.write).
+// It sets replaced to the avatar that this attempt replaces. If the row has the new avatar already, replaced keeps its
+// value from an earlier attempt, which may have written although it returned errConflict (see profileWriter.write).
 func (u *Users) updateProfile(ctx context.Context, q queries, row userRow, p Profile, replaced *string) (userRow, error) {
 	if p.empty() {
 		return row, nil
@@ -113,13 +115,14 @@ func (p Profile) withMissingFrom(other Profile) Profile {
 	return p
 }
 
-// placeholderLanguage reports whether the language is the one that WeChat sends for every user since 2021-10-20, along with
-// gender 0 and an empty place.
+// placeholderLanguage reports whether the language is the one that WeChat sends for every user since 2021-10-20, along
+// with gender 0 and an empty place.
 func (p Profile) placeholderLanguage() bool {
 	return p.Language == "zh_CN" && p.Gender == 0 && p.Country == "" && p.Province == "" && p.City == ""
 }
 
-// empty reports whether no field is worth storing. The placeholder language alone is not: it says nothing about the user.
+// empty reports whether no field is worth storing. The placeholder language alone is not: it says nothing about the
+// user.
 func (p Profile) empty() bool {
 	if p.placeholderLanguage() {
 		p.Language = ""
@@ -170,8 +173,8 @@ func (r userRow) profile() Profile {
 	}
 }
 
-// source returns the column, or SourceWeChat if a server of the first version has filled in the profile: it knew no other
-// source and does not write the column.
+// source returns the column, or SourceWeChat if a server of the first version has filled in the profile: it knew no
+// other source and does not write the column.
 func (r userRow) source() ProfileSource {
 	if r.ProfileSource == SourceNone && (r.NickName != "" || r.AvatarURL != "") {
 		return SourceWeChat
@@ -187,9 +190,9 @@ func (r *userRow) setProfile(p Profile, now time.Time) {
 	r.ProfileUpdatedAt, r.UpdatedAt = &now, now
 }
 
-// changedAt returns the time of a change of the profile: now, or later if the last change is not before now. So every write
-// changes profile_updated_at, even within a millisecond and on a slower clock. (profile_as_of does not: two updates may have
-// the same watermark.) A stored time far in the future is ignored.
+// changedAt returns the time of a change of the profile: now, or later if the last change is not before now. So every
+// write changes profile_updated_at, even within a millisecond and on a slower clock. (profile_as_of does not: two
+// updates may have the same watermark.) A stored time far in the future is ignored.
 func (r userRow) changedAt(now time.Time) time.Time {
 	if before := r.ProfileUpdatedAt; before != nil && !before.Before(now) && !before.After(now.Add(maxClockLead)) {
 		return before.Add(time.Millisecond)
@@ -221,8 +224,8 @@ func (p Profile) truncated() Profile {
 	return p
 }
 
-// truncate shortens s to at most limit code points, which is how the column counts, and removes invalid UTF-8. It cuts between
-// grapheme clusters, because half an emoji is a different emoji.
+// truncate shortens s to at most limit code points, which is how the column counts, and removes invalid UTF-8. It cuts
+// between grapheme clusters, because half an emoji is a different emoji.
 func truncate(s string, limit int) string {
 	s = strings.ToValidUTF8(s, "")
 	if len(s) <= limit {
@@ -239,12 +242,12 @@ func truncate(s string, limit int) string {
 // avatarChunk is the number of users that AvatarURLs reads at a time.
 const avatarChunk = 1000
 
-// AvatarURLs calls yield with the avatar_url of every user that has one, of whatever status, ordered by id. It reads in chunks
-// by primary key: memory stays constant, and no connection is held while yield runs. A value that is written meanwhile may be
-// missed.
+// AvatarURLs calls yield with the avatar_url of every user that has one, of whatever status, ordered by id. It reads in
+// chunks by primary key: memory stays constant, and no connection is held while yield runs. A value that is written
+// meanwhile may be missed.
 //
-// It stops at the first error of yield and returns it unchanged. Other errors: ErrUnavailable, context.Canceled; any other
-// error is a defect of the installation.
+// It stops at the first error of yield and returns it unchanged. Other errors: ErrUnavailable, context.Canceled; any
+// other error is a defect of the installation.
 func (u *Users) AvatarURLs(ctx context.Context, yield func(avatarURL string) error) error {
 	var last uint64
 	for {
@@ -269,8 +272,8 @@ func (u *Users) AvatarURLs(ctx context.Context, yield func(avatarURL string) err
 	}
 }
 
-// Exist reports whether there is any user, of whatever status. Errors: ErrUnavailable, context.Canceled; any other error is a
-// defect of the installation.
+// Exist reports whether there is any user, of whatever status. Errors: ErrUnavailable, context.Canceled; any other
+// error is a defect of the installation.
 func (u *Users) Exist(ctx context.Context) (bool, error) {
 	result := u.db.queries.gorm(ctx).Select("id").Limit(1).Find(&userRow{})
 	return result.RowsAffected > 0, u.db.wrapError(ctx, "users exist", result.Error)

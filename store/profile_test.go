@@ -15,8 +15,8 @@ var (
 	late  = time.Date(2025, 3, 2, 0, 0, 0, 0, time.UTC)
 )
 
-// TestUsers_UpdateProfile has the rules one by one: what is stored, what is given, what stands then, and which columns
-// were written (profile_as_of, profile_updated_at, updated_at and profile_source go without saying).
+// TestUsers_UpdateProfile has one case for each rule: the stored profile, the given one, the result, and the written
+// columns (except profile_as_of, profile_updated_at, updated_at and profile_source, which are checked in every case).
 func TestUsers_UpdateProfile(t *testing.T) {
 	full := store.Profile{
 		NickName: "Alice", AvatarURL: "https://a/1", Gender: 2,
@@ -34,88 +34,88 @@ func TestUsers_UpdateProfile(t *testing.T) {
 		want    store.Profile
 		columns []string
 	}{
-		{"empty_is_filled", store.Profile{}, full, full, allColumns},
-		{"only_what_changes_is_written", full,
+		{"empty is filled", store.Profile{}, full, full, allColumns},
+		{"only what changes is written", full,
 			store.Profile{NickName: "Alicia", AvatarURL: "https://a/1", AsOf: late},
 			with(full, func(p *store.Profile) { p.NickName, p.AsOf = "Alicia", late }),
 			[]string{"nickname"}},
-		{"case_alone_is_a_change", full,
+		{"case alone is a change", full,
 			store.Profile{NickName: "alice", AsOf: late},
 			with(full, func(p *store.Profile) { p.NickName, p.AsOf = "alice", late }),
 			[]string{"nickname"}},
-		{"empty_never_overwrites", full, store.Profile{AsOf: late}, full, nil},
-		{"gender_0_never_overwrites", full, store.Profile{NickName: "Alice", Gender: 0, AsOf: late}, full, nil},
-		{"gender_changes", full,
+		{"empty never overwrites", full, store.Profile{AsOf: late}, full, nil},
+		{"gender 0 never overwrites", full, store.Profile{NickName: "Alice", Gender: 0, AsOf: late}, full, nil},
+		{"gender changes", full,
 			store.Profile{Gender: 1, AsOf: late},
 			with(full, func(p *store.Profile) { p.Gender, p.AsOf = 1, late }),
 			[]string{"gender"}},
-		{"gender_out_of_range_is_not_given", full, store.Profile{Gender: 7, AsOf: late}, full, nil},
-		{"same_again", full, with(full, func(p *store.Profile) { p.AsOf = late }), full, nil},
-		{"older_is_ignored", with(full, func(p *store.Profile) { p.AsOf = late }),
+		{"gender out of range is not given", full, store.Profile{Gender: 7, AsOf: late}, full, nil},
+		{"same again", full, with(full, func(p *store.Profile) { p.AsOf = late }), full, nil},
+		{"older data is ignored", with(full, func(p *store.Profile) { p.AsOf = late }),
 			store.Profile{NickName: "Old", City: "Old", AsOf: early},
 			with(full, func(p *store.Profile) { p.AsOf = late }), nil},
-		{"older_does_not_even_fill", store.Profile{NickName: "Alice", AsOf: late},
+		{"older data does not even fill", store.Profile{NickName: "Alice", AsOf: late},
 			store.Profile{AvatarURL: "https://a/old", AsOf: late.Add(-time.Millisecond)},
 			store.Profile{NickName: "Alice", AsOf: late}, nil},
-		{"same_age_is_taken", full,
+		{"data of the same age is accepted", full,
 			store.Profile{City: "Shenzhen", AsOf: early},
 			with(full, func(p *store.Profile) { p.City = "Shenzhen" }),
 			[]string{"city"}},
-		{"fixed_language_never_overwrites", full, store.Profile{Language: "zh_CN", AsOf: late}, full, nil},
-		{"fixed_language_beside_a_new_nickname", full,
+		{"placeholder language never overwrites", full, store.Profile{Language: "zh_CN", AsOf: late}, full, nil},
+		{"placeholder language with a new nickname", full,
 			store.Profile{NickName: "Alicia", Language: "zh_CN", AsOf: late},
 			with(full, func(p *store.Profile) { p.NickName, p.AsOf = "Alicia", late }),
 			[]string{"nickname"}},
-		{"fixed_language_alone_is_nothing", store.Profile{},
+		{"placeholder language alone is nothing", store.Profile{},
 			store.Profile{Language: "zh_CN", AsOf: early}, store.Profile{}, nil},
-		{"fixed_language_alone_does_not_fill", store.Profile{NickName: "Alice", AsOf: early},
+		{"placeholder language alone does not fill", store.Profile{NickName: "Alice", AsOf: early},
 			store.Profile{Language: "zh_CN", AsOf: late}, store.Profile{NickName: "Alice", AsOf: early}, nil},
-		{"fixed_language_fills_beside_a_nickname", store.Profile{},
+		{"placeholder language fills with a nickname", store.Profile{},
 			store.Profile{NickName: "Alice", Language: "zh_CN", AsOf: early}, store.Profile{NickName: "Alice", Language: "zh_CN", AsOf: early},
 			[]string{"nickname", "language"}},
-		{"fixed_language_fills_beside_an_avatar", store.Profile{NickName: "Alice", AsOf: early},
+		{"placeholder language fills with an avatar", store.Profile{NickName: "Alice", AsOf: early},
 			store.Profile{AvatarURL: "https://a/1", Language: "zh_CN", AsOf: late},
 			store.Profile{NickName: "Alice", AvatarURL: "https://a/1", Language: "zh_CN", AsOf: late},
 			[]string{"avatar_url", "language"}},
-		{"zh_CN_with_a_gender_is_meant", full,
+		{"zh CN with a gender is meant", full,
 			store.Profile{Language: "zh_CN", Gender: 2, AsOf: late},
 			with(full, func(p *store.Profile) { p.Language, p.AsOf = "zh_CN", late }),
 			[]string{"language"}},
-		{"zh_CN_with_a_city_is_meant", full,
+		{"zh CN with a city is meant", full,
 			store.Profile{Language: "zh_CN", City: "Guangzhou", AsOf: late},
 			with(full, func(p *store.Profile) { p.Language, p.AsOf = "zh_CN", late }),
 			[]string{"language"}},
-		{"another_language_alone_is_meant", full,
+		{"another language alone is meant", full,
 			store.Profile{Language: "fr", AsOf: late},
 			with(full, func(p *store.Profile) { p.Language, p.AsOf = "fr", late }),
 			[]string{"language"}},
 		{"emoji", store.Profile{},
 			store.Profile{NickName: "小明👨‍👩‍👧😀", AsOf: early}, store.Profile{NickName: "小明👨‍👩‍👧😀", AsOf: early},
 			[]string{"nickname"}},
-		{"emoji_for_another_emoji", store.Profile{NickName: "😀", AsOf: early},
+		{"emoji for another emoji", store.Profile{NickName: "😀", AsOf: early},
 			store.Profile{NickName: "😁", AsOf: late}, store.Profile{NickName: "😁", AsOf: late},
 			[]string{"nickname"}},
-		{"quotes_and_backslashes", store.Profile{},
+		{"quotes and backslashes", store.Profile{},
 			store.Profile{NickName: `'; DROP TABLE users; -- \ " ?`, AsOf: early},
 			store.Profile{NickName: `'; DROP TABLE users; -- \ " ?`, AsOf: early},
 			[]string{"nickname"}},
-		{"watermark_is_cut_to_milliseconds", store.Profile{},
+		{"watermark is truncated to milliseconds", store.Profile{},
 			store.Profile{NickName: "Alice", AsOf: early.Add(1_999_999)},
 			store.Profile{NickName: "Alice", AsOf: early.Add(time.Millisecond)},
 			[]string{"nickname"}},
-		{"long_texts_are_cut", store.Profile{},
+		{"long texts are truncated", store.Profile{},
 			store.Profile{NickName: strings.Repeat("名", 256), Country: strings.Repeat("c", 129), Language: strings.Repeat("l", 33), AsOf: early},
 			store.Profile{NickName: strings.Repeat("名", 255), Country: strings.Repeat("c", 128), Language: strings.Repeat("l", 32), AsOf: early},
 			[]string{"nickname", "country", "language"}},
-		{"long_texts_are_cut_between_emoji", store.Profile{},
+		{"long texts are truncated between emoji", store.Profile{},
 			store.Profile{NickName: strings.Repeat("👨\u200d👩\u200d👧\u200d👦", 37), City: "x" + strings.Repeat("🏳️\u200d🌈", 32), AsOf: early},
 			store.Profile{NickName: strings.Repeat("👨\u200d👩\u200d👧\u200d👦", 36), City: "x" + strings.Repeat("🏳️\u200d🌈", 31), AsOf: early},
 			[]string{"nickname", "city"}},
-		{"longest_avatar", store.Profile{},
+		{"longest avatar", store.Profile{},
 			store.Profile{AvatarURL: strings.Repeat("a", 1024), AsOf: early}, store.Profile{AvatarURL: strings.Repeat("a", 1024), AsOf: early},
 			[]string{"avatar_url"}},
-		{"longer_avatar_is_not_given", full, store.Profile{AvatarURL: strings.Repeat("a", 1025), AsOf: late}, full, nil},
-		{"broken_text_is_mended", store.Profile{},
+		{"longer avatar is not given", full, store.Profile{AvatarURL: strings.Repeat("a", 1025), AsOf: late}, full, nil},
+		{"invalid UTF-8 is removed", store.Profile{},
 			store.Profile{NickName: "Al\xffice", AsOf: early}, store.Profile{NickName: "Alice", AsOf: early},
 			[]string{"nickname"}},
 	} {
@@ -162,7 +162,7 @@ func TestUsers_UpdateProfile(t *testing.T) {
 	}
 }
 
-func TestUsers_UpdateProfile_watermark_to_come_is_now(t *testing.T) {
+func TestUsers_UpdateProfileFutureWatermark(t *testing.T) {
 	f := newFixture(t)
 	now := f.clock.now().Truncate(time.Millisecond)
 	for name, asOf := range map[string]time.Time{"next_year": now.AddDate(1, 0, 0), "zero": {}} {
@@ -174,8 +174,8 @@ func TestUsers_UpdateProfile_watermark_to_come_is_now(t *testing.T) {
 	}
 }
 
-// An update that gives nothing writes nothing, even if profile_as_of lies in the future and would be brought back otherwise.
-func TestUsers_UpdateProfile_of_nothing(t *testing.T) {
+// An update without data writes nothing, even if profile_as_of is in the future and would otherwise be healed.
+func TestUsers_UpdateProfileEmpty(t *testing.T) {
 	for name, nothing := range map[string]store.Profile{
 		"nothing":                {},
 		"nothing of the person":  {Source: store.SourceUser},
@@ -201,7 +201,7 @@ func TestUsers_UpdateProfile_of_nothing(t *testing.T) {
 	}
 }
 
-func TestUsers_UpdateProfile_completes(t *testing.T) {
+func TestUsers_UpdateProfileComplete(t *testing.T) {
 	f := newFixture(t)
 	f.login(appA, "oAlice", "")
 	if f.update(appA, "oAlice", store.Profile{NickName: "Alice"}).ProfileComplete() {
@@ -213,7 +213,7 @@ func TestUsers_UpdateProfile_completes(t *testing.T) {
 	}
 }
 
-func TestUsers_UpdateProfile_who_is_not_active(t *testing.T) {
+func TestUsers_UpdateProfileInactive(t *testing.T) {
 	f := newFixture(t)
 	user, _ := f.login(appA, "oAlice", "")
 	f.exec("UPDATE users SET status = 2 WHERE id = ?", user.ID)
@@ -229,74 +229,76 @@ func TestUsers_UpdateProfile_who_is_not_active(t *testing.T) {
 	f.wantCounts(1, 1)
 }
 
-// TestUsers_UpdateProfile_newest_wins sends data of different age at once; whatever the order, the newest stands.
-func TestUsers_UpdateProfile_newest_wins(t *testing.T) {
-	const n = 32
-	f := newFixture(t)
-	f.login(appA, "oAlice", "")
-	concurrently(n, func(i int) {
-		p := store.Profile{NickName: strings.Repeat("n", i+1), City: strings.Repeat("c", i+1), AsOf: early.Add(time.Duration(i) * time.Second)}
-		if _, _, err := f.users.UpdateProfile(t.Context(), appA, "oAlice", p); err != nil {
-			t.Error(err)
-		}
-	})
-	user, _ := f.login(appA, "oAlice", "")
-	if len(user.NickName) != n || len(user.City) != n || !user.AsOf.Equal(early.Add((n-1)*time.Second)) {
-		t.Errorf("stands: %d %d %v", len(user.NickName), len(user.City), user.AsOf)
-	}
-}
-
-// TestUsers_UpdateProfile_meets_another_write has another write come between the read and the write of an update.
-func TestUsers_UpdateProfile_meets_another_write(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		between string
-		given   store.Profile
-		want    string
-		verbs   []string
-	}{
-		{"newer_data_came_first", "UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03', profile_updated_at = '2025-03-03' WHERE id = ?",
-			store.Profile{NickName: "Given", AsOf: late}, "Newer", []string{"SELECT", "UPDATE", "SELECT"}},
-		{"older_data_came_first", "UPDATE users SET nickname = 'Older', profile_as_of = '2025-03-01', profile_updated_at = '2025-03-01' WHERE id = ?",
-			store.Profile{NickName: "Given", AsOf: late}, "Given", []string{"SELECT", "UPDATE", "SELECT", "UPDATE"}},
-		{"disabled", "UPDATE users SET status = 2 WHERE id = ?",
-			store.Profile{NickName: "Given", AsOf: late}, "", []string{"SELECT", "UPDATE", "SELECT"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			f := newFixture(t)
-			user, _ := f.login(appA, "oAlice", "")
-			f.wire.reset()
-			done := false
-			f.wire.sabotage(func(sql string) error {
-				if strings.HasPrefix(sql, "UPDATE") && !done {
-					done = true
-					f.exec(tt.between, user.ID)
-				}
-				return nil
-			}, nil)
-			got := f.update(appA, "oAlice", tt.given)
-			f.wire.wantVerbs(t, tt.verbs...)
-			if row := f.user(user.ID); got.NickName != tt.want || row["nickname"] != tt.want {
-				t.Errorf("nickname %q, row %q; want %q", got.NickName, row["nickname"], tt.want)
+func TestUsers_UpdateProfileConcurrent(t *testing.T) {
+	// Data of different age is sent concurrently: in any order, the newest is stored.
+	t.Run("the newest data wins", func(t *testing.T) {
+		const n = 32
+		f := newFixture(t)
+		f.login(appA, "oAlice", "")
+		concurrently(n, func(i int) {
+			p := store.Profile{NickName: strings.Repeat("n", i+1), City: strings.Repeat("c", i+1), AsOf: early.Add(time.Duration(i) * time.Second)}
+			if _, _, err := f.users.UpdateProfile(t.Context(), appA, "oAlice", p); err != nil {
+				t.Error(err)
 			}
 		})
-	}
-}
-
-// What an update does not change stays as it is when the update is written, and not as it was when it was read.
-func TestUsers_UpdateProfile_leaves_the_rest_to_others(t *testing.T) {
-	f := newFixture(t)
-	user, _ := f.login(appA, "oAlice", "")
-	f.update(appA, "oAlice", store.Profile{NickName: "Alice", City: "Guangzhou", Gender: 2, AsOf: early})
-	f.wire.sabotage(func(sql string) error {
-		if strings.HasPrefix(sql, "UPDATE") {
-			f.exec("UPDATE users SET city = '', gender = 1, language = 'fr' WHERE id = ?", user.ID)
+		user, _ := f.login(appA, "oAlice", "")
+		if len(user.NickName) != n || len(user.City) != n || !user.AsOf.Equal(early.Add((n-1)*time.Second)) {
+			t.Errorf("stored: %d %d %v", len(user.NickName), len(user.City), user.AsOf)
 		}
-		return nil
-	}, nil)
-	f.update(appA, "oAlice", store.Profile{NickName: "Alicia", AsOf: late})
-	row := f.user(user.ID)
-	if row["nickname"] != "Alicia" || row["city"] != "" || row["gender"] != "1" || row["language"] != "fr" {
-		t.Errorf("row %v", row)
-	}
+	})
+
+	// Another write comes between the read and the write of an update.
+	t.Run("another write comes in between", func(t *testing.T) {
+		for _, tt := range []struct {
+			name    string
+			between string
+			given   store.Profile
+			want    string
+			verbs   []string
+		}{
+			{"newer data came first", "UPDATE users SET nickname = 'Newer', profile_as_of = '2025-03-03', profile_updated_at = '2025-03-03' WHERE id = ?",
+				store.Profile{NickName: "Given", AsOf: late}, "Newer", []string{"SELECT", "UPDATE", "SELECT"}},
+			{"older data came first", "UPDATE users SET nickname = 'Older', profile_as_of = '2025-03-01', profile_updated_at = '2025-03-01' WHERE id = ?",
+				store.Profile{NickName: "Given", AsOf: late}, "Given", []string{"SELECT", "UPDATE", "SELECT", "UPDATE"}},
+			{"disabled", "UPDATE users SET status = 2 WHERE id = ?",
+				store.Profile{NickName: "Given", AsOf: late}, "", []string{"SELECT", "UPDATE", "SELECT"}},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				f := newFixture(t)
+				user, _ := f.login(appA, "oAlice", "")
+				f.wire.reset()
+				done := false
+				f.wire.sabotage(func(sql string) error {
+					if strings.HasPrefix(sql, "UPDATE") && !done {
+						done = true
+						f.exec(tt.between, user.ID)
+					}
+					return nil
+				}, nil)
+				got := f.update(appA, "oAlice", tt.given)
+				f.wire.wantVerbs(t, tt.verbs...)
+				if row := f.user(user.ID); got.NickName != tt.want || row["nickname"] != tt.want {
+					t.Errorf("nickname %q, row %q; want %q", got.NickName, row["nickname"], tt.want)
+				}
+			})
+		}
+	})
+
+	// A column that an update does not change keeps its value at the time of the write, not of the read.
+	t.Run("unchanged fields are left to other writers", func(t *testing.T) {
+		f := newFixture(t)
+		user, _ := f.login(appA, "oAlice", "")
+		f.update(appA, "oAlice", store.Profile{NickName: "Alice", City: "Guangzhou", Gender: 2, AsOf: early})
+		f.wire.sabotage(func(sql string) error {
+			if strings.HasPrefix(sql, "UPDATE") {
+				f.exec("UPDATE users SET city = '', gender = 1, language = 'fr' WHERE id = ?", user.ID)
+			}
+			return nil
+		}, nil)
+		f.update(appA, "oAlice", store.Profile{NickName: "Alicia", AsOf: late})
+		row := f.user(user.ID)
+		if row["nickname"] != "Alicia" || row["city"] != "" || row["gender"] != "1" || row["language"] != "fr" {
+			t.Errorf("row %v", row)
+		}
+	})
 }

@@ -13,7 +13,7 @@ import (
 	"wxlogin/store"
 )
 
-// replicated is a fixture whose store has replicas: databases of their own, which the test fills as replication would.
+// replicated is a fixture whose store has replicas: separate databases, which the test fills like a replication.
 type replicated struct {
 	*fixture
 	db      *store.DB
@@ -25,7 +25,7 @@ func withReplicas(t *testing.T, dsns ...string) *replicated {
 	return replicatedBy(newFixture(t), dsns...)
 }
 
-// replicatedBy opens the store of a fixture once more, with replicas.
+// replicatedBy opens the store of a fixture again, with replicas.
 func replicatedBy(f *fixture, dsns ...string) *replicated {
 	t := f.t
 	t.Helper()
@@ -60,7 +60,7 @@ func newReplica(t *testing.T) (dsn string, rows *sql.DB) {
 	return dsn, openRaw(t, dsn)
 }
 
-// replicate copies the only user to a replica, under another nickname so that it can be told where a reading came from.
+// replicate copies the only user to a replica, under another nickname, which shows where a result came from.
 func (r *replicated) replicate(rows *sql.DB, id uint64, openID string) {
 	r.t.Helper()
 	for _, statement := range []string{
@@ -82,112 +82,114 @@ func (r *replicated) find(openID string) store.User {
 	return user
 }
 
-func TestFindOnReplica_asks_a_replica_alone(t *testing.T) {
-	dsn, rows := newReplica(t)
-	r := withReplicas(t, dsn)
-	user, _ := r.login(appA, "o1", "")
-	r.replicate(rows, user.ID, "o1")
-	r.wire.reset()
-	if found := r.find("o1"); found.ID != user.ID || found.NickName != "of the replica" {
-		t.Errorf("found %d %q", found.ID, found.NickName)
-	}
-	r.wire.wantVerbs(t)
-}
-
-// Whatever must see its own write is read where it was written.
-func TestReplicas_serve_nothing_else(t *testing.T) {
-	dsn, rows := newReplica(t)
-	r := withReplicas(t, dsn)
-	user, _ := r.login(appA, "o1", "")
-	r.replicate(rows, user.ID, "o1")
-	r.replica[0].reset()
-	r.login(appA, "o1", "u1")
-	r.update(appA, "o1", store.Profile{NickName: "Alice", AvatarURL: "https://example.com/a.png"})
-	if _, err := r.users.BindPhone(t.Context(), appA, "o1", store.Phone{CountryCode: "86", Number: "13800138000"}); err != nil {
-		t.Fatal(err)
-	}
-	if found, err := r.users.Find(t.Context(), appA, "o1"); err != nil || found.NickName != "Alice" {
-		t.Errorf("found %q, %v", found.NickName, err)
-	}
-	r.login(appB, "o2", "u1") // joins
-	if err := r.db.Ready(t.Context()); err != nil {
-		t.Error(err)
-	}
-	r.replica[0].wantVerbs(t)
-}
-
-// A user who has just logged in for the first time is not on the replica yet.
-func TestFindOnReplica_finds_on_the_primary_whom_no_replica_knows(t *testing.T) {
-	dsn, _ := newReplica(t)
-	r := withReplicas(t, dsn)
-	user, _ := r.login(appA, "o1", "")
-	if found := r.find("o1"); found.ID != user.ID {
-		t.Errorf("found %d, want %d", found.ID, user.ID)
-	}
-	r.replica[0].wantVerbs(t, "SELECT")
-	if _, err := r.users.FindOnReplica(t.Context(), appA, "nobody"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("nobody: %v", err)
-	}
-}
-
-func TestFindOnReplica_without_replicas_asks_the_primary(t *testing.T) {
-	r := withReplicas(t)
-	user, _ := r.login(appA, "o1", "")
-	if found := r.find("o1"); found.ID != user.ID {
-		t.Errorf("found %d, want %d", found.ID, user.ID)
-	}
-	if _, err := r.users.FindOnReplica(t.Context(), "", "o1"); !errors.Is(err, store.ErrIdentity) {
-		t.Errorf("without appid: %v", err)
-	}
-}
-
-// A replica that fails costs one request a second some time, and nobody an answer.
-func TestFindOnReplica_leaves_a_sick_replica_alone(t *testing.T) {
-	dsn, rows := newReplica(t)
-	r := withReplicas(t, dsn)
-	user, _ := r.login(appA, "o1", "")
-	r.replicate(rows, user.ID, "o1")
-	r.find("o1")
-	asked := 0
-	r.replica[0].sabotage(func(sql string) error {
-		if strings.HasPrefix(sql, "SELECT") {
-			asked++
+func TestUsers_FindOnReplica(t *testing.T) {
+	t.Run("reads from the replica only", func(t *testing.T) {
+		dsn, rows := newReplica(t)
+		r := withReplicas(t, dsn)
+		user, _ := r.login(appA, "o1", "")
+		r.replicate(rows, user.ID, "o1")
+		r.wire.reset()
+		if found := r.find("o1"); found.ID != user.ID || found.NickName != "of the replica" {
+			t.Errorf("found %d %q", found.ID, found.NickName)
 		}
-		return errCut
-	}, nil)
-	for range 5 {
-		if found := r.find("o1"); found.NickName != "" {
-			t.Errorf("found %q, want what the primary has", found.NickName)
+		r.wire.wantVerbs(t)
+	})
+
+	// A read that must see its own write goes to the primary.
+	t.Run("no other call reads from a replica", func(t *testing.T) {
+		dsn, rows := newReplica(t)
+		r := withReplicas(t, dsn)
+		user, _ := r.login(appA, "o1", "")
+		r.replicate(rows, user.ID, "o1")
+		r.replica[0].reset()
+		r.login(appA, "o1", "u1")
+		r.update(appA, "o1", store.Profile{NickName: "Alice", AvatarURL: "https://example.com/a.png"})
+		if _, err := r.users.BindPhone(t.Context(), appA, "o1", store.Phone{CountryCode: "86", Number: "13800138000"}); err != nil {
+			t.Fatal(err)
 		}
-	}
-	failed := asked
-	if failed == 0 || failed > 3 { // database/sql tries a broken connection again
-		t.Errorf("the replica was asked %d times", failed)
-	}
-	r.replica[0].reset()
-	r.clock.advance(2 * time.Second)
-	if found := r.find("o1"); found.NickName != "of the replica" {
-		t.Errorf("after a while, found %q, want what the replica has", found.NickName)
-	}
+		if found, err := r.users.Find(t.Context(), appA, "o1"); err != nil || found.NickName != "Alice" {
+			t.Errorf("found %q, %v", found.NickName, err)
+		}
+		r.login(appB, "o2", "u1") // links
+		if err := r.db.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.replica[0].wantVerbs(t)
+	})
+
+	// A user that has just logged in for the first time is not on the replica yet.
+	t.Run("a user that the replica does not have yet", func(t *testing.T) {
+		dsn, _ := newReplica(t)
+		r := withReplicas(t, dsn)
+		user, _ := r.login(appA, "o1", "")
+		if found := r.find("o1"); found.ID != user.ID {
+			t.Errorf("found %d, want %d", found.ID, user.ID)
+		}
+		r.replica[0].wantVerbs(t, "SELECT")
+		if _, err := r.users.FindOnReplica(t.Context(), appA, "oUnknown"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("unknown user: %v", err)
+		}
+	})
+
+	t.Run("without replicas", func(t *testing.T) {
+		r := withReplicas(t)
+		user, _ := r.login(appA, "o1", "")
+		if found := r.find("o1"); found.ID != user.ID {
+			t.Errorf("found %d, want %d", found.ID, user.ID)
+		}
+		if _, err := r.users.FindOnReplica(t.Context(), "", "o1"); !errors.Is(err, store.ErrIdentity) {
+			t.Errorf("without appid: %v", err)
+		}
+	})
+
+	// A failing replica slows down one request per second, and fails none.
+	t.Run("a failing replica is not used for a while", func(t *testing.T) {
+		dsn, rows := newReplica(t)
+		r := withReplicas(t, dsn)
+		user, _ := r.login(appA, "o1", "")
+		r.replicate(rows, user.ID, "o1")
+		r.find("o1")
+		reads := 0
+		r.replica[0].sabotage(func(sql string) error {
+			if strings.HasPrefix(sql, "SELECT") {
+				reads++
+			}
+			return errCut
+		}, nil)
+		for range 5 {
+			if found := r.find("o1"); found.NickName != "" {
+				t.Errorf("found %q, want what the primary has", found.NickName)
+			}
+		}
+		failed := reads
+		if failed == 0 || failed > 3 { // database/sql retries after a broken connection
+			t.Errorf("%d reads from the replica", failed)
+		}
+		r.replica[0].reset()
+		r.clock.advance(2 * time.Second)
+		if found := r.find("o1"); found.NickName != "of the replica" {
+			t.Errorf("after a while, found %q, want what the replica has", found.NickName)
+		}
+	})
+
+	// A cancelled request says nothing about a replica.
+	t.Run("a cancelled caller is not a failure of the replica", func(t *testing.T) {
+		dsn, rows := newReplica(t)
+		r := withReplicas(t, dsn)
+		user, _ := r.login(appA, "o1", "")
+		r.replicate(rows, user.ID, "o1")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := r.users.FindOnReplica(ctx, appA, "o1"); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		if found := r.find("o1"); found.NickName != "of the replica" {
+			t.Error("the replica is not used because a caller was cancelled")
+		}
+	})
 }
 
-// Somebody who hung up says nothing about a replica.
-func TestFindOnReplica_does_not_take_a_cancelled_caller_for_a_fault(t *testing.T) {
-	dsn, rows := newReplica(t)
-	r := withReplicas(t, dsn)
-	user, _ := r.login(appA, "o1", "")
-	r.replicate(rows, user.ID, "o1")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := r.users.FindOnReplica(ctx, appA, "o1"); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	if found := r.find("o1"); found.NickName != "of the replica" {
-		t.Error("the replica is left alone because a caller hung up")
-	}
-}
-
-func TestOpen_refuses_a_replica_that_cannot_be_one(t *testing.T) {
+func TestOpen_InvalidReplica(t *testing.T) {
 	const password = "hunter2"
 	_, err := store.Open("root@tcp(127.0.0.1:1)/wxlogin", store.Options{Replicas: []string{"root:" + password + "@tcp(127.0.0.1:1"}})
 	if err == nil || !strings.Contains(err.Error(), "replica 1") || strings.Contains(err.Error(), password) {
@@ -195,7 +197,7 @@ func TestOpen_refuses_a_replica_that_cannot_be_one(t *testing.T) {
 	}
 }
 
-func TestPools_are_named(t *testing.T) {
+func TestDB_Pools(t *testing.T) {
 	first, _ := newReplica(t)
 	second, _ := newReplica(t)
 	r := withReplicas(t, first, second)

@@ -12,106 +12,110 @@ import (
 	"wxlogin/store"
 )
 
-func TestSchema_names_no_database(t *testing.T) {
-	if regexp.MustCompile(`(?im)^\s*(USE|CREATE DATABASE)\b`).MatchString(wxlogin.Schema) {
-		t.Error("schema.sql chooses a database")
-	}
-}
-
-// TestSchema_is_commented reads the comments from where administrators see them.
-func TestSchema_is_commented(t *testing.T) {
-	f := newFixture(t)
-	if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 5 {
-		t.Errorf("%d tables with a comment, want 5", got)
-	}
-	for _, table := range []string{"users", "wechat_identities", "user_merges", "login_days", "schema_versions"} {
-		columns := f.rows("SELECT column_name AS n, column_comment AS c FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?", table)
-		if len(columns) < 4 {
-			t.Errorf("%s: %d columns", table, len(columns))
+func TestSchema(t *testing.T) {
+	t.Run("names no database", func(t *testing.T) {
+		if regexp.MustCompile(`(?im)^\s*(USE|CREATE DATABASE)\b`).MatchString(wxlogin.Schema) {
+			t.Error("schema.sql chooses a database")
 		}
-		for _, column := range columns {
-			if column["c"] == "" {
-				t.Errorf("%s.%s has no comment", table, column["n"])
-			}
-		}
-		if !realServer {
-			continue // the embedded engine forgets the comments of tables, schema.sql has them
-		}
-		if got := f.one("SELECT table_comment AS c FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", table)["c"]; got == "" {
-			t.Errorf("%s has no comment", table)
-		}
-	}
-}
-
-func TestSchema_view_reads_right(t *testing.T) {
-	f := newFixture(t)
-	alice, _ := f.login(appB, "oAliceInB", "uAlice")
-	f.login(appA, "oAliceInA", "uAlice")
-	f.update(appA, "oAliceInA", store.Profile{
-		NickName: "Alice😀", AvatarURL: "https://a/1", Gender: 2, Country: "China", City: "Guangzhou", Language: "zh_CN",
 	})
-	bob, _ := f.login(appA, "oBob", "")
-	f.update(appA, "oBob", store.Profile{NickName: "Bob", Gender: 1, Source: store.SourceUser})
-	f.exec("UPDATE users SET phone_country_code = '86', phone_number = '1', phone_bound_at = created_at WHERE id = ?", bob.ID)
-	f.exec("UPDATE users SET status = 2 WHERE id = ?", bob.ID)
-	carol, _ := f.login(appA, "oCarol", "")
-	f.login(appB, "oCarolInB", "uCarol")
-	f.login(appA, "oCarol", "uCarol")
 
-	const now = "2025-03-14 15:09:26.535"
-	for id, want := range map[uint64]map[string]string{
-		alice.ID: {
-			"identities": appA + ":oAliceInA, " + appB + ":oAliceInB", "unionid": "uAlice", "nickname": "Alice😀",
-			"avatar_url": "https://a/1", "gender": "female", "place": "Guangzhou, China", "language": "zh_CN",
-			"status": "active", "merged_into": "NULL", "profile_complete": "yes",
-			"profile_source": "wechat", "phone_bound": "no", "phone_country_code": "NULL", "phone_bound_at": "NULL",
-			"profile_as_of": now, "profile_updated_at": now, "created_at": now, "updated_at": now, "last_login_at": now,
-		},
-		bob.ID: {
-			"identities": appA + ":oBob", "unionid": "NULL", "nickname": "Bob", "gender": "male", "place": "",
-			"status": "disabled", "profile_complete": "no", "profile_source": "person", "phone_bound": "yes",
-			"phone_country_code": "86", "phone_bound_at": now,
-		},
-		carol.ID + 1: {
-			"identities": "NULL", "gender": "unknown", "status": "merged", "merged_into": fmt.Sprint(carol.ID),
-			"profile_complete": "no", "profile_source": "none", "profile_as_of": "NULL", "profile_updated_at": "NULL",
-		},
-	} {
-		row := f.one("SELECT * FROM user_profiles WHERE id = ?", id)
-		for column, value := range want {
-			if row[column] != value {
-				t.Errorf("user %d: %s is %q, want %q", id, column, row[column], value)
+	// The comments are read from where administrators see them.
+	t.Run("is commented", func(t *testing.T) {
+		f := newFixture(t)
+		if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 5 {
+			t.Errorf("%d tables with a comment, want 5", got)
+		}
+		for _, table := range []string{"users", "wechat_identities", "user_merges", "login_days", "schema_versions"} {
+			columns := f.rows("SELECT column_name AS n, column_comment AS c FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?", table)
+			if len(columns) < 4 {
+				t.Errorf("%s: %d columns", table, len(columns))
+			}
+			for _, column := range columns {
+				if column["c"] == "" {
+					t.Errorf("%s.%s has no comment", table, column["n"])
+				}
+			}
+			if !realServer {
+				continue // the embedded engine loses the comments of tables, but schema.sql has them
+			}
+			if got := f.row("SELECT table_comment AS c FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", table)["c"]; got == "" {
+				t.Errorf("%s has no comment", table)
 			}
 		}
-	}
-	for _, condition := range []string{"gender = 'male'", "status = 'disabled'", "profile_complete = 'no' AND gender = 'male'",
-		"profile_source = 'person'", "phone_bound = 'yes'"} {
-		if got := f.one("SELECT id FROM user_profiles WHERE " + condition)["id"]; got != fmt.Sprint(bob.ID) {
-			t.Errorf("%s finds %s, want %d", condition, got, bob.ID)
-		}
-	}
+	})
 }
 
-// No view has a phone number in it, under whatever name.
-func TestSchema_views_show_no_phone_number(t *testing.T) {
-	f := newFixture(t)
-	f.login(appA, "oAlice", "uAlice")
-	f.login(appB, "oAliceInB", "")
-	const number = "13800001234"
-	f.exec("UPDATE users SET phone_country_code = '86', phone_number = ?, phone_bound_at = created_at", number)
-	f.login(appB, "oAliceInB", "uAlice")
-	if err := f.db.WriteLoginDays(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for view, columns := range map[string]int{"user_profiles": 20, "user_identities": 4, "merged_users": 6, "daily_logins": 5} {
-		rows := f.rows("SELECT * FROM " + view)
-		if len(rows) == 0 || len(rows[0]) != columns {
-			t.Errorf("%s has %d rows, want columns: %d", view, len(rows), columns)
+func TestSchema_Views(t *testing.T) {
+	t.Run("values", func(t *testing.T) {
+		f := newFixture(t)
+		alice, _ := f.login(appB, "oAliceInB", "uAlice")
+		f.login(appA, "oAliceInA", "uAlice")
+		f.update(appA, "oAliceInA", store.Profile{
+			NickName: "Alice😀", AvatarURL: "https://a/1", Gender: 2, Country: "China", City: "Guangzhou", Language: "zh_CN",
+		})
+		bob, _ := f.login(appA, "oBob", "")
+		f.update(appA, "oBob", store.Profile{NickName: "Bob", Gender: 1, Source: store.SourceUser})
+		f.exec("UPDATE users SET phone_country_code = '86', phone_number = '1', phone_bound_at = created_at WHERE id = ?", bob.ID)
+		f.exec("UPDATE users SET status = 2 WHERE id = ?", bob.ID)
+		carol, _ := f.login(appA, "oCarol", "")
+		f.login(appB, "oCarolInB", "uCarol")
+		f.login(appA, "oCarol", "uCarol")
+
+		const now = "2025-03-14 15:09:26.535"
+		for id, want := range map[uint64]map[string]string{
+			alice.ID: {
+				"identities": appA + ":oAliceInA, " + appB + ":oAliceInB", "unionid": "uAlice", "nickname": "Alice😀",
+				"avatar_url": "https://a/1", "gender": "female", "place": "Guangzhou, China", "language": "zh_CN",
+				"status": "active", "merged_into": "NULL", "profile_complete": "yes",
+				"profile_source": "wechat", "phone_bound": "no", "phone_country_code": "NULL", "phone_bound_at": "NULL",
+				"profile_as_of": now, "profile_updated_at": now, "created_at": now, "updated_at": now, "last_login_at": now,
+			},
+			bob.ID: {
+				"identities": appA + ":oBob", "unionid": "NULL", "nickname": "Bob", "gender": "male", "place": "",
+				"status": "disabled", "profile_complete": "no", "profile_source": "person", "phone_bound": "yes",
+				"phone_country_code": "86", "phone_bound_at": now,
+			},
+			carol.ID + 1: {
+				"identities": "NULL", "gender": "unknown", "status": "merged", "merged_into": fmt.Sprint(carol.ID),
+				"profile_complete": "no", "profile_source": "none", "profile_as_of": "NULL", "profile_updated_at": "NULL",
+			},
+		} {
+			row := f.row("SELECT * FROM user_profiles WHERE id = ?", id)
+			for column, value := range want {
+				if row[column] != value {
+					t.Errorf("user %d: %s is %q, want %q", id, column, row[column], value)
+				}
+			}
 		}
-		if text := fmt.Sprint(rows); strings.Contains(text, number[:3]) || strings.Contains(text, number[7:]) {
-			t.Errorf("%s shows a part of the number: %s", view, text)
+		for _, condition := range []string{"gender = 'male'", "status = 'disabled'", "profile_complete = 'no' AND gender = 'male'",
+			"profile_source = 'person'", "phone_bound = 'yes'"} {
+			if got := f.row("SELECT id FROM user_profiles WHERE " + condition)["id"]; got != fmt.Sprint(bob.ID) {
+				t.Errorf("%s finds %s, want %d", condition, got, bob.ID)
+			}
 		}
-	}
+	})
+
+	// No view has a phone number, under any name.
+	t.Run("no phone number", func(t *testing.T) {
+		f := newFixture(t)
+		f.login(appA, "oAlice", "uAlice")
+		f.login(appB, "oAliceInB", "")
+		const number = "13800001234"
+		f.exec("UPDATE users SET phone_country_code = '86', phone_number = ?, phone_bound_at = created_at", number)
+		f.login(appB, "oAliceInB", "uAlice")
+		if err := f.db.WriteLoginDays(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for view, columns := range map[string]int{"user_profiles": 20, "user_identities": 4, "merged_users": 6, "daily_logins": 5} {
+			rows := f.rows("SELECT * FROM " + view)
+			if len(rows) == 0 || len(rows[0]) != columns {
+				t.Errorf("%s has %d rows, want columns: %d", view, len(rows), columns)
+			}
+			if text := fmt.Sprint(rows); strings.Contains(text, number[:3]) || strings.Contains(text, number[7:]) {
+				t.Errorf("%s shows a part of the number: %s", view, text)
+			}
+		}
+	})
 }
 
 var orphanQuery = regexp.MustCompile(`(?s)-- Orphans\.[^\n]*\n(.*;)`)
@@ -133,7 +137,7 @@ func (f *fixture) wantNoOrphans() {
 	}
 }
 
-func TestSchema_orphan_query_finds_orphans(t *testing.T) {
+func TestSchema_OrphanQuery(t *testing.T) {
 	f := newFixture(t)
 	f.login(appA, "oAlice", "uAlice")
 	f.login(appB, "oAlice", "uAlice")
@@ -162,9 +166,9 @@ func TestSchema_orphan_query_finds_orphans(t *testing.T) {
 	}
 }
 
-// TestUsers_Login_reads_by_index asks the server how it finds a returning user. The embedded engine words its plans
-// in its own way: there the plan must at least speak of index lookups, and not of a table scan.
-func TestUsers_Login_reads_by_index(t *testing.T) {
+// TestUsers_LoginIndex checks the plan for a returning user. The embedded engine has its own format for plans: there
+// the plan must at least have index lookups and no table scan.
+func TestUsers_LoginIndex(t *testing.T) {
 	f := newFixture(t)
 	f.login(appA, "oAlice", "uAlice")
 	f.wire.reset()
@@ -195,8 +199,8 @@ func TestUsers_Login_reads_by_index(t *testing.T) {
 	}
 }
 
-// TestAdministrators_queries are the queries that administrators are told of.
-func TestAdministrators_queries(t *testing.T) {
+// TestAdminQueries runs the documented queries for administrators.
+func TestAdminQueries(t *testing.T) {
 	f := newFixture(t)
 	f.clock.advance(time.Since(f.clock.now())) // the queries compare with the server's clock
 	f.clock.advance(-40 * 24 * time.Hour)
@@ -220,17 +224,17 @@ func TestAdministrators_queries(t *testing.T) {
 			"WHERE profile_complete = 'yes' AND status <> 'merged' AND profile_updated_at >= UTC_TIMESTAMP() - INTERVAL 30 DAY " +
 			"GROUP BY DATE(profile_updated_at) ORDER BY day DESC",
 			"completed", []string{"1"}},
-		{"by_openid", "SELECT p.* FROM user_identities i JOIN user_profiles p ON p.id = i.user_id WHERE i.openid = 'oBob'",
+		{"by openid", "SELECT p.* FROM user_identities i JOIN user_profiles p ON p.id = i.user_id WHERE i.openid = 'oBob'",
 			"id", []string{"3"}},
-		{"by_nickname", "SELECT * FROM user_profiles WHERE nickname = 'alice😀'", "id", []string{"2"}},
-		{"by_another_nickname", "SELECT * FROM user_profiles WHERE nickname = 'alice😁'", "id", nil},
-		{"by_a_part_of_the_nickname", "SELECT * FROM user_profiles WHERE nickname LIKE '%lice%'", "id", []string{"2"}},
+		{"by nickname", "SELECT * FROM user_profiles WHERE nickname = 'alice😀'", "id", []string{"2"}},
+		{"by another nickname", "SELECT * FROM user_profiles WHERE nickname = 'alice😁'", "id", nil},
+		{"by a part of the nickname", "SELECT * FROM user_profiles WHERE nickname LIKE '%lice%'", "id", []string{"2"}},
 		{"inactive_for_30_days", "SELECT id, nickname, identities, last_login_at FROM user_profiles " +
 			"WHERE status = 'active' AND last_login_at < UTC_TIMESTAMP() - INTERVAL 30 DAY ORDER BY last_login_at LIMIT 100",
 			"id", []string{"1"}},
 	}
-	if realServer { // the embedded engine misses an emoji behind a prefix
-		searches = append(searches, search{"by_the_beginning_of_the_nickname",
+	if realServer { // the embedded engine does not find an emoji after a prefix
+		searches = append(searches, search{"by the beginning of the nickname",
 			"SELECT * FROM user_profiles WHERE nickname LIKE 'alice%'", "id", []string{"2"}})
 	}
 	for _, tt := range searches {

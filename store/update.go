@@ -16,13 +16,13 @@ const (
 	maxPhoneNumber = 32
 )
 
-// ErrPhone says that a Phone is malformed: a part is empty, too long, or has a character that is not a digit. Nothing was read
-// or written.
+// ErrPhone says that a Phone is malformed: a part is empty, too long, or has a character that is not a digit. Nothing
+// was read or written.
 var ErrPhone = errors.New("store: malformed phone number")
 
-// BindPhone sets the phone number of the user with this identity, and returns the user after that. If the number is the same,
-// nothing is written, not even PhoneBoundAt. A user that is not active is returned unchanged. Several users may have one
-// number: whether they are one person is up to an administrator.
+// BindPhone sets the phone number of the user with this identity, and returns the user after that. If the number is the
+// same, nothing is written, not even PhoneBoundAt. A user that is not active is returned unchanged. Several users may
+// have one number: whether they are one person is up to an administrator.
 //
 // Errors: ErrNotFound, ErrIdentity, ErrPhone, ErrUnavailable, context.Canceled; any other error is a defect of the
 // installation.
@@ -69,8 +69,9 @@ func isDigits(s string, limit int) bool {
 // maxOptimisticAttempts is how often a change is tried before it locks the row.
 const maxOptimisticAttempts = 3
 
-// rowChange changes the row of an active user and returns the new row. It writes on the condition that the row is still as it
-// was read and that the user was neither disabled nor merged, and returns errConflict otherwise. It may be called several times.
+// rowChange changes the row of an active user and returns the new row. It writes on the condition that the row is still
+// as it was read and that the user was neither disabled nor merged, and returns errConflict otherwise. It may be called
+// several times.
 type rowChange func(ctx context.Context, q queries, row userRow) (userRow, error)
 
 // changeUser changes the user with this identity. A user that is not active is returned unchanged.
@@ -98,8 +99,8 @@ func (u *Users) changeUser(ctx context.Context, key identityKey, change rowChang
 	return row, err
 }
 
-// changeLocked changes a user while its row is locked. It returns errConflict if the user is no longer active, because a merge
-// may have moved the identity to another user.
+// changeLocked changes a user while its row is locked. It returns errConflict if the user is no longer active, because
+// a merge may have moved the identity to another user.
 func (u *Users) changeLocked(ctx context.Context, id uint64, change rowChange) (row userRow, err error) {
 	err = u.db.transaction(ctx, func(tx queries) (err error) {
 		if row, err = tx.lockUser(ctx, id); err != nil {
@@ -140,9 +141,9 @@ func newProfileWriter(hot hotQueries, now func() time.Time) *profileWriter {
 	return p
 }
 
-// write returns errConflict if the row is no longer as it was read. It may do so although it has written: then the row, read
-// again, shows the new values. That never happens to an avatar that the user chose, which has a statement of its own: another
-// update that replaces it in between must not make the caller delete its file.
+// write returns errConflict if the row is no longer as it was read. It may do so although it has written: then the row,
+// read again, shows the new values. That never happens to an avatar that the user chose, which has a statement of its
+// own: another update that replaces it in between must not make the caller delete its file.
 func (p *profileWriter) write(ctx context.Context, q queries, w profileWrite) (err error) {
 	if w.avatarChosen || q.tx != nil {
 		return w.send(ctx, q.hotQueries)
@@ -159,8 +160,9 @@ func (w profileWrite) send(ctx context.Context, q hotQueries) error {
 // distinctUsers keeps two writes of one user apart: the second depends on the result of the first.
 func distinctUsers(a, b profileWrite) bool { return a.id != b.id }
 
-// writeMany writes several profiles. The server reports how many rows it changed, not which. If it did not change all of them,
-// writeMany returns errConflict, and each write is sent alone: one that was written conflicts again, one that was not succeeds.
+// writeMany writes several profiles. The server reports how many rows it changed, not which. If it did not change all
+// of them, writeMany returns errConflict, and each write is sent alone: one that was written conflicts again, one that
+// was not succeeds.
 func (p *profileWriter) writeMany(ctx context.Context, writes []profileWrite) ([]struct{}, error) {
 	id, size := stmtSizes{update4Profiles, update16Profiles}.forCount(len(writes))
 	return make([]struct{}, len(writes)), p.hot.mustUpdate(ctx, len(writes), id, updateArgs(padded(writes, size))...)
@@ -215,7 +217,8 @@ func (l *userLocks) lock(ctx context.Context, key identityKey) error {
 	}
 }
 
-// enqueue returns nil if it has locked a free lock, and otherwise a channel that is closed when the lock is handed over.
+// enqueue returns nil if it has locked a free lock, and otherwise a channel that is closed when the lock is handed
+// over.
 func (l *userLocks) enqueue(key identityKey) chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -256,16 +259,16 @@ func (l *userLocks) unlock(key identityKey) {
 	l.held[key] = waiting[1:]
 }
 
-// Servers write times by their own clocks, and one of them may be fast, or have been fast once. A stored time in the future
-// would win every comparison until that time comes. So each comparison with a stored time is handled below.
+// Servers write times by their own clocks, and one of them may be fast, or have been fast once. A stored time in the
+// future would win every comparison until that time comes. So each comparison with a stored time is handled below.
 
-// maxClockLead is how far ahead of this clock a stored time may be and still be trusted. If a clock differs by more, it is
-// wrong.
+// maxClockLead is how far ahead of this clock a stored time may be and still be trusted. If a clock differs by more, it
+// is wrong.
 const maxClockLead = time.Hour
 
-// asOf returns the time for profile_as_of. Data that the user entered is newer than everything stored, even within the same
-// millisecond and if another server's clock is ahead. A watermark is truncated to the precision of the column; one in the
-// future counts as now.
+// asOf returns the time for profile_as_of. Data that the user entered is newer than everything stored, even within the
+// same millisecond and if another server's clock is ahead. A watermark is truncated to the precision of the column; one
+// in the future counts as now.
 func (p Profile) asOf(stored, now time.Time) time.Time {
 	switch {
 	case p.AsOf.IsZero() && stored.Before(now):
@@ -278,9 +281,9 @@ func (p Profile) asOf(stored, now time.Time) time.Time {
 	return p.AsOf.UTC().Truncate(time.Millisecond)
 }
 
-// notInFuture returns the time to compare a watermark with: the stored time, or the current second if the stored time is in the
-// future. When that data was produced is unknown, except that it was before now. It is the second because watermarks are whole
-// seconds: one of this second must not count as older.
+// notInFuture returns the time to compare a watermark with: the stored time, or the current second if the stored time
+// is in the future. When that data was produced is unknown, except that it was before now. It is the second because
+// watermarks are whole seconds: one of this second must not count as older.
 func notInFuture(stored, now time.Time) time.Time {
 	if stored.After(now) {
 		return now.Truncate(time.Second)
@@ -288,9 +291,9 @@ func notInFuture(stored, now time.Time) time.Time {
 	return stored
 }
 
-// healAsOf ends an update that writes no profile. If profile_as_of is in the future, healAsOf sets it to the time that was
-// compared. Otherwise it would count as now in every update, and WeChat's data, whose watermark is always a little older than
-// now, would be ignored until that time comes. This way only one update is ignored.
+// healAsOf ends an update that writes no profile. If profile_as_of is in the future, healAsOf sets it to the time that
+// was compared. Otherwise it would count as now in every update, and WeChat's data, whose watermark is always a little
+// older than now, would be ignored until that time comes. This way only one update is ignored.
 func healAsOf(ctx context.Context, q queries, row userRow, now time.Time) (userRow, error) {
 	healed := notInFuture(deref(row.ProfileAsOf), now)
 	if row.ProfileAsOf == nil || healed.Equal(*row.ProfileAsOf) {

@@ -13,7 +13,7 @@ import (
 	"wxlogin/store"
 )
 
-// changes are the calls that write one user's row after reading it.
+// changes are the calls that read and write one user's row.
 var changes = map[string]func(u *store.Users, i int) error{
 	"profile": func(u *store.Users, i int) error {
 		_, _, err := u.UpdateProfile(context.Background(), appA, "oAlice", typed(fmt.Sprint("Alice ", i)))
@@ -36,7 +36,7 @@ func TestUsers_changeUser(t *testing.T) {
 	t.Run("a waiter gives up with its context", testChangeGivesUp)
 }
 
-// Changes of one user at once wait for each other instead of failing: none is sent twice.
+// Concurrent changes of one user wait for each other instead of failing: none is sent twice.
 func testChangesAtOnce(t *testing.T) {
 	const n = 300
 	for name, change := range changes {
@@ -60,7 +60,7 @@ func testChangesAtOnce(t *testing.T) {
 	}
 }
 
-// Several servers change one user at once: the database has them queue in the end, and none fails.
+// Several servers change one user concurrently: the database queues them, and none fails.
 func testChangesByServers(t *testing.T) {
 	const servers, each = 4, 32
 	for name, change := range changes {
@@ -69,7 +69,7 @@ func testChangesByServers(t *testing.T) {
 			user, _ := f.login(appA, "oAlice", "")
 			users := []*store.Users{f.users}
 			for range servers - 1 {
-				users = append(users, f.second(0).Users())
+				users = append(users, f.secondServer(0).Users())
 			}
 			concurrently(servers*each, func(i int) {
 				if err := change(users[i%servers], i); err != nil {
@@ -83,7 +83,7 @@ func testChangesByServers(t *testing.T) {
 	}
 }
 
-// After a few conflicts a change locks the row, and then nothing can come between.
+// After a few conflicts a change locks the row, which prevents further conflicts.
 func testChangeLocks(t *testing.T) {
 	for name, tt := range map[string]struct{ between, column, want string }{
 		"profile": {"UPDATE users SET profile_updated_at = profile_updated_at + INTERVAL 1 SECOND", "nickname", "Alice 1"},
@@ -116,9 +116,9 @@ func testChangeLocks(t *testing.T) {
 	}
 }
 
-// A call that waits for another change of the same user gives up when its context ends.
+// A call that waits for another change of the same user returns when its context ends.
 func testChangeGivesUp(t *testing.T) {
-	b := newBusy(t, 0)
+	b := newWriterFixture(t, 0)
 	for name, tt := range map[string]struct {
 		end  func(context.Context) (context.Context, context.CancelFunc)
 		want error
@@ -146,8 +146,8 @@ func testChangeGivesUp(t *testing.T) {
 	b.release()
 }
 
-// What others win again and again is an outage of the moment and no fault of this server.
-func TestUsers_Login_endlessConflict(t *testing.T) {
+// An endless conflict is an outage, not a bug of this server.
+func TestUsers_LoginEndlessConflict(t *testing.T) {
 	f := newFixture(t)
 	f.wire.sabotage(func(sql string) error {
 		if strings.HasPrefix(sql, "INSERT") {
@@ -161,37 +161,37 @@ func TestUsers_Login_endlessConflict(t *testing.T) {
 	}
 }
 
-// typed is what a person enters by hand.
+// typed is an update that the user has entered.
 func typed(nickName string) store.Profile {
 	return store.Profile{NickName: nickName, Source: store.SourceUser}
 }
 
-func TestUsers_UpdateProfile_clocks(t *testing.T) {
+func TestUsers_UpdateProfileClocks(t *testing.T) {
 	t.Run("what a person types always counts", testTypedCounts)
 	t.Run("WeChat's data counts soon after a fast clock", testWatermarkAfterFastClock)
 	t.Run("a stored time in the future counts as now and heals", testFutureHeals)
 	t.Run("an update with the same watermark in between is seen", testSameWatermark)
 }
 
-// leads are how far another server's clock is ahead, or a stored time.
+// leads are how far another server's clock, or a stored time, is ahead.
 var leads = []time.Duration{-time.Hour, -time.Second / 2, -time.Millisecond, 0, time.Millisecond, time.Second / 2, time.Hour, 365 * 24 * time.Hour}
 
 func testTypedCounts(t *testing.T) {
 	for _, lead := range leads {
 		t.Run(fmt.Sprint("after a server that is ahead by ", lead), func(t *testing.T) {
 			f := newFixture(t)
-			other := f.second(lead).Users()
+			other := f.secondServer(lead).Users()
 			f.login(appA, "oAlice", "")
 			for i := range 6 {
 				if _, _, err := other.UpdateProfile(t.Context(), appA, "oAlice", typed("Before")); err != nil {
 					t.Fatal(err)
 				}
-				before := f.one("SELECT profile_as_of, profile_updated_at FROM users")
+				before := f.row("SELECT profile_as_of, profile_updated_at FROM users")
 				name := fmt.Sprint("Alice ", i)
 				if user := f.update(appA, "oAlice", typed(name)); user.NickName != name {
-					t.Errorf("update %d: answered %q", i, user.NickName)
+					t.Errorf("update %d: returned %q", i, user.NickName)
 				}
-				after := f.one("SELECT nickname, profile_as_of, profile_updated_at FROM users")
+				after := f.row("SELECT nickname, profile_as_of, profile_updated_at FROM users")
 				if after["nickname"] != name || after["profile_as_of"] == before["profile_as_of"] && after["profile_updated_at"] == before["profile_updated_at"] {
 					t.Errorf("update %d: before %v, after %v", i, before, after)
 				}
@@ -203,7 +203,8 @@ func testTypedCounts(t *testing.T) {
 	}
 }
 
-// WeChat's data has a watermark of a second or so ago. If the stored time lies in the future, the first may be too old, but not all.
+// WeChat's data has a watermark of about a second ago. If the stored time is in the future, the first update may be
+// too old, but not all.
 func testWatermarkAfterFastClock(t *testing.T) {
 	for _, stored := range []struct {
 		name  string
@@ -216,7 +217,7 @@ func testWatermarkAfterFastClock(t *testing.T) {
 			t.Run(fmt.Sprint(stored.name, " ", lead), func(t *testing.T) {
 				f := newFixture(t)
 				f.login(appA, "oAlice", "")
-				if _, _, err := f.second(lead).Users().UpdateProfile(t.Context(), appA, "oAlice", stored.given); err != nil {
+				if _, _, err := f.secondServer(lead).Users().UpdateProfile(t.Context(), appA, "oAlice", stored.given); err != nil {
 					t.Fatal(err)
 				}
 				for range 2 {
@@ -224,7 +225,7 @@ func testWatermarkAfterFastClock(t *testing.T) {
 					f.update(appA, "oAlice", store.Profile{NickName: "Alice", AsOf: watermark})
 					f.clock.advance(2 * time.Second)
 				}
-				row := f.one("SELECT nickname, profile_as_of FROM users")
+				row := f.row("SELECT nickname, profile_as_of FROM users")
 				if row["nickname"] != "Alice" || row["profile_as_of"] > f.clock.now().Format(time.DateTime) {
 					t.Errorf("row %v", row)
 				}
@@ -256,7 +257,7 @@ func testFutureHeals(t *testing.T) {
 			before := f.user(user.ID)
 			got := f.update(appA, "oAlice", tt.given)
 			f.wantWritten(t, user.ID, before, tt.columns)
-			asOf := strings.TrimSuffix(f.user(user.ID)["profile_as_of"], ".000") // which not all engines write
+			asOf := strings.TrimSuffix(f.user(user.ID)["profile_as_of"], ".000") // not all engines write it
 			if want := second.Format(time.DateTime); got.NickName != tt.want || asOf != want {
 				t.Errorf("nickname %q, as of %s; want %q, %s", got.NickName, asOf, tt.want, want)
 			}
@@ -267,10 +268,10 @@ func testFutureHeals(t *testing.T) {
 	}
 }
 
-// Two updates with one watermark: the second was read before the first was written, and must not be written over it unseen.
+// Two updates have one watermark. The second was read before the first was written, and must detect that.
 func testSameWatermark(t *testing.T) {
 	f := newFixture(t)
-	other := f.second(0).Users()
+	other := f.secondServer(0).Users()
 	f.login(appA, "oAlice", "")
 	f.update(appA, "oAlice", store.Profile{NickName: "Before", AvatarURL: "https://a/0", AsOf: early})
 	done := false
@@ -289,7 +290,7 @@ func testSameWatermark(t *testing.T) {
 	f.wire.wantVerbs(t, "SELECT", "UPDATE", "SELECT", "UPDATE")
 }
 
-func TestUsers_Login_clocks(t *testing.T) {
+func TestUsers_LoginClocks(t *testing.T) {
 	t.Run("a last login in the future is written again", testLastLoginInFuture)
 	t.Run("a merge keeps the user who was first", testMergeAfterFastClock)
 }
@@ -306,13 +307,13 @@ func testLastLoginInFuture(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			if _, _, err := f.second(tt.ahead).Users().Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil {
+			if _, _, err := f.secondServer(tt.ahead).Users().Login(t.Context(), store.Identity{AppID: appA, OpenID: "oAlice"}); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
 				f.login(appA, "oAlice", "")
 			}
-			ahead := f.one("SELECT last_login_at FROM users")["last_login_at"] > f.clock.now().Format("2006-01-02 15:04:05.000")
+			ahead := f.row("SELECT last_login_at FROM users")["last_login_at"] > f.clock.now().Format("2006-01-02 15:04:05.000")
 			if ahead == tt.written {
 				t.Errorf("last_login_at is in the future: %v", ahead)
 			}
@@ -323,7 +324,7 @@ func testLastLoginInFuture(t *testing.T) {
 	}
 }
 
-// A clock that was fast when somebody came first does not make him the younger of two.
+// If a clock was fast at the first login of the older user, that user is still the older one.
 func testMergeAfterFastClock(t *testing.T) {
 	for name, lead := range map[string][2]time.Duration{
 		"the first user's clock": {time.Hour, 0}, "both clocks": {48 * time.Hour, time.Hour}, "neither": {0, 0},
@@ -332,7 +333,7 @@ func testMergeAfterFastClock(t *testing.T) {
 			f := newFixture(t)
 			var ids [2]uint64
 			for i, id := range []store.Identity{{AppID: appA, OpenID: "oAliceInA"}, {AppID: appB, OpenID: "oAliceInB", UnionID: "uAlice"}} {
-				user, _, err := f.second(lead[i]).Users().Login(t.Context(), id)
+				user, _, err := f.secondServer(lead[i]).Users().Login(t.Context(), id)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -340,7 +341,7 @@ func testMergeAfterFastClock(t *testing.T) {
 				f.clock.advance(time.Second)
 			}
 			if user, _ := f.login(appA, "oAliceInA", "uAlice"); user.ID != ids[0] {
-				t.Errorf("user %d is left, want the first of %v", user.ID, ids)
+				t.Errorf("user %d survives, want the first of %v", user.ID, ids)
 			}
 			wantOnePerson(f, 2)
 		})

@@ -53,12 +53,12 @@ type User struct {
 	LastLoginAt      time.Time // up to an hour old
 }
 
-// ProfileComplete reports whether the nickname and the avatar are known. WeChat's anonymous placeholders must not be stored in
-// the first place (wechat.UserInfo.Real removes them).
+// ProfileComplete reports whether the nickname and the avatar are known. WeChat's anonymous placeholders must not be
+// stored in the first place (wechat.UserInfo.Real removes them).
 func (u User) ProfileComplete() bool { return u.NickName != "" && u.AvatarURL != "" }
 
-// Active reports whether the user may use the service. It is false for every status but StatusActive, including values that
-// this version does not know.
+// Active reports whether the user may use the service. It is false for every status but StatusActive, including values
+// that this version does not know.
 func (u User) Active() bool { return u.Status == StatusActive }
 
 // Identity identifies a WeChat user.
@@ -118,9 +118,9 @@ func (u *Users) Find(ctx context.Context, appID, openID string) (User, error) {
 	return row.user(), nil
 }
 
-// FindOnReplica is Find for callers that accept slightly stale data. It reads from a replica, if there are any, and from the
-// primary if the replica does not have the user yet or fails. Its result may be as old as the replication's delay: for that
-// long, a user that was disabled or merged may still be returned as before.
+// FindOnReplica is Find for callers that accept slightly stale data. It reads from a replica, if there are any, and
+// from the primary if the replica does not have the user yet or fails. Its result may be as old as the replication's
+// delay: for that long, a user that was disabled or merged may still be returned as before.
 //
 // Errors: as Find.
 func (u *Users) FindOnReplica(ctx context.Context, appID, openID string) (User, error) {

@@ -17,15 +17,15 @@ import (
 	"wxlogin/store"
 )
 
-// gate has statements hang, as many as are sent alone, so that later ones wait and go together.
+// gate blocks as many statements as may be in flight, so that later calls queue.
 type gate struct {
-	hanging atomic.Int64
+	blocked atomic.Int64
 	closed  chan struct{}
 	open    func()
-	calls   sync.WaitGroup // end when the gate is open, and before the test does
+	calls   sync.WaitGroup // they end once the gate is open, before the test ends
 }
 
-// newGate has the next statements with a verb hang.
+// newGate blocks the next statements with a verb.
 func newGate(t *testing.T, w *wire, verb string) *gate {
 	t.Helper()
 	g := &gate{closed: make(chan struct{})}
@@ -33,7 +33,7 @@ func newGate(t *testing.T, w *wire, verb string) *gate {
 	t.Cleanup(g.release)
 	w.reset()
 	w.sabotage(func(sql string) error {
-		if strings.HasPrefix(sql, verb) && g.hanging.Add(1) <= batch.MaxInFlight {
+		if strings.HasPrefix(sql, verb) && g.blocked.Add(1) <= batch.MaxInFlight {
 			<-g.closed
 		}
 		return nil
@@ -41,10 +41,10 @@ func newGate(t *testing.T, w *wire, verb string) *gate {
 	return g
 }
 
-// waitFor waits until as many statements hang.
+// waitFor waits until n statements are blocked.
 func (g *gate) waitFor(t testing.TB, n int) {
 	t.Helper()
-	waitFor(t, func() bool { return g.hanging.Load() == int64(n) })
+	waitFor(t, func() bool { return g.blocked.Load() == int64(n) })
 }
 
 // release opens the gate and waits for all calls.
@@ -62,16 +62,16 @@ func waitFor(t testing.TB, condition func() bool) {
 	}
 }
 
-// crowd is a fixture whose first reads hang.
-type crowd struct {
+// loaderFixture is a fixture whose first reads block.
+type loaderFixture struct {
 	*fixture
 	*gate
 }
 
-// newCrowd makes users oUser0 and so on in both apps, and has as many reads hang as are sent alone.
-func newCrowd(t *testing.T, users int) *crowd {
+// newLoaderFixture creates users oUser0 and so on in both apps, and blocks as many reads as may be in flight.
+func newLoaderFixture(t *testing.T, users int) *loaderFixture {
 	t.Helper()
-	c := &crowd{fixture: newFixture(t)}
+	c := &loaderFixture{fixture: newFixture(t)}
 	for i := range users {
 		c.login(appA, fmt.Sprintf("oUser%d", i), "")
 		c.login(appB, fmt.Sprintf("oUser%d", i), "")
@@ -84,8 +84,8 @@ func newCrowd(t *testing.T, users int) *crowd {
 	return c
 }
 
-// find looks somebody up in a goroutine of its own, which ends at the end of the test at the latest.
-func (c *crowd) find(ctx context.Context, app, openID string, then func(store.User, error)) {
+// find finds a user in a goroutine, which ends before the test does.
+func (c *loaderFixture) find(ctx context.Context, app, openID string, then func(store.User, error)) {
 	c.calls.Go(func() {
 		user, err := c.users.Find(ctx, app, openID)
 		if then != nil {
@@ -94,9 +94,9 @@ func (c *crowd) find(ctx context.Context, app, openID string, then func(store.Us
 	})
 }
 
-// wantFound asserts in a goroutine that somebody finds the right user.
-func (c *crowd) wantFound(app, openID string) {
-	want := c.one("SELECT user_id FROM wechat_identities WHERE appid = ? AND openid = ?", app, openID)["user_id"]
+// wantFound checks, in a goroutine, that the right user is found.
+func (c *loaderFixture) wantFound(app, openID string) {
+	want := c.row("SELECT user_id FROM wechat_identities WHERE appid = ? AND openid = ?", app, openID)["user_id"]
 	c.find(c.t.Context(), app, openID, func(user store.User, err error) {
 		if err != nil || fmt.Sprint(user.ID) != want {
 			c.t.Errorf("%s in %s: user %d, error %v; want user %s", openID, app, user.ID, err, want)
@@ -104,13 +104,13 @@ func (c *crowd) wantFound(app, openID string) {
 	})
 }
 
-func (c *crowd) waitForWaiting(n int) {
+func (c *loaderFixture) waitForQueued(n int) {
 	c.t.Helper()
 	waitFor(c.t, func() bool { return c.db.QueuedLoads() == n })
 }
 
-// together are the statements that look several users up.
-func (c *crowd) together() (sent []statement) {
+// batches returns the statements that look up several users.
+func (c *loaderFixture) batches() (sent []statement) {
 	for _, s := range c.wire.statements() {
 		if strings.Contains(s.sql, " IN (?") {
 			sent = append(sent, s)
@@ -119,122 +119,125 @@ func (c *crowd) together() (sent []statement) {
 	return sent
 }
 
-func TestLookups_that_wait_go_together(t *testing.T) {
-	for name, tt := range map[string]struct{ users, statements int }{
-		"one": {1, 1}, "four": {4, 1}, "five": {5, 1}, "sixteen": {16, 1}, "more": {33, 3},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := newCrowd(t, tt.users)
-			for i := range tt.users {
-				c.wantFound(appA, fmt.Sprintf("oUser%d", i))
-			}
-			c.waitForWaiting(tt.users)
-			c.release()
-			if got := len(c.together()); got != tt.statements {
-				t.Errorf("%d statements, want %d", got, tt.statements)
-			}
-		})
-	}
-}
-
-func TestLookups_of_one_user_by_many(t *testing.T) {
-	c := newCrowd(t, 1)
-	for range 10 {
-		c.wantFound(appA, "oUser0")
-	}
-	c.find(t.Context(), appA, "oNobody", func(_ store.User, err error) {
-		if !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("nobody: %v", err)
+func TestUserLoader(t *testing.T) {
+	t.Run("queued lookups share a statement", func(t *testing.T) {
+		for name, tt := range map[string]struct{ users, statements int }{
+			"one": {1, 1}, "four": {4, 1}, "five": {5, 1}, "sixteen": {16, 1}, "more": {33, 3},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := newLoaderFixture(t, tt.users)
+				for i := range tt.users {
+					c.wantFound(appA, fmt.Sprintf("oUser%d", i))
+				}
+				c.waitForQueued(tt.users)
+				c.release()
+				if got := len(c.batches()); got != tt.statements {
+					t.Errorf("%d statements, want %d", got, tt.statements)
+				}
+			})
 		}
 	})
-	c.waitForWaiting(11)
-	c.release()
-	if got := len(c.together()); got != 1 {
-		t.Errorf("%d statements, want 1", got)
-	}
-}
 
-func TestLookups_keep_apps_apart(t *testing.T) {
-	c := newCrowd(t, 3)
-	for i := range 3 {
-		c.wantFound(appA, fmt.Sprintf("oUser%d", i))
-		c.wantFound(appB, fmt.Sprintf("oUser%d", i))
-	}
-	c.waitForWaiting(6)
-	c.release()
-	if got := len(c.together()); got != 2 {
-		t.Errorf("%d statements, want one for each app", got)
-	}
-}
-
-// Who gives up is told so at once, and takes nobody along: neither before the others are read nor while they are.
-func TestLookups_one_gives_up(t *testing.T) {
-	c := newCrowd(t, 2)
-	ctx, cancel := context.WithCancel(t.Context())
-	gone := make(chan error)
-	c.find(ctx, appA, "oUser0", func(_ store.User, err error) { gone <- err })
-	c.waitForWaiting(1)
-	cancel()
-	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("gave up before: %v", err)
-	}
-
-	ctx, cancel = context.WithCancel(t.Context())
-	c.wire.sabotage(func(string) error { // while the statement is under way
-		cancel()
-		if err := <-gone; !errors.Is(err, context.Canceled) {
-			t.Errorf("gave up meanwhile: %v", err)
+	t.Run("many lookups of one user", func(t *testing.T) {
+		c := newLoaderFixture(t, 1)
+		for range 10 {
+			c.wantFound(appA, "oUser0")
 		}
-		return nil
-	}, nil)
-	c.find(ctx, appA, "oUser0", func(_ store.User, err error) { gone <- err })
-	c.waitForWaiting(2) // the first is still in the queue
-	c.wantFound(appA, "oUser1")
-	c.waitForWaiting(3)
-	c.release()
-	sent := c.together()
-	if len(sent) != 1 || sent[0].args[1].Value != "oUser0" || sent[0].args[2].Value != "oUser1" {
-		t.Errorf("sent %v", sent)
-	}
-}
-
-func TestLookups_a_fault_is_that_of_one_statement(t *testing.T) {
-	c := newCrowd(t, 2)
-	c.wire.sabotage(func(sql string) error {
-		if strings.Contains(sql, " IN (?") {
-			return &mysql.MySQLError{Number: 1317, Message: "Query execution was interrupted"}
-		}
-		return nil
-	}, nil)
-	for i := range 2 {
-		c.find(t.Context(), appA, fmt.Sprintf("oUser%d", i), func(_ store.User, err error) {
-			if !errors.Is(err, store.ErrUnavailable) {
-				t.Errorf("error %v, want ErrUnavailable", err)
+		c.find(t.Context(), appA, "oUnknown", func(_ store.User, err error) {
+			if !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("unknown user: %v", err)
 			}
 		})
-	}
-	c.waitForWaiting(2)
-	c.release()
-	c.wantFound(appA, "oUser1")
-	c.calls.Wait()
-}
+		c.waitForQueued(11)
+		c.release()
+		if got := len(c.batches()); got != 1 {
+			t.Errorf("%d statements, want 1", got)
+		}
+	})
 
-// Where the statements under way hang, nobody waits for them but who waits already.
-func TestLookups_do_not_wait_for_what_hangs(t *testing.T) {
-	c := newCrowd(t, 2)
-	found := make(chan error)
-	c.find(t.Context(), appA, "oUser0", func(_ store.User, err error) { found <- err })
-	c.waitForWaiting(1)
-	c.clock.advance(time.Second)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := c.users.Find(ctx, appA, "oUser1"); err != nil {
-		t.Error(err)
-	}
-	if err := <-found; err != nil {
-		t.Errorf("who waited already: %v", err)
-	}
-	if got := c.hanging.Load(); got != batch.MaxInFlight+2 {
-		t.Errorf("%d statements", got)
-	}
+	t.Run("keeps apps apart", func(t *testing.T) {
+		c := newLoaderFixture(t, 3)
+		for i := range 3 {
+			c.wantFound(appA, fmt.Sprintf("oUser%d", i))
+			c.wantFound(appB, fmt.Sprintf("oUser%d", i))
+		}
+		c.waitForQueued(6)
+		c.release()
+		if got := len(c.batches()); got != 2 {
+			t.Errorf("%d statements, want one for each app", got)
+		}
+	})
+
+	// A cancelled call returns immediately and does not fail the others: neither while it is queued nor while its
+	// batch runs.
+	t.Run("a cancelled lookup does not fail the others", func(t *testing.T) {
+		c := newLoaderFixture(t, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan error)
+		c.find(ctx, appA, "oUser0", func(_ store.User, err error) { gone <- err })
+		c.waitForQueued(1)
+		cancel()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled in the queue: %v", err)
+		}
+
+		ctx, cancel = context.WithCancel(t.Context())
+		c.wire.sabotage(func(string) error { // while the statement runs
+			cancel()
+			if err := <-gone; !errors.Is(err, context.Canceled) {
+				t.Errorf("cancelled while the batch runs: %v", err)
+			}
+			return nil
+		}, nil)
+		c.find(ctx, appA, "oUser0", func(_ store.User, err error) { gone <- err })
+		c.waitForQueued(2) // the first is still in the queue
+		c.wantFound(appA, "oUser1")
+		c.waitForQueued(3)
+		c.release()
+		sent := c.batches()
+		if len(sent) != 1 || sent[0].args[1].Value != "oUser0" || sent[0].args[2].Value != "oUser1" {
+			t.Errorf("sent %v", sent)
+		}
+	})
+
+	t.Run("an error fails one statement", func(t *testing.T) {
+		c := newLoaderFixture(t, 2)
+		c.wire.sabotage(func(sql string) error {
+			if strings.Contains(sql, " IN (?") {
+				return &mysql.MySQLError{Number: 1317, Message: "Query execution was interrupted"}
+			}
+			return nil
+		}, nil)
+		for i := range 2 {
+			c.find(t.Context(), appA, fmt.Sprintf("oUser%d", i), func(_ store.User, err error) {
+				if !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("error %v, want ErrUnavailable", err)
+				}
+			})
+		}
+		c.waitForQueued(2)
+		c.release()
+		c.wantFound(appA, "oUser1")
+		c.calls.Wait()
+	})
+
+	// If the statements in flight hang, new calls bypass the queue.
+	t.Run("bypasses hanging statements", func(t *testing.T) {
+		c := newLoaderFixture(t, 2)
+		found := make(chan error)
+		c.find(t.Context(), appA, "oUser0", func(_ store.User, err error) { found <- err })
+		c.waitForQueued(1)
+		c.clock.advance(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := c.users.Find(ctx, appA, "oUser1"); err != nil {
+			t.Error(err)
+		}
+		if err := <-found; err != nil {
+			t.Errorf("the queued call: %v", err)
+		}
+		if got := c.blocked.Load(); got != batch.MaxInFlight+2 {
+			t.Errorf("%d statements", got)
+		}
+	})
 }

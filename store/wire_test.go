@@ -12,15 +12,15 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// wire sits between the pool and the real driver. It keeps what is sent to the server, and can cut the connection
-// before a statement is sent or after it has been.
+// wire is between the pool and the real driver. It records what is sent to the server, and can break the connection
+// before a statement is sent or after that.
 type wire struct {
 	mu       sync.Mutex
 	sent     []statement
-	prepared int // how often a statement was prepared, which each connection does once and is not kept
+	prepared int // number of preparations; each connection makes its own, and they are not in sent
 	before   func(sql string) error
 	after    func(sql string) error
-	refuse   func(stage string) error // of a prepared statement: what "prepare" or "execute" ends with, before it is sent
+	refuse   func(stage string) error // returns the error of a prepared statement at the stage "prepare" or "execute", before it is sent
 }
 
 type statement struct {
@@ -29,7 +29,7 @@ type statement struct {
 	affected int64
 }
 
-// verbs are the first words of the statements since the last reset.
+// verbs returns the first words of the statements since the last reset.
 func (w *wire) verbs() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -53,14 +53,14 @@ func (w *wire) reset() {
 	w.sent, w.prepared, w.before, w.after = nil, 0, nil, nil
 }
 
-// sabotage sets what happens before and after statements; both may be nil.
+// sabotage sets the hooks before and after statements; both may be nil.
 func (w *wire) sabotage(before, after func(sql string) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.before, w.after = before, after
 }
 
-// refusePrepared sets what happens to prepared statements; nil is nothing.
+// refusePrepared sets the hook for prepared statements; nil means none.
 func (w *wire) refusePrepared(refuse func(stage string) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,14 +76,14 @@ func (w *wire) refused(stage string) error {
 	return w.refuse(stage)
 }
 
-// preparations are how often a statement was prepared since the last reset.
+// preparations returns how often a statement was prepared since the last reset.
 func (w *wire) preparations() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.prepared
 }
 
-// wantVerbs asserts what was sent since the last reset.
+// wantVerbs checks the statements since the last reset.
 func (w *wire) wantVerbs(t *testing.T, want ...string) {
 	t.Helper()
 	if got := w.verbs(); !slices.Equal(got, want) {
@@ -91,7 +91,7 @@ func (w *wire) wantVerbs(t *testing.T, want ...string) {
 	}
 }
 
-// wantNothingPrepared asserts that no statement was prepared since the last reset.
+// wantNothingPrepared checks that no statement was prepared since the last reset.
 func (w *wire) wantNothingPrepared(t *testing.T) {
 	t.Helper()
 	w.mu.Lock()
@@ -101,7 +101,7 @@ func (w *wire) wantNothingPrepared(t *testing.T) {
 	}
 }
 
-// send runs one statement and keeps it. errCut from a hook closes the connection, as a crash would.
+// send runs one statement and records it. errCut from a hook closes the connection, as a crash would.
 func (w *wire) send(c *wireConn, s statement, run func() (affected int64, err error)) error {
 	w.mu.Lock()
 	before, after := w.before, w.after

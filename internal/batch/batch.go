@@ -10,9 +10,9 @@
 //	}
 //	user, err := users.Do(ctx, id)
 //
-// Up to [MaxInFlight] calls run immediately, each by Single. Calls that arrive meanwhile queue; when a call finishes, as many
-// of them as possible run as one batch. So a call waits for another only under load. There it saves about a third of the CPU
-// of this process and of the database, and results come sooner.
+// Up to [MaxInFlight] calls run immediately, each by Single. Calls that arrive meanwhile queue; when a call finishes,
+// as many of them as possible run as one batch. So a call waits for another only under load. There it saves about a
+// third of the CPU of this process and of the database, and results come sooner.
 //
 // A call never gets the result of a statement that was sent before the call, so a caller always reads its own writes.
 package batch
@@ -25,26 +25,26 @@ import (
 )
 
 const (
-	// MaxInFlight is the number of statements that may run before calls start to queue. It is more than one, so that one
-	// hanging statement does not block every call. If it were higher, fewer calls would share a statement.
+	// MaxInFlight is the number of statements that may run before calls start to queue. It is more than one, so that
+	// one hanging statement does not block every call. If it were higher, fewer calls would share a statement.
 	MaxInFlight = 2
 
 	// MaxBatch is the number of calls that share a statement at most.
 	MaxBatch = 16
 
-	// maxQueueWait is how long the head of the queue may wait before new calls bypass the queue. If all statements hang, each
-	// call then takes a connection of its own.
+	// maxQueueWait is how long the head of the queue may wait before new calls bypass the queue. If all statements
+	// hang, each call then takes a connection of its own.
 	maxQueueWait = 50 * time.Millisecond
 )
 
-// Batcher coalesces concurrent calls. All fields are required and must not change after the first call of Do. It is safe for
-// concurrent use.
+// Batcher coalesces concurrent calls. All fields are required and must not change after the first call of Do. It is
+// safe for concurrent use.
 type Batcher[Req, Res any] struct {
 	// Single handles one request, in its caller's context.
 	Single func(ctx context.Context, req Req) (Res, error)
 
-	// Batch handles 1 to MaxBatch requests and returns their results in the same order. If it returns an error, each call
-	// returns that error; if the error is Retryable, each request is handled by Single instead.
+	// Batch handles 1 to MaxBatch requests and returns their results in the same order. If it returns an error, each
+	// call returns that error; if the error is Retryable, each request is handled by Single instead.
 	//
 	// Its context is not cancelled with that of any caller. It carries the values, such as a trace, of the first.
 	Batch func(ctx context.Context, reqs []Req) ([]Res, error)
@@ -77,8 +77,8 @@ type call[Req, Res any] struct {
 	err  error
 }
 
-// Do handles a request, alone or in a batch. If ctx ends while the call is queued or its batch runs, Do returns ctx.Err() at
-// once; the other calls are not affected.
+// Do handles a request, alone or in a batch. If ctx ends while the call is queued or its batch runs, Do returns
+// ctx.Err() at once; the other calls are not affected.
 func (b *Batcher[Req, Res]) Do(ctx context.Context, req Req) (res Res, err error) {
 	c := b.admit(ctx, req)
 	if c == nil {
@@ -100,7 +100,8 @@ func (b *Batcher[Req, Res]) Queued() int {
 	return len(b.queue)
 }
 
-// admit returns nil if the request is to be sent immediately, which must be followed by release, and a queued call otherwise.
+// admit returns nil if the request is to be sent immediately, which must be followed by release, and a queued call
+// otherwise.
 func (b *Batcher[Req, Res]) admit(ctx context.Context, req Req) *call[Req, Res] {
 	now := b.Now()
 	b.mu.Lock()
@@ -121,8 +122,8 @@ func (b *Batcher[Req, Res]) release() {
 	}
 }
 
-// nextBatch removes the next batch from the queue, and the calls whose context has ended. If no call is left, it frees the
-// slot.
+// nextBatch removes the next batch from the queue, and the calls whose context has ended. If no call is left, it frees
+// the slot.
 func (b *Batcher[Req, Res]) nextBatch() (calls []*call[Req, Res]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -19,8 +19,8 @@ var errConflict = errors.New("conflict")
 
 type traceKey struct{}
 
-// recorder is a Batcher whose statements block until the test releases them. Requests are texts; those of one batch have the
-// same first letter.
+// recorder is a Batcher whose statements block until the test releases them. Requests are texts; those of one batch
+// have the same first letter.
 type recorder struct {
 	*batch.Batcher[string, string]
 

@@ -10,15 +10,15 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// faulty is in front of a database server and answers some of the statements itself, with errors.
-type faulty struct {
+// errorProxy is a proxy in front of a database server that responds to some statements with errors.
+type errorProxy struct {
 	backend string
 	mu      sync.Mutex
-	fault   func(statement string) *mysql.MySQLError // nil lets the statement pass
+	errorOf func(statement string) *mysql.MySQLError // nil lets the statement pass
 }
 
-// newFaulty returns the DSN of a database by way of a faulty server.
-func newFaulty(t *testing.T, dsn string) (f *faulty, through string) {
+// newErrorProxy returns a proxy and the DSN of the database through it.
+func newErrorProxy(t *testing.T, dsn string) (f *errorProxy, through string) {
 	t.Helper()
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -29,7 +29,7 @@ func newFaulty(t *testing.T, dsn string) (f *faulty, through string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	f = &faulty{backend: config.Addr}
+	f = &errorProxy{backend: config.Addr}
 	config.Addr = l.Addr().String()
 	go func() {
 		for {
@@ -43,15 +43,15 @@ func newFaulty(t *testing.T, dsn string) (f *faulty, through string) {
 	return f, config.FormatDSN()
 }
 
-// set sets what becomes of statements; nil is nothing.
-func (f *faulty) set(fault func(statement string) *mysql.MySQLError) {
+// set sets the errors; nil means none.
+func (f *errorProxy) set(errorOf func(statement string) *mysql.MySQLError) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.fault = fault
+	f.errorOf = errorOf
 }
 
-// serve passes packets on. Commands have the sequence number 0, what belongs to the handshake has another.
-func (f *faulty) serve(client net.Conn) {
+// serve forwards packets. Commands have the sequence number 0, packets of the handshake another one.
+func (f *errorProxy) serve(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial("tcp", f.backend)
 	if err != nil {
@@ -72,8 +72,8 @@ func (f *faulty) serve(client net.Conn) {
 			return
 		}
 		to, packet := server, append(packet, body...)
-		if answer := f.faultOf(packet[3], body); answer != nil {
-			to, packet = client, errPacket(answer)
+		if injected := f.errorFor(packet[3], body); injected != nil {
+			to, packet = client, errPacket(injected)
 		}
 		if _, err := to.Write(packet); err != nil {
 			return
@@ -81,19 +81,19 @@ func (f *faulty) serve(client net.Conn) {
 	}
 }
 
-// faultOf is the error for a command: a ping or an execution has no text.
-func (f *faulty) faultOf(sequence byte, body []byte) *mysql.MySQLError {
+// errorFor returns the error for a command. A ping or an execution has no text.
+func (f *errorProxy) errorFor(sequence byte, body []byte) *mysql.MySQLError {
 	const query, ping, prepare, execute = 3, 14, 22, 23
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if sequence != 0 || f.fault == nil {
+	if sequence != 0 || f.errorOf == nil {
 		return nil
 	}
 	switch body[0] {
 	case query, prepare:
-		return f.fault(string(body[1:]))
+		return f.errorOf(string(body[1:]))
 	case ping, execute:
-		return f.fault("")
+		return f.errorOf("")
 	}
 	return nil
 }
@@ -101,6 +101,6 @@ func (f *faulty) faultOf(sequence byte, body []byte) *mysql.MySQLError {
 func errPacket(e *mysql.MySQLError) []byte {
 	body := append(binary.LittleEndian.AppendUint16([]byte{0xff}, e.Number), "#HY000"+e.Message...)
 	header := binary.LittleEndian.AppendUint32(nil, uint32(len(body)))
-	header[3] = 1 // the first answer to a command
+	header[3] = 1 // the first response to a command
 	return append(header, body...)
 }

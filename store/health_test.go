@@ -9,8 +9,8 @@ import (
 	"wxlogin/store"
 )
 
-func TestDB_Ready_and_versions(t *testing.T) {
-	t.Run("first_version", func(t *testing.T) {
+func TestDB_ReadyVersions(t *testing.T) {
+	t.Run("first version", func(t *testing.T) {
 		f := newFirstVersion(t)
 		err := f.db.Ready(t.Context())
 		if !errors.Is(err, store.ErrSchema) || errors.Is(err, store.ErrUnavailable) ||
@@ -18,14 +18,14 @@ func TestDB_Ready_and_versions(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("later_version", func(t *testing.T) {
+	t.Run("later version", func(t *testing.T) {
 		f := newFixture(t)
 		f.exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (99, 1)")
 		if err := f.db.Ready(t.Context()); err != nil {
 			t.Errorf("a server must go on while the next one's step is taken: %v", err)
 		}
 	})
-	t.Run("version_on_record_but_columns_gone", func(t *testing.T) {
+	t.Run("version on record but columns gone", func(t *testing.T) {
 		f := newFixture(t)
 		f.exec("ALTER TABLE users DROP COLUMN language")
 		if err := f.db.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrSchema) {
@@ -57,10 +57,10 @@ func TestDB_Ready(t *testing.T) {
 	}
 }
 
-// needed are the rights that serving takes.
-const needed = "SELECT, INSERT, UPDATE"
+// requiredRights are the rights of an account that serves.
+const requiredRights = "SELECT, INSERT, UPDATE"
 
-// migratedServer is a server of this test alone with a migrated database, which an account with these rights opens.
+// migratedServer is a server for this test with a migrated database, opened by an account with these rights.
 func migratedServer(t *testing.T, rights string, args ...string) (*mysqltest.Server, *store.DB) {
 	t.Helper()
 	s := mysqltest.RunServer(t, args...)
@@ -86,7 +86,7 @@ func migrate(t *testing.T, dsn string) {
 	}
 }
 
-// wantUnready asserts that a database is not ready for a reason that an operator can read.
+// wantUnready checks that a database is not ready, for a reason that an operator can read.
 func wantUnready(t *testing.T, db *store.DB, kind error, text string) {
 	t.Helper()
 	err := db.Ready(t.Context())
@@ -108,8 +108,8 @@ func login(t *testing.T, db *store.DB, openID string) error {
 	return err
 }
 
-func TestDB_Ready_on_a_server_that_refuses_writes(t *testing.T) {
-	s, db := migratedServer(t, needed)
+func TestDB_ReadyReadOnly(t *testing.T) {
+	s, db := migratedServer(t, requiredRights)
 	transactions := "tx_read_only"
 	if s.MySQL {
 		transactions = "transaction_read_only"
@@ -128,7 +128,7 @@ func TestDB_Ready_on_a_server_that_refuses_writes(t *testing.T) {
 			if err := login(t, fresh, "oAlice"); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("Login: %v", err)
 			}
-			if variable == "read_only" { // the other one is of a session
+			if variable == "read_only" { // the other one is per session
 				wantUnready(t, db, store.ErrReadOnly, variable+" is ON")
 				wantUnready(t, super, store.ErrReadOnly, variable+" is ON")
 			}
@@ -167,8 +167,8 @@ func TestDB_Ready_on_a_server_that_refuses_writes(t *testing.T) {
 	})
 }
 
-func TestDB_Ready_on_InnoDB_that_is_read_only(t *testing.T) {
-	s, db := migratedServer(t, needed)
+func TestDB_ReadyReadOnlyInnoDB(t *testing.T) {
+	s, db := migratedServer(t, requiredRights)
 	wantReady(t, db)
 	s.Restart(t, "--innodb-read-only")
 	fresh := open(t, s.DSN("app", "app", "app"))
@@ -178,7 +178,7 @@ func TestDB_Ready_on_InnoDB_that_is_read_only(t *testing.T) {
 	}
 }
 
-func TestDB_Ready_without_a_right(t *testing.T) {
+func TestDB_ReadyRights(t *testing.T) {
 	s, db := migratedServer(t, "SELECT")
 	for _, tt := range []struct{ rights, lacks string }{
 		{"SELECT", "no right on the table: UPDATE users"},
@@ -191,7 +191,7 @@ func TestDB_Ready_without_a_right(t *testing.T) {
 	if err := login(t, db, "oAlice"); !errors.Is(err, store.ErrNoRights) {
 		t.Errorf("Login: %v", err)
 	}
-	s.Exec(t, "GRANT "+needed+" ON app.* TO app@'127.0.0.1'")
+	s.Exec(t, "GRANT "+requiredRights+" ON app.* TO app@'127.0.0.1'")
 	db = open(t, s.DSN("app", "app", "app"))
 	wantReady(t, db)
 	if err := login(t, db, "oAlice"); err != nil {
@@ -199,8 +199,8 @@ func TestDB_Ready_without_a_right(t *testing.T) {
 	}
 }
 
-// The embedded engine knows the variable, and obeys it no more than a server obeys it to SUPER.
-func TestDB_Ready_goes_by_read_only(t *testing.T) {
+// The embedded engine has the variable, and ignores it just as a server ignores it for SUPER.
+func TestDB_ReadyReadOnlyEmbedded(t *testing.T) {
 	if realServer {
 		t.Skip("the server may be shared")
 	}
@@ -211,8 +211,8 @@ func TestDB_Ready_goes_by_read_only(t *testing.T) {
 	wantUnready(t, fresh, store.ErrReadOnly, "read_only is ")
 }
 
-// What an operator mends by migrating is no bug: requests are to be tried again.
-func TestDB_a_missing_table_or_column_is_unavailable(t *testing.T) {
+// An operator can fix it by migrating, so it is not a bug: requests are to be retried.
+func TestDB_MissingTable(t *testing.T) {
 	for name, tt := range map[string]struct{ statement, text string }{
 		"identities": {"DROP TABLE wechat_identities", "wechat_identities"},
 		"users":      {"DROP TABLE users", "users"},
@@ -230,7 +230,7 @@ func TestDB_a_missing_table_or_column_is_unavailable(t *testing.T) {
 				t.Errorf("Ready: %v", err)
 			}
 			if name == "merges" || name == "login_days" {
-				return // a login needs neither
+				return // a login uses neither
 			}
 			_, _, update := f.users.UpdateProfile(t.Context(), appA, "oAlice", store.Profile{NickName: "Alice"})
 			_, bind := f.users.BindPhone(t.Context(), appA, "oAlice", firstPhone)
