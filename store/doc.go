@@ -7,9 +7,8 @@
 //	user, _, err = users.UpdateProfile(ctx, appID, openID, store.Profile{NickName: "…", AsOf: watermark})
 //
 // One rule for statements: GORM for everything but the hot ones, which are raw SQL in hot.go. These are: find by
-// identity, find by unionid, update a profile, touch last_login_at, and sign up. GORM would add about a third to the
-// CPU that such a call takes in this process; docs/performance.md has the figures. (Probes of the server and migrations
-// go to the connection directly.)
+// identity, find by unionid, update a profile, touch last_login_at, and sign up. GORM would take about a third of the
+// CPU of such a call in this process: see docs/performance.md. (Migrations and checks of the server itself need no ORM.)
 //
 // The tables are in schema.sql at the root of the repository. `users` has one row per person, `wechat_identities` maps
 // (appid, openid) to a user, `user_merges` records which users were merged, and the view `user_profiles` is for

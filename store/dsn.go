@@ -30,9 +30,9 @@ var (
 	errDSNDatabase = errors.New("store: the DSN names no database: want user:password@tcp(host:port)/database")
 
 	errDSNTLS       = errors.New("store: the parameter tls of the DSN must be true, skip-verify, preferred or false")
-	errDSNUnchecked = errors.New("store: with a CA or a client certificate, the DSN must have tls=true, or neither tls nor " +
+	errDSNUnchecked = errors.New("store: a CA or a client certificate requires tls=true in the DSN, or neither tls nor " +
 		"allowFallbackToPlaintext; otherwise the server would not be verified")
-	errDSNSocket = errors.New("store: with a CA or a client certificate, the DSN must have tcp(host:port): " +
+	errDSNSocket = errors.New("store: a CA or a client certificate requires tcp(host:port) in the DSN: " +
 		"a unix socket has no TLS")
 )
 
