@@ -21,10 +21,10 @@ var (
 	ErrNotFound = errors.New("store: user not found")
 
 	// ErrUnavailable says that the database cannot be reached or cannot serve now: a connection failure, a time-out
-	// (also of the context), too many connections, a shutdown, a read-only server, a closed DB, or a conflict with
-	// other writers that outlasted all retries. It also covers what an operator can fix without another version of this
-	// program: a missing table, column or right, a changed password, a full disk. Retrying later helps. Any other error
-	// is a bug.
+	// (also of the context), too many connections, a shutdown, a read-only server, a closed DB; or a deadlock, a locked
+	// row or a conflict with other writers that outlasted all retries. It also covers what an operator can fix without
+	// another version of this program: a missing table, column or right, a changed password, a full disk. Retrying
+	// later helps. Any other error is a bug.
 	//
 	// A cancelled context is not ErrUnavailable, because it says nothing about the database: its error is
 	// context.Canceled.

@@ -36,7 +36,8 @@ type Profile struct {
 //   - The language zh_CN without gender and place, which WeChat has sent for every user since October 2021, only fills
 //     an empty language, and only together with a nickname or an avatar: alone it is WeChat's placeholder.
 //   - Data older than the newest that changed the profile is ignored as a whole. Data without an AsOf is never ignored.
-//   - If nothing changes, nothing is written. If data is given, an AsOf in the future is nevertheless set to now.
+//   - If nothing is given, nothing is written.
+//   - If nothing changes, nothing is written, not even AsOf, unless that of the row is in the future.
 //   - A user that is not active is returned unchanged.
 //
 // Of concurrent updates the newest data wins, in whatever order they arrive; of those without an AsOf, the last to

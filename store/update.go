@@ -143,7 +143,7 @@ func newProfileWriter(hot hotQueries, now func() time.Time) *profileWriter {
 
 // write returns errConflict if the row is no longer as it was read. It may do so although it has written: then the row,
 // read again, shows the new values. That never happens to an avatar that the user chose, which has a statement of its
-// own: another update that replaces it in between must not make the caller delete its file.
+// own: its file must not be deleted by another update that has replaced it in between.
 func (p *profileWriter) write(ctx context.Context, q queries, w profileWrite) (err error) {
 	if w.avatarChosen || q.tx != nil {
 		return w.send(ctx, q.hotQueries)

@@ -50,7 +50,7 @@ type User struct {
 	PhoneBoundAt     time.Time // zero = no phone bound
 	CreatedAt        time.Time // first login
 	UpdatedAt        time.Time // last change, except of LastLoginAt
-	LastLoginAt      time.Time // up to an hour old
+	LastLoginAt      time.Time // last login; up to an hour old
 }
 
 // ProfileComplete reports whether the nickname and the avatar are known. WeChat's anonymous placeholders must not be
