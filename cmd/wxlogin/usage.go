@@ -49,10 +49,12 @@ Listeners:
   INTERNAL_API_KEY *         key of the services; required unless INTERNAL_ADDR is on loopback
   SHUTDOWN_DELAY             time between not ready and closed ports when stopping [1s]
 
-Sessions and limits (0 is no limit):
+Sessions:
   SESSION_IDLE_TTL           a session ends after this time without use [168h]
   SESSION_MAX_TTL            a session ends after this time [720h]
   MAX_SESSIONS_PER_USER      sessions of a user in one mini-program [20]
+
+Limits (0 is no limit):
   MAX_LOGINS_IN_FLIGHT       concurrent logins of this process [256]
   LOGIN_RATE_LIMIT           logins per minute and client address [6000]
   UPDATE_RATE_LIMIT          profile updates per minute and user [60]

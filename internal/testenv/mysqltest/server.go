@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,8 +162,28 @@ func RunReplicated(t testing.TB) (primary, replica *Server) {
 	return primary, replica
 }
 
-// Hang suspends the process (SIGSTOP), like an overloaded or disconnected machine. Its port stays open.
-func (s *Server) Hang(t testing.TB) { s.signal(t, "-STOP") }
+// Hang suspends the process (SIGSTOP), like an overloaded or disconnected machine. Its port stays open. Hang waits until
+// every thread is stopped, because one that still runs can answer a query.
+func (s *Server) Hang(t testing.TB) {
+	t.Helper()
+	s.signal(t, "-STOP")
+	deadline := time.Now().Add(startTimeout)
+	for ; !s.isStopped(); time.Sleep(pollInterval) {
+		if time.Now().After(deadline) {
+			t.Fatal("mysqltest: the server does not stop")
+		}
+	}
+}
+
+// isStopped reports whether every thread is stopped. Without /proc it is always true.
+func (s *Server) isStopped() bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.process.Process.Pid))
+	return !slices.ContainsFunc(threads, func(file string) bool {
+		stat, err := os.ReadFile(file) // "123 (name) S …"; it fails if the thread has ended
+		_, state, _ := strings.Cut(string(stat), ") ")
+		return err == nil && !strings.HasPrefix(state, "T")
+	})
+}
 
 // GoOn resumes the process after Hang.
 func (s *Server) GoOn(t testing.TB) { s.signal(t, "-CONT") }
