@@ -186,7 +186,7 @@ func TestAlerts_know_the_errcodes(t *testing.T) {
 		t.Error("a phone code of another mini-program calls somebody, or 48001 does not")
 	}
 	const quota = "45009" // has an alert of its own
-	source := read(t, "../wechat/errcodes.go")
+	source := read(t, "../wechat/errors.go")
 	codes := regexp.MustCompile(`(?m)^\t(\w+): +\{(Kind\w+),`).FindAllStringSubmatch(source, -1)
 	if len(codes) < 10 {
 		t.Fatalf("%d errcodes were found", len(codes))
