@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,9 @@ import (
 
 	"wxlogin/internal/request"
 	"wxlogin/session"
+	"wxlogin/store"
+	"wxlogin/wechat"
+	"wxlogin/wechat/accesstoken"
 )
 
 func TestToAPIError(t *testing.T) {
@@ -60,6 +64,31 @@ func TestToAPIError(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A wrapped error counts like the error itself, and stays in the log as the cause.
+func TestToAPIError_OtherPackages(t *testing.T) {
+	for want, errs := range map[code][]error{
+		codeInvalidToken:       {session.ErrNotFound, store.ErrNotFound},
+		codeUndecryptable:      {wechat.ErrDecrypt},
+		codeInvalidCode:        {&wechat.Error{Kind: wechat.KindInvalidCode}, &wechat.Error{Kind: wechat.KindUnusable}},
+		codeUserBlocked:        {&wechat.Error{Kind: wechat.KindBlocked}},
+		codeRateLimited:        {&wechat.Error{Kind: wechat.KindRateLimited}},
+		codeMisconfigured:      {&wechat.Error{Kind: wechat.KindMisconfigured}},
+		codeWeChatUnavailable:  {&wechat.Error{Kind: wechat.KindUnavailable}},
+		codeStorageUnavailable: {session.ErrUnavailable, store.ErrUnavailable, accesstoken.ErrUnavailable, context.DeadlineExceeded},
+		codeInternal:           {errors.New("unexpected")},
+	} {
+		for _, err := range errs {
+			got := toAPIError(fmt.Errorf("outer: %w", err))
+			if got.code != want {
+				t.Errorf("%v: got %s, want %s", err, got.code, want)
+			}
+			if problems[want].status >= http.StatusInternalServerError && !errors.Is(got.cause, err) {
+				t.Errorf("%v: the cause is %v", err, got.cause)
+			}
+		}
+	}
 }
 
 func TestProblems(t *testing.T) {
