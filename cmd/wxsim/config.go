@@ -24,8 +24,8 @@ type config struct {
 	healthcheck   bool
 }
 
-// parse parses the command line. Missing flags come from the environment. The error is flag.ErrHelp after -help, and else
-// errUsage. parse has printed the help or the reason then.
+// parse parses the command line. If a flag is missing, its value comes from the environment. If parse fails, it has printed
+// the help, and the error is flag.ErrHelp, or the reason, and the error is errUsage.
 func parse(args []string, stdout, stderr io.Writer) (config, error) {
 	var c config
 	flags := flag.NewFlagSet("wxsim", flag.ContinueOnError)

@@ -5,8 +5,8 @@
 //	WECHAT_API_BASE=http://127.0.0.1:8089 WECHAT_APPID=wx000000000000demo WECHAT_SECRET=… wxlogin
 //	curl -X POST 'http://127.0.0.1:8089/sim/login?user=alice'     # simulates wx.login: {"code":"…"}
 //
-// The valid appid and AppSecret are those of -appid and -secret, else those of WECHAT_APPID and WECHAT_SECRET, else those
-// of the demo, which "wxsim -help" prints. The apps of WECHAT_APPS (appid:AppSecret,appid:AppSecret) are valid too.
+// If -appid or -secret is not set, it is WECHAT_APPID or WECHAT_SECRET; if that is not set either, it is the demo's, which
+// "wxsim -help" prints. The apps of WECHAT_APPS (appid:AppSecret,appid:AppSecret) are valid too.
 //
 // It logs in every user for every caller: run it on a laptop or in a test only.
 //

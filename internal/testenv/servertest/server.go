@@ -37,8 +37,8 @@ type Server struct {
 	WeChat    string // the simulator's URL
 }
 
-// Start starts a server and stops it at the end of the test, unless Stop was called. change adjusts the configuration,
-// after all defaults.
+// Start starts a server and stops it at the end of the test, if Stop was not called before. If change is given, it adjusts
+// the configuration after all defaults.
 func Start(t testing.TB, change ...func(*config.Config)) *Server {
 	t.Helper()
 	s := &Server{
