@@ -92,8 +92,8 @@ func TestStore_Create(t *testing.T) {
 
 func TestOptions_KeyPrefix(t *testing.T) {
 	ctx := t.Context()
-	f := newFixture(t)
-	other := f.restart(t, func(o *session.Options) { o.KeyPrefix = "another:" })
+	f := newFixture(t) // on a Cluster as a user with access to wxlogin:* only
+	other := f.restart(t, func(o *session.Options) { o.KeyPrefix = "wxlogin:another:" })
 	f.login(t, openID, key(1))
 	token := other.login(t, openID, key(2))
 	if err := other.Ready(ctx); err != nil {
@@ -105,11 +105,11 @@ func TestOptions_KeyPrefix(t *testing.T) {
 		t.Errorf("%d keys of the other prefix's session, %v", len(keys), err)
 	}
 	for key := range f.redis.Dump(t) {
-		if !strings.HasPrefix(key, "another:") && !strings.HasPrefix(key, session.DefaultKeyPrefix+"session") {
+		if !strings.HasPrefix(key, "wxlogin:another:") && !strings.HasPrefix(key, session.DefaultKeyPrefix+"session") {
 			t.Errorf("a key without a prefix: %s", key)
 		}
 	}
-	for _, want := range []string{"another:session:" + member(token), "another:sessions:" + appID + ":" + openID} {
+	for _, want := range []string{"wxlogin:another:session:" + member(token), "wxlogin:another:sessions:" + appID + ":" + openID} {
 		if f.redis.Client.Exists(ctx, want).Val() != 1 {
 			t.Errorf("there is no key %s", want)
 		}
