@@ -33,7 +33,7 @@ func startTraefik(t *testing.T, internal, service, key string) gateway {
 	addr := testenv.FreeAddr(t)
 	file := filepath.Join(t.TempDir(), "dynamic.yml")
 	writeFile(t, file, replaced(t, readFile(t, "traefik/dynamic.yml"), "127.0.0.1:9090", internal, "127.0.0.1:3000", service))
-	api := testenv.FreeAddr(t) // tells when the file has been read, which is after the port was opened
+	api := testenv.FreeAddr(t) // responds once the file has been read, which is after the port was opened
 	cmd := exec.Command("traefik", "--entryPoints.web.address="+addr, "--providers.file.filename="+file,
 		"--entryPoints.web.http.aliasHeadersStrategy=delete",
 		"--api.insecure=true", "--entryPoints.traefik.address="+api)

@@ -109,9 +109,7 @@ func (s *avatarStorage) registerDiskMetrics(m *handlers.Metrics) {
 
 // measureAvatars counts the files now and every usageInterval, until ctx ends.
 func measureAvatars(ctx context.Context, files avatar.Files, logger *slog.Logger, result func(avatar.Usage)) {
-	ticker := time.NewTicker(usageInterval)
-	defer ticker.Stop()
-	for {
+	measure := func() {
 		usage, err := avatar.Measure(ctx, files)
 		switch {
 		case err == nil:
@@ -119,12 +117,9 @@ func measureAvatars(ctx context.Context, files avatar.Files, logger *slog.Logger
 		case ctx.Err() == nil:
 			logger.WarnContext(ctx, "counting the files in AVATAR_DIR failed", "cause", err)
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
 	}
+	measure()
+	every(ctx, usageInterval, measure)
 }
 
 func (s avatarStorage) close() error {

@@ -59,18 +59,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // run checks the files every interval until ctx ends.
-func (c *certificate) run(ctx context.Context) {
-	ticker := time.NewTicker(c.interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			c.check()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
+func (c *certificate) run(ctx context.Context) { every(ctx, c.interval, c.check) }
 
 // check reloads the pair if the files have changed.
 func (c *certificate) check() {

@@ -31,7 +31,7 @@ func logOutages(checks []handlers.Check, logger *slog.Logger) (stop func()) {
 			running.Go(func() {
 				o.check(ctx)
 				first.Done()
-				o.run(ctx)
+				every(ctx, outageInterval, func() { o.check(ctx) })
 			})
 		}
 		running.Wait()
@@ -46,19 +46,6 @@ type outage struct {
 	logger    *slog.Logger
 	down      bool
 	downSince time.Time // when a check failed first
-}
-
-func (o *outage) run(ctx context.Context) {
-	ticker := time.NewTicker(outageInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			o.check(ctx)
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // check runs the check once and logs a change.
@@ -76,19 +63,5 @@ func (o *outage) check(ctx context.Context) {
 		o.down = false
 		o.logger.InfoContext(ctx, o.target.Name+" is ready again", "check", o.target.Name,
 			"awaySeconds", time.Since(o.downSince).Round(time.Millisecond).Seconds())
-	}
-}
-
-// startBackground runs work in a goroutine. stop cancels work's context and waits until work has returned.
-func startBackground(work func(context.Context)) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		work(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
 	}
 }

@@ -214,3 +214,31 @@ func (d *drain) closeConnections(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// startBackground runs work in a goroutine. stop cancels work's context and waits until work has returned.
+func startBackground(work func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// every calls f each time that d has passed, until ctx ends.
+func every(ctx context.Context, d time.Duration, f func()) {
+	ticker := time.NewTicker(d)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			f()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
