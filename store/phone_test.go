@@ -135,14 +135,10 @@ func TestUsers_BindPhoneConcurrent(t *testing.T) {
 				f := newFixture(t)
 				user, _ := f.login(appA, "oAlice", "")
 				f.wire.reset()
-				done := false
-				f.wire.sabotage(func(sql string) error {
-					if strings.HasPrefix(sql, "UPDATE") && !done {
-						done = true
-						f.exec(tt.between, user.ID)
-					}
+				f.wire.beforeUpdate(func() error {
+					f.exec(tt.between, user.ID)
 					return nil
-				}, nil)
+				})
 				got := f.bind(appA, "oAlice", firstPhone)
 				f.wire.wantVerbs(t, tt.verbs...)
 				again, _ := f.login(appA, "oAlice", "")

@@ -267,14 +267,10 @@ func TestUsers_UpdateProfileConcurrent(t *testing.T) {
 				f := newFixture(t)
 				user, _ := f.login(appA, "oAlice", "")
 				f.wire.reset()
-				done := false
-				f.wire.sabotage(func(sql string) error {
-					if strings.HasPrefix(sql, "UPDATE") && !done {
-						done = true
-						f.exec(tt.between, user.ID)
-					}
+				f.wire.beforeUpdate(func() error {
+					f.exec(tt.between, user.ID)
 					return nil
-				}, nil)
+				})
 				got := f.update(appA, "oAlice", tt.given)
 				f.wire.wantVerbs(t, tt.verbs...)
 				if row := f.user(user.ID); got.NickName != tt.want || row["nickname"] != tt.want {

@@ -274,15 +274,11 @@ func testSameWatermark(t *testing.T) {
 	other := f.secondServer(0).Users()
 	f.login(appA, "oAlice", "")
 	f.update(appA, "oAlice", store.Profile{NickName: "Before", AvatarURL: "https://a/0", AsOf: early})
-	done := false
 	f.wire.reset()
-	f.wire.sabotage(func(sql string) (err error) {
-		if strings.HasPrefix(sql, "UPDATE") && !done {
-			done = true
-			_, _, err = other.UpdateProfile(t.Context(), appA, "oAlice", store.Profile{AvatarURL: "https://a/1", AsOf: early})
-		}
+	f.wire.beforeUpdate(func() error {
+		_, _, err := other.UpdateProfile(t.Context(), appA, "oAlice", store.Profile{AvatarURL: "https://a/1", AsOf: early})
 		return err
-	}, nil)
+	})
 	_, replaced, err := f.users.UpdateProfile(t.Context(), appA, "oAlice", store.Profile{AvatarURL: "https://a/2", AsOf: early})
 	if err != nil || replaced != "https://a/1" {
 		t.Errorf("replaced %q, %v", replaced, err)

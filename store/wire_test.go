@@ -60,6 +60,18 @@ func (w *wire) sabotage(before, after func(sql string) error) {
 	w.before, w.after = before, after
 }
 
+// beforeUpdate calls f once, before the first UPDATE. If f returns an error, the UPDATE is not sent.
+func (w *wire) beforeUpdate(f func() error) {
+	done := false
+	w.sabotage(func(sql string) error {
+		if done || !strings.HasPrefix(sql, "UPDATE") {
+			return nil
+		}
+		done = true
+		return f()
+	}, nil)
+}
+
 // refusePrepared sets the hook for prepared statements; nil means none.
 func (w *wire) refusePrepared(refuse func(stage string) error) {
 	w.mu.Lock()
