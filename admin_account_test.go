@@ -19,8 +19,8 @@ import (
 
 var adminViews = []string{"user_profiles", "user_identities", "merged_users", "daily_logins"}
 
-// adminAccount makes an account by deploy/mysql/20-admin-account.sh and returns a DSN with it. The embedded engine has no
-// accounts: there it is the one that the DSN has.
+// adminAccount creates an account by deploy/mysql/20-admin-account.sh and returns a DSN with it. The embedded engine has no
+// accounts; there it returns dsn.
 func adminAccount(t *testing.T, dsn string) string {
 	t.Helper()
 	if os.Getenv("TEST_MYSQL_DSN") == "" {
@@ -31,7 +31,7 @@ func adminAccount(t *testing.T, dsn string) string {
 
 const adminPassword = `it's \ "odd"`
 
-// newAccount makes the account and returns its name.
+// newAccount creates the account and returns its name.
 func newAccount(t *testing.T, dsn string) string {
 	t.Helper()
 	name := "wxlogin_ro_" + strings.ToLower(rand.Text()[:12])
@@ -40,7 +40,7 @@ func newAccount(t *testing.T, dsn string) string {
 	return name
 }
 
-// makeAccount has the script's SQL run as the image's entrypoint would.
+// makeAccount runs the script's SQL as the entrypoint of MySQL's image does.
 func makeAccount(t *testing.T, dsn, name string) {
 	t.Helper()
 	needs(t, "bash")
@@ -67,7 +67,7 @@ func withAccount(t *testing.T, dsn, name, password string) string {
 	return config.FormatDSN()
 }
 
-// realAccounts skips a test where there is nothing but the embedded engine, which lets everybody do everything.
+// realAccounts skips a test on the embedded engine, which has no rights.
 func realAccounts(t *testing.T) {
 	t.Helper()
 	if os.Getenv("TEST_MYSQL_DSN") == "" {
@@ -75,7 +75,7 @@ func realAccounts(t *testing.T) {
 	}
 }
 
-// wantDenied asserts that the server refuses statements for want of rights.
+// wantDenied asserts that the server refuses statements because the account has no right.
 func wantDenied(t *testing.T, dsn string, statements ...string) {
 	t.Helper()
 	db := openSQL(t, dsn)
@@ -89,7 +89,7 @@ func wantDenied(t *testing.T, dsn string, statements ...string) {
 	}
 }
 
-func TestAdminAccount_reads_the_views_and_nothing_else(t *testing.T) {
+func TestAdminAccount_Rights(t *testing.T) {
 	realAccounts(t)
 	dsn, other := mysqltest.NewWithSchema(t), mysqltest.NewWithSchema(t)
 	otherConfig, err := mysql.ParseDSN(other)
@@ -126,16 +126,16 @@ func onMariaDB(t *testing.T, db *sql.DB) bool {
 	return strings.Contains(column(t, db, "SELECT VERSION() AS v", "v")[0], "MariaDB")
 }
 
-func TestAdminAccount_limits(t *testing.T) {
+func TestAdminAccount_Limits(t *testing.T) {
 	realAccounts(t)
 	dsn := mysqltest.NewWithSchema(t)
 	root := openSQL(t, dsn)
 	people(t, root, newPast())
 	name := newAccount(t, dsn)
-	run(t, root, "ALTER USER '"+name+"'@'%' WITH MAX_USER_CONNECTIONS 0") // as of an earlier version
+	run(t, root, "ALTER USER '"+name+"'@'%' WITH MAX_USER_CONNECTIONS 0") // as an earlier version left it
 	makeAccount(t, dsn, name)
 	admin := withAccount(t, dsn, name, adminPassword)
-	t.Run("they are there", func(t *testing.T) {
+	t.Run("are set", func(t *testing.T) {
 		var got string
 		if err := root.QueryRow("SHOW CREATE USER '" + name + "'@'%'").Scan(&got); err != nil {
 			t.Fatal(err)
@@ -150,7 +150,7 @@ func TestAdminAccount_limits(t *testing.T) {
 			}
 		}
 	})
-	t.Run("an eleventh connection is refused", func(t *testing.T) {
+	t.Run("refuse an eleventh connection", func(t *testing.T) {
 		db := openSQL(t, admin)
 		db.SetMaxOpenConns(11)
 		var conns []*sql.Conn
@@ -171,7 +171,7 @@ func TestAdminAccount_limits(t *testing.T) {
 		}
 		db.Close()
 	})
-	t.Run("a statement that holds locks ends by itself, and sign-ups go on", func(t *testing.T) {
+	t.Run("end a statement that holds locks, so that sign-ups go on", func(t *testing.T) {
 		if !onMariaDB(t, root) {
 			t.Skip("MySQL has no limit of this kind")
 		}
@@ -192,8 +192,8 @@ func TestAdminAccount_limits(t *testing.T) {
 	})
 }
 
-// Earlier versions let the account read the tables: the same command takes that away, and the password stays.
-func TestAdminAccount_of_an_earlier_version_loses_the_tables(t *testing.T) {
+// Earlier versions let the account read the tables. The same command takes that away and keeps the password.
+func TestAdminAccount_EarlierVersion(t *testing.T) {
 	realAccounts(t)
 	dsn := mysqltest.NewWithSchema(t)
 	name := newAccount(t, dsn)
@@ -206,9 +206,9 @@ func TestAdminAccount_of_an_earlier_version_loses_the_tables(t *testing.T) {
 	run(t, openSQL(t, admin), "SELECT * FROM user_profiles")
 }
 
-// The views read with the rights of whoever ran migrate, an account that needs no right beyond its database, also where
-// somebody else had made them. Where that account is dropped, schema.sql as another one makes them work again.
-func TestAdminAccount_views_belong_to_who_migrates(t *testing.T) {
+// The views read with the rights of the account that ran migrate, also if another one had created them. It needs no right
+// outside its database. If it is dropped, running schema.sql as another account makes the views work again.
+func TestAdminAccount_ViewOwner(t *testing.T) {
 	realAccounts(t)
 	dsn := mysqltest.New(t)
 	root := openSQL(t, dsn)

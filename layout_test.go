@@ -9,7 +9,7 @@ import (
 
 const module = "wxlogin"
 
-// ours lists what a package may import of this module; a package that is not listed may import anything but the commands.
+// ours lists what a package may import of this module. A package that is not listed may import everything but commands.
 var ours = map[string][]string{
 	module:                        {},
 	module + "/session":           {},
@@ -51,7 +51,7 @@ var ours = map[string][]string{
 	module + "/cmd/wxsim":        {module + "/internal/probe", module + "/wechat/wechattest"},
 }
 
-// foreign lists what a package may not import of others.
+// foreign lists what a package may not import of other modules and of the standard library.
 var foreign = map[string][]string{
 	module + "/handlers":             {"gorm.io/", "github.com/redis/", "github.com/go-sql-driver/", "database/sql"},
 	module + "/cmd/wxlogin":          {"gorm.io/", "github.com/redis/", "database/sql"},
@@ -69,7 +69,7 @@ var foreign = map[string][]string{
 	module + "/internal/profile":     {"gorm.io/", "net/http", "database/sql"},
 }
 
-// imports maps each package of the module to what it imports outside of its tests.
+// imports returns what each package of the module imports outside of its tests.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	packages := make(map[string][]string)
@@ -91,7 +91,7 @@ func goList(t *testing.T, args ...string) string {
 
 func isOurs(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
 
-func TestLayout_imports(t *testing.T) {
+func TestLayout_Imports(t *testing.T) {
 	packages := imports(t)
 	for name := range ours {
 		if packages[name] == nil && name != module {
@@ -116,11 +116,11 @@ func TestLayout_imports(t *testing.T) {
 	}
 }
 
-// The engines and the simulator serve tests and trials; the server must not carry them.
-func TestLayout_server_links_no_engine_and_no_simulator(t *testing.T) {
+// The embedded engines and the simulator are for tests and the demo. The server must not contain them.
+func TestLayout_ServerDependencies(t *testing.T) {
 	deps := goList(t, "-deps", "./cmd/wxlogin")
 	if !strings.Contains(deps, module+"/handlers\n") {
-		t.Fatal("go list does not tell the server's packages")
+		t.Fatal("go list does not list the server's packages")
 	}
 	for _, unwanted := range []string{
 		"dolthub", "miniredis", "gopher-lua", module + "/wechat/wechattest", module + "/internal/embedded", module + "/internal/testenv",

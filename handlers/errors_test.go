@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -102,22 +103,21 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// The tables of errors in README list the same codes, statuses and actions as problems.
-func TestProblems_Readme(t *testing.T) {
-	for _, file := range []string{"../README.md", "../README.zh-CN.md"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows := regexp.MustCompile("(?m)^\\| (\\d{3}) \\| `([a-z_]+)` \\| ([a-z]+) \\|").FindAllStringSubmatch(string(text), -1)
-		if len(rows) != len(problems) {
-			t.Errorf("%s has %d errors, the server %d", file, len(rows), len(problems))
-		}
-		for _, row := range rows {
-			p := problems[code(row[2])]
-			if row[1] != fmt.Sprint(p.status) || row[3] != string(p.action) {
-				t.Errorf("%s: %s is %d with action %s", file, row[2], p.status, p.action)
-			}
+// The table of errors in docs/api.md lists the same codes, statuses and actions as problems.
+func TestProblems_Documented(t *testing.T) {
+	text, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| (\\d{3}) \\| `([a-z_]+)` \\| ([a-z]+) \\| (\\d*)").FindAllStringSubmatch(string(text), -1)
+	if len(rows) != len(problems) {
+		t.Errorf("it has %d errors, the server %d", len(rows), len(problems))
+	}
+	for _, row := range rows {
+		p := problems[code(row[2])]
+		retryAfter, _ := strconv.Atoi(row[4])
+		if row[1] != fmt.Sprint(p.status) || row[3] != string(p.action) || retryAfter != p.retryAfter {
+			t.Errorf("%s is %d with action %s and Retry-After %d", row[2], p.status, p.action, p.retryAfter)
 		}
 	}
 }

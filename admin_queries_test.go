@@ -16,10 +16,10 @@ import (
 
 const adminQueries = "docs/admin-queries.sql"
 
-// adminQuery is one query of the file with the comment above it.
+// adminQuery is a query of the file and the comment above it.
 type adminQuery struct{ question, sql string }
 
-// queriesOf splits a file of queries: comments, then a statement that ends with its line.
+// queriesOf parses a file of queries: comments, then a statement that ends at the end of a line.
 func queriesOf(t *testing.T, file string) []adminQuery {
 	t.Helper()
 	var all []adminQuery
@@ -46,7 +46,7 @@ func queriesOf(t *testing.T, file string) []adminQuery {
 	return all
 }
 
-// openSQL opens a database for many statements at a time and times as text.
+// openSQL opens a database with several statements per call and times as text.
 func openSQL(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
 	config, err := mysql.ParseDSN(dsn)
@@ -72,7 +72,7 @@ func run(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
-// past tells times of some days ago. A minute aside, for MySQL's clock is in whole seconds.
+// past is the present, from which it counts days back.
 type past time.Time
 
 func (p past) at(days int) string {
@@ -81,16 +81,17 @@ func (p past) at(days int) string {
 
 func (p past) day(days int) string { return time.Time(p).AddDate(0, 0, -days).Format(time.DateOnly) }
 
-// week is the Monday before.
+// week returns the Monday of that week.
 func (p past) week(days int) string {
 	weekday := (int(time.Time(p).Weekday()) + 6) % 7
 	return p.day(days + weekday)
 }
 
+// newPast leaves a minute, because MySQL's clock has whole seconds.
 func newPast() past { return past(time.Now().UTC().Add(-time.Minute)) }
 
-// people fills a database with seven users: dave and eve (blocked), 70 days old; alice, 35 days, in two mini-programs since
-// zoe, 14 days, was merged into her; carol and frank, 14 days; and somebody who has just come.
+// people inserts seven users: dave and eve (blocked), 70 days old; alice, 35 days, in two mini-programs since zoe, 14 days,
+// was merged into her; carol and frank, 14 days; and a new one without a name.
 func people(t *testing.T, db *sql.DB, p past) {
 	t.Helper()
 	const columns = "INSERT INTO users (id, unionid, status, merged_into, nickname, avatar_url, profile_source, " +
@@ -119,7 +120,7 @@ func people(t *testing.T, db *sql.DB, p past) {
 	)
 }
 
-// months are the totals of people's login_days by month.
+// months returns the totals of login_days by month.
 func months(p past) []string {
 	sums := map[string][3]int{}
 	for days, counts := range map[int][3]int{0: {8, 1, 2}, 7: {2, 0, 1}, 14: {6, 3, 3}, 35: {6, 1, 2}, 70: {2, 2, 2}} {
@@ -139,7 +140,7 @@ func months(p past) []string {
 	return rows
 }
 
-// table runs a query and returns some of its columns, joined.
+// table runs a query and returns some of its columns, joined by |.
 func table(t *testing.T, db *sql.DB, query, columns string) []string {
 	t.Helper()
 	var rows []string
@@ -155,8 +156,8 @@ func table(t *testing.T, db *sql.DB, query, columns string) []string {
 	return rows
 }
 
-// Each query answers its question, with the rights of the account that is made for it.
-func TestDocs_admin_queries_answer(t *testing.T) {
+// Each query returns the right rows, with the rights of the account of the administrators.
+func TestAdminQueries(t *testing.T) {
 	dsn := mysqltest.NewWithSchema(t)
 	p := newPast()
 	people(t, openSQL(t, dsn), p)
@@ -225,8 +226,8 @@ func TestDocs_admin_queries_answer(t *testing.T) {
 	}
 }
 
-// The last query finds what fits no more.
-func TestDocs_admin_queries_find_orphans(t *testing.T) {
+// The last query finds every inconsistency between the tables.
+func TestAdminQueries_Inconsistencies(t *testing.T) {
 	dsn := mysqltest.NewWithSchema(t)
 	db := openSQL(t, dsn)
 	people(t, db, newPast())
@@ -244,9 +245,8 @@ func TestDocs_admin_queries_find_orphans(t *testing.T) {
 	}
 }
 
-// The queries that read everything are those that say so, by what a real server counts while it answers. The embedded
-// engine does not count.
-func TestDocs_admin_queries_say_what_reads_everything(t *testing.T) {
+// The queries that read everything are those that say so, by the counters of a real server. The embedded engine has none.
+func TestAdminQueries_RowsRead(t *testing.T) {
 	if os.Getenv("TEST_MYSQL_DSN") == "" {
 		t.Skip("NOTICE: without TEST_MYSQL_DSN it is not measured how much the queries read")
 	}
@@ -262,10 +262,10 @@ func TestDocs_admin_queries_say_what_reads_everything(t *testing.T) {
 	}
 }
 
-// Whom an administrator looks up by a key the server looks up by one.
-func TestDocs_admin_queries_look_up_by_index(t *testing.T) {
+// A lookup by openid, unionid, nickname or id uses an index.
+func TestAdminQueries_Index(t *testing.T) {
 	if os.Getenv("TEST_MYSQL_DSN") == "" {
-		t.Skip("NOTICE: without TEST_MYSQL_DSN the plans of the queries are not looked at")
+		t.Skip("NOTICE: without TEST_MYSQL_DSN the plans of the queries are not checked")
 	}
 	db := openSQL(t, mysqltest.NewWithSchema(t))
 	crowd(t, db, 2000, newPast())
@@ -278,7 +278,7 @@ func TestDocs_admin_queries_look_up_by_index(t *testing.T) {
 	}
 }
 
-// rowsRead is how many rows the server reads for a query.
+// rowsRead returns how many rows the server reads for a query.
 func rowsRead(t *testing.T, db *sql.DB, query string) (n int) {
 	t.Helper()
 	const counters = "SHOW SESSION STATUS LIKE 'Handler\\_read\\_%'"
@@ -295,7 +295,7 @@ func rowsRead(t *testing.T, db *sql.DB, query string) (n int) {
 	return read() - before
 }
 
-// crowd makes n users, who came evenly over 2000 days, every tenth without a name, and the logins of these days.
+// crowd inserts n users, created evenly over 2000 days, every tenth without a name, and the login counts of these days.
 func crowd(t *testing.T, db *sql.DB, n int, p past) {
 	t.Helper()
 	const batch = 1000
@@ -321,4 +321,38 @@ func crowd(t *testing.T, db *sql.DB, n int, p past) {
 	}
 	run(t, db, "INSERT INTO login_days (day, appid, logins, new_users, active_users) VALUES "+strings.Join(days, ","),
 		"ANALYZE TABLE users, wechat_identities, user_merges, login_days")
+}
+
+// column runs a query and returns one of its columns.
+func column(t *testing.T, db *sql.DB, query, name string) []string {
+	t.Helper()
+	rows, err := db.Query(query)
+	if err != nil {
+		t.Fatalf("%s%v", query, err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.Index(columns, name)
+	if i < 0 {
+		t.Fatalf("%sit has no column %s", query, name)
+	}
+	var values []string
+	for rows.Next() {
+		row := make([]sql.NullString, len(columns))
+		targets := make([]any, len(columns))
+		for j := range row {
+			targets[j] = &row[j]
+		}
+		if err := rows.Scan(targets...); err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, row[i].String)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return values
 }
