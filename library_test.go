@@ -29,7 +29,7 @@ func TestLibrary(t *testing.T) {
 	binary := filepath.Join(folder, "service")
 	goCommand(t, folder, "build", "-o", binary, ".")
 
-	redisURL, addr := testenv.NewRedis(t).URL, testenv.FreeAddr(t)
+	redisURL, addr := newRedisURL(t), testenv.FreeAddr(t)
 	service := exec.CommandContext(t.Context(), binary)
 	service.Env = []string{"REDIS_URL=" + redisURL, "WECHAT_APPID=" + libraryApp, "WECHAT_SECRET=" + librarySecret, "ADDR=" + addr}
 	if err := service.Start(); err != nil {

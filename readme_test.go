@@ -32,6 +32,12 @@ func needs(t *testing.T, programs ...string) {
 	}
 }
 
+// newRedisURL returns the URL of an empty Redis for programs that the test starts.
+func newRedisURL(t *testing.T) string {
+	t.Helper()
+	return testenv.NewRedis(t).URL
+}
+
 // Every line of the transcript is one that the demo prints, in this order.
 func TestReadme_Transcript(t *testing.T) {
 	shown := blocks(t, english, "console")
@@ -64,7 +70,7 @@ func TestReadme_Run(t *testing.T) {
 	text := blockWith(t, english, "sh", "go build -o bin/")
 	text = strings.ReplaceAll(text, "bin/", t.TempDir()+"/")
 	text = strings.Replace(text, "\ngo build",
-		"\nexport REDIS_URL="+testenv.NewRedis(t).URL+" LISTEN_ADDR=127.0.0.1:0 INTERNAL_ADDR=127.0.0.1:0\ngo build", 1)
+		"\nexport REDIS_URL="+newRedisURL(t)+" LISTEN_ADDR=127.0.0.1:0 INTERNAL_ADDR=127.0.0.1:0\ngo build", 1)
 	text = regexp.MustCompile(`MYSQL_DSN='[^']*'`).ReplaceAllLiteralString(text, "MYSQL_DSN='"+mysqltest.New(t)+"'")
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	lines[len(lines)-1] = "exec " + lines[len(lines)-1] // so that the signal reaches the server
@@ -142,7 +148,7 @@ func TestReadme_FromNothingToALogin(t *testing.T) {
 	name, owner := newAccounts(t, admin)
 	addresses := strings.NewReplacer(
 		"mysql -h 127.0.0.1 -u root -p", owner.client,
-		"@tcp(127.0.0.1:3306)", "@tcp("+owner.addr+")", "redis://127.0.0.1:6379/0", testenv.NewRedis(t).URL,
+		"@tcp(127.0.0.1:3306)", "@tcp("+owner.addr+")", "redis://127.0.0.1:6379/0", newRedisURL(t),
 		"127.0.0.1:8089", sim, "127.0.0.1:8080", public, "bin/", t.TempDir()+"/",
 		"wxlogin_migrate", name+"_m", "wxlogin@", name+"@", "wxlogin.*", name+".*", "wxlogin:", name+":",
 		"/wxlogin'", "/"+name+"'", "DATABASE wxlogin", "DATABASE "+name,
