@@ -171,8 +171,8 @@ func TestAdminQueries(t *testing.T) {
 		{"Who signed up last?", "id", []string{"4", "7", "3", "2", "5", "1"}},
 		{"Who has this openid?", "id|identities", []string{"2|wx1:oGZUI0egBJY1zhBYw2KhdUfwVJJE, wx2:oAliceIn2"}},
 		{"Who has this unionid?", "id", []string{"2"}},
-		{"Who is called so?", "id", []string{"2"}},
-		{"Whose nickname begins so?", "id", []string{"2", "3"}},
+		{"Who has this nickname?", "id", []string{"2"}},
+		{"Whose nickname begins with this?", "id", []string{"2", "3"}},
 		{"In which mini-programs is this user", "appid|openid", []string{"wx1|oGZUI0egBJY1zhBYw2KhdUfwVJJE", "wx2|oAliceIn2"}},
 		{"Who is blocked", "id", []string{"5"}},
 		{"Which users turned out to be one person", "merged_id|survivor_id|nickname|appid", []string{"6|2|Alice|wx2"}},
@@ -203,7 +203,7 @@ func TestAdminQueries(t *testing.T) {
 			[]string{"none|no|1", "person|no|1", "person|yes|1", "wechat|yes|3"}},
 		{"How many have bound a phone number?", "phone_bound|people", []string{"no|4", "yes|2"}},
 		{"… of which countries?", "phone_country_code|people", []string{"852|1", "86|1"}},
-		{"Do the tables fit together?", "fault", nil},
+		{"Are the tables consistent?", "fault", nil},
 	}
 	queries := queriesOf(t, adminQueries)
 	if len(queries) != len(want) {

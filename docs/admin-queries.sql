@@ -2,12 +2,12 @@
 --
 --   mysql -h HOST -u admin_ro -p wxlogin
 --
--- All of them read the views alone, which show no phone number: the account of deploy/mysql/20-admin-account.sh may run
--- them. Times are UTC. last_login_at is up to an hour old. Merged users are people who are counted under another id.
+-- They read only the views, which have no phone number, so the account of deploy/mysql/20-admin-account.sh may run them.
+-- Times are UTC. last_login_at is up to an hour old. Merged users are counted under another id.
 --
--- "Reads everything" marks what takes as long as there are users: for a replica, where there are many.
+-- "Reads everything" marks queries that read a whole table: run them on a replica if there are many users.
 
--- ---------------------------------------------------------------------------------------------------------- somebody
+-- ------------------------------------------------------------------------------------------------------------ users
 
 -- Who signed up last?
 SELECT * FROM user_profiles WHERE status <> 'merged' ORDER BY created_at DESC, id DESC LIMIT 20;
@@ -18,10 +18,10 @@ SELECT p.* FROM user_identities i JOIN user_profiles p ON p.id = i.user_id WHERE
 -- Who has this unionid?
 SELECT * FROM user_profiles WHERE unionid = 'o6_bmasdasdsad6_2sgVt7hMZOPfL';
 
--- Who is called so? (in any case)
+-- Who has this nickname? (ignores case)
 SELECT * FROM user_profiles WHERE nickname = 'alice' ORDER BY id LIMIT 100;
 
--- Whose nickname begins so? (in any case)
+-- Whose nickname begins with this? (ignores case)
 SELECT * FROM user_profiles WHERE nickname LIKE 'ali%' ORDER BY nickname, id LIMIT 100;
 
 -- In which mini-programs is this user, and since when?
@@ -64,16 +64,16 @@ JOIN user_identities i ON i.user_id = p.id AND i.created_at = p.created_at
 WHERE p.status <> 'merged' AND p.created_at >= UTC_TIMESTAMP() - INTERVAL 30 DAY
 GROUP BY DATE(p.created_at), i.appid ORDER BY day DESC, i.appid;
 
--- How many logins were there on each day, by how many people, and how many of these were new? (People who were merged
--- since are counted as what they were then.)
+-- How many logins were there on each day, by how many users, and how many of these were new? (Users who were merged later
+-- are counted separately.)
 SELECT day, SUM(logins) AS logins, SUM(new_users) AS new_users, SUM(active_users) AS active_users FROM daily_logins
 WHERE day >= DATE(UTC_TIMESTAMP() - INTERVAL 30 DAY) GROUP BY day ORDER BY day DESC;
 
--- … by mini-program? (Somebody who used two is active in the first of that day.)
+-- … by mini-program? (A user of two is active in the first one of that day.)
 SELECT day, appid, logins, new_users, active_users FROM daily_logins
 WHERE day >= DATE(UTC_TIMESTAMP() - INTERVAL 30 DAY) ORDER BY day DESC, appid;
 
--- … by week, from its Monday on? (A person who came on three days is three visits.)
+-- … by week, from its Monday on? (A user who came on three days is three visits.)
 SELECT DATE_SUB(day, INTERVAL WEEKDAY(day) DAY) AS week, SUM(logins) AS logins, SUM(new_users) AS new_users,
   SUM(active_users) AS visits FROM daily_logins
 WHERE day >= DATE(UTC_TIMESTAMP() - INTERVAL 84 DAY)
@@ -96,11 +96,11 @@ SELECT DATE(created_at) AS day, COUNT(*) AS sign_ups, COUNT(CASE WHEN profile_co
 FROM user_profiles WHERE status <> 'merged' AND created_at >= UTC_TIMESTAMP() - INTERVAL 30 DAY
 GROUP BY DATE(created_at) ORDER BY day DESC;
 
--- -------------------------------------------------------------------------------------------------------- in the whole
+-- ------------------------------------------------------------------------------------------------------------ totals
 
--- How many of those who signed up in each week (from its Monday on) came back? day_7: whose last login was seven days or
--- more after the first. That is whether somebody was seen again after that time, not whether on that very day, and it is
--- final for nobody: the younger the week, the fewer have had the time.
+-- How many of those who signed up in each week (from its Monday on) came back? day_7: the last login was seven or more
+-- days after the first. It counts logins after that time, not on that day, and it still grows: users of a recent week have
+-- had less time to come back.
 SELECT DATE_SUB(DATE(created_at), INTERVAL WEEKDAY(created_at) DAY) AS week, COUNT(*) AS sign_ups,
   COUNT(CASE WHEN last_login_at >= created_at + INTERVAL 1 DAY THEN 1 END) AS day_1,
   COUNT(CASE WHEN last_login_at >= created_at + INTERVAL 7 DAY THEN 1 END) AS day_7,
@@ -133,7 +133,7 @@ SELECT phone_bound, COUNT(*) AS people FROM user_profiles WHERE status <> 'merge
 SELECT phone_country_code, COUNT(*) AS people FROM user_profiles
 WHERE phone_bound = 'yes' AND status <> 'merged' GROUP BY phone_country_code ORDER BY people DESC, phone_country_code;
 
--- Do the tables fit together? No row: yes. Otherwise a hand edit or a partial restore has torn something apart. Reads
+-- Are the tables consistent? No row: yes. Otherwise a manual change or a partial restore has broken something. Reads
 -- everything.
 SELECT 'identity without user' AS fault, i.appid, i.openid, i.user_id
   FROM user_identities i LEFT JOIN user_profiles u ON u.id = i.user_id WHERE u.id IS NULL
