@@ -1,4 +1,4 @@
-package wxlogin_test
+package docs_test
 
 import (
 	"crypto/rand"
@@ -48,7 +48,7 @@ func makeAccount(t *testing.T, dsn, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("bash", "-euo", "pipefail", "-c", "docker_process_sql() { cat; }; . deploy/mysql/20-admin-account.sh")
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", "docker_process_sql() { cat; }; . ../deploy/mysql/20-admin-account.sh")
 	cmd.Env = append(os.Environ(), "MYSQL_DATABASE="+config.DBName, "ADMIN_RO_USER="+name, "ADMIN_RO_PASSWORD="+adminPassword)
 	script, err := cmd.Output()
 	if err != nil {
@@ -212,7 +212,7 @@ func TestAdminAccount_ViewOwner(t *testing.T) {
 	realAccounts(t)
 	dsn := mysqltest.New(t)
 	root := openSQL(t, dsn)
-	run(t, root, read(t, "store/migrations/00001_first_version.sql"))
+	run(t, root, read(t, "../store/migrations/00001_first_version.sql"))
 	run(t, root, "CREATE VIEW daily_logins AS SELECT 1 AS day")
 	owner := "wxlogin_srv_" + strings.ToLower(rand.Text()[:12])
 	config, err := mysql.ParseDSN(dsn)

@@ -1,4 +1,4 @@
-package wxlogin_test
+package docs_test
 
 import (
 	"database/sql"
@@ -14,13 +14,13 @@ import (
 
 // The rights in Redis that operators grant are those that the tests run with.
 func TestOperations_RedisRights(t *testing.T) {
-	page := read(t, operations)
+	page := read(t, "operations.md")
 	for _, line := range []string{
 		"\nACL SETUSER wxlogin on >PASSWORD " + redistest.Rights + "\n",
 		"\nACL SETUSER watcher on >PASSWORD " + redistest.SentinelRights + "\n",
 	} {
 		if !strings.Contains(page, line) {
-			t.Errorf("%s lacks%s", operations, line)
+			t.Errorf("operations.md lacks%s", line)
 		}
 	}
 }
@@ -77,7 +77,11 @@ func (m *move) same(what string, got store.User, want uint64, unionID string) {
 // clear runs the documented statement, without LEFT JOIN and the last condition if narrow is false.
 func (m *move) clear(narrow bool) {
 	m.t.Helper()
-	statement := strings.TrimSpace(blockWith(m.t, operations, "sql", "SET u.unionid = NULL"))
+	_, statement, _ := strings.Cut(read(m.t, "operations.md"), "```sql\nUPDATE users u ")
+	statement, _, found := strings.Cut("UPDATE users u "+statement, "\n```\n")
+	if !found {
+		m.t.Fatal("operations.md has no such statement")
+	}
 	if !narrow {
 		lines := strings.Split(statement, "\n")
 		statement = strings.Join(append(lines[:1], lines[2:len(lines)-1]...), "\n")
