@@ -72,7 +72,7 @@ func readAnswer(t *testing.T, res *http.Response) answer {
 	return answer{res.StatusCode, res.Header, body}
 }
 
-// wantProblem checks that an answer is this problem, whole, as README describes it.
+// wantProblem checks that an answer is exactly this problem, as docs/api.md describes it.
 func (a answer) wantProblem(t *testing.T, status int, code, action string) {
 	t.Helper()
 	var p problem

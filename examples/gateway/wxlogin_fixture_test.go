@@ -71,7 +71,7 @@ func (l login) inMySQL(t *testing.T, openID string) identity {
 	return id
 }
 
-// disable does what README tells admins to do.
+// disable blocks a user, as administrators do.
 func (l login) disable(t *testing.T, openID string) {
 	t.Helper()
 	_, err := l.database(t).Exec("UPDATE users SET status = 2 WHERE id = ?", l.inMySQL(t, openID).UserID)
