@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -137,4 +138,147 @@ func TestOpen(t *testing.T) {
 			t.Errorf("the log holds values: %s", logs)
 		}
 	})
+}
+
+func TestDB_CheckCharset(t *testing.T) {
+	dsn := mysqltest.New(t)
+	with := func(param string) string {
+		if strings.Contains(dsn, "?") {
+			return dsn + "&" + param
+		}
+		return dsn + "?" + param
+	}
+	for _, tt := range []struct {
+		name, dsn string
+		good      bool
+	}{
+		{"as the driver has it", dsn, true},
+		{"utf8mb4", with("charset=utf8mb4"), true},
+		{"utf8mb4_with_collation", with("collation=utf8mb4_unicode_ci"), true},
+		{"latin1", with("charset=latin1"), false},
+		{"utf8mb3", with("charset=utf8mb3"), false},
+		{"results only", with("character_set_results=latin1"), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db, err := store.Open(tt.dsn, store.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			err = db.CheckCharset(t.Context())
+			if tt.good && err != nil || !tt.good && !errors.Is(err, store.ErrCharset) {
+				t.Errorf("error %v, good is to be %v", err, tt.good)
+			}
+		})
+	}
+}
+
+// globals are settings of a server that the store must not depend on, each with the statement that restores the
+// default.
+var globals = map[string][2]string{
+	"autocommit OFF":          variable("autocommit", "OFF"),
+	"completion_type CHAIN":   variable("completion_type", "'CHAIN'"),
+	"completion_type RELEASE": variable("completion_type", "'RELEASE'"),
+	"no sql_mode":             variable("sql_mode", "''"),
+	"ANSI":                    variable("sql_mode", "ANSI"),
+	"NO_BACKSLASH_ESCAPES":    variable("sql_mode", "'STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH'"),
+	"READ COMMITTED":          isolation("READ COMMITTED"),
+	"SERIALIZABLE":            isolation("SERIALIZABLE"),
+	"sql_safe_updates":        variable("sql_safe_updates", "ON"),
+	"sql_auto_is_null":        variable("sql_auto_is_null", "ON"),
+	"no unique_checks":        variable("unique_checks", "OFF"),
+	"sql_select_limit":        variable("sql_select_limit", "1"),
+}
+
+// combined are the globals that can be set together.
+var combined = []string{"autocommit OFF", "completion_type CHAIN", "ANSI", "SERIALIZABLE", "sql_safe_updates",
+	"sql_auto_is_null", "no unique_checks", "sql_select_limit"}
+
+func variable(name, value string) [2]string {
+	return [2]string{"SET GLOBAL " + name + " = " + value, "SET GLOBAL " + name + " = DEFAULT"}
+}
+
+func isolation(level string) [2]string {
+	const set = "SET GLOBAL TRANSACTION ISOLATION LEVEL "
+	return [2]string{set + level, set + "REPEATABLE READ"}
+}
+
+// The account has no SUPER, like the one in the documentation.
+func TestDB_GlobalSettings(t *testing.T) {
+	s := mysqltest.RunServer(t)
+	cases := map[string][]string{"all": combined}
+	for name := range globals {
+		cases[name] = []string{name}
+	}
+	n := 0
+	for name, chosen := range cases {
+		n++
+		t.Run(name, func(t *testing.T) {
+			dsn := s.NewDatabase(t, fmt.Sprint("app", n), "ALL")
+			for _, name := range chosen {
+				s.Exec(t, globals[name][0])
+				defer s.Exec(t, globals[name][1])
+			}
+			wantAllKept(t, dsn)
+		})
+	}
+}
+
+// wantAllKept makes all kinds of writes, and checks that another connection sees what the calls returned.
+func wantAllKept(t *testing.T, dsn string) {
+	t.Helper()
+	const nickName = `Bob "the' \ builder`
+	f := &fixture{t: t, dsn: dsn, clock: newClock()}
+	var err error
+	if f.db, err = store.Open(dsn, store.Options{Now: f.clock.now, Replicas: []string{dsn}}); err != nil {
+		t.Fatal(err)
+	}
+	defer f.db.Close()
+	f.users = f.db.Users()
+	if done, err := f.db.Migrate(t.Context()); err != nil || done.To != store.SchemaVersion {
+		t.Fatalf("Migrate: %+v, %v", done, err)
+	}
+	wantReady(t, f.db)
+
+	bob, _ := f.login(appA, "oBob", "")
+	first, _ := f.login(appA, "oAliceInA", "")
+	f.bind(appA, "oBob", firstPhone)
+	f.login(appB, "oAliceInB", "uAlice")
+	survivor, created := f.login(appA, "oAliceInA", "uAlice")
+	if created || survivor.ID != first.ID {
+		t.Errorf("Login: user %d, want %d", survivor.ID, first.ID)
+	}
+	concurrently(64, func(i int) {
+		if _, err := f.users.Find(t.Context(), appA, []string{"oBob", "oAliceInA"}[i%2]); err != nil {
+			t.Errorf("Find: %v", err)
+		}
+	})
+	if errs := f.db.CheckReplicas(t.Context()); errs[0] != nil {
+		t.Errorf("CheckReplicas: %v", errs[0])
+	}
+	if err := f.db.WriteLoginDays(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// These come after the last transaction: with completion_type CHAIN, the next one would commit them.
+	f.clock.advance(time.Hour)
+	f.login(appA, "oBob", "")
+	f.update(appA, "oBob", typed(nickName))
+	f.bind(appA, "oBob", secondPhone)
+
+	f.raw = openRaw(t, dsn)
+	id := func(u store.User) string { return fmt.Sprint(u.ID) }
+	for query, want := range map[string]map[string]string{
+		"SELECT nickname, phone_number, last_login_at > created_at AS returned FROM users WHERE id = " + id(bob): {
+			"nickname": nickName, "phone_number": secondPhone.Number, "returned": "1"},
+		"SELECT status, unionid FROM users WHERE id = " + id(first): {"status": "1", "unionid": "uAlice"},
+		"SELECT COUNT(*) AS identities, COUNT(DISTINCT user_id) AS users FROM wechat_identities": {
+			"identities": "3", "users": "2"},
+		"SELECT survivor_id, unionid FROM user_merges":                             {"survivor_id": id(first), "unionid": "uAlice"},
+		"SELECT SUM(logins) AS logins, SUM(new_users) AS new_ones FROM login_days": {"logins": "4", "new_ones": "3"},
+		"SELECT MAX(version_id) AS version FROM schema_versions":                   {"version": fmt.Sprint(store.SchemaVersion)},
+	} {
+		if got := f.row(query); !maps.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
 }
