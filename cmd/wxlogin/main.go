@@ -118,3 +118,80 @@ func fail(stderr io.Writer, err error) int {
 	fmt.Fprintf(stderr, "wxlogin: %v\n", err)
 	return exitFailed
 }
+
+// usage is the output of wxlogin help. TestUsage compares the variables and their defaults with package config.
+const usage = `Usage: wxlogin [command]
+
+Commands:
+  serve         serve mini-programs (the default command)
+  migrate       migrate the database of MYSQL_DSN to this version; safe to run again
+  sweep         delete uploaded pictures that no user has; see wxlogin sweep -help
+  healthcheck   exit with 0 if the server at INTERNAL_ADDR is ready, with 1 if not
+  version       print the version
+  help          print this text
+
+Exit codes: 0 success, 1 failure, 2 invalid command line or configuration.
+
+Environment variables, with their defaults in brackets. Variables marked * can also be read from a file:
+set NAME_FILE instead of NAME.
+
+Mini-programs (WECHAT_APPID with WECHAT_SECRET, or WECHAT_APPS, or both):
+  WECHAT_APPID               appid of the mini-program
+  WECHAT_SECRET *            its AppSecret
+  WECHAT_SECRET_PREVIOUS *   its previous AppSecret; sessions sealed under it stay valid
+  WECHAT_APPS *              further mini-programs: appid:AppSecret,appid:AppSecret:previous AppSecret
+  WECHAT_API_BASE            URL of WeChat's API [https://api.weixin.qq.com]
+
+MySQL:
+  MYSQL_DSN *                user:password@tcp(host:port)/database; required
+  MYSQL_REPLICA_DSNS *       DSNs of read replicas, separated by white space
+  MYSQL_MAX_OPEN_CONNS       connections to the primary, and to each replica [50]
+  MYSQL_CONN_MAX_LIFETIME    lifetime of a connection [30m]
+  MYSQL_PREPARE              off: send frequent statements as text, not prepared [on]
+  MYSQL_TLS_CA_FILE          CA of the servers, PEM
+  MYSQL_TLS_CERT_FILE        client certificate, PEM
+  MYSQL_TLS_KEY_FILE         its private key
+
+Redis:
+  REDIS_URL *                redis://user:password@host:port/number, or rediss:// for TLS; required
+  REDIS_MODE                 single, sentinel or cluster [single]
+  REDIS_TLS_CA_FILE          CA of the servers, PEM
+  REDIS_TLS_CERT_FILE        client certificate, PEM
+  REDIS_TLS_KEY_FILE         its private key
+
+Listeners:
+  LISTEN_ADDR                address for mini-programs [:8080]
+  TLS_CERT_FILE              its certificate and chain, PEM; without it, plain HTTP
+  TLS_KEY_FILE               private key of the certificate
+  TRUSTED_PROXIES            addresses and networks whose X-Forwarded-For is trusted
+  INTERNAL_ADDR              address for services, health checks and metrics [127.0.0.1:9090]
+  INTERNAL_API_KEY *         key of the services; required unless INTERNAL_ADDR is on loopback
+  SHUTDOWN_DELAY             time between not ready and closed ports when stopping [1s]
+
+Sessions:
+  SESSION_IDLE_TTL           a session ends after this time without use [168h]
+  SESSION_MAX_TTL            a session ends after this time [720h]
+  MAX_SESSIONS_PER_USER      sessions of a user in one mini-program [20]
+
+Limits (0 is no limit):
+  MAX_LOGINS_IN_FLIGHT       concurrent logins of this process [256]
+  LOGIN_RATE_LIMIT           logins per minute and client address [6000]
+  UPDATE_RATE_LIMIT          profile updates per minute and user [60]
+  FAILED_UPDATE_RATE_LIMIT   undecryptable updates per minute and user [10]
+  UPLOAD_DAILY_LIMIT         uploaded pictures per day and user [50]
+
+Uploaded pictures (a folder or an S3 bucket; without either, uploads are off):
+  AVATAR_DIR                 folder for the pictures
+  PUBLIC_URL                 URL of this server for clients; required with AVATAR_DIR
+  AVATAR_S3_ENDPOINT         URL of the S3-compatible store
+  AVATAR_S3_BUCKET           bucket
+  AVATAR_S3_ACCESS_KEY       access key
+  AVATAR_S3_SECRET_KEY *     secret key
+  AVATAR_S3_REGION           region [us-east-1]
+  AVATAR_S3_PUBLIC_URL       URL of the bucket for clients; default: below the endpoint
+
+Log and traces:
+  LOG_LEVEL                  debug, info, warn or error [info]
+  LOG_FORMAT                 json or text [json]
+  OTEL_TRACES_EXPORTER       none, otlp or console [none]; with OpenTelemetry's other OTEL_ variables
+`

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
 	"wxlogin/internal/clientip"
 )
 
