@@ -3,15 +3,14 @@ package avatar
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"image"
-	"image/color"
-	"image/draw"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
 	"io"
-	"time"
+	"iter"
 
 	"golang.org/x/image/webp"
 )
@@ -90,102 +89,117 @@ func classify(err error) error {
 	return ErrPicture
 }
 
-func encode(picture *image.NRGBA) (Picture, error) {
+func encode(picture *image.RGBA) (Picture, error) {
 	var b bytes.Buffer
 	if picture.Opaque() {
-		rgba := &image.RGBA{Pix: picture.Pix, Stride: picture.Stride, Rect: picture.Rect} // jpeg.Encode is faster for RGBA; the opaque pixels are the same
-		err := jpeg.Encode(&b, rgba, &jpeg.Options{Quality: jpegQuality})
+		err := jpeg.Encode(&b, picture, &jpeg.Options{Quality: jpegQuality})
 		return Picture{Data: b.Bytes(), Extension: ".jpg"}, err
 	}
-	clearTransparent(picture)
 	err := png.Encode(&b, picture)
 	return Picture{Data: b.Bytes(), Extension: ".png"}, err
 }
 
-// clearTransparent removes the colour of fully transparent pixels.
-func clearTransparent(picture *image.NRGBA) {
-	for i := 3; i < len(picture.Pix); i += 4 {
-		if picture.Pix[i] == 0 {
-			copy(picture.Pix[i-3:i], []byte{0, 0, 0})
+// orientation is how a picture must be rotated for display: a value of EXIF's tag 0x0112 (CIPA DC-008).
+type orientation uint16
+
+const upright orientation = 1
+
+// apply rotates a picture. If EXIF does not define the orientation, the picture is returned unchanged.
+func (o orientation) apply(p *image.RGBA) *image.RGBA {
+	if o <= upright || o > 8 {
+		return p
+	}
+	w, h := p.Rect.Dx(), p.Rect.Dy()
+	rotated := image.NewRGBA(p.Rect)
+	swapped := o >= 5 // rows become columns
+	if swapped {
+		rotated.Rect, rotated.Stride = image.Rect(0, 0, h, w), 4*h
+	}
+	fromRight := o == 2 || o == 3 || o == 7 || o == 8
+	fromBottom := o == 3 || o == 4 || o == 6 || o == 7
+	for y := range rotated.Rect.Dy() {
+		for x := range rotated.Rect.Dx() {
+			fromX, fromY := x, y
+			if swapped {
+				fromX, fromY = y, x
+			}
+			if fromRight {
+				fromX = w - 1 - fromX
+			}
+			if fromBottom {
+				fromY = h - 1 - fromY
+			}
+			rotated.SetRGBA(x, y, p.RGBAAt(fromX, fromY))
+		}
+	}
+	return rotated
+}
+
+// orientationOf returns the orientation in the EXIF data of a file, or upright if there is none.
+func orientationOf(format string, file []byte) orientation {
+	for tiff := range exifData(format, file) {
+		if found := tiffOrientation(bytes.TrimPrefix(tiff, []byte(exifPrefix))); found != upright {
+			return found
+		}
+	}
+	return upright
+}
+
+// exifData yields the EXIF data of a file. A JPEG has it before the first scan.
+func exifData(format string, file []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		switch format {
+		case "jpeg":
+			for marker, segment := range jpegSegments(file) {
+				isEXIF := marker == markerAPP1 && bytes.HasPrefix(segment, []byte(exifPrefix))
+				if marker == markerSOS || isEXIF && !yield(segment) {
+					return
+				}
+			}
+		case "png":
+			for kind, chunk := range pngChunks(file) {
+				if kind == "eXIf" && !yield(chunk) {
+					return
+				}
+			}
+		case "webp":
+			for kind, chunk := range webpChunks(webpBody(file)) {
+				if kind == "EXIF" && !yield(chunk) {
+					return
+				}
+			}
 		}
 	}
 }
 
-// remap returns a w x h picture whose pixel (x, y) is at(x, y).
-func remap(w, h int, at func(x, y int) color.NRGBA) *image.NRGBA {
-	picture := image.NewNRGBA(image.Rect(0, 0, w, h))
-	for y := range h {
-		for x := range w {
-			picture.SetNRGBA(x, y, at(x, y))
+// exifPrefix precedes EXIF data in a JPEG. Some programs write it to WebP too.
+const exifPrefix = "Exif\x00\x00"
+
+// tiffOrientation returns the orientation in the first directory of a TIFF structure.
+func tiffOrientation(tiff []byte) orientation {
+	const (
+		entryBytes     = 12
+		tagOrientation = 0x0112
+		typeShort      = 3
+	)
+	if len(tiff) < 8 {
+		return upright
+	}
+	var order binary.ByteOrder = binary.BigEndian
+	if string(tiff[:2]) == "II" {
+		order = binary.LittleEndian
+	}
+	start := uint64(order.Uint32(tiff[4:]))
+	if start+2 > uint64(len(tiff)) {
+		return upright
+	}
+	directory := tiff[start:]
+	entries := int(order.Uint16(directory))
+	for directory = directory[2:]; entries > 0 && len(directory) >= entryBytes; entries-- {
+		if order.Uint16(directory) == tagOrientation && order.Uint16(directory[2:]) == typeShort {
+			return orientation(order.Uint16(directory[8:]))
 		}
+		directory = directory[entryBytes:]
 	}
-	return picture
-}
-
-// bandPixels is how many pixels of the source are converted at a time.
-const bandPixels = 64 << 10
-
-// thumbnailSize returns the size that fits into MaxSide. Smaller pictures keep their size.
-func thumbnailSize(w, h int) (int, int) {
-	if longest := max(w, h); longest > MaxSide {
-		return max(1, w*MaxSide/longest), max(1, h*MaxSide/longest)
-	}
-	return w, h
-}
-
-// shrink scales the plan's canvas down. The canvas is transparent outside of the picture's frame.
-func shrink(ctx context.Context, src image.Image, plan Plan) (*image.NRGBA, error) {
-	w, h := thumbnailSize(plan.Width, plan.Height)
-	small := image.NewNRGBA(image.Rect(0, 0, w, h))
-	if w == plan.Width && h == plan.Height {
-		drawAt(small, plan.frame.Min, src)
-		return small, nil
-	}
-	s := newScaler(small, plan.Width, plan.Height)
-	band := image.NewRGBA(image.Rect(0, 0, plan.Width, bandRows(plan.Width)))
-	for y := 0; y < plan.Height; y += band.Rect.Dy() {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		clear(band.Pix)
-		drawAt(band, plan.frame.Min.Sub(image.Pt(0, y)), src)
-		for row := range min(band.Rect.Dy(), plan.Height-y) {
-			s.add(band.Pix[row*band.Stride:][:band.Stride])
-		}
-	}
-	return small, nil
-}
-
-func bandRows(width int) int { return max(1, bandPixels/width) }
-
-// drawAt copies a picture to dst, with its upper left corner at a point.
-func drawAt(dst draw.Image, at image.Point, picture image.Image) {
-	from := picture.Bounds()
-	draw.Draw(dst, from.Sub(from.Min).Add(at), picture, from.Min, draw.Src)
-}
-
-// shrinkWork returns the time that Make takes after decoding.
-func shrinkWork(plan Plan) time.Duration {
-	return nanoseconds(int64(plan.Width)*int64(plan.Height), shrunkPixel) + nanoseconds(1, encodeWork)
-}
-
-// shrinkMemory returns the bytes that Make allocates after decoding.
-func shrinkMemory(plan Plan) int64 {
-	w, h := thumbnailSize(plan.Width, plan.Height)
-	memory := encodeMemory(plan.Format, int64(w)*int64(h))
-	if w != plan.Width || h != plan.Height {
-		memory += scalerMemory(plan.Width, plan.Height) + 4*int64(plan.Width)*int64(bandRows(plan.Width))
-	}
-	return memory
-}
-
-// encodeMemory returns the bytes of the scaled picture, a rotated copy of it, and the encoder.
-func encodeMemory(format string, pixels int64) int64 {
-	const pixel = 4
-	memory := 2 * pixel * pixels
-	if opaque := format == "jpeg"; opaque {
-		return memory + 64<<10 + pixel*pixels // the output is smaller than the pixels, its buffer doubles
-	}
-	const png = 1400 << 10 // the compressor
-	return memory + png + 4*pixel*pixels
+	return upright
 }

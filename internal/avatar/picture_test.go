@@ -411,7 +411,7 @@ func TestShrink(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := image.NewNRGBA(got.Rect)
+				want := image.NewRGBA(got.Rect)
 				draw.CatmullRom.Scale(want, want.Rect, src, src.Rect, draw.Src, nil)
 				if mean, most := difference(got, want); mean > 1.5 || most > 40 {
 					t.Errorf("%v: the samples differ by %.2f on average and by %d at most", got.Rect, mean, most)
@@ -436,7 +436,8 @@ func TestShrink(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i := 0; i < len(got.Pix); i += 4 {
-					if p := (color.NRGBA{R: got.Pix[i], G: got.Pix[i+1], B: got.Pix[i+2], A: got.Pix[i+3]}); p != c {
+					p := color.RGBA{R: got.Pix[i], G: got.Pix[i+1], B: got.Pix[i+2], A: got.Pix[i+3]}
+					if p := color.NRGBAModel.Convert(p); p != c {
 						t.Fatalf("%v became %v, in a picture of %v", c, p, size)
 					}
 				}
@@ -446,7 +447,7 @@ func TestShrink(t *testing.T) {
 }
 
 // difference returns the average and maximum difference of two pictures' samples, premultiplied by alpha.
-func difference(a, b *image.NRGBA) (mean float64, most int) {
+func difference(a, b *image.RGBA) (mean float64, most int) {
 	for y := range a.Rect.Dy() {
 		for x := range a.Rect.Dx() {
 			p, q := a.RGBA64At(x, y), b.RGBA64At(x, y)

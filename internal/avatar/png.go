@@ -2,6 +2,7 @@ package avatar
 
 import (
 	"encoding/binary"
+	"image"
 	"iter"
 	"time"
 )
@@ -101,43 +102,80 @@ func (h *pngHeader) bytesPerPixel() int64 {
 	return channels
 }
 
-// passes yields the sizes of the images that the data consists of: one, or up to seven for Adam7 (section 8).
-func (h *pngHeader) passes() iter.Seq2[int64, int64] {
-	return func(yield func(width, height int64) bool) {
-		if !h.interlaced {
-			yield(int64(h.width), int64(h.height))
-			return
-		}
-		for _, p := range [...]struct{ x0, y0, dx, dy int }{
-			{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2},
-		} {
-			width, height := (h.width-p.x0+p.dx-1)/p.dx, (h.height-p.y0+p.dy-1)/p.dy
-			if width > 0 && height > 0 && !yield(int64(width), int64(height)) {
-				return
-			}
-		}
-	}
-}
-
-// memory returns the bytes that image/png allocates: the image, one more for each pass if it is interlaced, and two
-// rows per pass.
+// memory returns the bytes that image/png allocates: the image and two rows, and for an interlaced picture once more an
+// image and the rows of its seven passes (Adam7, section 8), the widest of which are as wide as the picture.
 func (h *pngHeader) memory() int64 {
-	bytes := int64(pngMemory)
+	image := int64(h.width) * int64(h.height) * h.bytesPerPixel()
 	if h.interlaced {
-		bytes += int64(h.width) * int64(h.height) * h.bytesPerPixel()
+		return pngMemory + 2*image + 2*4*h.rowBytes()
 	}
-	for width, height := range h.passes() {
-		bytes += width*height*h.bytesPerPixel() + 2*h.rowBytes(width)
-	}
-	return bytes
+	return pngMemory + image + 2*h.rowBytes()
 }
 
 // work returns the time for the rows, without decompression.
-func (h *pngHeader) work() (work time.Duration) {
-	for width, height := range h.passes() {
-		work += nanoseconds(height*h.rowBytes(width), pngRowByte) + nanoseconds(width*height, pngPixel)
-	}
-	return work
+func (h *pngHeader) work() time.Duration {
+	return nanoseconds(int64(h.height)*h.rowBytes(), pngRowByte) + nanoseconds(int64(h.width)*int64(h.height), pngPixel)
 }
 
-func (h *pngHeader) rowBytes(width int64) int64 { return 1 + (width*h.bitsPerPixel()+7)/8 }
+// rowBytes returns the size of a decompressed row.
+func (h *pngHeader) rowBytes() int64 { return 1 + (int64(h.width)*h.bitsPerPixel()+7)/8 }
+
+// inspectGIF reads a GIF (GIF89a specification) up to its first picture. Make does not read the rest either.
+func inspectGIF(file []byte) (Plan, error) {
+	const header = 13
+	if len(file) < header {
+		return Plan{}, ErrPicture
+	}
+	descriptor := firstGIFPicture(file[header:], file[10])
+	if descriptor == nil {
+		return Plan{}, ErrPicture
+	}
+	u16 := func(b []byte) int { return int(binary.LittleEndian.Uint16(b)) }
+	left, top := u16(descriptor), u16(descriptor[2:])
+	frame := image.Rect(left, top, left+u16(descriptor[4:]), top+u16(descriptor[6:]))
+	plan, err := newPlanWithFrame(u16(file[6:]), u16(file[8:]), frame)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan.Memory = gifMemory + plan.framePixels()
+	plan.Work = nanoseconds(plan.framePixels(), gifPixel) + nanoseconds(len(file), gifByte)
+	if interlaced := descriptor[8]&0x40 != 0; interlaced {
+		plan.Memory += plan.framePixels() // image/gif sorts the rows into a second image
+	}
+	return plan, nil
+}
+
+// firstGIFPicture returns the image descriptor (section 20) of the first picture, or nil. rest is the file after its
+// header.
+func firstGIFPicture(rest []byte, flags byte) []byte {
+	const descriptor = 9
+	for rest = skip(rest, colourTable(flags)); len(rest) > descriptor; {
+		switch rest[0] {
+		case 0x2c: // picture
+			return rest[1 : 1+descriptor]
+		case 0x21: // extension: label, then blocks
+			rest = skipBlocks(rest[2:])
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// skipBlocks skips data sub-blocks up to and including the empty one.
+func skipBlocks(rest []byte) []byte {
+	for len(rest) > 0 && rest[0] != 0 {
+		rest = skip(rest, 1+int(rest[0]))
+	}
+	return skip(rest, 1)
+}
+
+func skip(rest []byte, n int) []byte { return rest[min(n, len(rest)):] }
+
+// colourTable returns the length of the colour table that a packed field announces, in bytes.
+func colourTable(flags byte) int {
+	if flags&0x80 == 0 {
+		return 0
+	}
+	return 3 << (flags&7 + 1)
+}

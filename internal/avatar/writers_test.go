@@ -180,16 +180,33 @@ type pngSpec struct {
 	empty  bool // no rows
 }
 
+// passes returns the sizes of the images that the data consists of: one, or up to seven for Adam7 (section 8).
+func (spec pngSpec) passes() (sizes []image.Point) {
+	switch {
+	case spec.empty:
+		return nil
+	case !spec.interlaced:
+		return []image.Point{{spec.width, spec.height}}
+	}
+	for _, p := range [...]struct{ x0, y0, dx, dy int }{
+		{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2},
+	} {
+		width, height := (spec.width-p.x0+p.dx-1)/p.dx, (spec.height-p.y0+p.dy-1)/p.dy
+		if width > 0 && height > 0 {
+			sizes = append(sizes, image.Pt(width, height))
+		}
+	}
+	return sizes
+}
+
 func pngFile(spec pngSpec) []byte {
 	var data bytes.Buffer
 	z, _ := zlib.NewWriterLevel(&data, zlib.BestSpeed)
-	for width, height := range spec.passes() {
-		if spec.empty {
-			break
-		}
-		row := bytes.Repeat([]byte{spec.value}, int(spec.rowBytes(width)))
+	for _, size := range spec.passes() {
+		pass := pngHeader{width: size.X, depth: spec.depth, colour: spec.colour}
+		row := bytes.Repeat([]byte{spec.value}, int(pass.rowBytes()))
 		row[0] = spec.filter
-		for range height {
+		for range size.Y {
 			z.Write(row)
 		}
 	}
