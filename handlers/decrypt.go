@@ -102,9 +102,13 @@ func decrypt[T any](ctx context.Context, p *public, sess session.Session, decryp
 	ctx, cancel := context.WithTimeout(ctx, p.decryptRetryDelay+2*p.storageTimeout)
 	defer cancel()
 	data, err := decryptWithOtherKeys(ctx, p, sess, decryptWith, owner)
-	if errors.Is(err, wechat.ErrDecrypt) && sleep(ctx, p.decryptRetryDelay) {
+	if errors.Is(err, wechat.ErrDecrypt) {
 		// The data may have overtaken the login that made its key. Every failure waits, so that timing reveals nothing.
-		data, err = decryptWithOtherKeys(ctx, p, sess, decryptWith, owner)
+		select {
+		case <-time.After(p.decryptRetryDelay):
+			data, err = decryptWithOtherKeys(ctx, p, sess, decryptWith, owner)
+		case <-ctx.Done():
+		}
 	}
 	switch {
 	case err == nil:
@@ -135,16 +139,4 @@ func (p *public) otherSessionKeys(ctx context.Context, sess session.Session) ([]
 	ctx, cancel := p.withStorageTimeout(ctx)
 	defer cancel()
 	return p.sessions.OtherSessionKeys(ctx, sess)
-}
-
-// sleep waits for d. It returns false if ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

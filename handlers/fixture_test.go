@@ -19,6 +19,7 @@ import (
 
 	"wxlogin/handlers"
 	"wxlogin/internal/avatar"
+	"wxlogin/internal/clientip"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/session"
@@ -63,7 +64,7 @@ type serverConfig struct {
 	wrapApp      func(handlers.CodeExchanger) handlers.CodeExchanger
 	wrapSessions func(handlers.Sessions) handlers.Sessions
 	limits       handlers.Limits
-	proxies      []string
+	proxies      clientip.Networks
 	apiKey       string // of the internal listener
 
 	noPhoneNumbers bool

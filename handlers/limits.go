@@ -122,12 +122,10 @@ func (s *loginSemaphore) acquire(ctx context.Context) bool {
 	default:
 		return false
 	}
-	timer := time.NewTimer(s.maxWait)
-	defer timer.Stop()
 	select {
 	case s.slots <- struct{}{}:
 		return true
-	case <-timer.C:
+	case <-time.After(s.maxWait):
 		return false
 	case <-ctx.Done():
 		return false

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -63,9 +62,9 @@ type PublicOptions struct {
 	// UploadStopGrace is DefaultUploadStopGrace by default.
 	UploadStopGrace time.Duration
 
-	// TrustedProxies are the addresses and networks (CIDR) of the proxies in front of the server. X-Forwarded-For is
+	// TrustedProxies are the networks of the proxies in front of the server. X-Forwarded-For is
 	// ignored unless the connection comes from one of them.
-	TrustedProxies []string
+	TrustedProxies clientip.Networks
 }
 
 // Limits bound the load on the public listener. 0 means no limit.
@@ -140,13 +139,9 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 		return nil, err
 	}
 	o.setDefaults()
-	proxies, err := clientip.ParseNetworks(o.TrustedProxies)
-	if err != nil {
-		return nil, fmt.Errorf("handlers: TrustedProxies: %w", err)
-	}
 	p := newPublic(o)
 	o.Metrics.watchLogins(p.loginSlots)
-	clients := &clientAddresses{proxies: proxies, logger: o.Logger, metrics: o.Metrics}
+	clients := &clientAddresses{proxies: o.TrustedProxies, logger: o.Logger, metrics: o.Metrics}
 	r := newRouter(o.Logger, slog.LevelInfo, o.Metrics)
 	p.mount(r, clients.middleware)
 	return r, nil

@@ -98,13 +98,11 @@ func retryable(err error) bool { return errors.Is(err, errConflict) || isDeadloc
 
 // sleepJitter sleeps for a random time, which grows with each attempt, or until ctx ends.
 func sleepJitter(ctx context.Context, attempt int) error {
-	timer := time.NewTimer(rand.N(min(time.Millisecond<<attempt, maxRetryPause)))
-	defer timer.Stop()
 	select {
+	case <-time.After(rand.N(min(time.Millisecond<<attempt, maxRetryPause))):
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

@@ -152,12 +152,10 @@ func lockMigration(ctx context.Context, conn *sql.Conn) error {
 		case got.Int64 == 1:
 			return nil
 		}
-		timer := time.NewTimer(lockPoll)
 		select {
+		case <-time.After(lockPoll):
 		case <-ctx.Done():
-			timer.Stop()
 			return ctx.Err()
-		case <-timer.C:
 		}
 	}
 }

@@ -25,8 +25,8 @@ import (
 // Networks are the networks of the trusted proxies. If there are none, every client is the peer of its connection.
 type Networks []netip.Prefix
 
-// ParseNetworks parses IP addresses and networks in CIDR notation. IPv4 may be written in the form that is mapped to
-// IPv6. The error quotes the first entry that is neither.
+// ParseNetworks parses IP addresses, which become networks of one address, and networks in CIDR notation. IPv4 may be
+// written in the form that is mapped to IPv6. The error quotes the first entry that is neither.
 func ParseNetworks(entries []string) (Networks, error) {
 	var networks Networks
 	for _, entry := range entries {
@@ -46,6 +46,12 @@ func ParseNetworks(entries []string) (Networks, error) {
 	return networks, nil
 }
 
+// UnmarshalText parses a list that is separated by commas.
+func (n *Networks) UnmarshalText(text []byte) (err error) {
+	*n, err = ParseNetworks(strings.Split(string(text), ","))
+	return err
+}
+
 // Key returns the rate limit key of a client: its IPv4 address, or the /64 of its IPv6 address, because a client
 // usually has a whole /64.
 func Key(addr netip.Addr) string {
@@ -55,12 +61,20 @@ func Key(addr netip.Addr) string {
 	return addr.String()
 }
 
+// SentDirectly reports whether the peer of a request's connection belongs to the networks.
+func (n Networks) SentDirectly(r *http.Request) bool { return n.contains(peerOf(r)) }
+
+// peerOf returns the zero Addr, which no network contains, if the peer is unknown.
+func peerOf(r *http.Request) netip.Addr {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return plainAddr(peer.Addr())
+}
+
 // Client returns the client of a request, without a zone and with IPv4 unmapped. If every address in X-Forwarded-For
 // belongs to a trusted proxy, the client is the leftmost one. ok is false if an entry that a trusted proxy wrote cannot
 // be parsed.
 func (n Networks) Client(r *http.Request) (addr netip.Addr, ok bool) {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return n.client(plainAddr(peer.Addr()), r.Header["X-Forwarded-For"])
+	return n.client(peerOf(r), r.Header["X-Forwarded-For"])
 }
 
 func (n Networks) client(peer netip.Addr, forwardedFor []string) (addr netip.Addr, ok bool) {

@@ -16,6 +16,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"wxlogin/internal/clientip"
 )
 
 // Config is the server's configuration. Load reads it from environment variables.
@@ -47,7 +49,7 @@ type Config struct {
 
 	// TrustedProxies are the addresses and networks (CIDR) whose X-Forwarded-For is trusted. If there are none, a client's
 	// address is that of its connection.
-	TrustedProxies []string `env:"TRUSTED_PROXIES"`
+	TrustedProxies clientip.Networks `env:"TRUSTED_PROXIES"`
 
 	TLS TLS
 

@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"wxlogin/internal/clientip"
 )
 
 // maxShutdownDelay bounds SHUTDOWN_DELAY: container platforms kill a process that has not ended after about a minute.
@@ -32,9 +30,6 @@ func (c Config) validate() []error {
 		fail("MAX_SESSIONS_PER_USER: %d is less than 1", c.MaxSessionsPerUser)
 	}
 	errs = append(errs, c.Limits.validate()...)
-	if _, err := clientip.ParseNetworks(c.TrustedProxies); err != nil {
-		fail("TRUSTED_PROXIES: %w", err)
-	}
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Avatars.validate()...)
 	errs = append(errs, c.MySQL.TLS.validate(c.MySQLDSN)...)

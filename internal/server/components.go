@@ -5,13 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/handlers"
-	"wxlogin/internal/clientip"
 	"wxlogin/internal/config"
 	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/redisclient"
@@ -170,10 +168,6 @@ func (p *components) publicOptions(c config.Config, o Options) handlers.PublicOp
 func (p *components) handlers(
 	c config.Config, o Options, closing context.Context, stopping handlers.Check,
 ) (public, internal http.Handler, err error) {
-	proxies, err := clientip.ParseNetworks(c.TrustedProxies)
-	if err != nil {
-		return nil, nil, err
-	}
 	options := p.publicOptions(c, o)
 	options.Closing = closing
 	if public, err = handlers.NewPublic(options); err != nil {
@@ -184,23 +178,7 @@ func (p *components) handlers(
 		Logger: o.Logger, Metrics: p.metrics,
 		Sessions: p.sessions, Users: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: o.StorageTimeout,
 	})
-	return o.Tracing.Handler(public, fromTrustedProxy(proxies)), o.Tracing.Handler(internal, trustAll), err
-}
-
-// fromTrustedProxy returns a function that reports whether a request comes from one of the networks.
-func fromTrustedProxy(networks []netip.Prefix) func(*http.Request) bool {
-	return func(r *http.Request) bool {
-		from, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err != nil {
-			return false
-		}
-		for _, network := range networks {
-			if network.Contains(from.Addr().Unmap()) {
-				return true
-			}
-		}
-		return false
-	}
+	return o.Tracing.Handler(public, c.TrustedProxies.SentDirectly), o.Tracing.Handler(internal, trustAll), err
 }
 
 // trustAll is for the internal listener, which only the operator's services reach.

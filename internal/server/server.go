@@ -166,10 +166,8 @@ func (s *Server) Drain(ctx context.Context) {
 
 // sleep waits for d and reports whether it has passed before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false

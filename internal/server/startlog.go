@@ -4,6 +4,7 @@ import (
 	"context"
 	"go/version"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"runtime"
 	"slices"
@@ -22,16 +23,18 @@ func describe(c config.Config, o Options) []slog.Attr {
 	for _, app := range c.AllApps() {
 		apps = append(apps, app.AppID)
 	}
+	primary, ownTLS := describeDSN(c.MySQLDSN)
 	replicas := []string{}
 	for _, dsn := range c.MySQL.ReplicaDSNs {
-		replicas = append(replicas, describeDSN(dsn))
+		replica, _ := describeDSN(dsn)
+		replicas = append(replicas, replica)
 	}
 	return []slog.Attr{
 		slog.String("version", o.Version),
 		slog.Any("apps", apps),
 		slog.String("wechat", hostOf(c.WeChatAPIBase)),
-		slog.Group("mysql", slog.String("primary", describeDSN(c.MySQLDSN)), slog.Any("replicas", replicas),
-			slog.Int("maxOpenConns", c.MySQL.MaxOpenConns), slog.Bool("tls", c.MySQL.TLS.IsSet() || hasTLS(c.MySQLDSN))),
+		slog.Group("mysql", slog.String("primary", primary), slog.Any("replicas", replicas),
+			slog.Int("maxOpenConns", c.MySQL.MaxOpenConns), slog.Bool("tls", ownTLS || c.MySQL.TLS.IsSet())),
 		slog.Attr{Key: "redis", Value: redisclient.Describe(c.Redis.Mode, c.RedisURL)},
 		slog.Group("limits", slog.Int("loginsInFlight", c.Limits.LoginsInFlight), slog.Int("loginsPerMinute", c.Limits.Logins),
 			slog.Int("updatesPerMinute", c.Limits.Updates), slog.Int("failedUpdatesPerMinute", c.Limits.FailedUpdates),
@@ -41,23 +44,18 @@ func describe(c config.Config, o Options) []slog.Attr {
 		slog.Bool("tls", c.TLS.CertFile != ""),
 		slog.Bool("internalKey", c.InternalAPIKey != ""),
 		slog.Bool("tracing", o.Tracing != nil),
-		slog.Any("trustedProxies", append([]string{}, c.TrustedProxies...)),
+		slog.Any("trustedProxies", append([]netip.Prefix{}, c.TrustedProxies...)),
 	}
 }
 
-// describeDSN returns the host:port/database of a DSN, and "" if it is malformed.
-func describeDSN(dsn string) string {
+// describeDSN returns the host:port/database of a DSN, and whether its parameter tls requires TLS. It returns "" if the
+// DSN is malformed.
+func describeDSN(dsn string) (database string, hasTLS bool) {
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		return ""
+		return "", false
 	}
-	return config.Addr + "/" + config.DBName
-}
-
-// hasTLS reports whether the parameter tls of a DSN requires TLS.
-func hasTLS(dsn string) bool {
-	config, err := mysql.ParseDSN(dsn)
-	return err == nil && config.TLS != nil
+	return config.Addr + "/" + config.DBName, config.TLS != nil
 }
 
 // describeAvatars returns "folder", the host and name of a bucket, or "off".

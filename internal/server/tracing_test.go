@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"wxlogin/internal/clientip"
 	"wxlogin/internal/config"
 	"wxlogin/internal/tracing"
 	"wxlogin/wechat/wechattest"
@@ -235,7 +236,11 @@ func TestTracing_TrustedProxy(t *testing.T) {
 		"proxy in a mapped network": {[]string{"::ffff:127.0.0.0/104"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := newTracedServer(t, func(c *config.Config, _ *Options) { c.TrustedProxies = test.proxies })
+			networks, err := clientip.ParseNetworks(test.proxies)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := newTracedServer(t, func(c *config.Config, _ *Options) { c.TrustedProxies = networks })
 			tr.login("traceparent", traceparent)
 			root := tr.spans()[0]
 			continued := root.SpanContext.TraceID().String() == "0af7651916cd43dd8448eb211c80319c"

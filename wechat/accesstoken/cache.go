@@ -113,8 +113,10 @@ func (c *Cache) Token(ctx context.Context, refused string) (string, error) {
 		if time.Now().Add(poll).After(deadline) {
 			return "", waitError(ErrBusy)
 		}
-		if err := sleep(ctx, poll); err != nil {
-			return "", waitError(err)
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return "", waitError(ctx.Err())
 		}
 	}
 }
@@ -158,17 +160,6 @@ func (c *Cache) forceRefresh(ctx context.Context, refused string) (string, time.
 		err = ErrRefused
 	}
 	return token, expiresIn, err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // waitError adds a *wechat.Error to the error of a wait: the caller has no token, as if WeChat had not responded.
