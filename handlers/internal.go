@@ -49,18 +49,16 @@ func NewInternal(o InternalOptions) (http.Handler, error) {
 	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil {
 		return nil, errors.New("handlers: Sessions, Users, Logger and Metrics are required")
 	}
-	i := &introspector{
-		sessions: o.Sessions, users: o.Users, metrics: o.Metrics,
-		storageTimeout: cmp.Or(o.StorageTimeout, DefaultStorageTimeout),
+	i := &introspector{accounts{o.Sessions, o.Users, cmp.Or(o.StorageTimeout, DefaultStorageTimeout)}, o.Metrics}
+	guard := func(next http.Handler) http.Handler {
+		return requireAPIKey(o.APIKey, apiKeyOf, codeInvalidAPIKey, next)
 	}
 	r := newRouter(o.Logger, slog.LevelDebug, o.Metrics) // at Debug, because probes and scrapes are frequent
 	r.Get("/healthz", handle(healthz))
 	r.Get("/readyz", handle(readyz(o.Checks)))
 	r.Method(http.MethodGet, "/metrics", o.Metrics.handler())
-	r.Method(http.MethodPost, "/introspect", requireAPIKey(o.APIKey, apiKeyOf, codeInvalidAPIKey, handle(i.introspect)))
-	mountPprof(r, func(next http.Handler) http.Handler {
-		return requireAPIKey(o.APIKey, apiKeyOf, codeInvalidAPIKey, next)
-	})
+	r.Method(http.MethodPost, "/introspect", guard(handle(i.introspect)))
+	mountPprof(r, guard)
 	verify := requireAPIKey(o.APIKey, apiKeyFromHeader, codeForbidden, handle(i.verify))
 	r.Handle("/verify", verify)
 	r.Handle("/verify/*", verify)
@@ -124,10 +122,8 @@ func mountPprof(r *chi.Mux, guard func(http.Handler) http.Handler) {
 
 // introspector finds the owners of tokens for other services and gateways.
 type introspector struct {
-	sessions       Sessions
-	users          Users
-	metrics        *Metrics
-	storageTimeout time.Duration
+	accounts
+	metrics *Metrics
 }
 
 // introspectResponse is the response of POST /introspect (RFC 7662, section 2.2). For a token that is not active, all
@@ -176,11 +172,6 @@ const (
 	headerUnionID = "X-Wechat-Unionid"
 )
 
-// verifyResponse is the response of /verify.
-type verifyResponse struct {
-	Status int `json:"status"`
-}
-
 // verify serves /verify for gateways: nginx's auth_request, forward_auth of Caddy and Traefik, Envoy's ext_authz. It
 // returns the owner of the token in the response headers. It ignores method and path, because some gateways use those
 // of the request that they are about to forward.
@@ -197,7 +188,7 @@ func (i *introspector) verify(w http.ResponseWriter, r *http.Request) error {
 	if owner.user.UnionID != "" {
 		header.Set(headerUnionID, owner.user.UnionID)
 	}
-	return writeJSON(w, http.StatusOK, verifyResponse{Status: http.StatusOK})
+	return writeJSON(w, http.StatusOK, statusResponse{Status: http.StatusOK})
 }
 
 // tokenOwner is the session of a token and its user.
@@ -220,18 +211,11 @@ func (i *introspector) findOwner(ctx context.Context, token string) (tokenOwner,
 	if err != nil {
 		return tokenOwner{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, i.storageTimeout)
+	ctx, cancel := i.withStorageTimeout(ctx)
 	defer cancel()
 	user, err := i.users.FindOnReplica(ctx, sess.AppID, sess.OpenID)
 	if err != nil {
 		return tokenOwner{}, err
 	}
-	requestLogFrom(ctx).appID = sess.AppID
 	return tokenOwner{sess, user, i.sessions.ExpiresAt(sess)}, rejectDisabled(ctx, user)
-}
-
-func (i *introspector) findSession(ctx context.Context, token string) (session.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, i.storageTimeout)
-	defer cancel()
-	return i.sessions.Lookup(ctx, token)
 }

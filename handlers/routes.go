@@ -111,15 +111,13 @@ type public struct {
 	apps       map[string]CodeExchanger // by appid
 	defaultApp string
 
-	sessions     Sessions
-	users        Users
+	accounts
 	phoneNumbers PhoneNumbers // nil: no POST /bindPhone
 	avatars      Avatars      // nil: no uploads
 	openAvatar   func(name string) (*os.File, string, error)
 
 	logger            *slog.Logger
 	metrics           *Metrics
-	storageTimeout    time.Duration
 	decryptRetryDelay time.Duration
 
 	loginSlots    *loginSemaphore
@@ -150,8 +148,9 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 func newPublic(o PublicOptions) *public {
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
-		sessions: o.Sessions, users: o.Users, phoneNumbers: o.PhoneNumbers, avatars: o.Avatars, openAvatar: o.OpenAvatar,
-		logger: o.Logger, metrics: o.Metrics, storageTimeout: o.StorageTimeout, decryptRetryDelay: o.DecryptRetryDelay,
+		accounts:     accounts{o.Sessions, o.Users, o.StorageTimeout},
+		phoneNumbers: o.PhoneNumbers, avatars: o.Avatars, openAvatar: o.OpenAvatar,
+		logger: o.Logger, metrics: o.Metrics, decryptRetryDelay: o.DecryptRetryDelay,
 		loginSlots:     newLoginSemaphore(o.Limits.LoginsInFlight, o.Limits.LoginWait),
 		uploadSlots:    newUploadSlots(uploadLimits),
 		decoders:       newDecoders(runtime.GOMAXPROCS(0)),
@@ -181,11 +180,6 @@ func (p *public) mount(r *chi.Mux, withClient func(http.Handler) http.Handler) {
 		r.Get(avatar.Path+"{name}", handle(p.serveAvatar))
 		r.Head(avatar.Path+"{name}", handle(p.serveAvatar))
 	}
-}
-
-// withStorageTimeout bounds a step that waits for MySQL or Redis.
-func (p *public) withStorageTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, p.storageTimeout)
 }
 
 // newRouter returns a router with what both listeners have: request ids, access log, metrics, recovery and problem

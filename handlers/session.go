@@ -61,8 +61,8 @@ func (p *public) getUserInfo(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, userInfoResponse{http.StatusOK, p.profileResponse(user)})
 }
 
-// logoutResponse is the response of POST /logout.
-type logoutResponse struct {
+// statusResponse is a response that says only that the request succeeded.
+type statusResponse struct {
 	Status int `json:"status"`
 }
 
@@ -93,7 +93,7 @@ func (p *public) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, logoutResponse{Status: http.StatusOK})
+	return writeJSON(w, http.StatusOK, statusResponse{Status: http.StatusOK})
 }
 
 // readLogoutFields reads the body, which may be empty if the token is in the header.
@@ -126,11 +126,23 @@ func (p *public) revokeAllSessions(ctx context.Context, token string) error {
 	return p.sessions.Revoke(ctx, token) // in case the user's index has lost it
 }
 
+// accounts are the sessions and users, which both listeners read.
+type accounts struct {
+	sessions       Sessions
+	users          Users
+	storageTimeout time.Duration
+}
+
+// withStorageTimeout bounds a step that waits for MySQL or Redis.
+func (a accounts) withStorageTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, a.storageTimeout)
+}
+
 // findSession returns the session of a token, and records its app for the access log.
-func (p *public) findSession(ctx context.Context, token string) (session.Session, error) {
-	ctx, cancel := p.withStorageTimeout(ctx)
+func (a accounts) findSession(ctx context.Context, token string) (session.Session, error) {
+	ctx, cancel := a.withStorageTimeout(ctx)
 	defer cancel()
-	sess, err := p.sessions.Lookup(ctx, token)
+	sess, err := a.sessions.Lookup(ctx, token)
 	requestLogFrom(ctx).appID = sess.AppID
 	return sess, err
 }

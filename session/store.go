@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -69,18 +70,10 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
-	if o.KeyPrefix == "" {
-		o.KeyPrefix = DefaultKeyPrefix
-	}
-	if o.IdleTTL == 0 {
-		o.IdleTTL = DefaultIdleTTL
-	}
-	if o.MaxLifetime == 0 {
-		o.MaxLifetime = max(DefaultMaxLifetime, o.IdleTTL)
-	}
-	if o.MaxPerUser == 0 {
-		o.MaxPerUser = DefaultMaxPerUser
-	}
+	o.KeyPrefix = cmp.Or(o.KeyPrefix, DefaultKeyPrefix)
+	o.IdleTTL = cmp.Or(o.IdleTTL, DefaultIdleTTL)
+	o.MaxLifetime = cmp.Or(o.MaxLifetime, max(DefaultMaxLifetime, o.IdleTTL))
+	o.MaxPerUser = cmp.Or(o.MaxPerUser, DefaultMaxPerUser)
 	if o.ErrorHandler == nil {
 		o.ErrorHandler = WriteError
 	}

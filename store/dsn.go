@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
 
@@ -219,13 +220,9 @@ type statementLog struct {
 }
 
 var (
-	_ logger.Interface = statementLog{}
-	_ paramsFilter     = statementLog{}
+	_ logger.Interface  = statementLog{}
+	_ gorm.ParamsFilter = statementLog{}
 )
-
-type paramsFilter interface {
-	ParamsFilter(ctx context.Context, sql string, params ...any) (string, []any)
-}
 
 // LogMode implements logger.Interface; slog's own level decides.
 func (l statementLog) LogMode(logger.LogLevel) logger.Interface { return l }

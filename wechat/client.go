@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -59,13 +60,9 @@ type Client struct {
 // NewClient returns a client for one mini-program. It does not connect. The error joins all errors of the options and
 // contains none of their values.
 func NewClient(o Options) (*Client, error) {
-	if o.BaseURL == "" {
-		o.BaseURL = defaultBaseURL
-	}
-	if o.Timeout == 0 {
-		o.Timeout = defaultTimeout
-	}
-	if err := o.validate(); err != nil {
+	o.BaseURL, o.Timeout = cmp.Or(o.BaseURL, defaultBaseURL), cmp.Or(o.Timeout, defaultTimeout)
+	base, err := o.validate()
+	if err != nil {
 		return nil, err
 	}
 	if o.Transport == nil {
@@ -74,18 +71,7 @@ func NewClient(o Options) (*Client, error) {
 	if o.OnCall == nil {
 		o.OnCall = func(Call) {}
 	}
-	base, err := url.Parse(strings.TrimRight(o.BaseURL, "/"))
-	if err != nil {
-		return nil, errors.New("wechat: the base URL cannot be parsed") // validate has parsed it
-	}
-	return &Client{
-		appID:     o.AppID,
-		secret:    o.Secret,
-		base:      base,
-		transport: o.Transport,
-		timeout:   o.Timeout,
-		onCall:    o.OnCall,
-	}, nil
+	return &Client{appID: o.AppID, secret: o.Secret, base: base, transport: o.Transport, timeout: o.Timeout, onCall: o.OnCall}, nil
 }
 
 // AppID returns the mini-program's appid.
@@ -95,7 +81,8 @@ func (c *Client) AppID() string { return c.appID }
 // fields.
 func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "wechat.Client{AppID:%q}", c.appID) }
 
-func (o Options) validate() error {
+// validate returns the base URL, without a trailing slash.
+func (o Options) validate() (base *url.URL, err error) {
 	var errs []error
 	check := func(wrong bool, text string) {
 		if wrong {
@@ -106,17 +93,16 @@ func (o Options) validate() error {
 	check(strings.ContainsFunc(o.AppID, notPrintableASCII), "the appid has a space or a character that is not printable ASCII")
 	check(o.Secret == "", "the appsecret is empty")
 	check(strings.ContainsFunc(string(o.Secret), notPrintableASCII), "the appsecret has a space or a character that is not printable ASCII")
-	check(!validBaseURL(o.BaseURL), "the base URL is not an absolute http or https URL without user, query and fragment")
+	base, err = url.Parse(strings.TrimRight(o.BaseURL, "/"))
+	check(err != nil || !isBaseURL(base) || strings.ContainsAny(o.BaseURL, "?#"), "the base URL is not an absolute http or https URL without user, query and fragment")
 	check(o.Timeout < 0, "the time-out is negative")
-	return errors.Join(errs...)
+	return base, errors.Join(errs...)
 }
 
 func notPrintableASCII(r rune) bool { return r <= ' ' || r > '~' }
 
-func validBaseURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-		u.User == nil && !strings.ContainsAny(s, "?#")
+func isBaseURL(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil
 }
 
 // maxConns is the maximum of connections to one host.

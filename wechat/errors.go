@@ -26,22 +26,15 @@ const (
 
 // String returns the kind's name, such as "invalid_code". It can be used as a metric's label.
 func (k Kind) String() string {
-	switch k {
-	case KindInvalidCode:
-		return "invalid_code"
-	case KindBlocked:
-		return "blocked"
-	case KindRateLimited:
-		return "rate_limited"
-	case KindMisconfigured:
-		return "misconfigured"
-	case KindUnavailable:
-		return "unavailable"
-	case KindUnusable:
-		return "unusable"
-	default:
-		return "unknown"
+	if k < 0 || int(k) >= len(kindNames) {
+		return kindNames[KindUnknown]
 	}
+	return kindNames[k]
+}
+
+var kindNames = [...]string{
+	KindUnknown: "unknown", KindInvalidCode: "invalid_code", KindBlocked: "blocked", KindRateLimited: "rate_limited",
+	KindMisconfigured: "misconfigured", KindUnavailable: "unavailable", KindUnusable: "unusable",
 }
 
 // KindOf returns the Kind of an error: KindUnknown for nil, and KindUnavailable if it does not wrap an *Error.

@@ -3,6 +3,7 @@ package profile
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,22 +53,17 @@ var publicName = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+
 var localDomains = []string{".localhost", ".local", ".internal", ".invalid", ".onion", ".home.arpa"}
 
 // weChatHosts are the domains of avatars of WeChat's users.
-var weChatHosts = []string{"qlogo.cn", "qpic.cn", "c2c.wechat.com"}
+var weChatHosts = []string{".qlogo.cn", ".qpic.cn", ".c2c.wechat.com"}
 
 // publicHost returns the host of a URL, with its port unless that is the default. ok is false if the host is not
 // public.
 func publicHost(u *url.URL) (host string, ok bool) {
 	name, port := strings.ToLower(u.Hostname()), u.Port()
-	if len(name) > 253 || !publicName.MatchString(name) || strings.HasSuffix(u.Host, ":") {
+	if len(name) > 253 || !publicName.MatchString(name) || strings.HasSuffix(u.Host, ":") || isBelow(name, localDomains) {
 		return "", false
 	}
-	for _, local := range localDomains {
-		if strings.HasSuffix("."+name, local) {
-			return "", false
-		}
-	}
 	if u.Scheme == "http" {
-		return name, isWeChatHost(name) && (port == "" || port == "80")
+		return name, isBelow(name, weChatHosts) && (port == "" || port == "80")
 	}
 	if port == "" || port == "443" {
 		return name, true
@@ -76,11 +72,7 @@ func publicHost(u *url.URL) (host string, ok bool) {
 	return name + ":" + strconv.FormatUint(n, 10), err == nil && n > 0
 }
 
-func isWeChatHost(name string) bool {
-	for _, host := range weChatHosts {
-		if strings.HasSuffix("."+name, "."+host) {
-			return true
-		}
-	}
-	return false
+// isBelow reports whether a host belongs to one of the domains.
+func isBelow(name string, domains []string) bool {
+	return slices.ContainsFunc(domains, func(domain string) bool { return strings.HasSuffix("."+name, domain) })
 }

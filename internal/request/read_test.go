@@ -1,53 +1,51 @@
-package request_test
+package request
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/iotest"
-
-	"wxlogin/internal/request"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
-const (
-	formType = "application/x-www-form-urlencoded"
-	jsonType = "application/json"
-)
-
-func read(contentType string, body io.Reader) (request.Fields, error) {
+func read(contentType string, body io.Reader) (Fields, error) {
 	r := httptest.NewRequest(http.MethodPost, "/", body)
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	return request.Read(httptest.NewRecorder(), r)
+	return Read(httptest.NewRecorder(), r)
 }
 
 func TestRead(t *testing.T) {
-	longest := strings.Repeat("a", request.MaxBody-len("code="))
+	longest := strings.Repeat("a", MaxBody-len("code="))
 	tests := map[string]struct {
 		contentType, body string
-		want              request.Fields
+		want              Fields
 	}{
-		"form":                       {formType, "code=a+b%2B&appid=wx1", request.Fields{"code": "a b+", "appid": "wx1"}},
-		"form with charset":          {formType + "; charset=UTF-8", "code=a", request.Fields{"code": "a"}},
-		"form without body":          {formType, "", request.Fields{}},
-		"form empty field":           {formType, "code=&iv", request.Fields{}},
-		"form flag":                  {formType, "everywhere=true", request.Fields{"everywhere": "true"}},
-		"json":                       {jsonType, `{"code":"a","appid":"wx1"}`, request.Fields{"code": "a", "appid": "wx1"}},
-		"json null or empty":         {jsonType, `{"code":null,"iv":"","everywhere":null}`, request.Fields{}},
-		"json unknown ones ignored":  {jsonType, `{"x":[{"code":1}],"y":true,"code":"a"}`, request.Fields{"code": "a"}},
-		"json flag as boolean":       {jsonType, `{"everywhere":true}`, request.Fields{"everywhere": "true"}},
-		"json flag as false":         {jsonType, `{"everywhere":false}`, request.Fields{"everywhere": "false"}},
-		"json flag as string":        {jsonType, `{"everywhere":"true"}`, request.Fields{"everywhere": "true"}},
-		"json names keep their case": {jsonType, `{"Code":"a"}`, request.Fields{}},
-		"form utf8":                  {formType, "nickName=%F0%9F%98%80&code=\u738b", request.Fields{"nickName": "😀", "code": "王"}},
-		"json utf8":                  {jsonType, `{"nickName":"😀\u738b","code":"\ud83d\uDE00\ufffd"}`, request.Fields{"nickName": "😀王", "code": "😀\ufffd"}},
-		"json escaped backslashes":   {jsonType, `{"rawData":"\\ud83d\\\\u0000"}`, request.Fields{"rawData": `\ud83d\\u0000`}},
-		"body of 64 KiB":             {formType, "code=" + longest, request.Fields{"code": longest}},
+		"form":                       {formType, "code=a+b%2B&appid=wx1", Fields{"code": "a b+", "appid": "wx1"}},
+		"form with charset":          {formType + "; charset=UTF-8", "code=a", Fields{"code": "a"}},
+		"form without body":          {formType, "", Fields{}},
+		"form empty field":           {formType, "code=&iv", Fields{}},
+		"form flag":                  {formType, "everywhere=true", Fields{"everywhere": "true"}},
+		"json":                       {jsonType, `{"code":"a","appid":"wx1"}`, Fields{"code": "a", "appid": "wx1"}},
+		"json null or empty":         {jsonType, `{"code":null,"iv":"","everywhere":null}`, Fields{}},
+		"json unknown ones ignored":  {jsonType, `{"x":[{"code":1}],"y":true,"code":"a"}`, Fields{"code": "a"}},
+		"json flag as boolean":       {jsonType, `{"everywhere":true}`, Fields{"everywhere": "true"}},
+		"json flag as false":         {jsonType, `{"everywhere":false}`, Fields{"everywhere": "false"}},
+		"json flag as string":        {jsonType, `{"everywhere":"true"}`, Fields{"everywhere": "true"}},
+		"json names keep their case": {jsonType, `{"Code":"a"}`, Fields{}},
+		"form utf8":                  {formType, "nickName=%F0%9F%98%80&code=\u738b", Fields{"nickName": "😀", "code": "王"}},
+		"json utf8":                  {jsonType, `{"nickName":"😀\u738b","code":"\ud83d\uDE00\ufffd"}`, Fields{"nickName": "😀王", "code": "😀\ufffd"}},
+		"json escaped backslashes":   {jsonType, `{"rawData":"\\ud83d\\\\u0000"}`, Fields{"rawData": `\ud83d\\u0000`}},
+		"body of 64 KiB":             {formType, "code=" + longest, Fields{"code": longest}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +75,7 @@ func TestRead_Invalid(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got, err := read(test.contentType, strings.NewReader(test.body))
-			if e, ok := errors.AsType[*request.Error](err); !ok || e.Detail != test.want || e.Cause != nil || got != nil {
+			if e, ok := errors.AsType[*Error](err); !ok || e.Detail != test.want || e.Cause != nil || got != nil {
 				t.Errorf("got %q, %v; want the detail %q", got, err, test.want)
 			}
 		})
@@ -86,7 +84,7 @@ func TestRead_Invalid(t *testing.T) {
 	t.Run("invalid text in any field", testNotText)
 	t.Run("body that ends early", func(t *testing.T) {
 		_, err := read(formType, iotest.ErrReader(io.ErrUnexpectedEOF))
-		e, ok := errors.AsType[*request.Error](err)
+		e, ok := errors.AsType[*Error](err)
 		if !ok || e.Detail != "The body ended early." || !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%v", err)
 		}
@@ -122,7 +120,7 @@ func testNotText(t *testing.T) {
 			}
 			contentType := map[string]string{form: formType, object: jsonType}[kind]
 			got, err := read(contentType, strings.NewReader(strings.ReplaceAll(content, "TEXT", test.text)))
-			e, ok := errors.AsType[*request.Error](err)
+			e, ok := errors.AsType[*Error](err)
 			if !ok || e.Detail != detail+" UTF-8 text without NUL." || got != nil {
 				t.Errorf("%s with %+q: %q, %v", content, test.text, got, err)
 			}
@@ -132,14 +130,14 @@ func testNotText(t *testing.T) {
 
 func TestRead_MediaTypes(t *testing.T) {
 	for _, contentType := range []string{"", "text/plain", "multipart/form-data; boundary=x", "application/json; =", "json"} {
-		if _, err := read(contentType, strings.NewReader("code=a")); err != request.ErrMediaType {
+		if _, err := read(contentType, strings.NewReader("code=a")); err != ErrMediaType {
 			t.Errorf("%q: %v, want ErrMediaType", contentType, err)
 		}
 	}
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("code=a"))
 	r.Header.Set("Content-Type", formType)
 	r.Header.Set("Content-Encoding", "gzip")
-	if _, err := request.Read(httptest.NewRecorder(), r); err != request.ErrMediaType {
+	if _, err := Read(httptest.NewRecorder(), r); err != ErrMediaType {
 		t.Errorf("compressed: %v, want ErrMediaType", err)
 	}
 }
@@ -167,12 +165,12 @@ func TestMediaType(t *testing.T) {
 		"does not read a coding twice over": {types: []string{jsonType}, codings: []string{"gzip", "gzip"}, unsupported: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := request.MediaType(http.Header{"Content-Type": test.types, "Content-Encoding": test.codings})
-			e, isError := errors.AsType[*request.Error](err)
+			got, err := MediaType(http.Header{"Content-Type": test.types, "Content-Encoding": test.codings})
+			e, isError := errors.AsType[*Error](err)
 			if got != test.want || isError != (test.detail != "") || isError && e.Detail != test.detail {
 				t.Errorf("%q, %v", got, err)
 			}
-			if errors.Is(err, request.ErrMediaType) != test.unsupported {
+			if errors.Is(err, ErrMediaType) != test.unsupported {
 				t.Errorf("%v, want ErrMediaType: %v", err, test.unsupported)
 			}
 		})
@@ -180,14 +178,14 @@ func TestMediaType(t *testing.T) {
 }
 
 func TestRead_LargeBody(t *testing.T) {
-	body := strings.Repeat("a", request.MaxBody+1)
+	body := strings.Repeat("a", MaxBody+1)
 	for name, reader := range map[string]io.Reader{
 		"known length":   strings.NewReader(body),
 		"unknown length": struct{ io.Reader }{strings.NewReader(body)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := read(formType, reader)
-			if e, ok := errors.AsType[*http.MaxBytesError](err); !ok || e.Limit != request.MaxBody {
+			if e, ok := errors.AsType[*http.MaxBytesError](err); !ok || e.Limit != MaxBody {
 				t.Errorf("%v, want a *http.MaxBytesError", err)
 			}
 		})
@@ -195,12 +193,12 @@ func TestRead_LargeBody(t *testing.T) {
 }
 
 func TestFields_Required(t *testing.T) {
-	f := request.Fields{"code": "a"}
+	f := Fields{"code": "a"}
 	if got, err := f.Required("code"); got != "a" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	_, err := f.Required("iv")
-	if e, ok := errors.AsType[*request.Error](err); !ok || e.Detail != "iv is required." {
+	if e, ok := errors.AsType[*Error](err); !ok || e.Detail != "iv is required." {
 		t.Errorf("%v", err)
 	}
 }
@@ -226,12 +224,12 @@ func TestToken(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := request.Token(http.Header{"Authorization": test.header}, request.Fields{"token": test.field})
+			got, err := Token(http.Header{"Authorization": test.header}, Fields{"token": test.field})
 			if got != test.want || (err != nil) != test.differ {
 				t.Errorf("got %q, %v; want %q", got, err, test.want)
 			}
 			const differ = "Authorization and the field token differ."
-			if e, ok := errors.AsType[*request.Error](err); test.differ && (!ok || e.Detail != differ) {
+			if e, ok := errors.AsType[*Error](err); test.differ && (!ok || e.Detail != differ) {
 				t.Errorf("%v, want %q", err, differ)
 			}
 		})
@@ -253,7 +251,7 @@ func TestRead_WrongContentType(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("POST", "/", strings.NewReader(tt.body))
 			r.Header.Set("Content-Type", tt.contentType)
-			_, err := request.Read(httptest.NewRecorder(), r)
+			_, err := Read(httptest.NewRecorder(), r)
 			if err == nil || !strings.Contains(err.Error(), tt.detail) {
 				t.Errorf("got %v, want %q", err, tt.detail)
 			}
@@ -262,8 +260,176 @@ func TestRead_WrongContentType(t *testing.T) {
 	t.Run("a form whose values hold braces is one", func(t *testing.T) {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(`rawData={"nickName":"x"}&code=y`))
 		r.Header.Set("Content-Type", form)
-		if f, err := request.Read(httptest.NewRecorder(), r); err != nil || f["code"] != "y" || f["rawData"] != `{"nickName":"x"}` {
+		if f, err := Read(httptest.NewRecorder(), r); err != nil || f["code"] != "y" || f["rawData"] != `{"nickName":"x"}` {
 			t.Errorf("got %v, %v", f, err)
+		}
+	})
+}
+
+// post returns a request. It does not use httptest.NewRequest, which parses a whole request each time.
+func post(contentType string, body []byte) *http.Request {
+	return &http.Request{
+		Method: http.MethodPost, Header: http.Header{"Content-Type": {contentType}},
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}
+
+// FuzzRead checks that a body is read or rejected, and that what was read survives a round trip.
+func FuzzRead(f *testing.F) {
+	f.Add(true, []byte("code=abc&appid=wx1"))
+	f.Add(true, []byte("encryptedData=a+b%2B&iv=%zz"))
+	f.Add(true, []byte("code=a&code=b"))
+	f.Add(true, []byte("token=a&everywhere=true"))
+	f.Add(false, []byte(`{"code":"abc","appid":null,"x":[{}]}`))
+	f.Add(false, []byte(`{"code":"a","code":"b"}`))
+	f.Add(false, []byte(`{"code":1}`))
+	f.Add(false, []byte(`{"token":"a","everywhere":true}`))
+	f.Add(false, []byte(`{"everywhere":"false"}`))
+	f.Add(false, []byte(`{"code":"\ud800"}{`))
+	f.Add(false, []byte(`[[[[`))
+	f.Add(true, []byte("nickName=%ff"))
+	f.Add(true, []byte("%ED%A0%BD=%00"))
+	f.Add(false, []byte(`{"x":["\\ud83d\ud83d\ude00"],"nickName":"\ude00\ud83d"}`))
+	f.Add(false, []byte("{\"a\xff\":1}"))
+	f.Add(false, []byte(`{"x":{"\u0000":1}}`))
+	f.Fuzz(func(t *testing.T, form bool, content []byte) {
+		contentType := "application/json"
+		if form {
+			contentType = "application/x-www-form-urlencoded"
+		}
+		got, err := Read(nil, post(contentType, content))
+		if err != nil {
+			checkRejection(t, content, err)
+			return
+		}
+		checkFields(t, content, form, got)
+	})
+}
+
+// checkRejection checks that err is one that Read documents for a body of this length.
+func checkRejection(t *testing.T, content []byte, err error) {
+	if e, ok := errors.AsType[*Error](err); ok && e.Detail != "" && e.Cause == nil {
+		return
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok && len(content) > MaxBody {
+		return
+	}
+	t.Errorf("%q is rejected with %v", content, err)
+}
+
+// FuzzRead_forms_and_JSON_alike checks that a text is read the same, or rejected, in a form and in JSON, in a name and
+// in a value, and however JSON escapes it. Invalid UTF-8 is always rejected.
+func FuzzRead_forms_and_JSON_alike(f *testing.F) {
+	for _, s := range []string{"", "a", "a\xff", "\xed\xa0\xbd", "\xed\xa0\xbd\xed\xb8\x80", "\xf0\x9f\x98\x80", "\x00", `\ud83d`, "\ufffd", `"\`, "%00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > MaxBody/20 {
+			return
+		}
+		good := utf8.ValidString(text) && !strings.Contains(text, "\x00")
+		for name, body := range map[string]struct{ contentType, content string }{
+			"form":          {"application/x-www-form-urlencoded", "nickName=" + url.QueryEscape(text)},
+			"form's name":   {"application/x-www-form-urlencoded", "nickName=" + url.QueryEscape(text) + "&x" + url.QueryEscape(text) + "=1"},
+			"JSON":          {"application/json", `{"nickName":` + quoted(text, false) + "}"},
+			"JSON, escaped": {"application/json", `{"nickName":` + quoted(text, true) + "}"},
+			"JSON's name":   {"application/json", `{"nickName":` + quoted(text, true) + `,` + quoted("x"+text, false) + ":1}"},
+			"JSON's other":  {"application/json", `{"nickName":` + quoted(text, true) + `,"x":[{"y":` + quoted(text, true) + "}]}"},
+		} {
+			got, err := Read(nil, post(body.contentType, []byte(body.content)))
+			if (err == nil) != good || got["nickName"] != text && good {
+				t.Errorf("%s: %q is read as %q, %v", name, text, got, err)
+			}
+		}
+	})
+}
+
+// quoted returns a text as a JSON string, with non-ASCII characters escaped if escape is true. Half a surrogate pair in
+// UTF-8 (ED A0 80 to ED BF BF) becomes the escape of that half.
+func quoted(s string, escape bool) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	pair := false // the previous escape was half a pair, which another half would complete
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		half := n == 1 && len(s) >= i+3 && s[i] == 0xed && s[i+1] >= 0xa0 && s[i+1] <= 0xbf && s[i+2] >= 0x80 && s[i+2] <= 0xbf
+		half = half && !pair
+		pair = half
+		switch {
+		case escape && half:
+			fmt.Fprintf(&b, `\u%04x`, 0xd000|int(s[i+1]&0x3f)<<6|int(s[i+2]&0x3f))
+			n = 3
+		case r < ' ' || r == '"' || r == '\\':
+			fmt.Fprintf(&b, `\u%04x`, r)
+		case escape && r >= 0x80 && (r != utf8.RuneError || n > 1):
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, `\u%04X`, unit)
+			}
+		default:
+			b.WriteString(s[i : i+n])
+		}
+		i += n
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+func checkFields(t *testing.T, content []byte, form bool, got Fields) {
+	again := url.Values{}
+	for name, value := range got {
+		if value == "" {
+			t.Errorf("%q: %s is present but empty", content, name)
+		}
+		if !utf8.ValidString(name+value) || strings.Contains(name+value, "\x00") {
+			t.Errorf("%q: the field %q is %q", content, name, value)
+		}
+		if !form && knownFields[name] == 0 {
+			t.Errorf("%q: the unknown field %q is read", content, name)
+		}
+		again.Set(name, value)
+	}
+	second, err := parseForm([]byte(again.Encode()))
+	if err != nil || len(second) != len(got) {
+		t.Errorf("%q is read as %d fields, and those again as %d (%v)", content, len(got), len(second), err)
+	}
+	for name, value := range got {
+		if second[name] != value {
+			t.Errorf("%q: the field %q changes in a round trip", content, name)
+		}
+	}
+}
+
+// FuzzToken checks that a token comes from one place, unchanged.
+func FuzzToken(f *testing.F) {
+	f.Add("Bearer abc", false, "")
+	f.Add("bearer  abc ", false, "abc")
+	f.Add("Bearer abc", true, "abc")
+	f.Add("Basic abc", false, "abc")
+	f.Add("Bearer", false, "abc")
+	f.Add("", false, "abc")
+	f.Fuzz(func(t *testing.T, header string, twice bool, field string) {
+		h := http.Header{}
+		if header != "" {
+			h.Add("Authorization", header)
+		}
+		if twice {
+			h.Add("Authorization", header)
+		}
+		token, err := Token(h, Fields{"token": field})
+		if err != nil {
+			if _, ok := errors.AsType[*Error](err); !ok || token != "" || field == "" {
+				t.Errorf("%q and %q: %q, %v", header, field, token, err)
+			}
+			return
+		}
+		if token == "" {
+			return
+		}
+		if len(h) == 0 && token != field || len(h) != 0 && !strings.HasSuffix(strings.TrimSpace(header), token) {
+			t.Errorf("%q and %q return a different token", header, field)
+		}
+		if len(h) != 0 && (twice || field != "" && token != field) {
+			t.Errorf("%q (twice: %v) and %q differ and one was taken", header, twice, field)
 		}
 	})
 }

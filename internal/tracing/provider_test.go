@@ -1,9 +1,10 @@
-package tracing_test
+package tracing
 
 import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,7 +14,7 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"wxlogin/internal/tracing"
+	"wxlogin/internal/testenv"
 )
 
 // clearEnv clears variables that a developer's machine may have set.
@@ -32,9 +33,9 @@ func setenv(t *testing.T, variables ...string) {
 	}
 }
 
-func newProvider(t *testing.T, console io.Writer) *tracing.Provider {
+func newProvider(t *testing.T, console io.Writer) *Provider {
 	t.Helper()
-	p, err := tracing.FromEnvironment(t.Context(), "v1.2.3", console)
+	p, err := FromEnvironment(t.Context(), "v1.2.3", console)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func newProvider(t *testing.T, console io.Writer) *tracing.Provider {
 }
 
 // sendRequest sends one request through a Provider's handler.
-func sendRequest(p *tracing.Provider) {
+func sendRequest(p *Provider) {
 	trustAll := func(*http.Request) bool { return true }
 	h := p.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), trustAll)
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/onLogin", nil))
@@ -66,7 +67,7 @@ func TestFromEnvironment_Off(t *testing.T) {
 
 // If tracing is off, nothing is wrapped.
 func TestProvider_Off(t *testing.T) {
-	var off *tracing.Provider
+	var off *Provider
 	transport := http.DefaultTransport
 	if off.Transport(transport) != transport {
 		t.Error("a transport is wrapped")
@@ -85,9 +86,9 @@ func TestFromEnvironment_Unsupported(t *testing.T) {
 		"OTEL_TRACES_EXPORTER=jaeger", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json",
 	} {
 		setenv(t, "OTEL_TRACES_EXPORTER=otlp", variable)
-		_, err := tracing.FromEnvironment(t.Context(), "", io.Discard)
+		_, err := FromEnvironment(t.Context(), "", io.Discard)
 		name, _, _ := strings.Cut(variable, "=")
-		if !errors.Is(err, tracing.ErrConfig) || !strings.Contains(err.Error(), name) {
+		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", variable, err)
 		}
 	}
@@ -142,7 +143,7 @@ func TestTransport(t *testing.T) {
 	var sent http.Header
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { query, sent = r.URL.RawQuery, r.Header }))
 	defer server.Close()
-	client := &http.Client{Transport: tracing.New(exporter).Transport(http.DefaultTransport)}
+	client := &http.Client{Transport: New(exporter).Transport(http.DefaultTransport)}
 	res, err := client.Get(server.URL + "/sns/jscode2session?secret=hunter2")
 	if err != nil {
 		t.Fatal(err)
@@ -159,5 +160,20 @@ func TestTransport(t *testing.T) {
 		if strings.Contains(a.Value.String(), "hunter2") {
 			t.Errorf("%s shows the query", a.Key)
 		}
+	}
+}
+
+// If the collector is unreachable, every batch fails. This must not flood the log.
+func TestErrorHandler(t *testing.T) {
+	var log testenv.Log
+	clock := testenv.NewClock()
+	h := &errorHandler{logger: slog.New(slog.NewJSONHandler(&log, nil)), now: clock.Now}
+	for range 3 {
+		h.Handle(errors.New("refused"))
+		h.Handle(errors.New("refused"))
+		clock.Advance(errorLogInterval)
+	}
+	if n := strings.Count(log.String(), "tracing error, spans may be lost"); n != 3 {
+		t.Errorf("%d log entries, want 3:\n%s", n, log.String())
 	}
 }

@@ -92,7 +92,7 @@ func (s *Simulator) recordCall(api API) Fault {
 // time.
 func (s *Simulator) sendError(w http.ResponseWriter, errCode int) {
 	s.mu.Lock()
-	s.countErrorLocked(errCode)
+	s.stats.ErrCodes[errCode]++
 	s.mu.Unlock()
 	msg, ok := errMsgs[errCode]
 	if !ok {

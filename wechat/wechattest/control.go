@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -28,18 +29,37 @@ var (
 // registerControls registers the paths under /sim/, with which a developer controls the devices. Parameters are sent in
 // the query or as a form; responses are JSON.
 func (s *Simulator) registerControls(mux *http.ServeMux) {
-	mux.HandleFunc("POST /sim/login", control(s.controlLogin))
-	mux.HandleFunc("POST /sim/userinfo", control(s.controlUserInfo))
-	mux.HandleFunc("POST /sim/phonecode", control(s.controlPhoneCode))
-	mux.HandleFunc("POST /sim/phonenumber", control(s.controlPhoneNumber))
-	mux.HandleFunc("POST /sim/chooseavatar", control(s.controlChooseAvatar))
-	mux.HandleFunc("POST /sim/bind", control(s.controlSetUnionID))
-	mux.HandleFunc("POST /sim/newkey", control(s.controlNewKey))
-	mux.HandleFunc("POST /sim/expiretoken", control(s.controlExpireToken))
-	mux.HandleFunc("POST /sim/fault", control(s.controlFault))
-	mux.HandleFunc("GET /sim/account", control(s.controlAccount))
-	mux.HandleFunc("GET /sim/stats", control(func(*http.Request) (any, error) { return s.Stats(), nil }))
-	mux.HandleFunc("GET /sim/healthz", control(func(*http.Request) (any, error) { return statusOK, nil }))
+	handle := func(pattern string, handle func(*http.Request) (any, error)) {
+		mux.HandleFunc(pattern, control(handle))
+	}
+	device := func(path string, handle func(d *Device, r *http.Request) (any, error)) {
+		mux.HandleFunc("POST "+path, control(func(r *http.Request) (any, error) {
+			d, err := s.controlDevice(r)
+			if err != nil {
+				return nil, err
+			}
+			return handle(d, r)
+		}))
+	}
+	device("/sim/login", func(d *Device, _ *http.Request) (any, error) { return map[string]string{"code": d.Login()}, nil })
+	device("/sim/userinfo", controlUserInfo)
+	// The phone button, in current and in older mini-programs.
+	device("/sim/phonecode", func(d *Device, _ *http.Request) (any, error) { return map[string]string{"code": d.PhoneCode()}, nil })
+	device("/sim/phonenumber", func(d *Device, _ *http.Request) (any, error) { return d.GetPhoneNumber(), nil })
+	device("/sim/chooseavatar", func(d *Device, _ *http.Request) (any, error) { return d.ChooseAvatar(), nil })
+	device("/sim/bind", controlSetUnionID)
+	device("/sim/newkey", func(d *Device, _ *http.Request) (any, error) {
+		d.NewSessionKey()
+		return statusOK, nil
+	})
+	handle("POST /sim/expiretoken", func(*http.Request) (any, error) {
+		s.ExpireAccessTokens()
+		return statusOK, nil
+	})
+	handle("POST /sim/fault", s.controlFault)
+	handle("GET /sim/account", s.controlAccount)
+	handle("GET /sim/stats", func(*http.Request) (any, error) { return s.Stats(), nil })
+	handle("GET /sim/healthz", func(*http.Request) (any, error) { return statusOK, nil })
 	mux.HandleFunc("/sim/", http.NotFound)
 }
 
@@ -60,95 +80,31 @@ func control(handle func(*http.Request) (any, error)) http.HandlerFunc {
 	}
 }
 
-func (s *Simulator) controlLogin(r *http.Request) (any, error) {
-	device, err := s.controlDevice(r)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]string{"code": device.Login()}, nil
-}
-
-func (s *Simulator) controlUserInfo(r *http.Request) (any, error) {
-	device, err := s.controlDevice(r)
-	if err != nil {
-		return nil, err
-	}
+func controlUserInfo(d *Device, r *http.Request) (any, error) {
 	if r.Form.Has("nickname") {
 		name := r.Form.Get("nickname")
 		if !isValidName(name) {
 			return nil, errNickName
 		}
-		device.setNickName(name)
+		d.changeUser(func(u *User) { u.Info.NickName = name }) // in all mini-programs, as in WeChat's settings
 	}
 	switch r.FormValue("kind") {
 	case "", "info":
-		return device.GetUserInfo(), nil
+		return d.GetUserInfo(), nil
 	case "profile":
-		return device.GetUserProfile(), nil
+		return d.GetUserProfile(), nil
 	case "anonymous":
-		return device.GetPlaceholder(), nil
+		return d.GetPlaceholder(), nil
 	}
 	return nil, errKind
 }
 
-// setNickName changes the user's nickname in all mini-programs, as in WeChat's settings.
-func (d *Device) setNickName(name string) {
-	d.sim.mu.Lock()
-	defer d.sim.mu.Unlock()
-	user := d.sim.users[d.id.name]
-	user.Info.NickName = name
-	d.sim.users[d.id.name] = user
-}
-
-func (s *Simulator) controlChooseAvatar(r *http.Request) (any, error) {
-	device, err := s.controlDevice(r)
-	if err != nil {
-		return nil, err
-	}
-	return device.ChooseAvatar(), nil
-}
-
-func (s *Simulator) controlSetUnionID(r *http.Request) (any, error) {
-	device, err := s.controlDevice(r)
-	if err != nil {
-		return nil, err
-	}
+func controlSetUnionID(d *Device, r *http.Request) (any, error) {
 	unionID := r.FormValue("unionid")
 	if unionID != "" && !isValidName(unionID) {
 		return nil, errUnionID
 	}
-	device.SetUnionID(unionID)
-	return statusOK, nil
-}
-
-func (s *Simulator) controlNewKey(r *http.Request) (any, error) {
-	device, err := s.controlDevice(r)
-	if err != nil {
-		return nil, err
-	}
-	device.NewSessionKey()
-	return statusOK, nil
-}
-
-// controlPhoneCode and controlPhoneNumber are the phone button, in current and in older mini-programs.
-func (s *Simulator) controlPhoneCode(r *http.Request) (any, error) {
-	device, err := s.controlDevice(r)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]string{"code": device.PhoneCode()}, nil
-}
-
-func (s *Simulator) controlPhoneNumber(r *http.Request) (any, error) {
-	device, err := s.controlDevice(r)
-	if err != nil {
-		return nil, err
-	}
-	return device.GetPhoneNumber(), nil
-}
-
-func (s *Simulator) controlExpireToken(*http.Request) (any, error) {
-	s.ExpireAccessTokens()
+	d.SetUnionID(unionID)
 	return statusOK, nil
 }
 
@@ -200,13 +156,5 @@ func (s *Simulator) controlDevice(r *http.Request) (*Device, error) {
 // isValidName reports whether s is 1 to 64 printable characters.
 func isValidName(s string) bool {
 	n := utf8.RuneCountInString(s)
-	if n == 0 || n > maxName || !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
+	return n > 0 && n <= maxName && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }

@@ -95,13 +95,14 @@ func (d *Device) NewSessionKey() {
 
 // SetUnionID sets the user's unionid in all mini-programs, as if these were bound to an Open Platform account; ""
 // removes it.
-func (d *Device) SetUnionID(unionID string) {
-	s := d.sim
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	user := s.users[d.id.name]
-	user.UnionID = unionID
-	s.users[d.id.name] = user
+func (d *Device) SetUnionID(unionID string) { d.changeUser(func(u *User) { u.UnionID = unionID }) }
+
+func (d *Device) changeUser(change func(*User)) {
+	d.sim.mu.Lock()
+	defer d.sim.mu.Unlock()
+	user := d.sim.users[d.id.name]
+	change(&user)
+	d.sim.users[d.id.name] = user
 }
 
 // AppID returns the appid of the mini-program.
