@@ -89,16 +89,8 @@ type scriptCall struct {
 	args   []any
 }
 
-// evalsha returns the command that runs the script by its hash, which fails with NOSCRIPT if Redis does not know it yet.
-func (c scriptCall) evalsha(ctx context.Context) *redis.StringSliceCmd {
-	return c.command(ctx, "evalsha", c.script.sha1)
-}
-
-// eval returns the command that runs the script by its source.
-func (c scriptCall) eval(ctx context.Context) *redis.StringSliceCmd {
-	return c.command(ctx, "eval", c.script.source)
-}
-
+// command returns the command that runs the script: evalsha by its hash, which fails with NOSCRIPT if Redis does not know
+// it yet, or eval by its source.
 func (c scriptCall) command(ctx context.Context, name, script string) *redis.StringSliceCmd {
 	args := append(make([]any, 0, 4+len(c.args)), name, script, 1, c.key)
 	return redis.NewStringSliceCmd(ctx, append(args, c.args...)...)
@@ -107,7 +99,7 @@ func (c scriptCall) command(ctx context.Context, name, script string) *redis.Str
 // evalAfter runs a script after a command. If all keys are on one node, which keeps the order of a pipeline, both go in
 // one round trip. The nodes of a Cluster work in parallel, so there the script waits for the command's reply.
 func (s *Store) evalAfter(ctx context.Context, first redis.Cmder, call scriptCall) ([]string, error) {
-	cmd := call.evalsha(ctx)
+	cmd := call.command(ctx, "evalsha", call.script.sha1)
 	var err error
 	if s.singleNode {
 		err = s.doAll(ctx, []redis.Cmder{first, cmd})
@@ -115,7 +107,7 @@ func (s *Store) evalAfter(ctx context.Context, first redis.Cmder, call scriptCal
 		err = s.do(ctx, cmd)
 	}
 	if redis.HasErrorPrefix(err, "NOSCRIPT") { // first has succeeded
-		cmd = call.eval(ctx)
+		cmd = call.command(ctx, "eval", call.script.source)
 		err = s.do(ctx, cmd)
 	}
 	if err != nil {
@@ -217,7 +209,7 @@ func (s *Store) probe(ctx context.Context, client redis.Cmdable, n, extraSlots i
 	}}
 	pipe := client.Pipeline()
 	pipe.Set(ctx, record, "ready", readyTTL)
-	script := call.evalsha(ctx)
+	script := call.command(ctx, "evalsha", call.script.sha1)
 	_ = pipe.Process(ctx, script) // adds it
 	pipe.GetEx(ctx, record, readyTTL)
 	for i := range extraSlots {

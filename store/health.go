@@ -139,20 +139,13 @@ func checkReadOnly(ctx context.Context, db dbtx) error {
 // enough for emoji, because the connection converts. It is to be called once at the start.
 func (d *DB) CheckCharset(ctx context.Context) error {
 	const query = "SELECT @@character_set_client, @@character_set_connection, @@character_set_results"
-	var client, connection, results sql.NullString // results is NULL if the server does not convert
-	if err := d.sql.QueryRowContext(ctx, query).Scan(&client, &connection, &results); err != nil {
+	var charsets [3]sql.NullString // of results it is NULL if the server does not convert
+	if err := d.sql.QueryRowContext(ctx, query).Scan(&charsets[0], &charsets[1], &charsets[2]); err != nil {
 		return d.wrapError(ctx, "check charset", err)
 	}
-	for _, v := range []struct {
-		name    string
-		charset sql.NullString
-	}{
-		{"character_set_client", client},
-		{"character_set_connection", connection},
-		{"character_set_results", results},
-	} {
-		if v.charset.String != "utf8mb4" {
-			return fmt.Errorf("%w: %s is %q", ErrCharset, v.name, v.charset.String)
+	for i, variable := range [...]string{"character_set_client", "character_set_connection", "character_set_results"} {
+		if charset := charsets[i].String; charset != "utf8mb4" {
+			return fmt.Errorf("%w: %s is %q", ErrCharset, variable, charset)
 		}
 	}
 	return nil

@@ -84,7 +84,10 @@ func (r *jsonReader) value(depth int) (v jsonValue, ok bool) {
 		v.members, ok = r.object(depth)
 	case '[':
 		v.typ = typeArray
-		ok = r.array(depth)
+		ok = r.list(']', func() bool {
+			_, itemOK := r.value(depth + 1)
+			return itemOK
+		})
 	case '"':
 		v.typ = typeString
 		v.text, v.lossy, ok = r.string()
@@ -102,27 +105,33 @@ func (r *jsonReader) value(depth int) (v jsonValue, ok bool) {
 }
 
 func (r *jsonReader) object(depth int) (members jsonObject, ok bool) {
-	r.take('{')
-	if r.take('}') {
-		return nil, true
-	}
-	for {
+	ok = r.list('}', func() bool {
 		name, nameOK := r.name()
 		if !nameOK || !r.take(':') {
-			return nil, false
+			return false
 		}
 		v, valueOK := r.value(depth + 1)
-		if !valueOK {
-			return nil, false
-		}
 		members = append(members, jsonMember{name, v})
-		if r.take('}') {
-			return members, true
+		return valueOK
+	})
+	return members, ok
+}
+
+// list parses items, separated by commas, from the opening bracket to the closing one.
+func (r *jsonReader) list(closing byte, item func() bool) bool {
+	r.pos++
+	if r.take(closing) {
+		return true
+	}
+	for item() {
+		if r.take(closing) {
+			return true
 		}
 		if !r.take(',') {
-			return nil, false
+			return false
 		}
 	}
+	return false
 }
 
 // name parses the name of a member. Unlike in a value, a raw control character in it is an error.
@@ -139,24 +148,6 @@ func (r *jsonReader) name() (string, bool) {
 		name = ""
 	}
 	return name, ok
-}
-
-func (r *jsonReader) array(depth int) bool {
-	r.take('[')
-	if r.take(']') {
-		return true
-	}
-	for {
-		if _, ok := r.value(depth + 1); !ok {
-			return false
-		}
-		if r.take(']') {
-			return true
-		}
-		if !r.take(',') {
-			return false
-		}
-	}
 }
 
 func (r *jsonReader) literal(word string) bool {

@@ -35,7 +35,7 @@ func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
 	if decode == nil {
 		return Picture{}, ErrPicture
 	}
-	decoded, err := decode(ctx, file)
+	decoded, err := decode(&contextReader{ctx, firstPicture(plan.Format, file)})
 	if ended := ctx.Err(); ended != nil {
 		return Picture{}, ended
 	}
@@ -52,20 +52,16 @@ func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
 	return encode(orientationOf(plan.Format, file).apply(small))
 }
 
-// decoders decode a file until the context ends.
-var decoders = map[string]func(ctx context.Context, file []byte) (image.Image, error){
-	"jpeg": decoder(jpeg.Decode, asReader),
-	"png":  decoder(png.Decode, asReader),
-	"gif":  decoder(gif.Decode, asReader),
-	"webp": decoder(webp.Decode, func(file []byte) io.Reader { return firstWebPPicture(file).reader() }),
+var decoders = map[string]func(io.Reader) (image.Image, error){
+	"jpeg": jpeg.Decode, "png": png.Decode, "gif": gif.Decode, "webp": webp.Decode,
 }
 
-func asReader(file []byte) io.Reader { return bytes.NewReader(file) }
-
-func decoder(decode func(io.Reader) (image.Image, error), open func([]byte) io.Reader) func(context.Context, []byte) (image.Image, error) {
-	return func(ctx context.Context, file []byte) (image.Image, error) {
-		return decode(&contextReader{ctx: ctx, r: open(file)})
+// firstPicture returns what the decoder of a format reads.
+func firstPicture(format string, file []byte) io.Reader {
+	if format == "webp" {
+		return firstWebPPicture(file).reader()
 	}
+	return bytes.NewReader(file)
 }
 
 // contextReader fails once its context has ended.

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -99,7 +98,10 @@ func (p *components) openRedis(c config.Config, o Options) error {
 	if p.counterRedis, err = redisclient.New(counterOptions(options)); err != nil {
 		return err
 	}
-	p.counter, p.dailyCounter = newMinuteCounter(p.counterRedis, o.Logger), newDailyCounter(p.counterRedis)
+	p.counter = newCounter(p.counterRedis, "rate:", handlers.RateWindow, func(degraded bool) {
+		o.Logger.Debug("rate limits", "countedLocally", degraded) // logOutages logs the outage of Redis
+	})
+	p.dailyCounter = newCounter(p.counterRedis, "daily:", handlers.DailyWindow, nil)
 	return o.Tracing.Redis(p.redis)
 }
 
@@ -114,27 +116,10 @@ func counterOptions(o redisclient.Options) redisclient.Options {
 	return o
 }
 
-// newMinuteCounter returns the counter of the limits per minute, which all instances on one Redis share. It must be closed
-// before client.
-func newMinuteCounter(client redis.UniversalClient, logger *slog.Logger) *ratelimit.Counter {
+// newCounter returns a counter of limits, which all instances on one Redis share. It must be closed before client.
+func newCounter(client redis.UniversalClient, prefix string, window time.Duration, onDegraded func(bool)) *ratelimit.Counter {
 	return ratelimit.New(ratelimit.Options{
-		Redis:   client,
-		Prefix:  session.DefaultKeyPrefix + "rate:",
-		Window:  handlers.RateWindow,
-		Timeout: counterTimeout,
-		OnDegraded: func(degraded bool) {
-			logger.Debug("rate limits", "countedLocally", degraded) // logOutages logs the outage of Redis
-		},
-	})
-}
-
-// newDailyCounter is newMinuteCounter for the limits per day.
-func newDailyCounter(client redis.UniversalClient) *ratelimit.Counter {
-	return ratelimit.New(ratelimit.Options{
-		Redis:   client,
-		Prefix:  session.DefaultKeyPrefix + "daily:",
-		Window:  handlers.DailyWindow,
-		Timeout: counterTimeout,
+		Redis: client, Prefix: session.DefaultKeyPrefix + prefix, Window: window, Timeout: counterTimeout, OnDegraded: onDegraded,
 	})
 }
 
