@@ -19,6 +19,7 @@ import (
 
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/internal/testenv/servertest"
 )
 
@@ -35,7 +36,7 @@ func needs(t *testing.T, programs ...string) {
 // newRedisURL returns the URL of an empty Redis for programs that the test starts.
 func newRedisURL(t *testing.T) string {
 	t.Helper()
-	return testenv.NewRedis(t).URL
+	return redistest.NewServer(t).URL
 }
 
 // Every line of the transcript is one that the demo prints, in this order.

@@ -22,6 +22,7 @@ import (
 	"wxlogin/internal/clientip"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
@@ -46,7 +47,7 @@ type testServer struct {
 	internal  *httptest.Server
 	sim       *wechattest.Simulator
 	sessions  *session.Store
-	redis     *testenv.Redis
+	redis     *redistest.Redis
 	db        *sql.DB
 	logs      *testenv.Log
 	responses *testenv.Log // all responses, with headers
@@ -77,14 +78,14 @@ type serverConfig struct {
 
 func newTestServer(t testing.TB, changes ...func(*serverConfig)) *testServer {
 	t.Helper()
-	srv := &testServer{t: t, redis: testenv.NewRedis(t), logs: &testenv.Log{}, responses: &testenv.Log{}, clock: testenv.NewClock()}
+	srv := &testServer{t: t, redis: redistest.New(t), logs: &testenv.Log{}, responses: &testenv.Log{}, clock: testenv.NewClock()}
 	dsn := mysqltest.NewWithSchema(t)
 	cfg := serverConfig{
 		dsn: dsn, apps: map[string]string{appID: secret},
 		wrapApp:      func(e handlers.CodeExchanger) handlers.CodeExchanger { return e },
 		wrapSessions: func(s handlers.Sessions) handlers.Sessions { return s },
 	}
-	cfg.session.Redis = srv.redis.Client
+	cfg.session.Redis, cfg.session.KeyPrefix = srv.redis.Client, srv.redis.Prefix
 	for _, change := range changes {
 		change(&cfg)
 	}

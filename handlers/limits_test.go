@@ -11,7 +11,7 @@ import (
 	"wxlogin/handlers"
 	"wxlogin/internal/clientip"
 	"wxlogin/internal/ratelimit"
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -150,10 +150,10 @@ func TestUpdateLimit(t *testing.T) {
 
 	// Unknown tokens leave nothing in the counters. Otherwise a flood of them would fill the counters.
 	t.Run("does not count unknown tokens", func(t *testing.T) {
-		keys := testenv.NewRedis(t)
+		keys := redistest.New(t)
 		count := func(ask func(srv *testServer)) int {
 			counter := ratelimit.New(ratelimit.Options{
-				Redis: keys.Client, Prefix: "rate:", Window: handlers.RateWindow, Timeout: time.Minute,
+				Redis: keys.Client, Prefix: keys.Prefix + "rate:", Window: handlers.RateWindow, Timeout: time.Minute,
 			})
 			ask(newTestServer(t, withLimits(handlers.Limits{Updates: 1, FailedUpdates: 1, Counter: counter})))
 			if err := counter.Close(); err != nil || counter.Degraded() {

@@ -68,7 +68,7 @@ func TestStore_InvalidRecord(t *testing.T) {
 				if err := f.Revoke(ctx, token); err != nil {
 					t.Errorf("Revoke: %v", err)
 				}
-				if f.redis.Client.Exists(ctx, recordKey(token)).Val() != 0 {
+				if f.redis.Client.Exists(ctx, f.recordKey(token)).Val() != 0 {
 					t.Error("it is still there")
 				}
 			},
@@ -76,10 +76,10 @@ func TestStore_InvalidRecord(t *testing.T) {
 		for op, do := range operations {
 			t.Run(name+"/"+op, func(t *testing.T) {
 				f := newFixture(t)
-				other := f.redis.Client.Get(ctx, recordKey(f.login(t, "oOTHER", key(1)))).Val()
+				other := f.redis.Client.Get(ctx, f.recordKey(f.login(t, "oOTHER", key(1)))).Val()
 				token := f.login(t, openID, sessionKey)
-				f.redis.Client.Del(ctx, recordKey(token))
-				test.write(f.redis.Client, recordKey(token), other)
+				f.redis.Client.Del(ctx, f.recordKey(token))
+				test.write(f.redis.Client, f.recordKey(token), other)
 				do(t, f, token)
 				f.mustLog(t, test.kind)
 			})
@@ -87,7 +87,7 @@ func TestStore_InvalidRecord(t *testing.T) {
 		t.Run(name+"/revoke all", func(t *testing.T) {
 			f := newFixture(t)
 			token := f.login(t, openID, sessionKey)
-			test.write(f.redis.Client, recordKey(token), f.redis.Client.Get(ctx, recordKey(token)).Val())
+			test.write(f.redis.Client, f.recordKey(token), f.redis.Client.Get(ctx, f.recordKey(token)).Val())
 			if err := f.RevokeAll(ctx, appID, openID); err != nil {
 				t.Errorf("RevokeAll: %v", err)
 			}
@@ -102,7 +102,7 @@ func TestStore_MissIsNotLogged(t *testing.T) {
 	f := newFixture(t, func(o *session.Options) { o.IdleTTL, o.MaxLifetime = time.Hour, time.Hour })
 	ctx := context.Background()
 	revoked, ended := f.login(t, openID, key(1)), f.login(t, openID, key(2))
-	f.redis.Client.Del(ctx, recordKey(revoked))
+	f.redis.Client.Del(ctx, f.recordKey(revoked))
 	f.clock.Advance(time.Hour) // the record is still there: its absolute expiry has come
 	f.mustMiss(t, revoked)
 	f.mustMiss(t, ended)
@@ -132,14 +132,14 @@ func TestStore_InvalidIndex(t *testing.T) {
 	for name, write := range types {
 		t.Run(name+" is replaced by a login", func(t *testing.T) {
 			f := newFixture(t)
-			write(f.redis.Client, indexKey(openID))
+			write(f.redis.Client, f.indexKey(openID))
 			token := f.login(t, openID, key(1))
 			f.mustFind(t, token)
 			f.login(t, openID, key(2))
 			if n := len(f.members(t, openID)); n != 2 {
 				t.Errorf("the index has %d members, want 2", n)
 			}
-			if ttl := f.redis.TTL(t, indexKey(openID)); ttl <= 0 {
+			if ttl := f.redis.TTL(t, f.indexKey(openID)); ttl <= 0 {
 				t.Errorf("the index expires in %v", ttl)
 			}
 			f.mustLog(t, "wrong type")
@@ -148,8 +148,8 @@ func TestStore_InvalidIndex(t *testing.T) {
 		t.Run(name+" is not an error for other calls", func(t *testing.T) {
 			f := newFixture(t)
 			token := f.login(t, openID, key(1))
-			f.redis.Client.Del(ctx, indexKey(openID))
-			write(f.redis.Client, indexKey(openID))
+			f.redis.Client.Del(ctx, f.indexKey(openID))
+			write(f.redis.Client, f.indexKey(openID))
 			if keys, err := f.OtherSessionKeys(ctx, f.mustFind(t, token)); err != nil || len(keys) != 0 {
 				t.Errorf("OtherSessionKeys: %d keys, %v", len(keys), err)
 			}
@@ -168,9 +168,9 @@ func TestStore_InvalidIndex(t *testing.T) {
 		f := newFixture(t)
 		token := f.login(t, openID, key(1))
 		for n, text := range []string{"", "x", member(token) + "=", strings.Repeat("A", 42) + "B"} {
-			f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: float64(n), Member: text})
+			f.redis.Client.ZAdd(ctx, f.indexKey(openID), redis.Z{Score: float64(n), Member: text})
 		}
-		f.redis.Client.Set(ctx, session.DefaultKeyPrefix+"session:x", "other", 0)
+		f.redis.Client.Set(ctx, f.redis.Prefix+"session:x", "other", 0)
 		if keys, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); err != nil || len(keys) != 1 {
 			t.Errorf("OtherSessionKeys: %d keys, %v; want the one session's", len(keys), err)
 		}
@@ -179,7 +179,7 @@ func TestStore_InvalidIndex(t *testing.T) {
 		if err := f.RevokeAll(ctx, appID, openID); err != nil {
 			t.Errorf("RevokeAll: %v", err)
 		}
-		if keys := f.redis.Dump(t); len(keys) != 1 || keys[session.DefaultKeyPrefix+"session:x"] != "other" {
+		if keys := f.redis.Dump(t); len(keys) != 1 || keys[f.redis.Prefix+"session:x"] != "other" {
 			t.Errorf("%d keys are left, want the one that is not a session", len(keys))
 		}
 		f.mustLog(t, "not a hash")
@@ -188,7 +188,7 @@ func TestStore_InvalidIndex(t *testing.T) {
 	t.Run("another users session", func(t *testing.T) {
 		f := newFixture(t)
 		other := f.login(t, "oOTHER", key(1))
-		f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: 1, Member: member(other)})
+		f.redis.Client.ZAdd(ctx, f.indexKey(openID), redis.Z{Score: 1, Member: member(other)})
 		if keys, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID}); err != nil || len(keys) != 0 {
 			t.Errorf("OtherSessionKeys: %d keys, %v", len(keys), err)
 		}
@@ -226,7 +226,7 @@ func (d beforeFirstEvalHook) ProcessPipelineHook(next redis.ProcessPipelineHook)
 // created.
 func TestStore_CreateConcurrentInvalidIndex(t *testing.T) {
 	f := newFixture(t)
-	f.redis.Client.Set(t.Context(), indexKey(openID), "x", 0)
+	f.redis.Client.Set(t.Context(), f.indexKey(openID), "x", 0)
 	var first string
 	client := f.client(t, beforeFirstEvalHook{once: &sync.Once{}, do: func() { first = f.login(t, openID, key(1)) }})
 	second := f.restart(t, func(o *session.Options) { o.Redis = client }).login(t, openID, key(2))
@@ -242,15 +242,15 @@ func TestStore_CreateConcurrentInvalidIndex(t *testing.T) {
 func TestStore_InvalidRecordLoggedOnce(t *testing.T) {
 	ctx := context.Background()
 	f := newFixture(t)
-	sealed := f.redis.Client.Get(ctx, recordKey(f.login(t, "oOTHER", key(1)))).Val()
+	sealed := f.redis.Client.Get(ctx, f.recordKey(f.login(t, "oOTHER", key(1)))).Val()
 	var tokens []string
 	for _, test := range badRecords {
 		token := f.login(t, openID, sessionKey)
-		f.redis.Client.Del(ctx, recordKey(token))
-		test.write(f.redis.Client, recordKey(token), sealed)
+		f.redis.Client.Del(ctx, f.recordKey(token))
+		test.write(f.redis.Client, f.recordKey(token), sealed)
 		tokens = append(tokens, token)
 	}
-	f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: 1, Member: "x"})
+	f.redis.Client.ZAdd(ctx, f.indexKey(openID), redis.Z{Score: 1, Member: "x"})
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {

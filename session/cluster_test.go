@@ -40,14 +40,14 @@ func newCluster(t *testing.T, size int) *cluster {
 	return c
 }
 
-// dump returns the same as testenv.Redis.Dump, for all nodes.
+// dump returns the same as redistest.Redis.Dump, for all nodes.
 func (c *cluster) dump(t *testing.T) map[string]string {
 	t.Helper()
 	dump := make(map[string]string)
 	for _, node := range c.nodes {
 		for _, key := range node.Keys() {
 			dump[key] = ""
-			if !strings.HasPrefix(key, session.DefaultKeyPrefix+"sessions:") {
+			if !strings.Contains(key, ":sessions:") {
 				continue
 			}
 			members, err := node.SortedSet(key)
@@ -78,7 +78,7 @@ func TestStore_Cluster(t *testing.T) {
 	if err := f.Revoke(ctx, tokens[3]); err != nil {
 		t.Fatal(err)
 	}
-	mustBeConsistent(t, c.dump(t))
+	f.mustBeConsistent(t, c.dump(t))
 	if err := f.RevokeAll(ctx, appID, openID); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestStore_CreateCluster(t *testing.T) {
 		t.Errorf("%d records exist when the index is written, want 1", records)
 	}
 	f.mustFind(t, token)
-	mustBeConsistent(t, c.dump(t))
+	f.mustBeConsistent(t, c.dump(t))
 }
 
 func TestStore_RevokeAllConcurrentCluster(t *testing.T) {
@@ -129,7 +129,7 @@ func TestStore_RevokeAllConcurrentCluster(t *testing.T) {
 	f := newFixture(t, func(o *session.Options) { o.Redis = c })
 	for range 3 {
 		createAndRevoke(t, f.Store)
-		mustBeConsistent(t, c.dump(t))
+		f.mustBeConsistent(t, c.dump(t))
 	}
 	f.mustLog(t)
 }

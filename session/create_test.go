@@ -13,7 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/session"
 )
 
@@ -97,7 +97,8 @@ func TestStore_Create(t *testing.T) {
 func TestOptions_KeyPrefix(t *testing.T) {
 	ctx := t.Context()
 	f := newFixture(t) // on a Cluster as a user with access to wxlogin:* only
-	other := f.restart(t, func(o *session.Options) { o.KeyPrefix = "wxlogin:another:" })
+	prefix := f.redis.Prefix + "another:"
+	other := f.restart(t, func(o *session.Options) { o.KeyPrefix = prefix })
 	f.login(t, openID, key(1))
 	token := other.login(t, openID, key(2))
 	if err := other.Ready(ctx); err != nil {
@@ -109,11 +110,11 @@ func TestOptions_KeyPrefix(t *testing.T) {
 		t.Errorf("%d keys of the other prefix's session, %v", len(keys), err)
 	}
 	for key := range f.redis.Dump(t) {
-		if !strings.HasPrefix(key, "wxlogin:another:") && !strings.HasPrefix(key, session.DefaultKeyPrefix+"session") {
+		if !strings.HasPrefix(key, prefix) && !strings.HasPrefix(key, f.redis.Prefix+"session") {
 			t.Errorf("a key without a prefix: %s", key)
 		}
 	}
-	for _, want := range []string{"wxlogin:another:session:" + member(token), "wxlogin:another:sessions:" + appID + ":" + openID} {
+	for _, want := range []string{prefix + "session:" + member(token), prefix + "sessions:" + appID + ":" + openID} {
 		if f.redis.Client.Exists(ctx, want).Val() != 1 {
 			t.Errorf("there is no key %s", want)
 		}
@@ -123,12 +124,21 @@ func TestOptions_KeyPrefix(t *testing.T) {
 	}
 	other.mustMiss(t, token)
 	if n := len(f.members(t, openID)); n != 1 {
-		t.Errorf("%d sessions under the default prefix, want 1", n)
+		t.Errorf("%d sessions under the first prefix, want 1", n)
+	}
+
+	c := newCluster(t, 1)
+	f = newFixture(t, func(o *session.Options) { o.Redis, o.KeyPrefix = c, "" })
+	token = f.login(t, openID, sessionKey)
+	for _, want := range []string{"wxlogin:session:" + member(token), "wxlogin:sessions:" + appID + ":" + openID} {
+		if c.Exists(ctx, want).Val() != 1 {
+			t.Errorf("without a prefix there is no key %s", want)
+		}
 	}
 }
 
 func TestNew_InvalidOptions(t *testing.T) {
-	r := testenv.NewRedis(t)
+	r := redistest.New(t)
 	app := session.App{AppID: appID, Secret: secret}
 	unnamed := session.App{PreviousSecret: secret}
 	tests := map[string]session.Options{
@@ -180,7 +190,7 @@ func (f *fixture) logins(t testing.TB, n int) (tokens []string) {
 func (f *fixture) alive(t testing.TB, tokens []string) (alive []string) {
 	t.Helper()
 	for _, token := range tokens {
-		n, err := f.redis.Client.Exists(t.Context(), recordKey(token)).Result()
+		n, err := f.redis.Client.Exists(t.Context(), f.recordKey(token)).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +215,7 @@ func (f *fixture) mustKeep(t testing.TB, tokens []string, numbers ...int) {
 		}
 		t.Errorf("kept sessions %v, want %v", kept, numbers)
 	}
-	mustBeConsistent(t, f.redis.Dump(t))
+	f.mustBeConsistent(t, f.redis.Dump(t))
 }
 
 func TestStore_CreateCap(t *testing.T) {
@@ -222,7 +232,7 @@ func TestStore_CreateCap(t *testing.T) {
 					t.Fatalf("cap %d: %d of %d sessions are alive", cap, len(alive), len(tokens))
 				}
 			}
-			mustBeConsistent(t, f.redis.Dump(t))
+			f.mustBeConsistent(t, f.redis.Dump(t))
 		}
 	})
 
@@ -273,7 +283,7 @@ func TestStore_CreateCap(t *testing.T) {
 		f.mustFind(t, tokens[1])
 		f.advance(t, time.Minute) // two have expired
 		tokens = append(tokens, f.logins(t, 17)...)
-		f.redis.Client.Del(ctx, recordKey(tokens[18])) // deleted, though new
+		f.redis.Client.Del(ctx, f.recordKey(tokens[18])) // deleted, though new
 		tokens = append(tokens, f.logins(t, 2)...)
 		f.mustKeep(t, tokens, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21)
 	})
@@ -301,7 +311,7 @@ func TestStore_CreateCap(t *testing.T) {
 		f.login(t, openID, sessionKey)
 		f.advance(t, 2*time.Hour)
 		f.login(t, openID, sessionKey)
-		if got := f.redis.Dump(t)[indexKey(openID)]; strings.Count(got, "=") != 2 {
+		if got := f.redis.Dump(t)[f.indexKey(openID)]; strings.Count(got, "=") != 2 {
 			t.Errorf("the index holds %s, want two members", got)
 		}
 	})
@@ -309,15 +319,15 @@ func TestStore_CreateCap(t *testing.T) {
 	t.Run("invalid members leave the index", func(t *testing.T) {
 		f := newFixture(t, atMost(2))
 		tokens := f.logins(t, 2)
-		f.redis.Client.ZAdd(ctx, indexKey(openID), redis.Z{Score: float64(f.clock.Now().UnixMicro()), Member: "x"})
-		f.redis.Client.Set(ctx, session.DefaultKeyPrefix+"session:x", "other", 0)
+		f.redis.Client.ZAdd(ctx, f.indexKey(openID), redis.Z{Score: float64(f.clock.Now().UnixMicro()), Member: "x"})
+		f.redis.Client.Set(ctx, f.redis.Prefix+"session:x", "other", 0)
 		f.mustFind(t, tokens[0])
 		f.advance(t, time.Second)
 		tokens = append(tokens, f.logins(t, 1)...)
 		if got := f.alive(t, tokens); !slices.Equal(got, []string{tokens[0], tokens[2]}) {
 			t.Errorf("%d sessions are alive", len(got))
 		}
-		if n := len(f.members(t, openID)); n != 2 || f.redis.Dump(t)[session.DefaultKeyPrefix+"session:x"] != "other" {
+		if n := len(f.members(t, openID)); n != 2 || f.redis.Dump(t)[f.redis.Prefix+"session:x"] != "other" {
 			t.Errorf("%d members, or the key that is not a session is gone", n)
 		}
 		f.mustLog(t, "not a hash")
@@ -393,7 +403,7 @@ func TestStore_CreateConcurrent(t *testing.T) {
 				if len(alive) > cap || len(alive) == 0 {
 					t.Errorf("%d sessions live, cap %d", len(alive), cap)
 				}
-				mustBeConsistent(t, f.redis.Dump(t))
+				f.mustBeConsistent(t, f.redis.Dump(t))
 				newest := f.login(t, openID, sessionKey)
 				f.mustFind(t, newest)
 				f.advance(t, time.Second)
@@ -414,7 +424,7 @@ func TestStore_CreateConcurrentCluster(t *testing.T) {
 		f := newFixture(t, func(o *session.Options) { o.Redis, o.MaxPerUser = c, cap })
 		createAll(t, f.Store, 64)
 		dump := c.dump(t)
-		mustBeConsistent(t, dump)
+		f.mustBeConsistent(t, dump)
 		if alive := len(dump) - 1; alive > cap || alive < 1 {
 			t.Errorf("%d sessions live, cap %d", alive, cap)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/session"
 )
 
@@ -27,7 +28,7 @@ const (
 // fixture is a Store and its Redis. The test moves their clock.
 type fixture struct {
 	*session.Store
-	redis       *testenv.Redis
+	redis       *redistest.Redis
 	storeClient redis.UniversalClient // the Store's, whose user may have fewer permissions than that of redis.Client
 	clock       *testenv.Clock
 	logs        *testenv.Log
@@ -35,7 +36,7 @@ type fixture struct {
 
 func newFixture(t testing.TB, change ...func(*session.Options)) *fixture {
 	t.Helper()
-	f := &fixture{redis: testenv.NewRedis(t), clock: testenv.NewClock()}
+	f := &fixture{redis: redistest.New(t), clock: testenv.NewClock()}
 	f.storeClient = f.redis.NewClient(t)
 	return f.restart(t, change...)
 }
@@ -45,7 +46,7 @@ func (f *fixture) restart(t testing.TB, change ...func(*session.Options)) *fixtu
 	t.Helper()
 	restarted := &fixture{redis: f.redis, storeClient: f.storeClient, clock: f.clock, logs: &testenv.Log{}}
 	o := session.Options{
-		Redis: f.storeClient, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now, AutoPipeline: true,
+		Redis: f.storeClient, KeyPrefix: f.redis.Prefix, Apps: []session.App{{AppID: appID, Secret: secret}}, Now: f.clock.Now, AutoPipeline: true,
 		Logger: slog.New(slog.NewJSONHandler(restarted.logs, nil)),
 	}
 	for _, c := range change {
@@ -108,25 +109,25 @@ func (f *fixture) mustMiss(t testing.TB, token string) {
 }
 
 // recordKey returns the key of a token's record.
-func recordKey(token string) string {
-	hash := sha256.Sum256([]byte(token))
-	return session.DefaultKeyPrefix + "session:" + base64.RawURLEncoding.EncodeToString(hash[:])
+func (f *fixture) recordKey(token string) string {
+	return f.redis.Prefix + "session:" + member(token)
 }
 
 // indexKey returns the key of a user's index.
-func indexKey(openID string) string {
-	return session.DefaultKeyPrefix + "sessions:" + appID + ":" + openID
+func (f *fixture) indexKey(openID string) string {
+	return f.redis.Prefix + "sessions:" + appID + ":" + openID
 }
 
 // member returns the index member of a token.
 func member(token string) string {
-	return strings.TrimPrefix(recordKey(token), session.DefaultKeyPrefix+"session:")
+	hash := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(hash[:])
 }
 
 // members returns the members of a user's index.
 func (f *fixture) members(t testing.TB, openID string) []string {
 	t.Helper()
-	members, err := f.redis.Client.ZRange(t.Context(), indexKey(openID), 0, -1).Result()
+	members, err := f.redis.Client.ZRange(t.Context(), f.indexKey(openID), 0, -1).Result()
 	if err != nil {
 		t.Fatal(err)
 	}

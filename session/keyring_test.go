@@ -109,9 +109,9 @@ func TestStore_PreviousSecret(t *testing.T) {
 	t.Run("use does not reseal", func(t *testing.T) {
 		f := newFixture(t, oldOnly)
 		token := f.login(t, openID, sessionKey)
-		before := f.redis.Client.Get(ctx, recordKey(token)).Val()
+		before := f.redis.Client.Get(ctx, f.recordKey(token)).Val()
 		f.restart(t, both).mustFind(t, token)
-		if f.redis.Client.Get(ctx, recordKey(token)).Val() != before {
+		if f.redis.Client.Get(ctx, f.recordKey(token)).Val() != before {
 			t.Error("the record was written again")
 		}
 	})
@@ -160,7 +160,7 @@ func TestStore_PreviousSecret(t *testing.T) {
 		if err := f.Revoke(ctx, before); err != nil {
 			t.Error(err)
 		}
-		if f.redis.Client.Exists(ctx, recordKey(before)).Val() != 0 {
+		if f.redis.Client.Exists(ctx, f.recordKey(before)).Val() != 0 {
 			t.Error("Revoke leaves the record that it cannot unseal")
 		}
 	})
@@ -203,7 +203,7 @@ func TestStore_PreviousSecret(t *testing.T) {
 	t.Run("a record does not move to another token", func(t *testing.T) {
 		f := newFixture(t, oldOnly)
 		one, two := f.login(t, openID, key(1)), f.login(t, strings.ToLower(openID), key(2))
-		f.redis.Client.Set(ctx, recordKey(one), f.redis.Client.Get(ctx, recordKey(two)).Val(), 0)
+		f.redis.Client.Set(ctx, f.recordKey(one), f.redis.Client.Get(ctx, f.recordKey(two)).Val(), 0)
 		rotated := f.restart(t, both)
 		rotated.mustMiss(t, one)
 		rotated.mustLog(t, "altered or another token's")

@@ -130,7 +130,7 @@ func TestStore_RevokeAllInterrupted(t *testing.T) {
 			if err := f.failingAt(t, command).RevokeAll(ctx, appID, openID); !errors.Is(err, session.ErrUnavailable) {
 				t.Fatalf("%v, want ErrUnavailable", err)
 			}
-			mustBeIndexed(t, f.redis.Dump(t))
+			f.mustBeIndexed(t, f.redis.Dump(t))
 			if err := f.RevokeAll(ctx, appID, openID); err != nil {
 				t.Fatal(err)
 			}
@@ -153,22 +153,22 @@ func TestStore_CreateInterrupted(t *testing.T) {
 			if _, err := f.failingAt(t, command, one).Create(ctx, sess); !errors.Is(err, session.ErrUnavailable) {
 				t.Fatalf("%v, want ErrUnavailable", err)
 			}
-			mustBeIndexed(t, f.redis.Dump(t))
+			f.mustBeIndexed(t, f.redis.Dump(t))
 		})
 	}
 }
 
 // mustBeIndexed fails if a record in the dump of Redis is not in an index.
-func mustBeIndexed(t testing.TB, dump map[string]string) {
+func (f *fixture) mustBeIndexed(t testing.TB, dump map[string]string) {
 	t.Helper()
 	var indexes strings.Builder
 	for key, value := range dump {
-		if strings.HasPrefix(key, session.DefaultKeyPrefix+"sessions:") {
+		if strings.HasPrefix(key, f.redis.Prefix+"sessions:") {
 			indexes.WriteString(" " + value)
 		}
 	}
 	for key := range dump {
-		hash, record := strings.CutPrefix(key, session.DefaultKeyPrefix+"session:")
+		hash, record := strings.CutPrefix(key, f.redis.Prefix+"session:")
 		if record && !strings.Contains(indexes.String(), " "+hash+"=") {
 			t.Error("a record is not in an index")
 		}
@@ -176,16 +176,16 @@ func mustBeIndexed(t testing.TB, dump map[string]string) {
 }
 
 // mustBeConsistent is mustBeIndexed, and also fails if an index lists a record that does not exist.
-func mustBeConsistent(t testing.TB, dump map[string]string) {
+func (f *fixture) mustBeConsistent(t testing.TB, dump map[string]string) {
 	t.Helper()
-	mustBeIndexed(t, dump)
+	f.mustBeIndexed(t, dump)
 	for key, index := range dump {
-		if !strings.HasPrefix(key, session.DefaultKeyPrefix+"sessions:") {
+		if !strings.HasPrefix(key, f.redis.Prefix+"sessions:") {
 			continue
 		}
 		for _, entry := range strings.Fields(index) {
 			hash, _, _ := strings.Cut(entry, "=")
-			if _, there := dump[session.DefaultKeyPrefix+"session:"+hash]; !there {
+			if _, there := dump[f.redis.Prefix+"session:"+hash]; !there {
 				t.Error("an index lists a session that does not exist")
 			}
 		}
@@ -229,7 +229,7 @@ func TestStore_RevokeAllConcurrent(t *testing.T) {
 	f := newFixture(t)
 	for range 5 {
 		createAndRevoke(t, f.Store)
-		mustBeConsistent(t, f.redis.Dump(t))
+		f.mustBeConsistent(t, f.redis.Dump(t))
 	}
 	if err := f.RevokeAll(context.Background(), appID, openID); err != nil {
 		t.Fatal(err)
@@ -255,5 +255,5 @@ func TestStore_RevokeConcurrent(t *testing.T) {
 	wg.Wait()
 	f.mustMiss(t, token)
 	f.mustFind(t, other)
-	mustBeConsistent(t, f.redis.Dump(t))
+	f.mustBeConsistent(t, f.redis.Dump(t))
 }

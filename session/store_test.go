@@ -134,7 +134,7 @@ func TestStore_Ready(t *testing.T) {
 		}
 		for key := range keys {
 			ttl := f.redis.TTL(t, key)
-			if !strings.HasPrefix(key, session.DefaultKeyPrefix+"ready:") || ttl <= 0 || ttl > time.Minute {
+			if !strings.HasPrefix(key, f.redis.Prefix+"ready:") || ttl <= 0 || ttl > time.Minute {
 				t.Errorf("%s expires in %v", key, ttl)
 			}
 		}

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/internal/testenv/redistest"
 )
 
 const (
@@ -47,7 +47,7 @@ func environ(t *testing.T, extra ...string) []string {
 	t.Helper()
 	return append([]string{
 		"WECHAT_APPID=" + appID, "WECHAT_SECRET=" + secret,
-		"MYSQL_DSN=" + mysqltest.New(t), "REDIS_URL=" + testenv.NewRedis(t).URL,
+		"MYSQL_DSN=" + mysqltest.New(t), "REDIS_URL=" + redistest.NewServer(t).URL,
 		"LISTEN_ADDR=127.0.0.1:0", "INTERNAL_ADDR=127.0.0.1:0", "WECHAT_API_BASE=http://127.0.0.1:1",
 		"SHUTDOWN_DELAY=0s",
 	}, extra...)

@@ -21,6 +21,7 @@ import (
 
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/internal/testenv/servertest"
 	"wxlogin/wechat/wechattest"
 )
@@ -41,7 +42,7 @@ func startCluster(t *testing.T) *cluster {
 	binary := buildServer(t)
 	environ := append(os.Environ(),
 		"WECHAT_APPID="+appID, "WECHAT_SECRET="+servertest.Secret, "WECHAT_API_BASE="+sim.URL, "AVATAR_DIR="+t.TempDir(),
-		"PUBLIC_URL=http://127.0.0.1", "MYSQL_DSN="+mysqltest.NewWithSchema(t), "REDIS_URL="+testenv.NewRedis(t).URL,
+		"PUBLIC_URL=http://127.0.0.1", "MYSQL_DSN="+mysqltest.NewWithSchema(t), "REDIS_URL="+redistest.NewServer(t).URL,
 		"TRUSTED_PROXIES=127.0.0.1", "LOGIN_RATE_LIMIT=0", "UPDATE_RATE_LIMIT=0", "LOG_LEVEL=error")
 	var addrs []string
 	for range 2 {

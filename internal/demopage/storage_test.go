@@ -6,12 +6,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/redistest"
 )
 
 func newStorage(t *testing.T) Storage {
 	t.Helper()
-	options, err := redis.ParseURL(testenv.NewRedis(t).URL)
+	options, err := redis.ParseURL(redistest.NewServer(t).URL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/internal/ratelimit"
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/redistest"
 )
 
 const (
-	prefix = "wxlogin:rate:"
+	prefix = "rate:" // follows the test's own
 	window = time.Minute
 )
 
@@ -92,7 +92,7 @@ type fixture struct {
 	unlimited *ratelimit.Limiter
 	clock     atomic.Int64 // in Unix nanoseconds
 
-	redis   *testenv.Redis
+	redis   *redistest.Redis
 	client  redis.UniversalClient
 	server  *switched
 	changes chan bool // arguments of OnDegraded
@@ -100,7 +100,7 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	return (&fixture{redis: testenv.NewRedis(t)}).another(t)
+	return (&fixture{redis: redistest.New(t)}).another(t)
 }
 
 // another returns another Counter on the same Redis.
@@ -125,7 +125,7 @@ func (f *fixture) start(t testing.TB, begin func(ratelimit.Options) *ratelimit.C
 	g.setClock(current)
 	g.Counter = begin(ratelimit.Options{
 		Now:   func() time.Time { return time.Unix(0, g.clock.Load()) },
-		Redis: g.client, Prefix: prefix, Window: window, Timeout: 5 * time.Second, FlushInterval: time.Millisecond,
+		Redis: g.client, Prefix: g.redis.Prefix + prefix, Window: window, Timeout: 5 * time.Second, FlushInterval: time.Millisecond,
 		OnDegraded: func(degraded bool) { g.changes <- degraded },
 	})
 	g.unlimited = g.Unlimited("test")

@@ -109,7 +109,7 @@ func TestCounter_RedisKeys(t *testing.T) {
 		countIn(start, 3)
 		countIn(start.Add(window), 2)
 		f.Flush()
-		const name = prefix + "{WUpCB0T69NoLnkBq}:"
+		name := f.redis.Prefix + prefix + "{WUpCB0T69NoLnkBq}:"
 		got := f.redis.Dump(t)
 		if len(got) != 2 || got[name+"1800000000"] != "3" || got[name+"1800000060"] != "2" {
 			t.Errorf("got %v", got)
@@ -133,7 +133,7 @@ func TestCounter_RedisKeys(t *testing.T) {
 		f.Flush()
 		tags := make(map[string]bool)
 		for key := range f.redis.Dump(t) {
-			rest, ok := strings.CutPrefix(key, prefix+"{")
+			rest, ok := strings.CutPrefix(key, f.redis.Prefix+prefix+"{")
 			tag, window, both := strings.Cut(rest, "}:")
 			if !ok || !both || tag == "" || window == "" || strings.Contains(key, "192") {
 				t.Errorf("the key %s", key)

@@ -118,7 +118,7 @@ func wantConfigError(t *testing.T, err error, variable, text string) {
 // open starts the Redis and returns a client of it.
 func (u unusableRedis) open(t *testing.T) redis.UniversalClient {
 	t.Helper()
-	server := redistest.RunServer(t, func(int) []string { return u.settings })
+	server := redistest.RunServer(t, u.settings...)
 	if u.prepare != nil {
 		u.prepare(t, server)
 	}
@@ -197,7 +197,7 @@ func failToSave(t *testing.T, server *redistest.Server) {
 
 // No script and no command has keys of two slots, so proxies accept them. A Cluster with one node refuses such commands too.
 func TestCommands_OneSlot(t *testing.T) {
-	server := redistest.RunServer(t, func(int) []string { return []string{"cluster-enabled yes"} })
+	server := redistest.RunServer(t, "cluster-enabled yes")
 	takeAllSlots(t, server)
 	o := redisclient.Options{URL: "redis://" + server.Addr}
 	client, err := redisclient.New(o)

@@ -2,7 +2,6 @@ package redisclient_test
 
 import (
 	"crypto/tls"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -28,15 +27,12 @@ func runTLSRedis(t *testing.T) *tlsRedis {
 	s := &tlsRedis{authority: testenv.NewAuthority(t)}
 	cert, key := s.authority.Issue(t, "127.0.0.1")
 	name, password, _ := strings.Cut(redistest.User, ":")
-	server := redistest.RunServer(t, func(port int) []string {
-		return []string{
-			"port 0", fmt.Sprintf("tls-port %d", port), "tls-auth-clients yes",
-			"tls-cert-file " + cert, "tls-key-file " + key, "tls-ca-cert-file " + s.authority.File,
-			"user default off",
-			"user admin on >admin ~* &* +@all",
-			"user " + name + " on >" + password + " " + redistest.Rights,
-		}
-	})
+	server := redistest.RunServer(t,
+		"port 0", "tls-port $PORT", "tls-auth-clients yes",
+		"tls-cert-file "+cert, "tls-key-file "+key, "tls-ca-cert-file "+s.authority.File,
+		"user default off",
+		"user admin on >admin ~* &* +@all",
+		"user "+name+" on >"+password+" "+redistest.Rights)
 	s.url = "rediss://" + redistest.User + "@" + server.Addr + "/3"
 	s.files = config.Redis{TLSCAFile: s.authority.File, TLSCertFile: cert, TLSKeyFile: key}
 	admin, err := redisclient.New(redisclient.Options{URL: "rediss://admin:admin@" + server.Addr, TLS: tlsConfig(t, s.files)})

@@ -34,7 +34,7 @@ const testSecret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
 func newConfig(t *testing.T) config.Config {
 	return config.Config{
 		App:      config.SingleApp{AppID: "wx0123456789abcdef", Secret: testSecret},
-		MySQLDSN: mysqltest.New(t), RedisURL: testenv.NewRedis(t).URL,
+		MySQLDSN: mysqltest.New(t), RedisURL: redistest.NewServer(t).URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0", WeChatAPIBase: "http://127.0.0.1:1",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,
 	}
@@ -171,7 +171,7 @@ func TestStart_ChecksRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newConfig(t)
-			redis := redistest.RunServer(t, func(int) []string { return []string{test.setting} })
+			redis := redistest.RunServer(t, test.setting)
 			c.RedisURL = "redis://" + redis.Addr + test.path
 			if _, err := server.Migrate(t.Context(), config.Migrate{MySQLDSN: c.MySQLDSN}, slog.New(slog.DiscardHandler)); err != nil {
 				t.Fatal(err)
@@ -377,14 +377,14 @@ type twoInstances struct {
 	*testing.T
 	servers [2]*server.Server
 	sim     *wechattest.Simulator
-	redis   *testenv.Redis
+	redis   *redistest.Redis
 	phone   *wechattest.Device
 	token   string // of the phone's user
 }
 
 func startTwo(t *testing.T) *twoInstances {
 	t.Helper()
-	c, redis := newConfig(t), testenv.NewRedis(t)
+	c, redis := newConfig(t), redistest.NewServer(t)
 	c.MySQLDSN, c.RedisURL = mysqltest.NewWithSchema(t), redis.URL
 	s := &twoInstances{T: t, redis: redis, sim: newSimulator(t, &c)}
 	for i := range s.servers {

@@ -21,6 +21,7 @@ import (
 	"wxlogin/internal/config"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -51,7 +52,7 @@ func newTestServer(t *testing.T, change ...func(*config.Config, *Options)) *test
 	t.Cleanup(weChat.Close)
 	c := config.Config{
 		App:      config.SingleApp{AppID: testAppID, Secret: testSecret},
-		MySQLDSN: mysqltest.New(t), RedisURL: testenv.NewRedis(t).URL, WeChatAPIBase: weChat.URL,
+		MySQLDSN: mysqltest.New(t), RedisURL: redistest.NewServer(t).URL, WeChatAPIBase: weChat.URL,
 		ListenAddr: "127.0.0.1:0", InternalAddr: "127.0.0.1:0",
 		SessionIdleTTL: time.Hour, SessionMaxTTL: 2 * time.Hour,
 	}

@@ -1,6 +1,11 @@
+// Package testenv provides what many tests need: a clock that the test moves, a log that it can read, a CA, free addresses
+// and waiting. Redis is in package redistest, MySQL in mysqltest: its embedded engine makes test binaries so large that
+// fuzzing becomes slow. Package servertest starts the whole server.
 package testenv
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -54,18 +59,52 @@ func (l *Log) String() string {
 	return l.text.String()
 }
 
-// FreeAddr returns a loopback host:port that is free at the moment. The port is below the usual range of ephemeral
-// ports, so that no outgoing connection takes it before the caller listens.
+// FreeAddr returns a loopback host:port that is free at the moment, as [FreePort] does.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	var err error
+	port, err := FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+// FreePort returns a port of 127.0.0.1 that is free at the moment, together with the one 10000 above it, by which the
+// nodes of a Redis Cluster speak to each other. Both are below the usual range of ephemeral ports, so that no outgoing
+// connection takes them before the caller listens.
+func FreePort() (int, error) {
 	for range 100 {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))); err == nil {
-			defer l.Close()
-			return l.Addr().String()
+		port := 10000 + rand.IntN(10000)
+		if isFree(port) && isFree(port+10000) {
+			return port, nil
 		}
 	}
-	t.Fatalf("testenv: no free port: %v", err)
-	return ""
+	return 0, errors.New("testenv: no free port")
+}
+
+func isFree(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// Poll calls try until it succeeds. If that takes longer than the limit, it returns the last error.
+func Poll(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("not within %v: %w", limit, err)
+		}
+	}
 }

@@ -77,12 +77,15 @@ var (
 // revokes it. [wechat.Client.StableToken] is a Fetch.
 type Fetch func(ctx context.Context, force bool) (token string, expiresIn time.Duration, err error)
 
-// Options configure a Cache. All but MaxWait are required.
+// Options configure a Cache. All but KeyPrefix and MaxWait are required.
 type Options struct {
 	Redis  redis.UniversalClient
 	AppID  string
 	Secret wechat.Secret // the AppSecret: the token is sealed under a key derived from it
 	Fetch  Fetch
+
+	// KeyPrefix begins every key that the Cache writes. Default "wxlogin:".
+	KeyPrefix string
 
 	// MaxWait bounds how long a caller waits for another instance. Default 3 s.
 	MaxWait time.Duration
@@ -90,11 +93,12 @@ type Options struct {
 
 // Cache caches the access_token of one mini-program in Redis. It is safe for concurrent use and holds no token itself.
 type Cache struct {
-	redis   redis.UniversalClient
-	appID   string
-	sealer  cipher.AEAD
-	fetch   Fetch
-	maxWait time.Duration
+	redis     redis.UniversalClient
+	keyPrefix string
+	appID     string
+	sealer    cipher.AEAD
+	fetch     Fetch
+	maxWait   time.Duration
 }
 
 // New returns a Cache. It does not connect.
@@ -106,7 +110,10 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cache{redis: o.Redis, appID: o.AppID, sealer: sealer, fetch: o.Fetch, maxWait: cmp.Or(o.MaxWait, defaultMaxWait)}, nil
+	return &Cache{
+		redis: o.Redis, keyPrefix: cmp.Or(o.KeyPrefix, defaultKeyPrefix), appID: o.AppID, sealer: sealer, fetch: o.Fetch,
+		maxWait: cmp.Or(o.MaxWait, defaultMaxWait),
+	}, nil
 }
 
 // Token returns a valid token. If WeChat has refused one, pass it as refused to get another one; otherwise pass "".
@@ -177,7 +184,7 @@ func (c *Cache) renew(ctx context.Context, refused string) (string, error) {
 
 // forceRefresh makes WeChat replace a token that it refuses but still returns.
 func (c *Cache) forceRefresh(ctx context.Context, refused string) (string, time.Duration, error) {
-	err := c.redis.SetArgs(ctx, forcedKey(c.appID), "", redis.SetArgs{Mode: "NX", TTL: forceInterval}).Err()
+	err := c.redis.SetArgs(ctx, c.forcedKey(), "", redis.SetArgs{Mode: "NX", TTL: forceInterval}).Err()
 	if errors.Is(err, redis.Nil) {
 		return "", 0, ErrRefused
 	}

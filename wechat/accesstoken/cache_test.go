@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/wechat"
 	"wxlogin/wechat/accesstoken"
 	"wxlogin/wechat/wechattest"
@@ -23,9 +25,6 @@ import (
 const (
 	appID  = "wx0123456789abcdef"
 	secret = "5ec2e7a9905ec2e7a9905ec2e7a99099"
-
-	tokenKey = "wxlogin:access_token:" + appID
-	lockKey  = tokenKey + ":lock"
 )
 
 // fixture is a simulator of WeChat and a Redis. The test moves their clocks.
@@ -33,12 +32,12 @@ type fixture struct {
 	*testing.T
 	sim    *wechattest.Simulator
 	client *wechat.Client
-	redis  *testenv.Redis
+	redis  *redistest.Redis
 	clock  *testenv.Clock
 }
 
 func newFixture(t *testing.T) *fixture {
-	f := &fixture{T: t, redis: testenv.NewRedis(t), clock: testenv.NewClock()}
+	f := &fixture{T: t, redis: redistest.New(t), clock: testenv.NewClock()}
 	f.sim = wechattest.New(wechattest.Options{Apps: map[string]string{appID: secret}, Now: f.clock.Now})
 	server := httptest.NewServer(f.sim)
 	t.Cleanup(server.Close)
@@ -49,11 +48,15 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
+func (f *fixture) tokenKey() string { return f.redis.Prefix + "access_token:" + appID }
+
+func (f *fixture) lockKey() string { return f.tokenKey() + ":lock" }
+
 // cache returns the Cache of one more instance.
 func (f *fixture) cache(changes ...func(*accesstoken.Options)) *accesstoken.Cache {
 	f.Helper()
 	o := accesstoken.Options{
-		Redis: f.redis.NewClient(f), AppID: appID, Secret: secret, Fetch: f.client.StableToken,
+		Redis: f.redis.NewClient(f), KeyPrefix: f.redis.Prefix, AppID: appID, Secret: secret, Fetch: f.client.StableToken,
 		MaxWait: 20 * time.Second, // the test machine may be slow
 	}
 	for _, change := range changes {
@@ -131,10 +134,10 @@ func TestCache_Token(t *testing.T) {
 			t.Error("a later instance gets another token")
 		}
 		f.wantCalls(1, 1)
-		if left := f.redis.TTL(t, tokenKey); left > 119*time.Minute || left < 118*time.Minute {
+		if left := f.redis.TTL(t, f.tokenKey()); left > 119*time.Minute || left < 118*time.Minute {
 			t.Errorf("cached for %s, want a minute less than WeChat's two hours", left)
 		}
-		if n := f.redis.TTL(t, lockKey); n != -2 {
+		if n := f.redis.TTL(t, f.lockKey()); n != -2 {
 			t.Error("the lock is still there")
 		}
 	})
@@ -241,7 +244,7 @@ func TestCache_TokenRenewal(t *testing.T) {
 // lock takes the lock as another instance would.
 func (f *fixture) lock() {
 	f.Helper()
-	if err := f.redis.Client.Set(f.Context(), lockKey, "another", time.Hour).Err(); err != nil {
+	if err := f.redis.Client.Set(f.Context(), f.lockKey(), "another", time.Hour).Err(); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -297,7 +300,7 @@ func TestCache_TokenSealed(t *testing.T) {
 		c := f.cache()
 		token := f.token(c, "")
 		dump := fmt.Sprint(f.redis.Dump(t))
-		if strings.Contains(dump, token) || strings.Contains(dump, secret) || !strings.Contains(dump, tokenKey) {
+		if strings.Contains(dump, token) || strings.Contains(dump, secret) || !strings.Contains(dump, f.tokenKey()) {
 			t.Error("Redis holds the token or the AppSecret, or not even the sealed token")
 		}
 		other := f.cache(func(o *accesstoken.Options) { o.Secret = wechat.Secret(strings.Repeat("f", 32)) })
@@ -309,18 +312,18 @@ func TestCache_TokenSealed(t *testing.T) {
 		f := newFixture(t)
 		c := f.cache()
 		token := f.token(c, "")
-		sealed := f.redis.Dump(t)[tokenKey]
+		sealed := f.redis.Dump(t)[f.tokenKey()]
 		for name, write := range map[string]func() error{
-			"empty":      func() error { return f.redis.Client.Set(t.Context(), tokenKey, "", time.Hour).Err() },
-			"short":      func() error { return f.redis.Client.Set(t.Context(), tokenKey, "x", time.Hour).Err() },
-			"altered":    func() error { return f.redis.Client.Set(t.Context(), tokenKey, sealed[1:]+"x", time.Hour).Err() },
-			"other type": func() error { return f.redis.Client.Del(t.Context(), tokenKey).Err() },
+			"empty":      func() error { return f.redis.Client.Set(t.Context(), f.tokenKey(), "", time.Hour).Err() },
+			"short":      func() error { return f.redis.Client.Set(t.Context(), f.tokenKey(), "x", time.Hour).Err() },
+			"altered":    func() error { return f.redis.Client.Set(t.Context(), f.tokenKey(), sealed[1:]+"x", time.Hour).Err() },
+			"other type": func() error { return f.redis.Client.Del(t.Context(), f.tokenKey()).Err() },
 		} {
 			if err := write(); err != nil {
 				t.Fatal(err)
 			}
 			if name == "other type" {
-				if err := f.redis.Client.LPush(t.Context(), tokenKey, "x").Err(); err != nil {
+				if err := f.redis.Client.LPush(t.Context(), f.tokenKey(), "x").Err(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -335,7 +338,7 @@ func TestCache_TokenSealed(t *testing.T) {
 	t.Run("another mini-program's token is ignored", func(t *testing.T) {
 		f := newFixture(t)
 		f.token(f.cache(), "")
-		sealed := f.redis.Dump(t)[tokenKey]
+		sealed := f.redis.Dump(t)[f.tokenKey()]
 		var fetches atomic.Int32
 		other := f.cache(func(o *accesstoken.Options) {
 			o.AppID = "wxother"
@@ -344,7 +347,7 @@ func TestCache_TokenSealed(t *testing.T) {
 				return "other", time.Hour, nil
 			}
 		})
-		if err := f.redis.Client.Set(t.Context(), "wxlogin:access_token:wxother", sealed, time.Hour).Err(); err != nil {
+		if err := f.redis.Client.Set(t.Context(), f.redis.Prefix+"access_token:wxother", sealed, time.Hour).Err(); err != nil {
 			t.Fatal(err)
 		}
 		if f.token(other, "") != "other" || fetches.Load() != 1 {
@@ -363,7 +366,7 @@ func TestCache_Unlock(t *testing.T) {
 			}
 		})
 		f.token(c, "")
-		if f.redis.Dump(t)[lockKey] != "another" {
+		if f.redis.Dump(t)[f.lockKey()] != "another" {
 			t.Error("the other instance's lock is gone")
 		}
 	})
@@ -388,20 +391,29 @@ func TestCache_Unlock(t *testing.T) {
 
 func TestCache_TokenCluster(t *testing.T) {
 	f := newFixture(t)
-	var slots []redis.ClusterSlot
+	var parts []redis.ClusterSlot
+	var nodes []*miniredis.Miniredis
 	for n := range 3 {
-		slots = append(slots, redis.ClusterSlot{
-			Start: n * 16384 / 3, End: (n+1)*16384/3 - 1, Nodes: []redis.ClusterNode{{Addr: miniredis.RunT(t).Addr()}},
+		nodes = append(nodes, miniredis.RunT(t))
+		parts = append(parts, redis.ClusterSlot{
+			Start: n * 16384 / 3, End: (n+1)*16384/3 - 1, Nodes: []redis.ClusterNode{{Addr: nodes[n].Addr()}},
 		})
 	}
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{
-		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { return slots, nil },
+		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { return parts, nil },
 	})
 	defer cluster.Close()
-	c := f.cache(func(o *accesstoken.Options) { o.Redis = cluster })
+	c := f.cache(func(o *accesstoken.Options) { o.Redis, o.KeyPrefix = cluster, "" })
 	first := f.token(c, "")
 	if f.token(c, "") != first || f.token(c, first) == first {
 		t.Error("the token is not cached, or not replaced")
+	}
+	var keys []string
+	for _, node := range nodes {
+		keys = append(keys, node.Keys()...)
+	}
+	if !slices.Contains(keys, "wxlogin:access_token:"+appID) {
+		t.Errorf("the keys are %q, want the default prefix", keys)
 	}
 	f.wantCalls(3, 2)
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// keyPrefix begins every key that this package writes. An appid has no colon, so two apps never share a key.
-const keyPrefix = "wxlogin:access_token:"
+// An appid has no colon, so two apps never share a key.
+const defaultKeyPrefix = "wxlogin:"
 
 // tokenKey is the key of the sealed token.
-func tokenKey(appID string) string { return keyPrefix + appID }
+func (c *Cache) tokenKey() string { return c.keyPrefix + "access_token:" + c.appID }
 
 // lockKey is the key of the lock of the instance that calls WeChat.
-func lockKey(appID string) string { return keyPrefix + appID + ":lock" }
+func (c *Cache) lockKey() string { return c.tokenKey() + ":lock" }
 
 // forcedKey exists while no refresh may be forced.
-func forcedKey(appID string) string { return keyPrefix + appID + ":forced" }
+func (c *Cache) forcedKey() string { return c.tokenKey() + ":forced" }
 
 // cachedToken is the token in Redis.
 type cachedToken struct {
@@ -40,7 +40,7 @@ func (t cachedToken) needsRenewal() bool { return t.ttl <= renewBefore-expiryMar
 // read returns the cached token. A value that was not sealed for this mini-program under its current AppSecret counts
 // as none.
 func (c *Cache) read(ctx context.Context) (cachedToken, error) {
-	key := tokenKey(c.appID)
+	key := c.tokenKey()
 	pipe := c.redis.Pipeline()
 	sealed, ttl := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
 	_, execErr := pipe.Exec(ctx) // if Redis refuses the connection, no command has an error, but Exec has
@@ -63,7 +63,7 @@ func (c *Cache) write(ctx context.Context, token string, expiresIn time.Duration
 	if ttl < time.Second {
 		return nil
 	}
-	key := tokenKey(c.appID)
+	key := c.tokenKey()
 	if err := c.redis.Set(ctx, key, c.sealer.Seal(nil, nil, []byte(token), []byte(key)), ttl).Err(); err != nil {
 		return unavailable("write", err)
 	}
@@ -79,7 +79,7 @@ return 0`)
 
 // lock tries to take the lock. If locked is true, the caller must call unlock.
 func (c *Cache) lock(ctx context.Context) (unlock func(), locked bool, err error) {
-	key, owner := lockKey(c.appID), rand.Text()
+	key, owner := c.lockKey(), rand.Text()
 	err = c.redis.SetArgs(ctx, key, owner, redis.SetArgs{Mode: "NX", TTL: lockTTL}).Err()
 	if errors.Is(err, redis.Nil) {
 		return nil, false, nil

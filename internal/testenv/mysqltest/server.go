@@ -3,6 +3,7 @@ package mysqltest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -19,10 +20,7 @@ import (
 	"wxlogin/internal/testenv"
 )
 
-const (
-	startTimeout = time.Minute
-	pollInterval = 20 * time.Millisecond
-)
+const startTimeout = time.Minute
 
 // Server is a MariaDB or MySQL server that belongs to one test, so that the test may change global settings.
 type Server struct {
@@ -105,16 +103,8 @@ func (s *Server) start(t testing.TB, args []string) {
 	if s.Root, err = sql.Open("mysql", s.DSN("root", "", "")); err != nil {
 		t.Fatalf("mysqltest: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for s.Root.PingContext(ctx) != nil {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("mysqltest: %s not ready within %v", s.command, startTimeout)
-		}
+	if err := testenv.Poll(t.Context(), startTimeout, s.Root.PingContext); err != nil {
+		t.Fatalf("mysqltest: %s is not ready: %v", s.command, err)
 	}
 }
 
@@ -167,11 +157,14 @@ func RunReplicated(t testing.TB) (primary, replica *Server) {
 func (s *Server) Hang(t testing.TB) {
 	t.Helper()
 	s.signal(t, "-STOP")
-	deadline := time.Now().Add(startTimeout)
-	for ; !s.isStopped(); time.Sleep(pollInterval) {
-		if time.Now().After(deadline) {
-			t.Fatal("mysqltest: the server does not stop")
+	err := testenv.Poll(t.Context(), startTimeout, func(context.Context) error {
+		if !s.isStopped() {
+			return errors.New("the server still runs")
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("mysqltest: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/testenv"
 )
 
 const (
@@ -23,32 +26,39 @@ const (
 	formTimeout = 60 * time.Second
 )
 
-// clusterSettings returns the settings of a node. If a master is down for nodeTimeout, its replica takes over; the
-// other masters go on serving their slots.
-func clusterSettings(int) []string {
-	return []string{
-		"cluster-enabled yes",
-		fmt.Sprintf("cluster-node-timeout %d", nodeTimeout.Milliseconds()),
-		"cluster-require-full-coverage no",
-		"repl-diskless-sync-delay 0",
-	}
+// clusterSettings are the settings of a node. If a master is down for nodeTimeout, its replica takes over; the other
+// masters go on serving their slots.
+var clusterSettings = []string{
+	noSnapshots,
+	"cluster-enabled yes",
+	fmt.Sprintf("cluster-node-timeout %d", nodeTimeout.Milliseconds()),
+	"cluster-require-full-coverage no",
+	"repl-diskless-sync-delay 0",
 }
 
 // Cluster is a Redis Cluster of three masters with one replica each.
 type Cluster struct{ Servers []*Server }
 
+// RunCluster is StartCluster for the duration of a test.
+func RunCluster(t testing.TB) *Cluster {
+	t.Helper()
+	return runForTest(t, func(dir string) (*Cluster, error) { return StartCluster(t.Context(), dir) })
+}
+
 // StartCluster starts a Cluster with its files below dir, and waits until it is complete. Its nodes have the account
 // User.
 func StartCluster(ctx context.Context, dir string) (*Cluster, error) {
 	c := &Cluster{}
-	for n := range nodeCount {
-		s, err := StartServer(ctx, nodeDir(dir, n), clusterSettings)
-		if err != nil {
-			return nil, errors.Join(err, c.Kill(ctx))
-		}
+	var err error
+	for n := 0; n < nodeCount && err == nil; n++ {
+		var s *Server
+		s, err = start(ctx, nodeDir(dir, n), clusterSettings)
 		c.Servers = append(c.Servers, s)
 	}
-	if err := errors.Join(c.form(ctx), onEach(ctx, c.Servers, AddUser)); err != nil {
+	if err == nil {
+		err = errors.Join(c.form(ctx), onEach(ctx, c.Servers, addUser(User, Rights)))
+	}
+	if err != nil {
 		return nil, errors.Join(err, c.Kill(ctx))
 	}
 	return c, nil
@@ -69,6 +79,9 @@ func FindCluster(dir string) (*Cluster, error) {
 
 func nodeDir(dir string, n int) string { return filepath.Join(dir, "node"+strconv.Itoa(n+1)) }
 
+// Kill kills all nodes.
+func (c *Cluster) Kill(ctx context.Context) error { return killAll(ctx, c.Servers) }
+
 // form joins the nodes into one Cluster.
 func (c *Cluster) form(ctx context.Context) error {
 	args := []string{"--cluster", "create"}
@@ -79,7 +92,7 @@ func (c *Cluster) form(ctx context.Context) error {
 	if out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("redis-cli: %w\n%s", err, out)
 	}
-	return poll(ctx, formTimeout, func(ctx context.Context) error { return onEach(ctx, c.Servers, checkCluster) })
+	return testenv.Poll(ctx, formTimeout, func(ctx context.Context) error { return onEach(ctx, c.Servers, checkCluster) })
 }
 
 // checkCluster returns an error unless the node sees all slots served, each by a master and its replica, and is in sync
@@ -116,18 +129,6 @@ func checkReplication(ctx context.Context, node *redis.Client) error {
 	return err
 }
 
-// onEach calls do for every server, one after the other.
-func onEach(ctx context.Context, servers []*Server, do func(context.Context, *redis.Client) error) error {
-	for _, s := range servers {
-		node := redis.NewClient(&redis.Options{Addr: s.Addr})
-		err := errors.Join(do(ctx, node), node.Close())
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.Addr, err)
-		}
-	}
-	return nil
-}
-
 // URL returns the Cluster's address, in the form of redis.ParseClusterURL.
 func (c *Cluster) URL() string {
 	url := "redis://" + c.Servers[0].Addr
@@ -140,29 +141,22 @@ func (c *Cluster) URL() string {
 // Masters returns the nodes that have slots, in the order of the slots, as seen by the first living node.
 func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
 	var servers []*Server
-	return servers, c.onLivingNode(ctx, func(node *redis.Client) error {
+	err := c.onLivingNode(ctx, func(node *redis.Client) error {
 		slots, err := slotsOf(ctx, node)
-		if err != nil {
-			return err
-		}
-		slices.SortFunc(slots, func(a, b redis.ClusterSlot) int { return a.Start - b.Start })
 		for _, slot := range slots {
-			s, err := c.server(slot.Nodes[0].Addr)
-			if err != nil {
-				return err
-			}
-			if !slices.Contains(servers, s) {
+			if s := c.master(slot); !slices.Contains(servers, s) {
 				servers = append(servers, s)
 			}
 		}
-		return nil
+		return err
 	})
+	return servers, err
 }
 
 // MasterOf returns the master of a key's slot.
 func (c *Cluster) MasterOf(ctx context.Context, key string) (*Server, error) {
 	var s *Server
-	return s, c.onLivingNode(ctx, func(node *redis.Client) error {
+	err := c.onLivingNode(ctx, func(node *redis.Client) error {
 		slot, err := node.ClusterKeySlot(ctx, key).Result()
 		if err != nil {
 			return err
@@ -170,16 +164,17 @@ func (c *Cluster) MasterOf(ctx context.Context, key string) (*Server, error) {
 		slots, err := slotsOf(ctx, node)
 		for _, part := range slots {
 			if part.Start <= int(slot) && int(slot) <= part.End {
-				s, err = c.server(part.Nodes[0].Addr)
+				s = c.master(part)
 			}
 		}
 		return err
 	})
+	return s, err
 }
 
 // WaitForSuccessor waits until a killed master has no slots any more.
 func (c *Cluster) WaitForSuccessor(ctx context.Context, killed *Server) error {
-	return poll(ctx, formTimeout, func(ctx context.Context) error {
+	return testenv.Poll(ctx, formTimeout, func(ctx context.Context) error {
 		present, err := c.Masters(ctx)
 		if err == nil && slices.Contains(present, killed) {
 			err = errors.New("no replica has taken over yet")
@@ -188,10 +183,12 @@ func (c *Cluster) WaitForSuccessor(ctx context.Context, killed *Server) error {
 	})
 }
 
-// slotsOf returns the slots with their nodes, by a command that Redis 6.2 supports too.
+// slotsOf returns the slots with their nodes, in their order, by a command that Redis 6.2 supports too.
 func slotsOf(ctx context.Context, node *redis.Client) ([]redis.ClusterSlot, error) {
 	//lint:ignore SA1019 the successor, CLUSTER SHARDS, came with Redis 7
-	return node.ClusterSlots(ctx).Result()
+	slots, err := node.ClusterSlots(ctx).Result()
+	slices.SortFunc(slots, func(a, b redis.ClusterSlot) int { return a.Start - b.Start })
+	return slots, err
 }
 
 // onLivingNode calls do with a client of the first node that accepts connections.
@@ -200,33 +197,92 @@ func (c *Cluster) onLivingNode(ctx context.Context, do func(node *redis.Client) 
 		if s.dial() != nil {
 			continue // it was killed
 		}
-		node := redis.NewClient(&redis.Options{Addr: s.Addr})
+		node := s.client()
 		return errors.Join(do(node), node.Close())
 	}
 	return errors.New("no node accepts connections")
 }
 
-func (c *Cluster) server(addr string) (*Server, error) {
-	for _, s := range c.Servers {
-		if s.Addr == addr {
-			return s, nil
+// master returns the master of slots.
+func (c *Cluster) master(slot redis.ClusterSlot) *Server {
+	return c.Servers[slices.IndexFunc(c.Servers, func(s *Server) bool { return s.Addr == slot.Nodes[0].Addr })]
+}
+
+// Move moves the slot of a key to another master, like an operator who adds a node. It calls between after each step:
+// when the slot is marked as moving, when its keys have moved but the slot has not, and when the slot has moved.
+func (c *Cluster) Move(ctx context.Context, key string, to *Server, between func()) error {
+	from, err := c.MasterOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	if from == to {
+		return errors.New("the target already has the slot")
+	}
+	m := slotMove{source: from.client(), target: to.client(), to: to}
+	defer m.source.Close()
+	defer m.target.Close()
+	if m.slot, err = m.source.ClusterKeySlot(ctx, key).Result(); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{
+		m.begin, m.moveKeys, func(ctx context.Context) error { return m.finish(ctx, c) },
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+		between()
+	}
+	return nil
+}
+
+type slotMove struct {
+	source, target *redis.Client
+	to             *Server
+	slot           int64
+}
+
+// begin marks the slot as moving on both nodes. From now on, the source redirects requests for keys it no longer has
+// (ASK).
+func (m *slotMove) begin(ctx context.Context) error {
+	sourceID, sourceErr := m.source.ClusterMyID(ctx).Result()
+	targetID, targetErr := m.target.ClusterMyID(ctx).Result()
+	if err := errors.Join(sourceErr, targetErr); err != nil {
+		return err
+	}
+	return errors.Join(
+		m.target.Do(ctx, "cluster", "setslot", m.slot, "importing", sourceID).Err(),
+		m.source.Do(ctx, "cluster", "setslot", m.slot, "migrating", targetID).Err())
+}
+
+// moveKeys moves the keys one by one.
+func (m *slotMove) moveKeys(ctx context.Context) error {
+	keys, err := m.source.ClusterGetKeysInSlot(ctx, int(m.slot), 1000).Result()
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		return fmt.Errorf("slot %d is empty", m.slot)
+	}
+	host, port, _ := net.SplitHostPort(m.to.Addr)
+	for _, key := range keys {
+		if err := m.source.Do(ctx, "migrate", host, port, key, 0, 5000).Err(); err != nil {
+			return err
 		}
 	}
-	return nil, fmt.Errorf("%s is not a node of this Cluster", addr)
+	return nil
 }
 
-// Kill kills all nodes.
-func (c *Cluster) Kill(ctx context.Context) error {
-	var errs []error
-	for _, s := range c.Servers {
-		errs = append(errs, s.Kill(ctx))
+// finish assigns the slot to the new master, first on that master itself, then on all others.
+func (m *slotMove) finish(ctx context.Context, c *Cluster) error {
+	id, err := m.target.ClusterMyID(ctx).Result()
+	if err != nil {
+		return err
 	}
-	return errors.Join(errs...)
-}
-
-// RunCluster is StartCluster for the duration of a test.
-func RunCluster(t testing.TB) *Cluster {
-	t.Helper()
-	skipUnlessInstalled(t)
-	return startForTest(t, func(dir string) (*Cluster, error) { return StartCluster(t.Context(), dir) })
+	masters, err := c.Masters(ctx)
+	if err != nil {
+		return err
+	}
+	return onEach(ctx, append([]*Server{m.to}, masters...), func(ctx context.Context, node *redis.Client) error {
+		return node.Do(ctx, "cluster", "setslot", m.slot, "node", id).Err()
+	})
 }

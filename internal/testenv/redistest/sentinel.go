@@ -7,11 +7,14 @@ import (
 	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/testenv"
 )
 
 const (
@@ -27,38 +30,38 @@ type Sentinels struct {
 	Sentinels       []*Server
 }
 
-// StartSentinels starts all five servers with their files below dir, and waits until a failover is possible.
-func StartSentinels(ctx context.Context, dir string) (*Sentinels, error) {
-	s := &Sentinels{}
-	if err := s.start(ctx, dir); err != nil {
-		return nil, errors.Join(err, s.Kill(ctx))
-	}
-	return s, nil
+// RunSentinels starts all five servers for the duration of a test, and waits until a failover is possible. The servers
+// have the account User, the Sentinels SentinelUser.
+func RunSentinels(t testing.TB) *Sentinels {
+	t.Helper()
+	return runForTest(t, func(dir string) (*Sentinels, error) {
+		s := &Sentinels{}
+		if err := s.start(t.Context(), dir); err != nil {
+			return nil, errors.Join(err, s.Kill(t.Context()))
+		}
+		return s, nil
+	})
 }
 
 func (s *Sentinels) start(ctx context.Context, dir string) (err error) {
-	if s.Master, err = StartServer(ctx, filepath.Join(dir, "master"), func(int) []string {
-		return []string{"repl-diskless-sync-delay 0"}
-	}); err != nil {
+	s.Master, err = start(ctx, filepath.Join(dir, "master"), []string{noSnapshots, "repl-diskless-sync-delay 0"})
+	if err != nil {
 		return err
 	}
 	host, port, _ := net.SplitHostPort(s.Master.Addr)
-	if s.Replica, err = StartServer(ctx, filepath.Join(dir, "replica"), func(int) []string {
-		return []string{"replicaof " + host + " " + port}
-	}); err != nil {
+	s.Replica, err = start(ctx, filepath.Join(dir, "replica"), []string{noSnapshots, "replicaof " + host + " " + port})
+	if err != nil {
 		return err
 	}
-	replica := redis.NewClient(&redis.Options{Addr: s.Replica.Addr})
-	defer replica.Close()
-	err = poll(ctx, formTimeout, func(ctx context.Context) error { return checkReplication(ctx, replica) })
+	err = testenv.Poll(ctx, formTimeout, func(ctx context.Context) error {
+		return onEach(ctx, []*Server{s.Replica}, checkReplication)
+	})
 	for n := 0; n < sentinelCount && err == nil; n++ {
 		var sentinel *Server
-		sentinel, err = start(ctx, filepath.Join(dir, fmt.Sprint("sentinel", n+1)), func(int) []string {
-			return []string{
-				"sentinel monitor " + MasterName + " " + host + " " + port + " 2",
-				fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, nodeTimeout.Milliseconds()),
-				"sentinel failover-timeout " + MasterName + " 10000",
-			}
+		sentinel, err = start(ctx, filepath.Join(dir, fmt.Sprint("sentinel", n+1)), []string{
+			"sentinel monitor " + MasterName + " " + host + " " + port + " 2",
+			fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, nodeTimeout.Milliseconds()),
+			"sentinel failover-timeout " + MasterName + " 10000",
 		}, "--sentinel")
 		if err == nil {
 			s.Sentinels = append(s.Sentinels, sentinel)
@@ -67,14 +70,9 @@ func (s *Sentinels) start(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(poll(ctx, formTimeout, s.checkSentinels), s.addUsers(ctx))
-}
-
-// addUsers creates User on both servers and SentinelUser on the Sentinels.
-func (s *Sentinels) addUsers(ctx context.Context) error {
-	return errors.Join(
-		onEach(ctx, []*Server{s.Master, s.Replica}, AddUser),
-		onEach(ctx, s.Sentinels, addSentinelUser))
+	return errors.Join(testenv.Poll(ctx, formTimeout, s.checkSentinels),
+		onEach(ctx, []*Server{s.Master, s.Replica}, addUser(User, Rights)),
+		onEach(ctx, s.Sentinels, addUser(SentinelUser, SentinelRights)))
 }
 
 // checkSentinels returns an error unless every Sentinel knows the others and the replica.
@@ -106,22 +104,9 @@ func (s *Sentinels) URL() string {
 	return url
 }
 
-// Kill kills all five servers.
+// Kill kills all servers that were started.
 func (s *Sentinels) Kill(ctx context.Context) error {
-	var errs []error
-	for _, server := range append(s.Sentinels, s.Replica, s.Master) {
-		if server != nil {
-			errs = append(errs, server.Kill(ctx))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// RunSentinels is StartSentinels for the duration of a test.
-func RunSentinels(t testing.TB) *Sentinels {
-	t.Helper()
-	skipUnlessInstalled(t)
-	return startForTest(t, func(dir string) (*Sentinels, error) { return StartSentinels(t.Context(), dir) })
+	return killAll(ctx, append(slices.Clone(s.Sentinels), s.Replica, s.Master))
 }
 
 var (
@@ -131,13 +116,13 @@ var (
 
 // WaitForReplica waits until a master's replica has received everything that the master has acknowledged so far.
 func WaitForReplica(ctx context.Context, master *Server) error {
-	client := redis.NewClient(&redis.Options{Addr: master.Addr})
+	client := master.client()
 	defer client.Close()
 	wanted, err := replicationOffset(ctx, client, masterOffset)
 	if err != nil {
 		return err
 	}
-	return poll(ctx, formTimeout, func(ctx context.Context) error {
+	return testenv.Poll(ctx, formTimeout, func(ctx context.Context) error {
 		has, err := replicationOffset(ctx, client, replicaOffset)
 		if err == nil && has < wanted {
 			err = fmt.Errorf("the replica of %s is %d bytes behind", master.Addr, wanted-has)

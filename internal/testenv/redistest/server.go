@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -13,7 +12,26 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/testenv"
 )
+
+// User is the name and password of an account that has exactly Rights.
+const User = "wxlogin:only-what-is-needed"
+
+// Rights are the permissions that wxlogin needs in Redis, as rules of ACL SETUSER. docs/operations.md documents them.
+// select is only needed for a database other than 0; cluster|slots and asking only for a Cluster.
+const Rights = "resetkeys ~wxlogin:* resetchannels -@all +ping +select +dbsize +get +set +getex +getdel +del +type +pttl " +
+	"+pexpire +incrby +zadd +zrem +zrange +zrevrange +zremrangebyscore +eval +evalsha +cluster|slots +asking"
+
+// SentinelUser is the name and password of an account on Sentinels that has exactly SentinelRights.
+const SentinelUser = "watcher:watch-only"
+
+// SentinelRights are the permissions that wxlogin needs on Sentinels.
+const SentinelRights = "resetkeys resetchannels &+switch-master &+replica-reconf-done -@all +ping +subscribe " +
+	"+sentinel|get-master-addr-by-name +sentinel|sentinels"
 
 // Server is a redis-server process.
 type Server struct {
@@ -23,29 +41,14 @@ type Server struct {
 
 const (
 	startTimeout = 10 * time.Second
-	pollInterval = 20 * time.Millisecond
 	maxAttempts  = 5 // another process may take the free port first
+
+	noSnapshots = `save ""` // a setting
 )
 
-// Installed reports whether redis-server and redis-cli are installed.
-func Installed() bool {
-	for _, command := range []string{"redis-server", "redis-cli"} {
-		if _, err := exec.LookPath(command); err != nil {
-			return false
-		}
-	}
-	return true
-}
-
-// StartServer starts a server with its files in dir, which it creates. The lines that settings returns for the port are
-// added to the configuration.
-func StartServer(ctx context.Context, dir string, settings func(port int) []string) (*Server, error) {
-	return start(ctx, dir, func(port int) []string {
-		return append([]string{`save ""`, "appendonly no"}, settings(port)...)
-	})
-}
-
-func start(ctx context.Context, dir string, settings func(port int) []string, args ...string) (*Server, error) {
+// start starts a server with its files in dir, which it creates, and waits until it accepts connections. In settings, which
+// are lines of its configuration, $PORT is its port.
+func start(ctx context.Context, dir string, settings []string, args ...string) (*Server, error) {
 	var err error
 	for range maxAttempts {
 		var s *Server
@@ -59,27 +62,27 @@ func start(ctx context.Context, dir string, settings func(port int) []string, ar
 	return nil, err
 }
 
-func startOnce(ctx context.Context, dir string, settings func(port int) []string, args []string) (*Server, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+func startOnce(ctx context.Context, dir string, settings, args []string) (*Server, error) {
+	port, err := testenv.FreePort()
+	if err != nil {
 		return nil, err
 	}
-	port := freePort()
 	s := &Server{Addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir}
 	lines := append([]string{
-		"bind 127.0.0.1", fmt.Sprintf("port %d", port), "daemonize yes",
+		"bind 127.0.0.1", "port $PORT", "daemonize yes",
 		"dir " + strconv.Quote(dir), "pidfile " + strconv.Quote(s.file("pid")), "logfile " + strconv.Quote(s.file("log")),
-	}, settings(port)...)
-	if err := os.WriteFile(s.file("conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(s.file("addr"), []byte(s.Addr), 0o600); err != nil {
+	}, settings...)
+	conf := strings.ReplaceAll(strings.Join(lines, "\n")+"\n", "$PORT", strconv.Itoa(port))
+	err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(s.file("conf"), []byte(conf), 0o600),
+		os.WriteFile(s.file("addr"), []byte(s.Addr), 0o600))
+	if err != nil {
 		return nil, err
 	}
 	out, err := exec.CommandContext(ctx, "redis-server", append([]string{s.file("conf")}, args...)...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("redis-server: %w\n%s", err, out)
 	}
-	err = poll(ctx, startTimeout, func(context.Context) error {
+	err = testenv.Poll(ctx, startTimeout, func(context.Context) error {
 		if _, err := s.pid(); err != nil {
 			return err
 		}
@@ -94,8 +97,10 @@ func startOnce(ctx context.Context, dir string, settings func(port int) []string
 
 // findServer returns the server that was started with this dir.
 func findServer(dir string) (*Server, error) {
-	addr, err := os.ReadFile(filepath.Join(dir, "redis.addr"))
-	return &Server{Addr: string(addr), dir: dir}, err
+	s := &Server{dir: dir}
+	addr, err := os.ReadFile(s.file("addr"))
+	s.Addr = string(addr)
+	return s, err
 }
 
 func (s *Server) file(ending string) string { return filepath.Join(s.dir, "redis."+ending) }
@@ -133,7 +138,7 @@ func (s *Server) Kill(ctx context.Context) error {
 	if err := os.Remove(s.file("pid")); err != nil {
 		return err
 	}
-	return poll(context.WithoutCancel(ctx), startTimeout, func(context.Context) error {
+	return testenv.Poll(context.WithoutCancel(ctx), startTimeout, func(context.Context) error {
 		if s.dial() == nil {
 			return fmt.Errorf("%s still accepts connections", s.Addr)
 		}
@@ -150,62 +155,60 @@ func (s *Server) Hang(ctx context.Context) error {
 	return exec.CommandContext(ctx, "kill", "-STOP", strconv.Itoa(pid)).Run()
 }
 
-// freePort returns a port that is free together with the one 10000 above it, which the nodes of a Cluster use among
-// themselves. Both are below the usual range of ephemeral ports.
-func freePort() int {
-	for {
-		port := 10000 + rand.IntN(10000)
-		if isFree(port) && isFree(port+10000) {
-			return port
+// client returns a client with all rights. The caller closes it.
+func (s *Server) client() *redis.Client { return redis.NewClient(&redis.Options{Addr: s.Addr}) }
+
+// onEach calls do for every server, one after the other.
+func onEach(ctx context.Context, servers []*Server, do func(context.Context, *redis.Client) error) error {
+	for _, s := range servers {
+		node := s.client()
+		if err := errors.Join(do(ctx, node), node.Close()); err != nil {
+			return fmt.Errorf("%s: %w", s.Addr, err)
 		}
 	}
+	return nil
 }
 
-func isFree(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
-}
-
-// poll calls try until it succeeds. If that takes longer than the limit, it returns the last error.
-func poll(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("not within %v: %w", limit, err)
+// killAll kills servers. One that is nil was never started.
+func killAll(ctx context.Context, servers []*Server) error {
+	var errs []error
+	for _, s := range servers {
+		if s != nil {
+			errs = append(errs, s.Kill(ctx))
 		}
 	}
+	return errors.Join(errs...)
 }
 
-// RunServer is StartServer for the duration of a test.
-func RunServer(t testing.TB, settings func(port int) []string) *Server {
-	t.Helper()
-	skipUnlessInstalled(t)
-	return startForTest(t, func(dir string) (*Server, error) { return StartServer(t.Context(), dir+"/redis", settings) })
-}
-
-func skipUnlessInstalled(t testing.TB) {
-	t.Helper()
-	if !Installed() {
-		t.Skip("redis-server and redis-cli are not installed; the test needs real servers")
+// addUser returns a function that creates an account (user:password) on a server.
+func addUser(account, rights string) func(context.Context, *redis.Client) error {
+	return func(ctx context.Context, server *redis.Client) error {
+		name, password, _ := strings.Cut(account, ":")
+		rules := append([]string{"reset", "on", ">" + password}, strings.Fields(rights)...)
+		return server.ACLSetUser(ctx, name, rules...).Err()
 	}
 }
 
-// startForTest starts servers and kills them at the end of the test, before their files are removed.
-func startForTest[S interface{ Kill(context.Context) error }](t testing.TB, start func(dir string) (S, error)) S {
+// RunServer starts a server for the duration of a test. settings are lines of its configuration, in which $PORT is its
+// port.
+func RunServer(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s, err := start(t.TempDir())
+	settings = append([]string{noSnapshots}, settings...)
+	return runForTest(t, func(dir string) (*Server, error) { return start(t.Context(), dir+"/redis", settings) })
+}
+
+// runForTest starts servers, each in a folder within dir, and kills them at the end of the test, before their files are
+// removed. It skips the test if Redis is not installed.
+func runForTest[S interface{ Kill(context.Context) error }](t testing.TB, start func(dir string) (S, error)) S {
+	t.Helper()
+	for _, command := range []string{"redis-server", "redis-cli"} {
+		if _, err := exec.LookPath(command); err != nil {
+			t.Skipf("%s is not installed here; the test needs real servers", command)
+		}
+	}
+	dir := t.TempDir()
+	killIfKilled(t, dir)
+	s, err := start(dir)
 	if err != nil {
 		t.Fatalf("redistest: %v", err)
 	}
@@ -215,4 +218,22 @@ func startForTest[S interface{ Kill(context.Context) error }](t testing.TB, star
 		}
 	})
 	return s
+}
+
+// killIfKilled kills the servers in dir if this process is killed before the test ends: the shell reads until then.
+func killIfKilled(t testing.TB, dir string) {
+	t.Helper()
+	guard := exec.Command("sh", "-c", `trap "" INT; read -r line; kill -9 $(cat "$0"/*/redis.pid)`, dir)
+	stdin, err := guard.StdinPipe()
+	if err == nil {
+		err = guard.Start()
+	}
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	t.Cleanup(func() {
+		guard.Process.Kill()
+		stdin.Close()
+		guard.Wait()
+	})
 }

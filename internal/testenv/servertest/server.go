@@ -11,8 +11,8 @@ import (
 
 	"wxlogin/internal/config"
 	"wxlogin/internal/server"
-	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -32,7 +32,7 @@ const APIKey = "0123456789abcdef"
 type Server struct {
 	*server.Server
 	DSN       string // of its database
-	Redis     *testenv.Redis
+	Redis     *redistest.Redis
 	Simulator *wechattest.Simulator
 	WeChat    string // the simulator's URL
 }
@@ -42,7 +42,7 @@ type Server struct {
 func Start(t testing.TB, change ...func(*config.Config)) *Server {
 	t.Helper()
 	s := &Server{
-		DSN: mysqltest.NewWithSchema(t), Redis: testenv.NewRedis(t),
+		DSN: mysqltest.NewWithSchema(t), Redis: redistest.NewServer(t),
 		Simulator: NewSimulator(),
 	}
 	weChat := httptest.NewServer(s.Simulator)

@@ -32,7 +32,16 @@ func run(ctx context.Context, args []string) error {
 		fmt.Println(redistest.User)
 		return nil
 	case len(args) == 2 && args[0] == "start":
-		return start(ctx, args[1])
+		dir, err := filepath.Abs(args[1])
+		if err != nil {
+			return err
+		}
+		cluster, err := redistest.StartCluster(ctx, dir)
+		if err != nil {
+			return err
+		}
+		fmt.Println(cluster.URL())
+		return nil
 	case len(args) == 2 && args[0] == "stop":
 		cluster, err := redistest.FindCluster(args[1])
 		if err != nil {
@@ -45,25 +54,8 @@ func run(ctx context.Context, args []string) error {
 	return errors.New("usage: rediscluster start DIR | user | kill-master DIR N | stop DIR")
 }
 
-func start(ctx context.Context, dir string) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	cluster, err := redistest.StartCluster(ctx, dir)
-	if err != nil {
-		return err
-	}
-	fmt.Println(cluster.URL())
-	return nil
-}
-
-func killMaster(ctx context.Context, dir, part string) error {
+func killMaster(ctx context.Context, dir, number string) error {
 	cluster, err := redistest.FindCluster(dir)
-	if err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(part)
 	if err != nil {
 		return err
 	}
@@ -71,15 +63,15 @@ func killMaster(ctx context.Context, dir, part string) error {
 	if err != nil {
 		return err
 	}
-	if n < 1 || n > len(masters) {
-		return fmt.Errorf("master number must be 1 to %d", len(masters))
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > len(masters) {
+		return fmt.Errorf("N must be a number from 1 to %d", len(masters))
 	}
-	master := masters[n-1]
-	if err := master.Kill(ctx); err != nil {
+	if err := masters[n-1].Kill(ctx); err != nil {
 		return err
 	}
 	killed := time.Now()
-	if err := cluster.WaitForSuccessor(ctx, master); err != nil {
+	if err := cluster.WaitForSuccessor(ctx, masters[n-1]); err != nil {
 		return err
 	}
 	fmt.Printf("its replica took over after %.1f s\n", time.Since(killed).Seconds())

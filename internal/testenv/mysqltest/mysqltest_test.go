@@ -1,4 +1,4 @@
-package mysqltest_test
+package mysqltest
 
 import (
 	"database/sql"
@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
-
-	"wxlogin/internal/testenv/mysqltest"
 )
 
 func open(t *testing.T, dsn string) *sql.DB {
@@ -24,7 +22,7 @@ func TestNew_SeparateDatabases(t *testing.T) {
 	for _, name := range []string{"one", "two", "three"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := open(t, mysqltest.New(t))
+			db := open(t, New(t))
 			for _, statement := range []string{
 				"CREATE TABLE t (name VARCHAR(10) NOT NULL)", // fails if the database is not empty
 				"INSERT INTO t VALUES ('" + name + "🏮')",
@@ -42,7 +40,7 @@ func TestNew_SeparateDatabases(t *testing.T) {
 }
 
 func TestNew_DroppedAfterTest(t *testing.T) {
-	outer := open(t, mysqltest.New(t))
+	outer := open(t, New(t))
 	var name string
 	exists := func() (n int) {
 		t.Helper()
@@ -53,7 +51,7 @@ func TestNew_DroppedAfterTest(t *testing.T) {
 		return n
 	}
 	t.Run("inner", func(t *testing.T) {
-		config, err := mysql.ParseDSN(mysqltest.New(t))
+		config, err := mysql.ParseDSN(New(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,8 +70,24 @@ func TestNew_DroppedAfterTest(t *testing.T) {
 
 func TestNewWithSchema(t *testing.T) {
 	var users int
-	err := open(t, mysqltest.NewWithSchema(t)).QueryRow("SELECT COUNT(*) FROM users").Scan(&users)
+	err := open(t, NewWithSchema(t)).QueryRow("SELECT COUNT(*) FROM users").Scan(&users)
 	if err != nil || users != 0 {
 		t.Errorf("%d users, %v", users, err)
 	}
+}
+
+func TestServerConfig(t *testing.T) {
+	t.Run("drops the database and keeps the rest", func(t *testing.T) {
+		config, err := serverConfig("root@tcp(127.0.0.1:3306)/theirs?maxAllowedPacket=4096")
+		if err != nil || config.DBName != "" || config.Addr != "127.0.0.1:3306" || config.MaxAllowedPacket != 4096 {
+			t.Errorf("%v", err)
+		}
+	})
+
+	t.Run("hides an unreadable DSN", func(t *testing.T) {
+		_, err := serverConfig("root:hidden@127.0.0.1:3306")
+		if err == nil || strings.Contains(err.Error(), "hidden") {
+			t.Error("no error, or an error that contains the password")
+		}
+	})
 }
