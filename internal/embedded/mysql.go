@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
 	driver "github.com/go-sql-driver/mysql"
 	"github.com/sirupsen/logrus"
 )
@@ -133,19 +133,6 @@ func (m *MySQL) shutdown() error {
 	return err
 }
 
-// RequireLoopback returns an error if other machines could reach the host:port.
-func RequireLoopback(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("embedded: address %q: %w", addr, err)
-	}
-	ip := net.ParseIP(host)
-	if host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("embedded: address %q is not a loopback address", addr)
-}
-
 // disableLogrus turns off the standard logger of logrus, which the engine writes to. The rest of the program does not
 // use logrus.
 var disableLogrus = sync.OnceFunc(func() {
@@ -166,3 +153,31 @@ var registerLockWaitTimeout = sync.OnceFunc(func() {
 		Default: int64(50),
 	}})
 })
+
+// splitScript splits off the first statement of a script. rest is empty if only blanks and comments follow. If the
+// script cannot be parsed, all of it is returned as the first statement, so that the engine reports the error.
+//
+// The engine can split scripts too, but it fails at a CREATE VIEW that is not the last statement, and takes a comment
+// at the end of a script for another statement.
+func splitScript(ctx context.Context, script string, options sqlparser.ParserOptions) (first, rest string) {
+	_, end, err := sqlparser.ParseOneWithOptions(ctx, script, options)
+	if err != nil || end <= 0 || end >= len(script) {
+		return script, ""
+	}
+	return script[:end], trimEmpty(ctx, script[end:], options)
+}
+
+// trimEmpty removes empty statements and comments from the beginning of a script.
+func trimEmpty(ctx context.Context, script string, options sqlparser.ParserOptions) string {
+	for script != "" {
+		_, end, err := sqlparser.ParseOneWithOptions(ctx, script, options)
+		if !errors.Is(err, sqlparser.ErrEmpty) {
+			return script
+		}
+		if end <= 0 || end >= len(script) {
+			return ""
+		}
+		script = script[end:]
+	}
+	return ""
+}

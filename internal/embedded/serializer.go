@@ -7,6 +7,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/server"
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/sqltypes"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
@@ -204,4 +205,47 @@ func (s *serializer) ComStmtExecute(ctx context.Context, c *mysql.Conn, prepare 
 			return spool(result, false)
 		})
 	})
+}
+
+// finishStatement cleans up a session after a statement and reports whether a transaction is still open.
+//
+// The engine leaves two things behind that MySQL does not. If a statement fails outside a transaction, its implicit
+// transaction stays open, with copies of the tables that the session's next statement would read, and commit, although
+// they are outdated by then. And if a statement inside BEGIN commits implicitly (CREATE TABLE), autocommit stays off.
+func finishStatement(session sql.Session) bool {
+	if session == nil {
+		return false
+	}
+	inTransaction := session.GetTransaction() != nil
+	explicit := session.GetIgnoreAutoCommit()
+	switch {
+	case !inTransaction && explicit:
+		session.SetIgnoreAutoCommit(false)
+	case inTransaction && !explicit && isAutocommit(session):
+		rollback(session)
+		inTransaction = false
+	}
+	return inTransaction
+}
+
+func isAutocommit(session sql.Session) bool {
+	on, err := plan.IsSessionAutocommit(sessionContext(session))
+	return err != nil || on
+}
+
+// rollback drops the changes of the session's transaction: they exist only in the session's copies of the tables.
+func rollback(session sql.Session) {
+	if session == nil {
+		return
+	}
+	if s, ok := session.(sql.TransactionSession); ok {
+		// The in-memory session does nothing here that could fail.
+		_ = s.Rollback(sessionContext(session), session.GetTransaction())
+	}
+	session.SetIgnoreAutoCommit(false)
+	session.SetTransaction(nil)
+}
+
+func sessionContext(session sql.Session) *sql.Context {
+	return sql.NewContext(context.Background(), sql.WithSession(session))
 }

@@ -34,43 +34,39 @@ func (l *Limiter) Counts(key string, start time.Time) (now, before int) {
 	return s.at(start.Unix()).count(hash), s.at(start.Unix() - s.length).count(hash)
 }
 
-// Kept returns the number of counts in memory.
-func (c *Counter) Kept() (n int) {
+// eachShard calls do with every shard, locked.
+func (c *Counter) eachShard(do func(*shard)) {
 	for i := range c.table.shards {
 		s := &c.table.shards[i]
 		s.mu.Lock()
-		n += len(s.current.counts) + len(s.previous.counts)
+		do(s)
 		s.mu.Unlock()
 	}
+}
+
+// Kept returns the number of counts in memory.
+func (c *Counter) Kept() (n int) {
+	c.eachShard(func(s *shard) { n += len(s.current.counts) + len(s.previous.counts) })
 	return n
 }
 
 // Waits reports whether a call waits for a reservation to end.
-func (c *Counter) Waits() bool {
-	for i := range c.table.shards {
-		s := &c.table.shards[i]
-		s.mu.Lock()
+func (c *Counter) Waits() (waits bool) {
+	c.eachShard(func(s *shard) {
 		for _, r := range s.reserved {
-			if r.ended != nil {
-				s.mu.Unlock()
-				return true
-			}
+			waits = waits || r.ended != nil
 		}
-		s.mu.Unlock()
-	}
-	return false
+	})
+	return waits
 }
 
 // Reserved returns the number of reserved places by key hash.
 func (c *Counter) Reserved() map[uint64]int32 {
 	all := make(map[uint64]int32)
-	for i := range c.table.shards {
-		s := &c.table.shards[i]
-		s.mu.Lock()
+	c.eachShard(func(s *shard) {
 		for hash, r := range s.reserved {
 			all[hash] = r.places
 		}
-		s.mu.Unlock()
-	}
+	})
 	return all
 }

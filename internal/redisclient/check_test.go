@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -69,7 +68,7 @@ func TestCheckConfig(t *testing.T) {
 	for name, test := range unusable {
 		t.Run(name, func(t *testing.T) {
 			client := test.open(t)
-			sessions := newSessions(t, client)
+			sessions := newSessions(t, client, 0)
 			err := redisclient.CheckConfig(t.Context(), client, test.mode, sessions.Ready)
 			if test.variable == "" {
 				if err != nil {
@@ -95,7 +94,7 @@ func TestCheckConfig(t *testing.T) {
 // Redis refuses any other database of a Cluster than 0. Valkey 9 has a configurable number, by default one.
 func TestCheckConfig_ClusterDatabase(t *testing.T) {
 	client := unusableRedis{settings: []string{"cluster-enabled yes"}, url: "redis://|/1"}.open(t)
-	err := redisclient.CheckConfig(t.Context(), client, redisclient.Single, newSessions(t, client).Ready)
+	err := redisclient.CheckConfig(t.Context(), client, redisclient.Single, newSessions(t, client, 0).Ready)
 	if !errors.Is(err, redisclient.ErrClusterAsSingle) && !errors.Is(err, redisclient.ErrDatabase) {
 		t.Errorf("%v, want %v or %v", err, redisclient.ErrClusterAsSingle, redisclient.ErrDatabase)
 	}
@@ -126,9 +125,7 @@ func (u unusableRedis) open(t *testing.T) redis.UniversalClient {
 	if before == "" {
 		before = "redis://"
 	}
-	client, err := redisclient.New(redisclient.Options{URL: before + server.Addr + after, Mode: u.mode})
-	must(t, err)
-	t.Cleanup(func() { client.Close() })
+	client := newClient(t, redisclient.Options{URL: before + server.Addr + after, Mode: u.mode})
 	return client
 }
 
@@ -151,16 +148,12 @@ func takeAllSlots(t *testing.T, server *redistest.Server) {
 	t.Helper()
 	client := admin(t, server)
 	must(t, client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
-	for deadline := time.Now().Add(20 * time.Second); client.Exists(t.Context(), "x").Err() != nil; sleep(t.Context(), 10*time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the node stays down")
-		}
-	}
+	waitUntil(t, "the node stays down", func() bool { return client.Exists(t.Context(), "x").Err() == nil })
 }
 
 func holdConnection(t *testing.T, server *redistest.Server) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; sleep(t.Context(), 10*time.Millisecond) { // redistest's own connection is closed soon
+	waitUntil(t, "no connection is free", func() bool { // redistest's own connection is closed soon
 		conn, err := net.Dial("tcp", server.Addr)
 		must(t, err)
 		_, err = conn.Write([]byte("PING\r\n"))
@@ -168,13 +161,11 @@ func holdConnection(t *testing.T, server *redistest.Server) {
 		reply := make([]byte, 1)
 		if _, err := conn.Read(reply); err == nil && reply[0] == '+' {
 			t.Cleanup(func() { conn.Close() })
-			return
+			return true
 		}
 		conn.Close()
-		if time.Now().After(deadline) {
-			t.Fatal("no connection is free")
-		}
-	}
+		return false
+	})
 }
 
 // failToSave makes Redis fail to write its file, because a folder has its name.
@@ -185,14 +176,9 @@ func failToSave(t *testing.T, server *redistest.Server) {
 	must(t, os.MkdirAll(filepath.Join(dir, "dump.rdb", "x"), 0o755))
 	must(t, client.ConfigSet(t.Context(), "dir", dir).Err())
 	must(t, client.BgSave(t.Context()).Err())
-	for deadline := time.Now().Add(20 * time.Second); ; sleep(t.Context(), 10*time.Millisecond) {
-		if info := client.Info(t.Context(), "persistence").Val(); strings.Contains(info, "rdb_last_bgsave_status:err") {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("Redis saves")
-		}
-	}
+	waitUntil(t, "Redis saves", func() bool {
+		return strings.Contains(client.Info(t.Context(), "persistence").Val(), "rdb_last_bgsave_status:err")
+	})
 }
 
 // No script and no command has keys of two slots, so proxies accept them. A Cluster with one node refuses such commands too.
@@ -200,10 +186,8 @@ func TestCommands_OneSlot(t *testing.T) {
 	server := redistest.RunServer(t, "cluster-enabled yes")
 	takeAllSlots(t, server)
 	o := redisclient.Options{URL: "redis://" + server.Addr}
-	client, err := redisclient.New(o)
-	must(t, err)
-	defer client.Close()
-	must(t, newSessions(t, client).Ready(t.Context()))
+	client := newClient(t, o)
+	must(t, newSessions(t, client, 0).Ready(t.Context()))
 	useSessions(t, client)
 	useAccessTokens(t, client)
 	useCounter(t, o)

@@ -1,8 +1,22 @@
+// Package redisclient makes the server's clients of Redis, for a single server, Sentinel or a Cluster:
+//
+//	client, err := redisclient.New(redisclient.Options{Mode: redisclient.Cluster, URL: "rediss://node:6379?addr=node2:6379"})
+//	if err != nil {
+//		return err
+//	}
+//	defer client.Close()
+//	err = redisclient.CheckConfig(ctx, client, redisclient.Cluster, sessions.Ready)
+//
+// Every wait of a client is bounded, and the bounds are the same in all modes. No error holds a user name, a password or
+// the URL.
+//
+// It imports nothing of this module.
 package redisclient
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -171,4 +185,49 @@ func (l logAdapter) Printf(ctx context.Context, format string, args ...any) {
 	if l.logger.Enabled(ctx, level) {
 		l.logger.Log(ctx, level, "redis client", "message", fmt.Sprintf(format, args...))
 	}
+}
+
+// reloadOnError is a hook that reads a Cluster's state again if a command was not served. Without it, the client goes on
+// sending commands to a master that has died until the next regular read of the state, although a replica has long taken
+// over: it learns of a change only from the reply of a live node.
+//
+// The client reads the state once at a time and pauses after each read, however many commands fail.
+type reloadOnError struct{ client *redis.ClusterClient }
+
+// DialHook implements redis.Hook. It changes nothing.
+func (r reloadOnError) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook implements redis.Hook.
+func (r reloadOnError) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		r.check(ctx, err)
+		return err
+	}
+}
+
+// ProcessPipelineHook implements redis.Hook.
+func (r reloadOnError) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		r.check(ctx, err)
+		return err
+	}
+}
+
+func (r reloadOnError) check(ctx context.Context, err error) {
+	if needsReload(err) {
+		r.client.ReloadState(ctx)
+	}
+}
+
+// needsReload reports whether a command got no reply, or one from a node that may not serve its key.
+func needsReload(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) { // the caller has given up
+		return false
+	}
+	if _, replied := errors.AsType[redis.Error](err); replied {
+		return redis.IsClusterDownError(err) || redis.IsReadOnlyError(err)
+	}
+	return true
 }

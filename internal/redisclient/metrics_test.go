@@ -62,18 +62,10 @@ func (s *silentRedis) read(c net.Conn) {
 // A count that may have arrived is not sent again. A Redis that hangs does not delay a request, and Close only briefly.
 func TestNew_NoRetry(t *testing.T) {
 	s := newSilentRedis(t)
-	client, err := redisclient.New(failFastOptions(redisclient.Options{URL: "redis://" + s.Addr().String() + "?max_retries=5&read_timeout=60s"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := newClient(t, failFastOptions(redisclient.Options{URL: "redis://" + s.Addr().String() + "?max_retries=5&read_timeout=60s"}))
 	counter := newCounter(client, failFastTimeout, slog.New(slog.DiscardHandler))
 	counter.Limiter("test", 10).Allow("a")
-	for deadline := time.Now().Add(10 * time.Second); !counter.Degraded(); sleep(t.Context(), time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the counter does not time out")
-		}
-	}
+	waitUntil(t, "the counter does not time out", counter.Degraded)
 	begin := time.Now()
 	if err := counter.Close(); err != nil {
 		t.Error(err)
@@ -94,11 +86,7 @@ func TestPoolStats_SilentRedis(t *testing.T) {
 	s := newSilentRedis(t)
 	for mode, options := range map[string]string{redisclient.Single: "?pool_size=7", redisclient.Cluster: "?pool_size=7&pipeline_pool_size=2"} {
 		t.Run(mode, func(t *testing.T) {
-			client, err := redisclient.New(redisclient.Options{URL: "redis://" + s.Addr().String() + options, Mode: mode})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
+			client := newClient(t, redisclient.Options{URL: "redis://" + s.Addr().String() + options, Mode: mode})
 			limit := map[string]int{redisclient.Single: 7, redisclient.Cluster: 9}[mode]
 			begin := time.Now()
 			if got := redisclient.PoolStatsOf(client)(); got.Limit != limit || got.InUse != 0 {
@@ -117,19 +105,13 @@ func TestPoolStats_SilentRedis(t *testing.T) {
 // One connection is in use, and one wait for a connection times out.
 func TestPoolStats(t *testing.T) {
 	s := newSilentRedis(t)
-	client, err := redisclient.New(redisclient.Options{
+	client := newClient(t, redisclient.Options{
 		URL: "redis://" + s.Addr().String() + "?pool_size=1&pool_timeout=10ms&read_timeout=60s&max_retries=-1",
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
 	stats := redisclient.PoolStatsOf(client)
 	done := make(chan error)
 	go func() { done <- client.Get(t.Context(), "x").Err() }()
-	for stats().InUse != 1 {
-		sleep(t.Context(), time.Millisecond)
-	}
+	waitUntil(t, "no connection is in use", func() bool { return stats().InUse == 1 })
 	if err := client.Get(t.Context(), "y").Err(); err == nil {
 		t.Error("there was a second connection")
 	}

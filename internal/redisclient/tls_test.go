@@ -35,11 +35,7 @@ func runTLSRedis(t *testing.T) *tlsRedis {
 		"user "+name+" on >"+password+" "+redistest.Rights)
 	s.url = "rediss://" + redistest.User + "@" + server.Addr + "/3"
 	s.files = config.Redis{TLSCAFile: s.authority.File, TLSCertFile: cert, TLSKeyFile: key}
-	admin, err := redisclient.New(redisclient.Options{URL: "rediss://admin:admin@" + server.Addr, TLS: tlsConfig(t, s.files)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { admin.Close() })
+	admin := newClient(t, redisclient.Options{URL: "rediss://admin:admin@" + server.Addr, TLS: tlsConfig(t, s.files)})
 	s.admin = admin.(*redis.Client)
 	return s
 }
@@ -58,11 +54,7 @@ func tlsConfig(t *testing.T, files config.Redis) *tls.Config {
 func TestTLS_Rights(t *testing.T) {
 	s := runTLSRedis(t)
 	o := redisclient.Options{URL: s.url, TLS: tlsConfig(t, s.files)}
-	client, err := redisclient.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := newClient(t, o)
 	useAll(t, o)
 	wantExpiries(t, s.database(t, 3))
 	if log, err := s.admin.ACLLog(t.Context(), 10).Result(); err != nil || len(log) != 0 {
@@ -108,12 +100,8 @@ func TestTLS_Errors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url, files := s.url, s.files
 			change(&url, &files)
-			client, err := redisclient.New(redisclient.Options{URL: url, TLS: tlsConfig(t, files)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			err = newSessions(t, client).Ready(t.Context())
+			client := newClient(t, redisclient.Options{URL: url, TLS: tlsConfig(t, files)})
+			err := newSessions(t, client, 0).Ready(t.Context())
 			if err == nil || strings.Contains(err.Error(), password) {
 				t.Errorf("%v", err)
 			}
@@ -127,12 +115,8 @@ func TestTLS_ReloadsClientCertificate(t *testing.T) {
 	stale, staleKey := testenv.NewAuthority(t).Issue(t, "127.0.0.1")
 	good := s.files
 	s.files.TLSCertFile, s.files.TLSKeyFile = stale, staleKey
-	client, err := redisclient.New(redisclient.Options{URL: s.url, TLS: tlsConfig(t, s.files)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if newSessions(t, client).Ready(t.Context()) == nil {
+	client := newClient(t, redisclient.Options{URL: s.url, TLS: tlsConfig(t, s.files)})
+	if newSessions(t, client, 0).Ready(t.Context()) == nil {
 		t.Fatal("a certificate of an unknown CA was accepted")
 	}
 	for good, stale := range map[string]string{good.TLSCertFile: stale, good.TLSKeyFile: staleKey} {
@@ -140,7 +124,7 @@ func TestTLS_ReloadsClientCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := newSessions(t, client).Ready(t.Context()); err != nil {
+	if err := newSessions(t, client, 0).Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

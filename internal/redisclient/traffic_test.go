@@ -46,21 +46,12 @@ type refusal struct{ first, last time.Time }
 // newTraffic creates the sessions that must survive, and revokes those that must stay revoked.
 func newTraffic(t *testing.T, o redisclient.Options) *traffic {
 	t.Helper()
-	client, err := redisclient.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
+	client := newClient(t, o)
 	tr := &traffic{
 		T: t, client: client,
 		settled: make(map[string]string), refused: make(map[string]refusal), begun: make(map[string]string),
 	}
-	tr.store, err = session.New(session.Options{
-		Redis: client, Apps: []session.App{{AppID: trafficApp, Secret: "0123456789abcdef0123456789abcdef"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr.store = newSessions(t, client, 0)
 	for n := range settledUsers {
 		openID := fmt.Sprint("settled", n)
 		tr.settled[tr.mustCreate(t, openID)] = openID
@@ -171,7 +162,7 @@ func (tr *traffic) record(token string, begin time.Time, err error) {
 // waitForRefusal waits until a call has failed.
 func (tr *traffic) waitForRefusal() {
 	tr.Helper()
-	tr.poll("no session was ever unavailable", func() bool {
+	waitUntil(tr.T, "no session was ever unavailable", func() bool {
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
 		return len(tr.refused) > 0
@@ -181,7 +172,7 @@ func (tr *traffic) waitForRefusal() {
 // waitForAll waits until all sessions are found again.
 func (tr *traffic) waitForAll() {
 	tr.Helper()
-	tr.poll("sessions stay unavailable", func() bool {
+	waitUntil(tr.T, "sessions stay unavailable", func() bool {
 		for token := range tr.settled {
 			ctx, cancel := context.WithTimeout(tr.Context(), stepTimeout)
 			_, err := tr.store.Lookup(ctx, token)
@@ -192,15 +183,6 @@ func (tr *traffic) waitForAll() {
 		}
 		return true
 	})
-}
-
-func (tr *traffic) poll(failure string, done func() bool) {
-	tr.Helper()
-	for deadline := time.Now().Add(time.Minute); !done(); sleep(tr.Context(), 10*time.Millisecond) {
-		if time.Now().After(deadline) {
-			tr.Fatal(failure)
-		}
-	}
 }
 
 // report logs how long sessions were unavailable.
@@ -279,7 +261,7 @@ func recordKey(token string) string {
 // machine, so one try of a few must succeed. All of them end before a replica takes over.
 func wantReady(t *testing.T, client redis.UniversalClient) {
 	t.Helper()
-	sessions := newSessions(t, client)
+	sessions := newSessions(t, client, 0)
 	var err error
 	for range 4 {
 		ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)

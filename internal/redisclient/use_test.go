@@ -41,6 +41,31 @@ func newCounter(client redis.UniversalClient, timeout time.Duration, logger *slo
 	})
 }
 
+// newClient returns a client that is closed at the end of the test.
+func newClient(t *testing.T, o redisclient.Options) redis.UniversalClient {
+	t.Helper()
+	client, err := redisclient.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// waitUntil waits until done returns true.
+func waitUntil(t *testing.T, failure string, done func() bool) {
+	t.Helper()
+	err := testenv.Poll(t.Context(), time.Minute, func(context.Context) error {
+		if !done() {
+			return errors.New(failure)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // sleep waits for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
 	select {
@@ -49,11 +74,11 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// newSessions returns a Store with at most two sessions per user.
-func newSessions(t *testing.T, client redis.UniversalClient) *session.Store {
+// newSessions returns a Store. maxPerUser 0 is the default.
+func newSessions(t *testing.T, client redis.UniversalClient, maxPerUser int) *session.Store {
 	t.Helper()
 	store, err := session.New(session.Options{
-		Redis: client, Apps: []session.App{{AppID: trafficApp, Secret: "0123456789abcdef0123456789abcdef"}}, MaxPerUser: 2,
+		Redis: client, Apps: []session.App{{AppID: trafficApp, Secret: "0123456789abcdef0123456789abcdef"}}, MaxPerUser: maxPerUser,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +90,7 @@ func newSessions(t *testing.T, client redis.UniversalClient) *session.Store {
 func useSessions(t *testing.T, client redis.UniversalClient) {
 	t.Helper()
 	ctx := t.Context()
-	store := newSessions(t, client)
+	store := newSessions(t, client, 2)
 	create := func(openID string, n int) string {
 		token, err := store.Create(ctx, session.Session{AppID: trafficApp, OpenID: openID, SessionKey: fmt.Sprint("key", n)})
 		if err != nil {
@@ -119,11 +144,7 @@ func useAccessTokens(t *testing.T, client redis.UniversalClient) {
 // useCounter counts for a rate limit.
 func useCounter(t *testing.T, o redisclient.Options) {
 	t.Helper()
-	client, err := redisclient.New(failFastOptions(o))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := newClient(t, failFastOptions(o))
 	counter := newCounter(client, failFastTimeout, slog.New(slog.DiscardHandler))
 	defer counter.Close()
 	window := time.Now().UTC().Truncate(time.Minute)
@@ -145,27 +166,18 @@ func countKey(key string, window time.Time) string {
 // waitForCount waits until the count is want, over the window that began at window and the next one.
 func waitForCount(t *testing.T, client redis.UniversalClient, key string, window time.Time, want int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; sleep(t.Context(), time.Millisecond) {
+	waitUntil(t, fmt.Sprintf("the count in Redis is not %d", want), func() bool {
 		n, _ := client.Get(t.Context(), countKey(key, window)).Int()
 		more, _ := client.Get(t.Context(), countKey(key, window.Add(rateWindow))).Int()
-		if n+more == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the count in Redis is %d, want %d", n+more, want)
-		}
-	}
+		return n+more == want
+	})
 }
 
 // useAll uses Redis in every way in which the server does.
 func useAll(t *testing.T, o redisclient.Options) {
 	t.Helper()
-	client, err := redisclient.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := newSessions(t, client).Ready(t.Context()); err != nil {
+	client := newClient(t, o)
+	if err := newSessions(t, client, 0).Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	useSessions(t, client)
@@ -188,13 +200,10 @@ type limitTraffic struct {
 func newLimitTraffic(t *testing.T, o redisclient.Options) *limitTraffic {
 	t.Helper()
 	o.Timeout, o.OverrideURL, o.NoRetry = stepTimeout, true, true
-	client, err := redisclient.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := newClient(t, o)
 	l := &limitTraffic{T: t, log: &testenv.Log{}}
 	l.counter = newCounter(client, stepTimeout, slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	t.Cleanup(func() { l.counter.Close(); client.Close() })
+	t.Cleanup(func() { l.counter.Close() })
 	return l
 }
 
@@ -224,11 +233,7 @@ func (l *limitTraffic) run() (stop func()) {
 // wantBack waits until the counter is shared again, and fails unless the outage was logged once, not for every key.
 func (l *limitTraffic) wantBack(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); l.counter.Degraded(); {
-		if time.Now().After(deadline) {
-			t.Fatal("the counter stays degraded")
-		}
-	}
+	waitUntil(t, "the counter stays degraded", func() bool { return !l.counter.Degraded() })
 	if away := strings.Count(l.log.String(), "countedLocally=true"); away != 1 {
 		t.Errorf("the outage is logged %d times:\n%s", away, l.log)
 	}
@@ -237,11 +242,7 @@ func (l *limitTraffic) wantBack(t *testing.T) {
 // wantPools checks the metrics of a client and its Redis.
 func wantPools(t *testing.T, o redisclient.Options) {
 	t.Helper()
-	client, err := redisclient.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := newClient(t, o)
 	keys, err := redisclient.DBSize(t.Context(), client)
 	if err != nil || keys < settledUsers {
 		t.Errorf("%d keys, %v; want those of all masters", keys, err)

@@ -25,12 +25,8 @@ func TestCluster(t *testing.T) {
 	t.Run("serves all commands of the server", func(t *testing.T) { useAll(t, o) })
 	t.Run("is recognized by a client of mode single", func(t *testing.T) {
 		for _, server := range cluster.Servers { // a replica refuses like a master
-			client, err := redisclient.New(redisclient.Options{URL: "redis://" + server.Addr})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			sessions := newSessions(t, client)
+			client := newClient(t, redisclient.Options{URL: "redis://" + server.Addr})
+			sessions := newSessions(t, client, 0)
 			wantConfigError(t, redisclient.CheckConfig(t.Context(), client, redisclient.Single, sessions.Ready), "REDIS_MODE", "set REDIS_MODE=cluster")
 			if err := sessions.Ready(t.Context()); !redis.HasErrorPrefix(err, "MOVED") {
 				t.Errorf("%v, want MOVED", err)
@@ -41,11 +37,7 @@ func TestCluster(t *testing.T) {
 	t.Run("fails over if a master hangs", func(t *testing.T) { testFailover(t, cluster, o, 0, (*redistest.Server).Hang) })
 	t.Run("fails over if a master is killed", func(t *testing.T) { testFailover(t, cluster, o, 2, (*redistest.Server).Kill) })
 	t.Run("has no key without a TTL", func(t *testing.T) {
-		admin, err := redisclient.New(redisclient.Options{URL: cluster.URL(), Mode: o.Mode})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer admin.Close()
+		admin := newClient(t, redisclient.Options{URL: cluster.URL(), Mode: o.Mode})
 		wantExpiries(t, admin)
 	})
 }
@@ -123,12 +115,9 @@ type mover struct {
 
 func newMover(t *testing.T, cluster *redistest.Cluster, o redisclient.Options) *mover {
 	t.Helper()
-	client, err := redisclient.New(failFastOptions(o))
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := newClient(t, failFastOptions(o))
 	m := &mover{traffic: newTraffic(t, o), cluster: cluster, counter: newCounter(client, failFastTimeout, slog.New(slog.DiscardHandler))}
-	t.Cleanup(func() { m.counter.Close(); client.Close() })
+	t.Cleanup(func() { m.counter.Close() })
 	return m
 }
 
@@ -166,4 +155,67 @@ func (m *mover) moveCount(t *testing.T) {
 	}
 	count()
 	m.move(t, countKey("test:moving", window), count)
+}
+
+// The master is killed. No session is available until the Sentinels promote its replica, and then all are, without a
+// restart. The users have the documented rights.
+func TestSentinel_Failover(t *testing.T) {
+	sentinels := redistest.RunSentinels(t)
+	user, password, _ := strings.Cut(redistest.User, ":")
+	o := redisclient.Options{ // the Sentinels' user is before the @, that of Redis in the options
+		Mode: redisclient.Sentinel,
+		URL: strings.Replace(sentinels.URL(), "redis://", "redis://"+redistest.SentinelUser+"@", 1) +
+			"&username=" + user + "&password=" + password,
+	}
+	tr := newTraffic(t, o)
+	if err := redistest.WaitForReplica(t.Context(), sentinels.Master); err != nil {
+		t.Fatal(err)
+	}
+	limits := newLimitTraffic(t, o)
+
+	stop, stopLimits := tr.run(), limits.run()
+	killed := time.Now()
+	if err := sentinels.Master.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tr.waitForRefusal()
+	if tr.store.Ready(t.Context()) == nil {
+		t.Error("ready without a master")
+	}
+	tr.waitForAll()
+	stop()
+	stopLimits()
+
+	tr.report(killed)
+	tr.wantNewSessions()
+	limits.wantBack(t)
+	admin := newClient(t, redisclient.Options{URL: sentinels.URL(), Mode: o.Mode})
+	wantExpiries(t, admin)
+	wantPools(t, o)
+}
+
+// Both passwords are required, and no error contains one.
+func TestSentinel_Passwords(t *testing.T) {
+	sentinels := redistest.RunSentinels(t)
+	right := "redis://" + redistest.SentinelUser + "@" + strings.TrimPrefix(sentinels.URL(), "redis://") +
+		"&username=" + strings.Replace(redistest.User, ":", "&password=", 1)
+	for name, test := range map[string]struct {
+		url   string
+		works bool
+	}{
+		"right":                   {right, true},
+		"wrong for the Sentinels": {strings.Replace(right, "watch-only", "wrong-secret", 1), false},
+		"wrong for Redis":         {strings.Replace(right, "only-what-is-needed", "wrong-secret", 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := newClient(t, redisclient.Options{URL: test.url, Mode: redisclient.Sentinel})
+			err := newSessions(t, client, 0).Ready(t.Context())
+			if (err == nil) != test.works {
+				t.Errorf("%v, want success %v", err, test.works)
+			}
+			if err != nil && strings.Contains(err.Error(), "wrong-secret") {
+				t.Errorf("the error shows a password: %v", err)
+			}
+		})
+	}
 }
