@@ -25,37 +25,40 @@ type Authority struct {
 // NewAuthority creates a CA. Its files exist until the test ends.
 func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
-	a := &Authority{cert: &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tests of wxlogin"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}}
-	a.key = newKey(t)
-	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.File = writePEM(t, "ca.pem", "CERTIFICATE", der)
+	a := &Authority{key: newKey(t), cert: newCertificate("tests of wxlogin")}
+	a.cert.IsCA, a.cert.BasicConstraintsValid, a.cert.KeyUsage = true, true, x509.KeyUsageCertSign
+	a.File = a.sign(t, "ca.pem", a.cert, a.key)
 	return a
 }
 
 // Issue issues a certificate for an IP address, usable by servers and clients, and returns the paths of the PEM files.
 func (a *Authority) Issue(t *testing.T, address string) (certFile, keyFile string) {
 	t.Helper()
-	key := newKey(t)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: address}, IPAddresses: []net.IP{net.ParseIP(address)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, cert := newKey(t), newCertificate(address)
+	cert.IPAddresses, cert.KeyUsage = []net.IP{net.ParseIP(address)}, x509.KeyUsageDigitalSignature
+	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return writePEM(t, "cert.pem", "CERTIFICATE", der), writePEM(t, "key.pem", "PRIVATE KEY", private)
+	return a.sign(t, "cert.pem", cert, key), writePEM(t, "key.pem", "PRIVATE KEY", private)
+}
+
+func newCertificate(name string) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+}
+
+// sign signs the certificate of a key and returns the path of its file.
+func (a *Authority) sign(t *testing.T, file string, cert *x509.Certificate, key *ecdsa.PrivateKey) string {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writePEM(t, file, "CERTIFICATE", der)
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {

@@ -9,6 +9,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,4 +111,26 @@ func Poll(ctx context.Context, limit time.Duration, try func(context.Context) er
 			return fmt.Errorf("not within %v: %w", limit, err)
 		}
 	}
+}
+
+// Signal sends a signal, such as "CONT", to a process.
+func Signal(name string, pid int) error {
+	return exec.Command("kill", "-"+name, strconv.Itoa(pid)).Run()
+}
+
+// Suspend stops a process (SIGSTOP), and waits until every thread is stopped: one that still runs can answer a query.
+func Suspend(ctx context.Context, pid int) error {
+	if err := Signal("STOP", pid); err != nil {
+		return err
+	}
+	return Poll(ctx, time.Minute, func(context.Context) error {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // none on systems without /proc
+		for _, file := range threads {
+			stat, err := os.ReadFile(file) // "123 (name) S …"; it fails if the thread has ended
+			if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "T") {
+				return fmt.Errorf("process %d still runs", pid)
+			}
+		}
+		return nil
+	})
 }

@@ -35,12 +35,8 @@ var engine = sync.OnceValues(func() (*embedded.MySQL, error) {
 	return embedded.StartMySQL(embedded.MySQLOptions{})
 })
 
-// New creates an empty database for this test alone and returns its DSN, in the form of github.com/go-sql-driver/mysql.
-// The database is dropped at the end of the test.
-//
-// It is on the embedded engine, unless the environment variable TEST_MYSQL_DSN names a MySQL or MariaDB server. That
-// DSN's user must be allowed to create databases; its options (TLS, time-outs) are kept and its database is ignored.
-// Existing databases are safe: the name is random, and CREATE DATABASE fails if it exists.
+// New creates an empty database for this test alone and returns its DSN, in the form of github.com/go-sql-driver/mysql,
+// with the options of TEST_MYSQL_DSN (TLS, time-outs). The database is dropped at the end of the test.
 //
 // Pools of the database must be closed before the test ends: by a t.Cleanup after this call, or by defer.
 func New(t testing.TB) (dsn string) {

@@ -1,17 +1,13 @@
 package mysqltest
 
 import (
-	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +61,7 @@ func (s *Server) install(t testing.TB, command string, args ...string) {
 	if !s.MySQL {
 		for _, command := range []string{s.command, command} {
 			if _, err := osexec.LookPath(command); err != nil {
-				t.Skipf("%s is not installed; the test needs a server of its own", command)
+				t.Skipf("%s is not installed here; the test needs a server of its own", command)
 			}
 		}
 	}
@@ -152,39 +148,19 @@ func RunReplicated(t testing.TB) (primary, replica *Server) {
 	return primary, replica
 }
 
-// Hang suspends the process (SIGSTOP), like an overloaded or disconnected machine. Its port stays open. Hang waits until
-// every thread is stopped, because one that still runs can answer a query.
+// Hang suspends the process, like an overloaded or disconnected machine. Its port stays open.
 func (s *Server) Hang(t testing.TB) {
 	t.Helper()
-	s.signal(t, "-STOP")
-	err := testenv.Poll(t.Context(), startTimeout, func(context.Context) error {
-		if !s.isStopped() {
-			return errors.New("the server still runs")
-		}
-		return nil
-	})
-	if err != nil {
+	if err := testenv.Suspend(t.Context(), s.process.Process.Pid); err != nil {
 		t.Fatalf("mysqltest: %v", err)
 	}
 }
 
-// isStopped reports whether every thread is stopped. Without /proc it is always true.
-func (s *Server) isStopped() bool {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.process.Process.Pid))
-	return !slices.ContainsFunc(threads, func(file string) bool {
-		stat, err := os.ReadFile(file) // "123 (name) S …"; it fails if the thread has ended
-		_, state, _ := strings.Cut(string(stat), ") ")
-		return err == nil && !strings.HasPrefix(state, "T")
-	})
-}
-
 // GoOn resumes the process after Hang.
-func (s *Server) GoOn(t testing.TB) { s.signal(t, "-CONT") }
-
-func (s *Server) signal(t testing.TB, signal string) {
+func (s *Server) GoOn(t testing.TB) {
 	t.Helper()
-	if err := osexec.Command("kill", signal, strconv.Itoa(s.process.Process.Pid)).Run(); err != nil {
-		t.Fatalf("mysqltest: kill %s: %v", signal, err)
+	if err := testenv.Signal("CONT", s.process.Process.Pid); err != nil {
+		t.Fatalf("mysqltest: %v", err)
 	}
 }
 

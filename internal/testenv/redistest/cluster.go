@@ -109,13 +109,9 @@ func checkCluster(ctx context.Context, node *redis.Client) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range slots {
-		if len(s.Nodes) != nodeCount/masterCount {
-			return fmt.Errorf("%d nodes have the slots from %d", len(s.Nodes), s.Start)
-		}
-	}
-	if len(slots) != masterCount {
-		return fmt.Errorf("%d nodes have slots", len(slots))
+	incomplete := func(s redis.ClusterSlot) bool { return len(s.Nodes) != nodeCount/masterCount }
+	if len(slots) != masterCount || slices.ContainsFunc(slots, incomplete) {
+		return fmt.Errorf("not every master has slots and a replica: %v", slots)
 	}
 	return checkReplication(ctx, node)
 }
@@ -212,77 +208,42 @@ func (c *Cluster) master(slot redis.ClusterSlot) *Server {
 // when the slot is marked as moving, when its keys have moved but the slot has not, and when the slot has moved.
 func (c *Cluster) Move(ctx context.Context, key string, to *Server, between func()) error {
 	from, err := c.MasterOf(ctx, key)
+	masters, mastersErr := c.Masters(ctx)
+	if err := errors.Join(err, mastersErr); err != nil {
+		return err
+	}
+	source, target := from.client(), to.client()
+	defer source.Close()
+	defer target.Close()
+	slot, err := source.ClusterKeySlot(ctx, key).Result()
 	if err != nil {
 		return err
 	}
-	if from == to {
-		return errors.New("the target already has the slot")
-	}
-	m := slotMove{source: from.client(), target: to.client(), to: to}
-	defer m.source.Close()
-	defer m.target.Close()
-	if m.slot, err = m.source.ClusterKeySlot(ctx, key).Result(); err != nil {
-		return err
-	}
-	for _, step := range []func(context.Context) error{
-		m.begin, m.moveKeys, func(ctx context.Context) error { return m.finish(ctx, c) },
+	sourceID, targetID := source.ClusterMyID(ctx).Val(), target.ClusterMyID(ctx).Val() // if empty, the next commands fail
+	host, port, _ := net.SplitHostPort(to.Addr)
+	for _, step := range []func() error{
+		func() error { // from now on, the source redirects requests for keys it no longer has (ASK)
+			return errors.Join(
+				target.Do(ctx, "cluster", "setslot", slot, "importing", sourceID).Err(),
+				source.Do(ctx, "cluster", "setslot", slot, "migrating", targetID).Err())
+		},
+		func() error {
+			command := []any{"migrate", host, port, "", 0, 5000, "keys"}
+			for _, key := range source.ClusterGetKeysInSlot(ctx, int(slot), 1000).Val() {
+				command = append(command, key)
+			}
+			return source.Do(ctx, command...).Err() // fails without keys
+		},
+		func() error { // first on the new master itself, then on all others
+			return onEach(ctx, append([]*Server{to}, masters...), func(ctx context.Context, node *redis.Client) error {
+				return node.Do(ctx, "cluster", "setslot", slot, "node", targetID).Err()
+			})
+		},
 	} {
-		if err := step(ctx); err != nil {
+		if err := step(); err != nil {
 			return err
 		}
 		between()
 	}
 	return nil
-}
-
-type slotMove struct {
-	source, target *redis.Client
-	to             *Server
-	slot           int64
-}
-
-// begin marks the slot as moving on both nodes. From now on, the source redirects requests for keys it no longer has
-// (ASK).
-func (m *slotMove) begin(ctx context.Context) error {
-	sourceID, sourceErr := m.source.ClusterMyID(ctx).Result()
-	targetID, targetErr := m.target.ClusterMyID(ctx).Result()
-	if err := errors.Join(sourceErr, targetErr); err != nil {
-		return err
-	}
-	return errors.Join(
-		m.target.Do(ctx, "cluster", "setslot", m.slot, "importing", sourceID).Err(),
-		m.source.Do(ctx, "cluster", "setslot", m.slot, "migrating", targetID).Err())
-}
-
-// moveKeys moves the keys one by one.
-func (m *slotMove) moveKeys(ctx context.Context) error {
-	keys, err := m.source.ClusterGetKeysInSlot(ctx, int(m.slot), 1000).Result()
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 {
-		return fmt.Errorf("slot %d is empty", m.slot)
-	}
-	host, port, _ := net.SplitHostPort(m.to.Addr)
-	for _, key := range keys {
-		if err := m.source.Do(ctx, "migrate", host, port, key, 0, 5000).Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// finish assigns the slot to the new master, first on that master itself, then on all others.
-func (m *slotMove) finish(ctx context.Context, c *Cluster) error {
-	id, err := m.target.ClusterMyID(ctx).Result()
-	if err != nil {
-		return err
-	}
-	masters, err := c.Masters(ctx)
-	if err != nil {
-		return err
-	}
-	return onEach(ctx, append([]*Server{m.to}, masters...), func(ctx context.Context, node *redis.Client) error {
-		return node.Do(ctx, "cluster", "setslot", m.slot, "node", id).Err()
-	})
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -109,36 +108,17 @@ func (s *Sentinels) Kill(ctx context.Context) error {
 	return killAll(ctx, append(slices.Clone(s.Sentinels), s.Replica, s.Master))
 }
 
-var (
-	masterOffset  = regexp.MustCompile(`(?m)^master_repl_offset:(\d+)`)
-	replicaOffset = regexp.MustCompile(`(?m)^slave0:.*,offset=(\d+)`)
-)
+var replicationOffsets = regexp.MustCompile(`(?s)slave0:[^\n]*,offset=(\d+).*\nmaster_repl_offset:(\d+)`)
 
-// WaitForReplica waits until a master's replica has received everything that the master has acknowledged so far.
+// WaitForReplica waits until a master's replica has received everything that the master has.
 func WaitForReplica(ctx context.Context, master *Server) error {
-	client := master.client()
-	defer client.Close()
-	wanted, err := replicationOffset(ctx, client, masterOffset)
-	if err != nil {
-		return err
-	}
 	return testenv.Poll(ctx, formTimeout, func(ctx context.Context) error {
-		has, err := replicationOffset(ctx, client, replicaOffset)
-		if err == nil && has < wanted {
-			err = fmt.Errorf("the replica of %s is %d bytes behind", master.Addr, wanted-has)
-		}
-		return err
+		return onEach(ctx, []*Server{master}, func(ctx context.Context, node *redis.Client) error {
+			info, err := node.Info(ctx, "replication").Result()
+			if offsets := replicationOffsets.FindStringSubmatch(info); err == nil && (offsets == nil || offsets[1] != offsets[2]) {
+				err = fmt.Errorf("the replica is behind: %s", info)
+			}
+			return err
+		})
 	})
-}
-
-func replicationOffset(ctx context.Context, client *redis.Client, pattern *regexp.Regexp) (int, error) {
-	info, err := client.Info(ctx, "replication").Result()
-	if err != nil {
-		return 0, err
-	}
-	found := pattern.FindStringSubmatch(info)
-	if found == nil {
-		return 0, fmt.Errorf("INFO replication has no line like %s", pattern)
-	}
-	return strconv.Atoi(found[1])
 }

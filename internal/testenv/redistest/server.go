@@ -146,13 +146,13 @@ func (s *Server) Kill(ctx context.Context) error {
 	})
 }
 
-// Hang suspends the process (SIGSTOP), like an overloaded or disconnected machine. Its port stays open. Kill ends it.
+// Hang suspends the process, like an overloaded or disconnected machine. Its port stays open. Kill ends it.
 func (s *Server) Hang(ctx context.Context) error {
 	pid, err := s.pid()
 	if err != nil {
 		return err
 	}
-	return exec.CommandContext(ctx, "kill", "-STOP", strconv.Itoa(pid)).Run()
+	return testenv.Suspend(ctx, pid)
 }
 
 // client returns a client with all rights. The caller closes it.
