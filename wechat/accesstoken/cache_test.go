@@ -150,8 +150,8 @@ func TestCache_Token(t *testing.T) {
 			t.Errorf("got %v, want ErrBusy and an error of package wechat", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(10*time.Millisecond, cancel)
-		if _, err := f.cache().Token(ctx, ""); !errors.Is(err, context.Canceled) || !isWeChatError(err) {
+		waiting := f.cache(func(o *accesstoken.Options) { o.Redis.AddHook(afterLock(cancel)) })
+		if _, err := waiting.Token(ctx, ""); !errors.Is(err, context.Canceled) || !isWeChatError(err) {
 			t.Errorf("got %v, want context.Canceled and an error of package wechat", err)
 		}
 		f.wantCalls(0, 0)
@@ -247,6 +247,25 @@ func (f *fixture) lock() {
 	if err := f.redis.Client.Set(f.Context(), f.lockKey(), "another", time.Hour).Err(); err != nil {
 		f.Fatal(err)
 	}
+}
+
+// afterLock is called when an instance has tried to take the lock.
+type afterLock func()
+
+func (a afterLock) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (a afterLock) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == "set" {
+			a()
+		}
+		return err
+	}
+}
+
+func (a afterLock) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
 
 func isWeChatError(err error) bool {

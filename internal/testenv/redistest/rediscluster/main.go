@@ -65,7 +65,7 @@ func killMaster(ctx context.Context, dir, number string) error {
 	}
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > len(masters) {
-		return fmt.Errorf("N must be a number from 1 to %d", len(masters))
+		return fmt.Errorf("the number of a master is 1 to %d", len(masters))
 	}
 	if err := masters[n-1].Kill(ctx); err != nil {
 		return err
