@@ -1,13 +1,11 @@
-// How a call of wx answers: success or fail, then complete, or a promise for a caller without callbacks.
+// How a call of wx answers: success or fail, then complete; or a promise, if the caller gave no callbacks.
+
+/** @typedef {{success?: Function, fail?: Function, complete?: Function}} Callbacks */
 
 /**
- * @typedef {{success?: Function, fail?: Function, complete?: Function}} Callbacks
- */
-
-/**
- * answer does the work of the call with this name and tells the callbacks how it ended, never before the call has
- * returned. errMsg is WeChat's: `${name}:ok`, or `${name}:fail ${what the work's error says}`. Without callbacks it
- * returns a promise, as WeChat does. What a callback throws itself is no failure of the call.
+ * answer runs work and reports its result, never before the call itself has returned. errMsg is WeChat's: `${name}:ok`, or
+ * `${name}:fail ` and the message of the error. Like WeChat, it returns a promise if there are no callbacks. What a callback
+ * throws is not a failure of the call.
  *
  * @param {string} name
  * @param {Callbacks | undefined} options
@@ -15,16 +13,11 @@
  * @returns {Promise<any> | undefined}
  */
 function answer(name, options = {}, work) {
-  if (hasCallbacks(options)) {
-    tell(name, options, work);
+  if (options && (options.success || options.fail || options.complete)) {
+    report(name, options, work);
     return undefined;
   }
-  return new Promise((success, fail) => { tell(name, { success, fail }, work); });
-}
-
-/** hasCallbacks tells whether the caller wants callbacks and no promise. */
-function hasCallbacks(options) {
-  return Boolean(options && (options.success || options.fail || options.complete));
+  return new Promise((success, fail) => { report(name, { success, fail }, work); });
 }
 
 /**
@@ -32,20 +25,20 @@ function hasCallbacks(options) {
  * @param {Callbacks} callbacks
  * @param {() => any} work
  */
-async function tell(name, { success, fail, complete }, work) {
-  let told = success;
+async function report(name, { success, fail, complete }, work) {
+  let callback = success;
   let res;
   try {
     res = { ...(await work()), errMsg: `${name}:ok` };
   } catch (/** @type {any} */ err) {
-    told = fail;
+    callback = fail;
     res = { errMsg: `${name}:fail ${err.message}` };
   }
   try {
-    if (told) told(res);
+    if (callback) callback(res);
   } finally {
     if (complete) complete(res);
   }
 }
 
-module.exports = { answer, hasCallbacks };
+module.exports = { answer };

@@ -1,4 +1,4 @@
-// The phone beside the mini-program: what its user does with WeChat's own buttons, and the files that come of it.
+// What is on the phone besides the mini-program: WeChat's own buttons, and the files that the user has chosen.
 
 /**
  * @typedef {{bytes: Uint8Array<ArrayBuffer>, type: string}} TemporaryFile type is as image/jpeg
@@ -6,9 +6,9 @@
  */
 
 /**
- * createDevice returns the phone beside the mini-program. storage and release may be changed.
+ * createDevice returns what a test or a page does with a phone. storage and release may be replaced at any time.
  *
- * @param {(path: string, params?: object) => Promise<any>} sim asks WeChat
+ * @param {(path: string, params?: object) => Promise<any>} sim calls the simulator
  * @param {object} given
  * @param {{anonymous: boolean}} given.release
  * @param {Map<string, any>} given.storage
@@ -23,23 +23,23 @@ function createDevice(sim, { release, storage, seen }) {
     seen,
 
     /**
-     * confirm answers wx.showModal, whose options it gets. Without it every dialog is confirmed.
+     * confirm answers wx.showModal, whose options it gets. If it is undefined, every dialog is confirmed.
      *
      * @type {((options: any) => boolean | Promise<boolean>) | undefined}
      */
     confirm: undefined,
 
     /**
-     * reviewNickname tells whether WeChat allows a nickname that was typed. Without it every one is allowed.
+     * reviewNickname reports whether WeChat allows a typed nickname. If it is undefined, every one is allowed.
      *
      * @type {((name: string) => boolean | Promise<boolean>) | undefined}
      */
     reviewNickname: undefined,
 
-    /** replaceSessionKey has WeChat replace the session_key, as it does by itself at a wx.login. */
+    /** replaceSessionKey makes WeChat replace the session_key, as a wx.login may. */
     replaceSessionKey: () => sim('newkey'),
 
-    /** chooseAvatar gives the detail of a chooseavatar event, and keeps the picture as a temporary file. */
+    /** chooseAvatar returns the detail of a chooseavatar event, and keeps the picture as a temporary file. */
     async chooseAvatar() {
       const { avatarUrl, data } = await sim('chooseavatar');
       files.set(avatarUrl, { bytes: Uint8Array.from(atob(data), (char) => char.charCodeAt(0)), type: 'image/jpeg' });
@@ -47,14 +47,14 @@ function createDevice(sim, { release, storage, seen }) {
     },
 
     /**
-     * fileOf gives a temporary file, or undefined where the phone has no such file.
+     * fileOf returns a temporary file, or undefined if there is no such file.
      *
      * @param {string} path
      */
     fileOf: (path) => files.get(path),
 
     /**
-     * getPhoneNumber gives the detail of a getphonenumber event. old: encryptedData and iv in place of a code; deny: the
+     * getPhoneNumber returns the detail of a getphonenumber event. old: encryptedData and iv instead of a code; deny: the
      * user refuses.
      */
     async getPhoneNumber({ old = false, deny = false } = {}) {

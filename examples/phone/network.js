@@ -1,10 +1,10 @@
-// wx.request's and wx.uploadFile's way with HTTP.
+// wx.request and wx.uploadFile over HTTP.
 
 const DEFAULT_TIMEOUT = 60000; // milliseconds, as with WeChat
 
 /**
  * send is wx.request: every HTTP status is a success, data is encoded as content-type says (JSON by default), a GET's
- * data goes into the query, and JSON is parsed whatever it is called.
+ * data goes into the query, and JSON is parsed whatever its content type is.
  *
  * @param {typeof globalThis.fetch} fetch
  * @param {{url: string, method?: string, data?: any, header?: object, dataType?: string, timeout?: number}} options
@@ -24,18 +24,17 @@ async function send(fetch, { url, method = 'GET', data, header = {}, dataType = 
 }
 
 /**
- * upload is wx.uploadFile: one file and further fields as multipart/form-data. data of the answer is a string, JSON or
- * not.
+ * upload is wx.uploadFile: one file and further fields as multipart/form-data. data of the answer is always a string.
  *
  * @param {typeof globalThis.fetch} fetch
  * @param {{url: string, filePath: string, name: string, header?: object, formData?: object, timeout?: number}} options
- * @param {import('./device.js').TemporaryFile | undefined} file what lies at filePath
+ * @param {import('./device.js').TemporaryFile | undefined} file the one at filePath
  * @param {AbortController} aborter ends the request, with an Error as its reason
  */
 async function upload(fetch, { url, filePath, name, header = {}, formData = {}, timeout }, file, aborter) {
   if (!file) throw new Error('file not found');
   const headers = headersOf(header);
-  headers.delete('content-type'); // it must name the boundary between the parts, which only fetch knows
+  headers.delete('content-type'); // fetch sets it, with the boundary between the parts
   const body = new FormData();
   for (const [field, value] of Object.entries(formData)) body.append(field, String(value));
   body.append(name, new Blob([file.bytes], { type: file.type }), filePath.split('/').pop());

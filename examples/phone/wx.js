@@ -1,4 +1,5 @@
-// One user's phone: the wx object of a mini-program, backed by the WeChat simulator, and the device that it runs on.
+// One user's phone: the wx object of a mini-program, backed by the WeChat simulator, and the device that it runs on. It runs
+// in Node and, as CommonJS modules, in a browser.
 
 const { answer } = require('./answer.js');
 const { createDevice } = require('./device.js');
@@ -8,20 +9,20 @@ const { createSeen } = require('./seen.js');
 /**
  * @typedef {object} PhoneOptions
  * @property {string} simulator base URL of the WeChat simulator's controls, without /sim
- * @property {string} user who holds the phone
- * @property {string} [appId] the mini-program that is open; without it the simulator's first
- * @property {{anonymous: boolean}} [release] anonymous (the default): a release of today, to which WeChat gives its
- *   placeholder in place of the profile; false: one from before 2021
+ * @property {string} user the phone's owner
+ * @property {string} [appId] of the mini-program. Default: the simulator's first
+ * @property {{anonymous: boolean}} [release] anonymous (the default): a current release, to which WeChat gives a
+ *   placeholder instead of the profile; false: one from before 2021
  * @property {typeof globalThis.fetch} [fetch]
- * @property {Map<string, any>} [storage] what the mini-program has stored: a Map, or whatever has its get, set, has and
- *   delete
- * @property {boolean} [loggedIn] whether wx.login was called on this phone before; where a storage is given that is
- *   taken for granted
+ * @property {Map<string, any>} [storage] what the mini-program has stored: a Map, or an object with its get, set, has
+ *   and delete
+ * @property {boolean} [loggedIn] whether wx.login was called on this phone before. Default: true if a storage is
+ *   given
  */
 
 /**
- * createWx returns the wx object of one user's phone, with WeChat's names and habits, and the device: what is on the
- * phone beside the mini-program. Each phone has its own storage.
+ * createWx returns the wx object of one user's phone, which behaves as WeChat's does, and its device. Each phone has its own
+ * storage.
  *
  * @param {PhoneOptions} options
  */
@@ -61,8 +62,7 @@ function createWx({
     removeStorageSync: (key) => { device.storage.delete(key); },
   };
 
-  // openData is the user's profile, or the placeholder that a release of today gets. secret: with what only the
-  // mini-program's server can open.
+  // openData is the user's profile, or the placeholder that a current release gets. secret: with the encrypted data.
   async function openData(kind, secret) {
     const { encryptedData, iv, ...open } = await sim('userinfo', { kind: device.release.anonymous ? 'anonymous' : kind });
     return secret ? { ...open, encryptedData, iv } : open;
@@ -71,14 +71,14 @@ function createWx({
   return { wx, device };
 }
 
-/** task is a call of wx that returns at once what can end it, and never a promise. */
+/** task is a call of wx that returns an object with abort(), never a promise. */
 function task(name, options, work) {
   const aborter = new AbortController();
   answer(name, { complete() {}, ...options }, () => work(aborter));
   return { abort: () => aborter.abort(new Error('abort')) };
 }
 
-/** createSim returns what asks WeChat, that is the simulator, on behalf of the phone. */
+/** createSim returns the function that calls the simulator for this phone. */
 function createSim({ simulator, user, appId, fetch }) {
   return async (path, params = {}) => {
     const query = new URLSearchParams({ user, ...(appId && { appid: appId }), ...params });

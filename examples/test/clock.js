@@ -1,6 +1,8 @@
-// Clocks and timers of a test's own, for what depends on time.
+// Time for the tests: clocks that stand still, timers that go off when a test says so, and what is under way.
 
-/** stopClock stops the phone's clock until the test ends. pass moves it by seconds, back where they are negative. */
+const TURNS = 5; // of the event loop without anything under way, after which everything that could happen has happened
+
+/** stopClock stops the phone's clock until the test ends. pass moves it by seconds, back if they are negative. */
 function stopClock(t) {
   const { now } = Date;
   let at = now();
@@ -10,9 +12,9 @@ function stopClock(t) {
 }
 
 /**
- * createTimers returns timers for which time passes only when a test says so: launch({ ...phone, timers }). pass(ms) runs
- * what is due until then, in order, and lets all follow that waits for nothing more; passNext passes until the next timer,
- * and returns for how long, or undefined if there is none. pending is how many there are.
+ * createTimers returns timers for which time passes only when a test says so. pass(ms) runs what is due until then, in order,
+ * and lets everything follow that waits for nothing else; passNext passes until the next timer, and returns for how long, or
+ * undefined if there is none. pending is their number.
  */
 function createTimers() {
   const timers = new Map();
@@ -48,4 +50,26 @@ function createTimers() {
   };
 }
 
-module.exports = { stopClock, createTimers };
+/** createActivity counts what is under way: during(work) is work's promise, isQuiet reports whether all of it has ended. */
+function createActivity() {
+  let underWay = 0;
+  return {
+    async during(work) {
+      underWay++;
+      try {
+        return await work();
+      } finally {
+        underWay--;
+      }
+    },
+    async isQuiet() {
+      for (let turns = 0; turns < TURNS; turns++) {
+        if (underWay > 0) return false;
+        await new Promise(setImmediate);
+      }
+      return underWay === 0;
+    },
+  };
+}
+
+module.exports = { stopClock, createTimers, createActivity };

@@ -1,12 +1,12 @@
-// What the test files share: the demo's addresses, a phone for each test, and servers that answer as told.
+// Phones for the tests: each has a user, a network that a test can break, and the client under test.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { readFileSync } = require('node:fs');
-const http = require('node:http');
 const path = require('node:path');
 const { compileFunction } = require('node:vm');
 const { createWx } = require('../phone/wx.js');
+const { createActivity } = require('./clock.js');
 
 const server = process.env.WXLOGIN_SERVER;
 const simulator = process.env.WXLOGIN_SIMULATOR;
@@ -20,20 +20,83 @@ function newUser() {
   return 'user-' + randomUUID().slice(0, 8);
 }
 
-/**
- * takePhone gives somebody a new phone: { user, wx, device, seen }. anonymous: with a release of today, to which WeChat
- * gives its placeholder in place of the profile.
- */
+/** takePhone returns a new phone: { user, wx, device, seen, net }. anonymous: WeChat gives it only a placeholder profile. */
 function takePhone({ user = newUser(), anonymous = false, ...more } = {}) {
-  const { wx, device } = createWx({ simulator, user, release: { anonymous }, ...more });
-  return { user, wx, device, seen: device.seen };
+  const net = createNetwork();
+  const { wx, device } = createWx({ simulator, user, release: { anonymous }, fetch: net.fetch, ...more });
+  return { user, wx, device, seen: device.seen, net };
+}
+
+/**
+ * createNetwork returns what is between a phone and everything but the simulator. away: every request fails. answer sets what
+ * requests of a method and path ("*": all) get instead of the server's answer: these in turn, the last one forever. An answer
+ * is [status, body, header]; a body that is not text becomes JSON with the status in it. Other hosts than the server's do not
+ * exist without an answer.
+ */
+function createNetwork() {
+  const answers = new Map();
+  const holds = [];
+  const { during, isQuiet } = createActivity();
+
+  const net = {
+    away: false,
+    isQuiet,
+    answer(request, ...list) { answers.set(request, list); },
+    clear() { answers.clear(); },
+
+    /** whileRequestHeld begins something, and runs act while its request of this path is held back. It returns begin's promise. */
+    whileRequestHeld: (pathname, begin, act) => whileHeld({ pathname, isRequest: true }, begin, act),
+
+    /** whileAnswerHeld does so with the answer to that request. */
+    whileAnswerHeld: (pathname, begin, act) => whileHeld({ pathname, isRequest: false }, begin, act),
+
+    fetch: (url, init = {}) => during(async () => {
+      const { origin, pathname } = new URL(url);
+      if (origin === simulator) return whole(await fetch(url, init));
+      const held = takeHold(pathname);
+      if (held && held.isRequest) await held.wait();
+      const list = answers.get(`${init.method || 'GET'} ${pathname}`) || answers.get('*');
+      if (net.away || (!list && origin !== server)) throw new TypeError('fetch failed');
+      const res = list ? made(list.length > 1 ? list.shift() : list[0]) : await whole(await fetch(url, init));
+      if (held && !held.isRequest) await held.wait();
+      return res;
+    }),
+  };
+
+  async function whileHeld(held, begin, act) {
+    const free = new Promise((go) => { held.go = go; });
+    const came = new Promise((there) => { held.wait = () => { there(); return free; }; });
+    holds.push(held);
+    const begun = begin();
+    await came;
+    await act();
+    held.go();
+    return begun;
+  }
+
+  function takeHold(pathname) {
+    const index = holds.findIndex((held) => held.pathname === pathname);
+    return index < 0 ? undefined : holds.splice(index, 1)[0];
+  }
+
+  return net;
+}
+
+function made([status, body, header = {}]) {
+  const text = typeof body === 'string' ? body : JSON.stringify({ status, ...body });
+  return new Response(status === 204 ? null : text, { status, headers: { 'content-type': 'application/json', ...header } });
+}
+
+async function whole(res) {
+  const body = await res.arrayBuffer();
+  return new Response([204, 304].includes(res.status) ? null : body, { status: res.status, headers: res.headers });
 }
 
 const realTimers = {
   setTimeout: (...args) => globalThis.setTimeout(...args), clearTimeout: (id) => globalThis.clearTimeout(id),
 };
 
-/** load gives the client as require does on a phone, before setup. timers: those of createTimers in place of Node's. */
+/** load returns the client as require does on a phone, before setup. timers: those of createTimers instead of Node's. */
 function load({ wx, timers = realTimers }) {
   const module = { exports: {} };
   runClientFile(undefined, module, module.exports, wx, timers.setTimeout, timers.clearTimeout);
@@ -41,8 +104,8 @@ function load({ wx, timers = realTimers }) {
 }
 
 /**
- * launch starts the client on a phone, as every launch of a mini-program does: what the last one had in memory is gone,
- * what it had stored is not. waits lists the seconds that the client waited, which take no time here.
+ * launch starts the client on a phone, as every launch of a mini-program does: it has lost its memory, but not its storage.
+ * waits lists the seconds that the client waited, which take no time here.
  */
 function launch(phone, changes = {}) {
   const client = load(phone);
@@ -51,25 +114,25 @@ function launch(phone, changes = {}) {
   return { ...client, waits };
 }
 
-/** ask makes a promise of a call of wx. */
-function ask(wx, name, options = {}) {
-  return new Promise((success, fail) => { wx[name]({ ...options, success, fail }); });
+/** watch lists the first argument of every call of wx[name] from now on. */
+function watch(wx, name) {
+  const calls = [];
+  const original = wx[name];
+  wx[name] = (...args) => {
+    calls.push(args[0]);
+    return original(...args);
+  };
+  return calls;
 }
 
-/**
- * answering starts a server that gives these answers in turn, the last one for ever, and returns its address. An answer
- * is [status, body, header]; a body that is no text becomes JSON with the status in it.
- */
-async function answering(t, ...answers) {
-  const stub = http.createServer((req, res) => {
-    req.resume();
-    const [status, body, header = {}] = answers.length > 1 ? answers.shift() : answers[0];
-    res.writeHead(status, { 'content-type': 'application/json', ...header });
-    res.end(typeof body === 'string' ? body : JSON.stringify({ status, ...body }));
-  });
-  await new Promise((listening) => { stub.listen(0, '127.0.0.1', listening); });
-  t.after(() => { stub.closeAllConnections(); stub.close(); });
-  return `http://127.0.0.1:${stub.address().port}`;
+/** answerWith answers the calls of wx[name] with these in turn, the last one forever, and lists the calls' options. */
+function answerWith(wx, name, ...answers) {
+  const calls = [];
+  wx[name] = (options) => {
+    calls.push(options);
+    options.success(answers.length > 1 ? answers.shift() : answers[0]);
+  };
+  return calls;
 }
 
-module.exports = { server, simulator, newUser, takePhone, load, launch, ask, answering };
+module.exports = { server, simulator, newUser, takePhone, load, launch, watch, answerWith, whole };

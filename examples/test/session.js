@@ -1,12 +1,90 @@
-// A session from both sides: what the phone keeps of it, and what the server thinks of its token.
+// Sessions from both sides: what the phone keeps of one, and what the server says about its token.
 
+const assert = require('node:assert/strict');
+const test = require('node:test');
 const { server, takePhone, launch } = require('./phone.js');
 
 const KEY = 'wxlogin'; // in storage
 const WEEK = 7 * 24 * 3600; // seconds: the server's lifetime of a token without use
-const UNKNOWN_TOKEN = 'A'.repeat(43); // well formed, but nobody's
+const UNKNOWN_TOKEN = 'A'.repeat(43); // well formed, but not issued by the server
+const SHOP = 'https://shop.example.com'; // a service of the mini-program's own
 
-/** kept gives what the client has stored on a phone, if anything. */
+const USER_INFO = { url: '/userInfo' };
+const NOTHING_KNOWN = {
+  profileComplete: false, phoneNumber: '',
+  userInfo: { nickName: '', avatarUrl: '', gender: 0, country: '', province: '', city: '', language: '' },
+};
+const LOGIN = 'POST /onLogin 200';
+const GET_USER = 'GET /userInfo 200';
+
+/** newPhone returns a new phone with its client. */
+function newPhone(options, changes) {
+  const phone = takePhone(options);
+  return { ...phone, client: launch(phone, changes) };
+}
+
+/** openPhone returns a phone that has logged in, with the token. What it did for that is not in seen. */
+async function openPhone(options, changes) {
+  const phone = newPhone(options, changes);
+  await phone.client.login();
+  phone.seen.requests.length = 0;
+  phone.seen.logins = 0;
+  return { ...phone, token: tokenOf(phone) };
+}
+
+/** shopPhone is openPhone, with a service that gives these answers to order(). */
+async function shopPhone(answers, changes) {
+  const phone = await openPhone({}, { services: [SHOP], ...changes });
+  phone.net.answer('GET /orders', ...answers);
+  return { ...phone, order: () => phone.client.request({ url: SHOP + '/orders' }) };
+}
+
+/**
+ * check is a test with a phone of its own: take makes the phone, act uses it. What is expected then:
+ * gives, fails: how act's promise ends. requests: what was answered. logins: calls of wx.login. waits: the client's, in
+ * seconds; none unless given. token: '' none, 'same' as at the beginning, or 'new' and good. loggedOut: that every call but
+ * login() is refused without a request. Two logins are never under way at once.
+ */
+function check(name, take, act, expected = {}) {
+  test(name, async (t) => {
+    const phone = await take();
+    const end = (async () => act(phone, t))();
+    if (expected.fails) await assert.rejects(end, expected.fails);
+    else if ('gives' in expected) assert.deepEqual(await end, expected.gives);
+    else await end;
+    await assertSeen(phone, expected);
+  });
+}
+
+/** checks is check for a table of [act, expected] by name. */
+function checks(take, table) {
+  for (const [name, [act, expected]] of Object.entries(table)) check(name, take, act, expected);
+}
+
+async function assertSeen(phone, { requests, logins, waits = [], token, loggedOut = false }) {
+  const { seen, client } = phone;
+  if (requests) assert.deepEqual(seen.requests, requests);
+  if (logins !== undefined) assert.equal(seen.logins, logins);
+  assert.ok(seen.loginsMost <= 1, 'two logins at once');
+  assert.deepEqual(client.waits, waits);
+  if (token === 'new') assert.ok(tokenOf(phone) !== phone.token && await works(tokenOf(phone)));
+  else if (token !== undefined) assert.ok(tokenOf(phone) === (token === 'same' ? phone.token : token));
+  if (loggedOut) await assertLoggedOut(phone);
+}
+
+async function assertLoggedOut({ client, ...phone }) {
+  const before = [phone.seen.requests.length, phone.seen.logins];
+  const detail = await phone.device.getPhoneNumber();
+  for (const call of [
+    () => client.login({ silent: true }), () => client.request(USER_INFO), () => client.updateUserInfo(),
+    () => client.saveProfile({ nickName: '小明' }), () => client.saveProfile({ avatarFile: 'wxfile://tmp_1' }),
+    () => client.bindPhone(detail), () => launch(phone).login({ silent: true }), () => launch(phone).request(USER_INFO),
+  ]) await assert.rejects(call(), { status: 0, code: 'logged_out', action: 'none', retryAfter: 0, message: 'wxlogin: logged_out' });
+  assert.deepEqual([phone.seen.requests.length, phone.seen.logins], before);
+  assert.ok(tokenOf(phone) === '' && kept(phone).loggedOut === true);
+}
+
+/** kept returns what the client has stored on a phone, if anything. */
 function kept({ device }) {
   return device.storage.get(KEY);
 }
@@ -15,20 +93,18 @@ function tokenOf(phone) {
   return kept(phone).token;
 }
 
-/** plant stores what a launch before may have left: a token that is nobody's, unless changes say more. */
+/** plant stores what an earlier launch may have left: an unknown token, unless changes say otherwise. */
 function plant({ device }, changes = {}) {
   device.storage.set(KEY, {
     server, token: UNKNOWN_TOKEN, expiresAt: Date.now() + WEEK * 1000, lifetime: WEEK, loggedOut: false, ...changes,
   });
 }
 
-/** openPhone gives a phone as takePhone does, with its client, which has logged in, and with the token. */
-async function openPhone(options, changes) {
-  const phone = takePhone(options);
-  const client = launch(phone, changes);
-  await client.login();
-  phone.seen.requests.length = 0;
-  return { ...phone, client, token: tokenOf(phone) };
+/** planted returns a phone with such a record, and its client. */
+function planted(changes, options) {
+  const phone = newPhone(options);
+  plant(phone, changes);
+  return phone;
 }
 
 /** works asks the server whether a token stands for a session. */
@@ -38,10 +114,13 @@ async function works(token) {
   return status === 200;
 }
 
-/** end ends a token's session behind the phone's back. */
+/** end ends a token's session without the phone. */
 async function end(token) {
   const { status } = await fetch(server + '/logout', { method: 'POST', headers: { Authorization: 'Bearer ' + token } });
   if (status !== 200) throw new Error(`/logout answers ${status}`);
 }
 
-module.exports = { KEY, WEEK, UNKNOWN_TOKEN, kept, tokenOf, plant, openPhone, works, end };
+module.exports = {
+  KEY, WEEK, UNKNOWN_TOKEN, SHOP, USER_INFO, NOTHING_KNOWN, LOGIN, GET_USER,
+  newPhone, openPhone, shopPhone, check, checks, assertSeen, kept, tokenOf, plant, planted, works, end,
+};

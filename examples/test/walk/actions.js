@@ -1,12 +1,12 @@
-// What the person does, and what goes wrong, in the walk. Each name is as often in the list as it is likely.
+// What the user does, what goes wrong, and how likely each is: a name is as often in a list of weights as it is likely.
 
 const HOUR = 3600; // seconds
 
-// What a gateway says for as long as it stands in between, whatever is tried.
+// What a gateway answers, whatever is tried.
 const REFUSES = { statusCode: 401, data: { action: 'relogin' }, header: {} };
 const OVERLOADED = { statusCode: 503, data: { action: 'retry' }, header: { 'Retry-After': '3' } };
 
-const deeds = {
+const actions = {
   login: ({ client }) => client.login(),
   resume: ({ client }) => client.login({ silent: true }),
   refresh: ({ client }) => client.request({ url: '/userInfo' }),
@@ -26,17 +26,13 @@ const deeds = {
   logoutEverywhere: ({ client }) => client.logout({ everywhere: true }),
 };
 
-const often = ['login', 'login', 'resume', 'resume', 'refresh', 'refresh', 'sync', 'sync', 'rename', 'picture', 'fillIn',
-  'bindPhone', 'bindOldPhone', 'bindTwice'];
-const usual = [...often, ...often, ...often, 'logout', 'logoutEverywhere'];
-
-/** createFaults returns what goes wrong, for a program or the whole phone. bring has the demo's page bring it about. */
-function createFaults({ bring, time, random }) {
+/** createFaults returns what goes wrong, for a mini-program or the whole phone. inject makes the demo's page cause it. */
+function createFaults({ inject, time, random }) {
   return {
-    newkey: () => bring('newkey'),
-    expire: () => bring('expire'),
-    codetwice: () => bring('codetwice'),
-    busy: () => bring('busy'),
+    newkey: () => inject('newkey'),
+    expire: () => inject('expire'),
+    codetwice: () => inject('codetwice'),
+    busy: () => inject('busy'),
     away: async ({ network }) => { network.away = true; },
     lost: async ({ network }) => { network.lose = 1 + random.below(2); },
     silent: async ({ network }) => { network.silent = 1 + random.below(3); },
@@ -44,16 +40,21 @@ function createFaults({ bring, time, random }) {
     speechless: async ({ network }) => { network.speechless = 1 + random.below(3); },
     refusing: async ({ network }) => { network.gateway = REFUSES; },
     overloaded: async ({ network }) => { network.gateway = OVERLOADED; },
-    relaunch: async (program) => program.start(),
-    reinstall: async (program) => { program.clear(); program.start(); },
+    relaunch: async (miniprogram) => miniprogram.start(),
+    reinstall: async (miniprogram) => { miniprogram.clear(); miniprogram.start(); },
     later: async () => time.pass(HOUR * random.below(10 * 24)),
     clockSetBack: async () => time.pass(-HOUR * random.below(10 * 24)),
   };
 }
 
-// Between two bursts only: nothing of the launch before is under way then.
-const quiet = ['relaunch', 'relaunch', 'reinstall', 'later', 'clockSetBack'];
-const any = ['newkey', 'newkey', 'newkey', 'expire', 'expire', 'expire', 'codetwice', 'codetwice', 'busy', 'busy',
-  'away', 'lost', 'silent', 'mute', 'speechless', 'refusing', 'overloaded'];
+const often = ['login', 'login', 'resume', 'resume', 'refresh', 'refresh', 'sync', 'sync', 'rename', 'picture', 'fillIn',
+  'bindPhone', 'bindOldPhone', 'bindTwice'];
 
-module.exports = { deeds, usual, createFaults, quiet, any };
+const weights = {
+  actions: [...often, ...often, ...often, 'logout', 'logoutEverywhere'],
+  betweenBursts: ['relaunch', 'relaunch', 'reinstall', 'later', 'clockSetBack'], // nothing of an earlier launch is under way then
+  anyTime: ['newkey', 'newkey', 'newkey', 'expire', 'expire', 'expire', 'codetwice', 'codetwice', 'busy', 'busy',
+    'away', 'lost', 'silent', 'mute', 'speechless', 'refusing', 'overloaded'],
+};
+
+module.exports = { actions, createFaults, weights };

@@ -1,14 +1,14 @@
-// What must hold of every action of the walk.
+// What must hold for every action of the walk, and for a mini-program after a burst.
 
 const assert = require('node:assert/strict');
 
 const LOGIN = '/onLogin';
 
 /**
- * checkAction checks what one action sent and how it ended. trouble names what went wrong in its burst, and the logouts.
+ * checkAction checks what one action sent and how it ended. trouble names what went wrong in its burst, and its actions.
  *
  * @param {string} name
- * @param {{ sent: import('./program.js').Sent[], problem: any }} seen
+ * @param {{ sent: { path: string, status: number, advice: string }[], problem: any }} seen
  * @param {Set<string>} trouble
  */
 function checkAction(name, { sent, problem }, trouble) {
@@ -18,7 +18,7 @@ function checkAction(name, { sent, problem }, trouble) {
   const times = name === 'bindTwice' ? 2 : 1; // calls of the client for each path
   for (const path of own) checkRepeats(what, sent.filter((one) => one.path === path), times);
 
-  // A login takes a code, a second one where that is refused, and one after a wait.
+  // A login takes a code, a second one if that is refused, and one after a wait.
   const first = paths.findIndex((path) => path !== LOGIN);
   const again = first < 0 ? [] : sent.slice(first).filter(({ path, status }) => path === LOGIN && status === 200);
   assert.ok(again.length <= own.size * times, `${what}: more than one relogin`);
@@ -38,7 +38,7 @@ function checkRepeats(what, sent, times) {
   assert.ok(!usedCode, `${what}: a used code of the phone button was sent again`);
 }
 
-/** checkEnd allows no failure that nothing in the burst explains. */
+/** checkEnd allows only failures that something in the burst explains. */
 function checkEnd(name, what, problem, trouble) {
   const code = problem ? problem.code || problem.stack : '';
   const one = (...names) => names.some((each) => trouble.has(each));
@@ -55,4 +55,11 @@ function checkEnd(name, what, problem, trouble) {
   assert.ok(explained, `${what} ended with ${code}`);
 }
 
-module.exports = { checkAction };
+/** checkMiniProgram checks a mini-program after a burst of these actions. */
+function checkMiniProgram({ device, token }, names) {
+  assert.ok(device.seen.loginsMost <= 1, 'two logins at once');
+  const loggedOut = names.some((name) => name.startsWith('logout')) && !names.includes('login');
+  assert.ok(!(loggedOut && token()), `a token after ${names.join(', ')}`);
+}
+
+module.exports = { checkAction, checkMiniProgram };

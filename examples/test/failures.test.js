@@ -1,0 +1,109 @@
+// What a failed call of wx means: refused by the user, a matter of the network, or of the operator.
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const { check, newPhone, openPhone } = require('./session.js');
+const { explain } = require('../miniprogram/utils/texts.js');
+
+const CALLS = {
+  login: (client) => client.login(),
+  request: (client) => client.request({ url: '/userInfo' }),
+  uploadFile: (client) => client.saveProfile({ avatarFile: 'wxfile://tmp_1' }),
+  getUserInfo: (client) => client.updateUserInfo(),
+};
+
+// By call and code: what WeChat gives to fail: errMsg after "login:fail", or errno, or both. The last two are buttons.
+const FAILURES = {
+  login: {
+    network: [' system error', ':timeout', ' timeout', ' auth deny', ' access denied', 5, [' auth denied', 103]],
+    not_permitted: [' the permission value is offline verifying', ' jsapi has no permission, event=login, runningState=background',
+      ' privacy permission is not authorized', ' api unauthorized', 104, 112],
+    aborted: [' cancelled'],
+  },
+  request: {
+    network: ['', ' timeout', [' time out', 5], ' net::ERR_NETWORK_ACCESS_DENIED', ' access denied',
+      ' errcode:-138 cronet_error_code:-138 error_msg:net::ERR_NETWORK_ACCESS_DENIED', ' -109:net::ERR_ADDRESS_UNREACHABLE',
+      ' ssl hand shake error', ' net::ERR_CONNECTION_ABORTED', ' Software caused connection abort', ' net::ERR_ABORTED',
+      ' connection denied by the proxy', ' permission denied', ' file not found',
+      600000, 600001, 600003, 600004, 600005, 600006, 600007, 600008, 600009,
+      [':network interrupted error', 600003], [' net::ERR_NETWORK_ACCESS_DENIED', 600001]],
+    not_permitted: [' url not in domain list', 600002, [' url not in domain list', 600002], ['', '112'], ' no permission'],
+    aborted: [' abort', ' aborted', ':abort', ' cancelled', ' canceled', ' 已取消', ' -999:cancelled', ' The user aborted a request.',
+      { errMsg: 'abort' }],
+  },
+  uploadFile: {
+    network: [' timeout', ' net::ERR_NETWORK_ACCESS_DENIED', ' access denied', ' host does not exist', 600001],
+    file_gone: [' file not found', ' createUploadTask:fail file not found', ' net::ERR_FILE_NOT_FOUND', ' file doesn\'t exist',
+      ' ENOENT: no such file or directory, open wxfile://tmp_1', ' no such file or directory', ' 文件不存在',
+      ' permission denied, open "wxfile://tmp_1"', ' EACCES: permission denied', 1300002, 1300013],
+    not_permitted: [' url not in domain list', ' no permission', [' api scope is not declared in the privacy agreement', 112]],
+    aborted: [' abort', ' cancelled'],
+  },
+  getUserInfo: {
+    refused: [' auth deny', ':auth denied', ' auth canceled', ' cancel', ' user deny', ' scope unauthorized', ' authorize deny',
+      3, 103, 104, [' privacy permission is not authorized', 104], ' privacy permission is not authorized'],
+    network: [' system error', ' timeout', ' net::ERR_NETWORK_ACCESS_DENIED', 5],
+    not_permitted: [' api scope is not declared in the privacy agreement', [' auth deny', 112], ' no permission',
+      ' the permission value is offline verifying'],
+  },
+  getPhoneNumber: {
+    refused: [' user deny', ':user cancel', ' user cancel', '', ' privacy permission is not authorized', 104, [' user deny', 103],
+      { code: '', encryptedData: '', errMsg: 'getPhoneNumber:fail' }, {}, undefined, null, { errMsg: undefined }],
+    not_permitted: [' no permission', ' jsapi has no permission', [' api scope is not declared in the privacy agreement', 112], 112],
+    phone_quota: [1400001, ' no quota', [' no quota', 1400001]],
+    network: [' timeout', ' network error', 600001, 5],
+  },
+  chooseAvatar: {
+    refused: [' cancel', '', { avatarUrl: '' }, [' privacy permission is not authorized', 104], undefined, null],
+    not_permitted: [[' api scope is not declared in the privacy agreement', 112], ' jsapi has no permission'],
+    network: [' timeout'],
+  },
+};
+
+/** failure is what WeChat gives, of the short form in FAILURES. */
+function failure(api, short) {
+  if (typeof short === 'string') return { errMsg: `${api}:fail${short}` };
+  if (typeof short === 'number') return { errMsg: `${api}:fail`, errno: short };
+  return Array.isArray(short) ? { errMsg: `${api}:fail${short[0]}`, errno: short[1] } : short;
+}
+
+for (const [api, codes] of Object.entries(FAILURES)) {
+  const all = Object.entries(codes).flatMap(([code, list]) => list.map((short) => [failure(api, short), code]));
+  const take = api === 'login' ? newPhone : openPhone;
+  const call = CALLS[api];
+
+  check(`what the failures of ${api} mean`, call ? take : newPhone, async ({ client, wx }) => {
+    const button = api === 'getPhoneNumber' ? client.bindPhone : client.chosenAvatar;
+    for (const [given, code] of all) {
+      if (call) wx[api] = ({ fail }) => fail(given);
+      const problem = { status: 0, code, action: 'none', detail: given?.errMsg || '', retryAfter: 0 };
+      await assert.rejects(call ? call(client) : button(given), problem, JSON.stringify(given));
+    }
+  }, { requests: [], ...(!call && { logins: 0 }), ...(call && api !== 'login' && { token: 'same' }) });
+
+  if (!call) continue;
+  check(`a ${api} that fails without a message is the network's`, take, async ({ client, wx }) => {
+    for (const nothing of [undefined, null, {}, '', 7, [], { errMsg: undefined }, { errMsg: null }, { errMsg: {} }, { errno: {} }]) {
+      wx[api] = ({ fail }) => fail(nothing);
+      await assert.rejects(call(client), { status: 0, code: 'network', detail: '' }, JSON.stringify(nothing));
+    }
+    for (const [given, detail] of [[`${api}:fail a text`, `${api}:fail a text`], [new Error('fail an Error'), 'fail an Error']]) {
+      wx[api] = ({ fail }) => fail(given);
+      await assert.rejects(call(client), { code: 'network', detail });
+    }
+  });
+}
+
+check('a number is not a detail of an event', newPhone, ({ client }) => client.bindPhone(7), { fails: { code: 'refused', detail: '' } });
+
+check('an avatar that was chosen is its file', newPhone, ({ client }) => client.chosenAvatar({ avatarUrl: 'wxfile://tmp_1' }),
+  { gives: 'wxfile://tmp_1' });
+
+test('each code of the client has a sentence of its own', () => {
+  const generic = explain({ code: 'unknown' });
+  for (const code of ['aborted', 'file_gone', 'foreign_url', 'logged_out', 'network', 'not_permitted', 'not_set_up',
+    'nothing_to_save', 'phone_quota', 'refused', 'unsupported']) {
+    const sentence = explain({ code, status: 0, action: 'none', detail: '', requestId: '', retryAfter: 0 });
+    assert.ok(sentence !== generic && /^[\u4e00-\u9fff].*。$/.test(sentence), code);
+  }
+});
