@@ -3,7 +3,8 @@
 const assert = require('node:assert/strict');
 const { watch } = require('./phone.js');
 const {
-  SHOP, UNKNOWN_TOKEN, LOGIN, GET_USER, USER_INFO, newPhone, openPhone, shopPhone, planted, check, tokenOf, end,
+  SHOP, UNKNOWN_TOKEN, LOGIN, GET_USER, USER_INFO, logIn, ask, order, logOut, endSession, answering, failing, times, whileAnswer,
+  newPhone, openPhone, shopPhone, planted, check, checks, tokenOf,
 } = require('./session.js');
 
 const RELOGIN = [401, { code: 'invalid_token', action: 'relogin' }];
@@ -14,51 +15,46 @@ const LOGGED_IN = [200, { token: UNKNOWN_TOKEN, expiresIn: 3600, isNewUser: true
 const ORDERS = [200, { orders: 3 }];
 const OWN = { status: 401, code: 'unknown', action: 'none', detail: '', requestId: '', retryAfter: 0 };
 
-const phoneAnswered = (...answers) => () => {
-  const phone = newPhone();
-  phone.net.answer('POST /onLogin', ...answers);
-  return phone;
+const askTwentyTimes = async (phone) => {
+  assert.ok((await times(20, ask)(phone)).every(({ status }) => status === 200));
+  phone.seen.requests.sort();
 };
 
-const times = (n, request) => Array(n).fill(request);
-
-async function askTwentyTimes({ client }) {
-  const answers = await Promise.all(Array.from({ length: 20 }, () => client.request(USER_INFO)));
-  assert.ok(answers.every(({ status }) => status === 200));
-}
-
 check('twenty requests at once on a fresh phone take one code', newPhone, askTwentyTimes,
-  { requests: [LOGIN, ...times(20, GET_USER)], logins: 1 });
+  { requests: [...Array(20).fill(GET_USER), LOGIN], logins: 1 });
 
-check('twenty requests with a token that has ended take one code together', openPhone, async (phone) => {
-  await end(phone.token);
-  await askTwentyTimes(phone);
-  phone.seen.requests.sort();
-}, { requests: [...times(20, GET_USER), ...times(20, 'GET /userInfo 401'), LOGIN], logins: 1, token: 'new' });
+check('twenty requests with a token that has ended take one code together', openPhone, [endSession, askTwentyTimes],
+  { requests: [...Array(20).fill(GET_USER), ...Array(20).fill('GET /userInfo 401'), LOGIN], logins: 1, token: 'new' });
 
 check('login, profile and requests with a token that has ended take one code together', () => (
   planted({}, { loggedIn: true })
-), async ({ client, device, seen }) => {
+), async (phone) => {
+  const { client, device, seen } = phone;
+  const detail = await device.getPhoneNumber();
   await Promise.all([
-    client.login(), client.request(USER_INFO), client.updateUserInfo(), client.saveProfile({ nickName: '小明' }),
-    client.bindPhone(await device.getPhoneNumber()), client.login(), client.request(USER_INFO),
+    logIn(phone), ask(phone), client.updateUserInfo(), client.saveProfile({ nickName: '小明' }), client.bindPhone(detail),
+    logIn(phone), ask(phone),
   ]);
   for (const once of [LOGIN, 'POST /bindPhone 200']) assert.equal(seen.requests.filter((one) => one === once).length, 1);
 }, { logins: 1 });
 
-check('a late refusal of the old token does not cost a second login', planted, async (phone) => {
-  const ask = () => phone.client.request(USER_INFO);
-  let newer;
-  const late = await phone.net.whileAnswerHeld('/userInfo', ask, () => ask().then(() => { newer = tokenOf(phone); }));
-  assert.equal(late.status, 200);
-  assert.ok(tokenOf(phone) === newer);
-}, { logins: 1 });
-
-check('the repeat goes with the new token', planted, async (phone) => {
-  const sent = watch(phone.wx, 'request');
-  await phone.client.request(USER_INFO);
-  const [first, second, ...more] = sent.filter(({ url }) => url.endsWith('/userInfo')).map(({ header }) => header.Authorization);
-  assert.ok(first === 'Bearer ' + UNKNOWN_TOKEN && second === 'Bearer ' + tokenOf(phone) && more.length === 0);
+checks(planted, {
+  'a late refusal of the old token does not cost a second login': [async (phone) => {
+    let newer;
+    const late = await whileAnswer('/userInfo', ask, () => ask(phone).then(() => { newer = tokenOf(phone); }))(phone);
+    assert.equal(late.status, 200);
+    assert.ok(tokenOf(phone) === newer);
+  }, { logins: 1 }],
+  'the repeat goes with the new token': [async (phone) => {
+    const sent = watch(phone.wx, 'request');
+    await ask(phone);
+    const tokens = sent.filter(({ url }) => url.endsWith('/userInfo')).map(({ header }) => header.Authorization);
+    assert.equal(tokens.length, 2);
+    assert.ok(tokens[0] === 'Bearer ' + UNKNOWN_TOKEN && tokens[1] === 'Bearer ' + tokenOf(phone));
+  }],
+  'a refusal that the phone gives as a text is read': [async ({ client }) => {
+    assert.equal(JSON.parse(await client.request({ ...USER_INFO, dataType: 'text' })).status, 200);
+  }, { requests: ['GET /userInfo 401', LOGIN, GET_USER] }],
 });
 
 // --- Which 401 is about the token, by its body and headers.
@@ -82,18 +78,16 @@ for (const [name, isAboutToken, body, header] of [
   ['for another scheme', false, '', { 'www-authenticate': 'Basic realm="Bearer, Bearer"' }],
   ['for a scheme that begins so', false, '', { 'www-authenticate': 'BearerX' }],
 ]) {
-  check(`a service's 401 ${name} ${isAboutToken ? 'gets one repeat' : 'is the caller\'s and costs no login'}`, shopPhone.bind(null, []),
-    ({ client, net }) => {
-      net.answer('POST /sms', [401, body, header]);
-      return client.request({ url: SHOP + '/sms', method: 'POST', data: { code: '1234' } });
-    }, isAboutToken
-      ? { fails: { status: 401, action: 'relogin', retryAfter: 0 }, requests: ['POST /sms 401', LOGIN, 'POST /sms 401'], logins: 1 }
-      : { fails: OWN, requests: ['POST /sms 401'], logins: 0, token: 'same' });
+  check(`a service's 401 ${name} ${isAboutToken ? 'gets one repeat' : 'is the caller\'s and costs no login'}`, shopPhone(), [
+    answering('POST /sms', [401, body, header]),
+    ({ client }) => client.request({ url: SHOP + '/sms', method: 'POST', data: { code: '1234' } }),
+  ], isAboutToken
+    ? { fails: { status: 401, action: 'relogin', retryAfter: 0 }, requests: ['POST /sms 401', LOGIN, 'POST /sms 401'], logins: 1 }
+    : { fails: OWN, requests: ['POST /sms 401'], logins: 0, token: 'same' });
 }
 
-check('a service that says 401 and not to log in is believed, whatever its header says', () => (
-  shopPhone([[401, { code: 'too_old', action: 'none' }, BEARER]])
-), ({ order }) => order(), { fails: { status: 401, code: 'too_old', action: 'none' }, logins: 0 });
+check('a service that says 401 and not to log in is believed, whatever its header says',
+  shopPhone([401, { code: 'too_old', action: 'none' }, BEARER]), order, { fails: { status: 401, code: 'too_old', action: 'none' }, logins: 0 });
 
 for (const [isBearer, values] of [
   [true, ['Bearer', 'bearer', 'BEARER', ' Bearer ', 'Bearer realm="wxlogin"', 'Bearer error="invalid_token", error_description="no"',
@@ -120,56 +114,44 @@ for (const [isBearer, values] of [
   }
 }
 
-check('a refusal that the phone gives as a text is read', planted, async ({ client }) => {
-  assert.equal(JSON.parse(await client.request({ ...USER_INFO, dataType: 'text' })).status, 200);
-}, { requests: ['GET /userInfo 401', LOGIN, GET_USER] });
-
-check('a 401 of a service\'s own during a logout stays the service\'s', () => shopPhone([[401, { code: 'wrong_code' }]]),
-  ({ client, net, order }) => net.whileAnswerHeld('/orders', order, () => client.logout()),
-  { fails: { status: 401, code: 'wrong_code', action: 'none' } });
+check('a 401 of a service\'s own during a logout stays the service\'s', shopPhone([401, { code: 'wrong_code' }]),
+  whileAnswer('/orders', order, logOut), { fails: { status: 401, code: 'wrong_code', action: 'none' } });
 
 // --- Both remedies, once each.
 
-for (const [name, first, second] of [['relogin, then retry', RELOGIN, BUSY], ['retry, then relogin', BUSY, RELOGIN]]) {
-  check(`${name}: each is tried`, () => shopPhone([first, second, ORDERS]), ({ order }) => order(),
-    { gives: { status: 200, orders: 3 }, logins: 1, waits: [2] });
+const ORDER_OK = { gives: { status: 200, orders: 3 }, logins: 1, waits: [2] };
+const threeOrders = ({ seen }) => assert.equal(seen.requests.filter((request) => request.includes('/orders')).length, 3);
 
+for (const [name, first, second] of [['relogin, then retry', RELOGIN, BUSY], ['retry, then relogin', BUSY, RELOGIN]]) {
+  check(`${name}: each is tried`, shopPhone(first, second, ORDERS), order, ORDER_OK);
   for (const third of [first, second]) {
-    check(`${name}: each is tried once, and ${third[0]} is then reported`, () => shopPhone([first, second, third, ORDERS]),
-      async ({ order, seen }) => {
-        await assert.rejects(order(), { status: third[0], action: third[1].action });
-        assert.equal(seen.requests.filter((request) => request.includes('/orders')).length, 3);
-      }, { logins: 1, waits: [2] });
+    check(`${name}: each is tried once, and ${third[0]} is then reported`, shopPhone(first, second, third, ORDERS),
+      [failing(order, { status: third[0], action: third[1].action }), threeOrders], { logins: 1, waits: [2] });
   }
 }
 
-check('a new call may try the same again', () => shopPhone([RELOGIN, ORDERS, RELOGIN, ORDERS]), async ({ order }) => {
-  await order();
-  await order();
-}, { logins: 2 });
+check('a new call may try the same again', shopPhone(RELOGIN, ORDERS, RELOGIN, ORDERS), [order, order], { logins: 2 });
 
-check('a code that is refused is replaced once', phoneAnswered(USED_CODE, LOGGED_IN), async ({ client }) => {
-  assert.ok((await client.login()).isNewUser);
-}, { requests: ['POST /onLogin 400', LOGIN], logins: 2 });
-
-check('codes that are always refused are reported, and another call tries again', phoneAnswered(USED_CODE), async ({ client, seen }) => {
-  await assert.rejects(client.login(), { status: 400, code: 'invalid_code', action: 'relogin' });
-  assert.equal(seen.logins, 2);
-  await assert.rejects(client.login(), { code: 'invalid_code' });
-}, { logins: 4 });
+checks(newPhone, {
+  'a code that is refused is replaced once': [[answering('POST /onLogin', USED_CODE, LOGGED_IN), async (phone) => {
+    assert.ok((await logIn(phone)).isNewUser);
+  }], { requests: ['POST /onLogin 400', LOGIN], logins: 2 }],
+  'codes that are always refused are reported, and another call tries again': [[
+    answering('POST /onLogin', USED_CODE), failing(logIn, { status: 400, code: 'invalid_code', action: 'relogin' }),
+    ({ seen }) => assert.equal(seen.logins, 2), failing(logIn, { code: 'invalid_code' }),
+  ], { logins: 4 }],
+});
 
 for (const [name, ...answers] of [
   ['busy, then a refused code', BUSY_LOGIN, USED_CODE, LOGGED_IN], ['a refused code, then busy', USED_CODE, BUSY_LOGIN, LOGGED_IN],
 ]) {
-  check(`a login may meet both: ${name}, with a new code each time`, phoneAnswered(...answers), async ({ client, wx }) => {
-    const sent = watch(wx, 'request');
-    await client.login();
+  check(`a login may meet both: ${name}, with a new code each time`, newPhone, [answering('POST /onLogin', ...answers), async (phone) => {
+    const sent = watch(phone.wx, 'request');
+    await logIn(phone);
     assert.equal(new Set(sent.map(({ data }) => data.code)).size, 3);
-  }, { logins: 3, waits: [3] });
+  }], { logins: 3, waits: [3] });
 }
 
-check('a relogin that fails is reported instead of the refusal', openPhone, async ({ client, net }) => {
-  net.answer('GET /userInfo', RELOGIN);
-  net.answer('POST /onLogin', [403, { code: 'user_blocked', action: 'none' }]);
-  await client.request(USER_INFO);
-}, { fails: { status: 403, code: 'user_blocked' }, requests: ['GET /userInfo 401', 'POST /onLogin 403'], token: '' });
+check('a relogin that fails is reported instead of the refusal', openPhone, [
+  answering('GET /userInfo', RELOGIN), answering('POST /onLogin', [403, { code: 'user_blocked', action: 'none' }]), ask,
+], { fails: { status: 403, code: 'user_blocked' }, requests: ['GET /userInfo 401', 'POST /onLogin 403'], token: '' });

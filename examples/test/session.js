@@ -32,33 +32,57 @@ async function openPhone(options, changes) {
   return { ...phone, token: tokenOf(phone) };
 }
 
-/** shopPhone is openPhone, with a service that gives these answers to order(). */
-async function shopPhone(answers, changes) {
-  const phone = await openPhone({}, { services: [SHOP], ...changes });
+/** shopPhone is openPhone, with a service that gives these answers to order. */
+const shopPhone = (...answers) => async () => {
+  const phone = await openPhone({}, { services: [SHOP] });
   phone.net.answer('GET /orders', ...answers);
-  return { ...phone, order: () => phone.client.request({ url: SHOP + '/orders' }) };
-}
+  return phone;
+};
+
+// --- Steps: what a test does, with its phone.
+
+const logIn = ({ client }) => client.login();
+const logInSilently = ({ client }) => client.login({ silent: true });
+const ask = ({ client }) => client.request(USER_INFO);
+const logOut = ({ client }) => client.logout();
+const logOutEverywhere = ({ client }) => client.logout({ everywhere: true });
+const order = ({ client }) => client.request({ url: SHOP + '/orders' });
+const endSession = ({ token }) => end(token);
+const goAway = ({ net }) => { net.away = true; };
+const comeBack = ({ net }) => { net.away = false; net.clear(); };
+const answering = (request, ...answers) => ({ net }) => net.answer(request, ...answers);
+const failing = (step, problem) => (phone) => assert.rejects(step(phone), problem);
+const atOnce = (...steps) => (phone) => Promise.all(steps.map((step) => step(phone)));
+const times = (n, step) => atOnce(...Array(n).fill(step));
+const whileRequest = (path, begin, step) => (phone) => (
+  phone.net.whileRequestHeld(path, () => begin(phone), () => step(phone)));
+const whileAnswer = (path, begin, step) => (phone) => (
+  phone.net.whileAnswerHeld(path, () => begin(phone), () => step(phone)));
 
 /**
- * check is a test with a phone of its own: take makes the phone, act uses it. What is expected then:
- * gives, fails: how act's promise ends. requests: what was answered. logins: calls of wx.login. waits: the client's, in
+ * check is a test with a phone of its own, which take makes, and steps, one after the other. What is expected:
+ * gives, fails: how the last step ends. requests: what was answered. logins: calls of wx.login. waits: the client's, in
  * seconds; none unless given. token: '' none, 'same' as at the beginning, or 'new' and good. loggedOut: that every call but
  * login() is refused without a request. Two logins are never under way at once.
  */
-function check(name, take, act, expected = {}) {
+function check(name, take, steps, expected = {}) {
   test(name, async (t) => {
     const phone = await take();
-    const end = (async () => act(phone, t))();
-    if (expected.fails) await assert.rejects(end, expected.fails);
-    else if ('gives' in expected) assert.deepEqual(await end, expected.gives);
-    else await end;
+    const run = async () => {
+      let value;
+      for (const step of [steps].flat()) value = await step(phone, t);
+      return value;
+    };
+    if (expected.fails) await assert.rejects(run(), expected.fails);
+    else if ('gives' in expected) assert.deepEqual(await run(), expected.gives);
+    else await run();
     await assertSeen(phone, expected);
   });
 }
 
-/** checks is check for a table of [act, expected] by name. */
+/** checks is check for a table of [steps, expected] by name. */
 function checks(take, table) {
-  for (const [name, [act, expected]] of Object.entries(table)) check(name, take, act, expected);
+  for (const [name, [steps, expected]] of Object.entries(table)) check(name, take, steps, expected);
 }
 
 async function assertSeen(phone, { requests, logins, waits = [], token, loggedOut = false }) {
@@ -122,5 +146,7 @@ async function end(token) {
 
 module.exports = {
   KEY, WEEK, UNKNOWN_TOKEN, SHOP, USER_INFO, NOTHING_KNOWN, LOGIN, GET_USER,
+  logIn, logInSilently, ask, order, logOut, logOutEverywhere, endSession, goAway, comeBack, answering, failing, atOnce, times,
+  whileRequest, whileAnswer,
   newPhone, openPhone, shopPhone, check, checks, assertSeen, kept, tokenOf, plant, planted, works, end,
 };

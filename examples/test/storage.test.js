@@ -5,115 +5,88 @@ const test = require('node:test');
 const { stopClock } = require('./clock.js');
 const { server, launch, watch } = require('./phone.js');
 const {
-  KEY, WEEK, UNKNOWN_TOKEN, LOGIN, GET_USER, USER_INFO, newPhone, openPhone, shopPhone, planted, check, assertSeen, kept, tokenOf,
-  works, end,
+  KEY, WEEK, UNKNOWN_TOKEN, LOGIN, GET_USER, USER_INFO, logIn, logInSilently, ask, order, logOut, endSession, failing, atOnce, whileAnswer, newPhone,
+  openPhone, shopPhone, planted, check, assertSeen, kept, tokenOf, works,
 } = require('./session.js');
 
 const HOUR = 3600; // seconds
 
 /** checkTime is check with a phone that has logged in and was closed, and a clock that stands still. */
-function checkTime(name, act, expected) {
+function checkTime(name, steps, expected) {
   test(name, async (t) => {
     const clock = stopClock(t);
-    const phone = await openPhone();
-    await act(clock, { ...phone, client: launch(phone) });
+    const phone = { ...await openPhone(), clock };
+    phone.client = launch(phone);
+    for (const step of [steps].flat()) await step(phone);
     await assertSeen(phone, expected);
   });
 }
 
-checkTime('what is kept is the token, its expiry and whose it is, and no more', async (clock, phone) => {
+const pass = (seconds) => ({ clock }) => clock.pass(seconds);
+const relaunch = (phone) => { phone.client = launch(phone); };
+
+checkTime('what is kept is the token, its expiry and whose it is, and no more', async (phone) => {
   const { token, ...rest } = kept(phone);
   assert.ok(await works(token));
-  assert.deepEqual(rest, { server, expiresAt: clock.now() + WEEK * 1000, lifetime: WEEK, loggedOut: false });
+  assert.deepEqual(rest, { server, expiresAt: phone.clock.now() + WEEK * 1000, lifetime: WEEK, loggedOut: false });
 }, {});
 
-check('the next launch needs no code', openPhone, async (phone) => {
-  for (let launches = 0; launches < 3; launches++) await launch(phone).login();
-  await launch(phone).request(USER_INFO);
-}, { requests: Array(4).fill(GET_USER), logins: 0, token: 'same' });
+checkTime('the next launch needs no code', [logIn, relaunch, logIn, relaunch, logIn, relaunch, ask],
+  { requests: Array(4).fill(GET_USER), logins: 0, token: 'same' });
 
-checkTime('a token is used until the second before it expires', async (clock, { client }) => {
-  clock.pass(WEEK - 1);
-  await client.login();
-}, { requests: [GET_USER] });
+checkTime('a token is used until the second before it expires', [pass(WEEK - 1), logIn], { requests: [GET_USER] });
 
-for (const [name, use] of [['login', (client) => client.login()], ['request', (client) => client.request(USER_INFO)]]) {
-  checkTime(`an expired token is not even sent by ${name}()`, async (clock, phone) => {
+for (const use of [logIn, ask]) {
+  checkTime(`an expired token is not even sent by ${use.name}`, async (phone) => {
     const sent = watch(phone.wx, 'request');
-    clock.pass(WEEK);
-    await use(phone.client);
+    phone.clock.pass(WEEK);
+    await use(phone);
     assert.ok(sent[0].url === server + '/onLogin' && !('Authorization' in sent[0].header));
-    assert.equal(kept(phone).expiresAt, clock.now() + WEEK * 1000);
+    assert.equal(kept(phone).expiresAt, phone.clock.now() + WEEK * 1000);
   }, { logins: 1, token: 'new' });
 }
 
-checkTime('a clock that is set back costs no login', async (clock, { client, ...phone }) => {
-  clock.pass(-10 * 365 * 24 * HOUR);
-  await client.login();
-  await client.request(USER_INFO);
-  await client.request(USER_INFO);
-  await launch(phone).login();
-}, { logins: 0 });
+checkTime('a clock that is set back costs no login', [pass(-10 * 365 * 24 * HOUR), logIn, ask, ask, relaunch, logIn], { logins: 0 });
 
-checkTime('after a clock was set back, the server knows whether a token has expired', async (clock, { client, token }) => {
-  await end(token);
-  clock.pass(-365 * 24 * HOUR);
-  await client.login();
-}, { requests: ['GET /userInfo 401', LOGIN] });
+checkTime('after a clock was set back, the server knows whether a token has expired', [endSession, pass(-365 * 24 * HOUR), logIn],
+  { requests: ['GET /userInfo 401', LOGIN] });
 
-checkTime('use moves the expiry on, in storage once an hour at most', async (clock, phone) => {
+checkTime('use moves the expiry on, in storage once an hour at most', async (phone) => {
   const written = watch(phone.wx, 'setStorageSync');
   const use = async (seconds, writes) => {
-    clock.pass(seconds);
-    await phone.client.request(USER_INFO);
+    phone.clock.pass(seconds);
+    await ask(phone);
     assert.deepEqual(written, Array(writes).fill(KEY));
   };
   for (let quarter = 0; quarter < 4; quarter++) await use(HOUR / 4, 0);
   await use(1, 1);
   await use(0, 1);
-  assert.equal(kept(phone).expiresAt, clock.now() + WEEK * 1000);
+  assert.equal(kept(phone).expiresAt, phone.clock.now() + WEEK * 1000);
   await use(HOUR, 1);
   await use(1, 2);
 }, { logins: 0 });
 
-checkTime('a token in steady use lasts longer than without use', async (clock, { client, ...phone }) => {
-  for (let i = 0; i < 4; i++) {
-    clock.pass(WEEK - 1);
-    await client.request(USER_INFO);
-  }
-  await launch(phone).login();
-}, { logins: 0 });
+checkTime('a token in steady use lasts longer than without use',
+  [...Array(4).fill([pass(WEEK - 1), ask]).flat(), relaunch, logIn], { logins: 0 });
 
-checkTime('a launch that only logs in moves the expiry on too', async (clock, { client, ...phone }) => {
-  clock.pass(WEEK - HOUR);
-  await client.login();
-  clock.pass(2 * HOUR);
-  await launch(phone).login();
-}, { logins: 0 });
+checkTime('a launch that only logs in moves the expiry on too', [pass(WEEK - HOUR), logIn, pass(2 * HOUR), relaunch, logIn],
+  { logins: 0 });
 
-checkTime('less than an hour\'s use is known to the client, though not to the storage', async (clock, { client }) => {
-  clock.pass(HOUR / 2);
-  await client.request(USER_INFO);
-  clock.pass(WEEK - HOUR / 2);
-  await client.request(USER_INFO);
-}, { logins: 0 });
+checkTime('less than an hour\'s use is known to the client, though not to the storage',
+  [pass(HOUR / 2), ask, pass(WEEK - HOUR / 2), ask], { logins: 0 });
 
-check('an answer of failure does not move the expiry on', () => shopPhone([[500, {}]]), async ({ client, order }, t) => {
-  const clock = stopClock(t);
-  clock.pass(WEEK - 1);
-  await assert.rejects(order(), { status: 500 });
-  clock.pass(1);
-  await client.request(USER_INFO);
-}, { logins: 1 });
+check('an answer of failure does not move the expiry on', shopPhone([500, {}]), [
+  (phone, t) => { phone.clock = stopClock(t); }, pass(WEEK - 1), failing(order, { status: 500 }), pass(1), ask,
+], { logins: 1 });
 
-checkTime('a late answer to an old token does not move the expiry of a newer one on', async (clock, phone) => {
+checkTime('a late answer to an old token does not move the expiry of a newer one on', async (phone) => {
   let expiresAt;
-  await phone.net.whileAnswerHeld('/userInfo', () => phone.client.request(USER_INFO), async () => {
-    await end(phone.token);
-    await phone.client.request(USER_INFO);
+  await whileAnswer('/userInfo', ask, async () => {
+    await endSession(phone);
+    await ask(phone);
     ({ expiresAt } = kept(phone));
-    clock.pass(2 * HOUR);
-  });
+    phone.clock.pass(2 * HOUR);
+  })(phone);
   assert.equal(kept(phone).expiresAt, expiresAt);
 }, { logins: 1 });
 
@@ -129,7 +102,7 @@ for (const [name, garbage] of Object.entries({
   null: null, undefined, 'an empty text': '', 'a text': 'A'.repeat(43), 'a number': 7, true: true, 'a list': [UNKNOWN_TOKEN],
   'an empty object': {}, 'a huge text': 'x'.repeat(1 << 20),
 })) {
-  check(`a storage that holds ${name} costs one login`, holding(garbage), ({ client }) => client.request(USER_INFO),
+  check(`a storage that holds ${name} costs one login`, holding(garbage), ask,
     { requests: [LOGIN, GET_USER], token: 'new' });
 }
 
@@ -154,7 +127,7 @@ for (const [name, changes] of Object.entries({
   ...Object.fromEntries(['yes', 1, null, {}, []].map((loggedOut) => [`loggedOut ${JSON.stringify(loggedOut)}`, { loggedOut }])),
 })) {
   check(`a record with ${name} is not used`, () => planted(changes), async (phone) => {
-    await phone.client.login({ silent: true });
+    await logInSilently(phone);
     assert.deepEqual([kept(phone).server, kept(phone).loggedOut], [server, false]);
   }, { requests: [LOGIN], token: 'new' });
 }
@@ -162,22 +135,20 @@ for (const [name, changes] of Object.entries({
 for (const [name, changes] of Object.entries({
   'an unknown token': {}, 'a malformed token': { token: 'x' }, 'a token that never expires': { expiresAt: Infinity },
 })) {
-  check(`a record with ${name} costs one refusal and one login`, () => planted(changes), ({ client }) => client.login(),
+  check(`a record with ${name} costs one refusal and one login`, () => planted(changes), logIn,
     { requests: ['GET /userInfo 401', LOGIN], token: 'new' });
 }
 
 check('a record is written without unknown fields', () => planted({ more: 'x', loggedOut: undefined }), async (phone) => {
-  await phone.client.request(USER_INFO);
+  await ask(phone);
   assert.deepEqual(Object.keys(kept(phone)).sort(), ['expiresAt', 'lifetime', 'loggedOut', 'server', 'token']);
 }, { token: 'new' });
 
 for (const lifetime of [undefined, 0, NaN, -1, 'a week']) {
-  check(`a token with a lifetime of ${lifetime} works, and costs one login at most`, openPhone, async (phone) => {
-    phone.device.storage.set(KEY, { ...kept(phone), lifetime });
-    const client = launch(phone);
-    for (let i = 0; i < 3; i++) await client.request(USER_INFO);
-    assert.equal(kept(phone).lifetime, WEEK);
-  }, { requests: [GET_USER, LOGIN, GET_USER, GET_USER] });
+  checkTime(`a token with a lifetime of ${lifetime} works, and costs one login at most`, [
+    (phone) => phone.device.storage.set(KEY, { ...kept(phone), lifetime }), relaunch, ask, ask, ask,
+    (phone) => assert.equal(kept(phone).lifetime, WEEK),
+  ], { requests: [GET_USER, LOGIN, GET_USER, GET_USER] });
 }
 
 // --- Storages that fail.
@@ -186,29 +157,20 @@ for (const [name, calls] of Object.entries({
   'that cannot be read': ['getStorageSync'], 'that cannot be written': ['setStorageSync'],
   'that fails completely': ['getStorageSync', 'setStorageSync'],
 })) {
-  check(`a storage ${name} costs one login at each launch, nothing more`, newPhone, async ({ client, seen, ...phone }) => {
-    for (const call of calls) phone.wx[call] = () => { throw new Error(call + ':fail'); };
-    for (const [launches, launched] of [[1, client], [2, launch(phone)]]) {
-      await launched.login();
-      await launched.login();
-      await launched.request(USER_INFO);
-      assert.equal(seen.logins, launches);
-    }
-  }, { requests: [LOGIN, GET_USER, GET_USER, LOGIN, GET_USER, GET_USER] });
+  check(`a storage ${name} costs one login at each launch, nothing more`, newPhone, [({ wx }) => {
+    for (const call of calls) wx[call] = () => { throw new Error(call + ':fail'); };
+  }, logIn, logIn, ask, ({ seen }) => assert.equal(seen.logins, 1), relaunch, logIn, logIn, ask],
+  { requests: [LOGIN, GET_USER, GET_USER, LOGIN, GET_USER, GET_USER], logins: 2 });
 }
 
-check('a storage that cannot be written does not prevent a logout', openPhone, async ({ token, ...phone }) => {
-  phone.wx.setStorageSync = () => { throw new Error('setStorageSync:fail exceed storage max size'); };
-  const client = launch(phone);
-  await client.logout();
-  assert.ok(!(await works(token)));
-  await assert.rejects(client.request(USER_INFO), { code: 'logged_out' });
-});
+check('a storage that cannot be written does not prevent a logout', openPhone, [({ wx }) => {
+  wx.setStorageSync = () => { throw new Error('setStorageSync:fail exceed storage max size'); };
+}, relaunch, logOut, async ({ token }) => assert.ok(!(await works(token))), ask], { fails: { code: 'logged_out' } });
 
 check('the storage is read once', openPhone, async (phone) => {
   const read = watch(phone.wx, 'getStorageSync');
-  const client = launch(phone);
-  await Promise.all([client.login(), client.request(USER_INFO)]);
-  await client.request(USER_INFO);
+  relaunch(phone);
+  await atOnce(logIn, ask)(phone);
+  await ask(phone);
   assert.deepEqual(read, [KEY]);
 });

@@ -4,7 +4,10 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { stopClock } = require('./clock.js');
 const { server, load, launch, answerWith } = require('./phone.js');
-const { SHOP, USER_INFO, newPhone, openPhone, shopPhone, check, checks, assertSeen, kept } = require('./session.js');
+const {
+  SHOP, USER_INFO, logIn, ask, order, logOut, comeBack, answering, failing, times, newPhone, openPhone, shopPhone, check, checks,
+  assertSeen, kept,
+} = require('./session.js');
 
 const BUSY = { code: 'wechat_unavailable', action: 'retry' };
 const ORDERS = [200, { orders: 3 }];
@@ -27,20 +30,18 @@ const busyPhone = (answer, changes) => () => {
   return phone;
 };
 
-check('a busy server is asked once more after the time that it named', () => shopPhone([busyFor('2'), ORDERS]), ({ order }) => order(),
-  { gives: { status: 200, orders: 3 }, requests: ['GET /orders 503', ORDER], waits: [2] });
+check('a busy server is asked once more after the time that it named', shopPhone(busyFor('2'), ORDERS), order,
+  { gives: { status: 200, orders: 3 }, requests: ['GET /orders 503', 'GET /orders 200'], waits: [2] });
 
-check('a server that stays busy is reported, with the time', busyPhone(busyFor('2')), ({ client }) => client.login(), {
+check('a server that stays busy is reported, with the time', busyPhone(busyFor('2')), logIn, {
   fails: { status: 503, ...BUSY, retryAfter: 2 }, requests: ['POST /onLogin 503', 'POST /onLogin 503'], logins: 2, waits: [2],
 });
 
-check('a token is kept while the server is busy', openPhone, async ({ client, net }) => {
-  net.answer('GET /userInfo', [503, { code: 'storage_unavailable', action: 'retry' }, { 'Retry-After': '2' }]);
-  await assert.rejects(client.login(), { code: 'storage_unavailable' });
-  await assert.rejects(client.request(USER_INFO), { code: 'storage_unavailable' });
-  net.clear();
-  await client.login();
-}, { logins: 0, waits: [2, 2], token: 'same' });
+const STORAGE = { code: 'storage_unavailable', action: 'retry' };
+
+check('a token is kept while the server is busy', openPhone, [
+  answering('GET /userInfo', [503, STORAGE, { 'Retry-After': '2' }]), failing(logIn, STORAGE), failing(ask, STORAGE), comeBack, logIn,
+], { logins: 0, waits: [2, 2], token: 'same' });
 
 // What Retry-After says, and for how many seconds the client waits.
 for (const [name, value, seconds] of [
@@ -51,8 +52,8 @@ for (const [name, value, seconds] of [
 ]) {
   test(`a Retry-After that ${name} means ${seconds} s`, async (t) => {
     const clock = stopAtSecond(t);
-    const phone = await shopPhone([busyFor(value(clock)), ORDERS]);
-    await phone.order();
+    const phone = await shopPhone(busyFor(value(clock)), ORDERS)();
+    await order(phone);
     await assertSeen(phone, { waits: [seconds] });
   });
 }
@@ -63,14 +64,14 @@ for (const [name, value, seconds] of [
 ]) {
   test(`a Retry-After that is ${name} is handed to the caller`, async (t) => {
     stopAtSecond(t);
-    const phone = await shopPhone([[429, { code: 'rate_limited', action: 'retry' }, { 'Retry-After': value() }]]);
-    await assert.rejects(phone.order(), { status: 429, code: 'rate_limited', retryAfter: seconds });
+    const phone = await shopPhone([429, { code: 'rate_limited', action: 'retry' }, { 'Retry-After': value() }])();
+    await assert.rejects(order(phone), { status: 429, code: 'rate_limited', retryAfter: seconds });
     await assertSeen(phone, { requests: ['GET /orders 429'] });
   });
 }
 
 for (const [maxWait, waits] of [[0, []], [59, []], [60, [60]]]) {
-  check(`setup says how long is too long: ${maxWait} s`, busyPhone(busyFor('60'), { maxWait }), ({ client }) => client.login(),
+  check(`setup says how long is too long: ${maxWait} s`, busyPhone(busyFor('60'), { maxWait }), logIn,
     { fails: { code: 'wechat_unavailable', retryAfter: 60 }, waits });
 }
 
@@ -79,59 +80,37 @@ for (const [name, header, seconds] of [
   ['that is a number', { 'Retry-After': 4 }, 4], ['among others, missing', { Age: '4' }, 1], ['without any', undefined, 1],
   ['with null for all', null, 1],
 ]) {
-  check(`phones may give a header ${name}`, openPhone, async ({ client, wx }) => {
-    answerWith(wx, 'request', { statusCode: 503, data: { status: 503, ...BUSY }, header }, { statusCode: 200, data: {}, header: {} });
-    await client.request(USER_INFO);
-  }, { waits: [seconds] });
+  check(`phones may give a header ${name}`, openPhone, [({ wx }) => answerWith(wx, 'request',
+    { statusCode: 503, data: { status: 503, ...BUSY }, header }, { statusCode: 200, data: {}, header: {} }), ask], { waits: [seconds] });
 }
 
-check('time to wait is only given if waiting helps', () => (
-  shopPhone([[500, { code: 'internal', action: 'none' }, { 'Retry-After': '2' }]])
-), ({ order }) => order(), { fails: { status: 500, action: 'none', retryAfter: 0 } });
+check('time to wait is only given if waiting helps', shopPhone([500, { code: 'internal', action: 'none' }, { 'Retry-After': '2' }]),
+  order, { fails: { status: 500, action: 'none', retryAfter: 0 } });
 
 // --- After a refusal, logins are kept back until it is time.
 
+const refusedFor = (retryAfter) => failing(logIn, { retryAfter });
+const pass = (seconds) => ({ clock }) => clock.pass(seconds);
+
+/** stop stops the clock of the phone for pass. */
+const stop = (phone, t) => { phone.clock = stopClock(t); };
+
 checks(busyPhone(busyFor('60')), {
-  'twenty callers leave the server alone until it is time': [async ({ client, net, seen }, t) => {
-    const twenty = (begin) => Promise.all(Array.from({ length: 20 }, (_, i) => begin(i)));
-    const clock = stopClock(t);
-    await assert.rejects(client.login(), { code: 'wechat_unavailable', retryAfter: 60 });
-    net.clear();
-    clock.pass(59.5);
-    await twenty((i) => assert.rejects(i % 2 ? client.login() : client.request(USER_INFO), { status: 503, ...BUSY, retryAfter: 1 }));
-    assert.deepEqual([seen.logins, seen.requests.length], [1, 1]);
-    clock.pass(0.5);
-    await twenty(() => client.request(USER_INFO));
-  }, { logins: 2 }],
-
-  'a clock that is set back does not lengthen a refusal': [async ({ client, net }, t) => {
-    const clock = stopClock(t);
-    await assert.rejects(client.login(), { retryAfter: 60 });
-    net.clear();
-    clock.pass(-1);
-    await client.login();
-  }, { logins: 2 }],
-
-  'a refusal is over with the login that succeeds': [async (phone, t) => {
-    const { client, net } = phone;
-    const clock = stopClock(t);
-    await assert.rejects(client.login(), { retryAfter: 60 });
-    net.clear();
-    clock.pass(60);
-    await client.login();
-    clock.pass(-30); // so far back that the refusal, were it remembered, would count
-    await client.logout();
-    await client.login();
-    assert.ok(kept(phone).token);
-  }, { logins: 3 }],
-
-  'a refusal by one server is none by another': [async ({ client, net }) => {
-    client.setup({ server: 'https://busy.example.com' });
-    await assert.rejects(client.login(), { retryAfter: 60 });
-    net.clear();
-    client.setup({ server });
-    assert.equal((await client.login()).isNewUser, true);
-  }],
+  'twenty callers leave the server alone until it is time': [[
+    stop, failing(logIn, { code: 'wechat_unavailable', retryAfter: 60 }), comeBack, pass(59.5),
+    times(10, failing(logIn, { status: 503, ...BUSY, retryAfter: 1 })), times(10, failing(ask, { status: 503, ...BUSY, retryAfter: 1 })),
+    ({ seen }) => assert.deepEqual([seen.logins, seen.requests.length], [1, 1]), pass(0.5), times(20, ask),
+  ], { logins: 2 }],
+  'a clock that is set back does not lengthen a refusal': [[stop, refusedFor(60), comeBack, pass(-1), logIn], { logins: 2 }],
+  'a refusal is over with the login that succeeds': [[
+    stop, refusedFor(60), comeBack, pass(60), logIn,
+    pass(-30), // so far back that the refusal, were it remembered, would count
+    logOut, logIn, (phone) => assert.ok(kept(phone).token),
+  ], { logins: 3 }],
+  'a refusal by one server is none by another': [[
+    ({ client }) => client.setup({ server: 'https://busy.example.com' }), refusedFor(60), comeBack,
+    ({ client }) => client.setup({ server }), async (phone) => assert.equal((await logIn(phone)).isNewUser, true),
+  ]],
 });
 
 test('a refusal after the wait counts from then', async (t) => {
@@ -144,32 +123,22 @@ test('a refusal after the wait counts from then', async (t) => {
   }
 });
 
-check('a refused token is not tried again while logins are kept back', openPhone, async ({ client, net, seen, ...phone }) => {
-  net.answer('POST /onLogin', busyFor('60'));
-  net.answer('GET /userInfo', [401, { code: 'invalid_token', action: 'relogin' }]);
-  await assert.rejects(client.login(), { retryAfter: 60 });
-  net.answer('GET /userInfo', [200, {}]);
-  await assert.rejects(client.request(USER_INFO), { retryAfter: 60 });
-  assert.equal(seen.logins, 1);
-  await assert.rejects(launch(phone).login(), { retryAfter: 60 }); // the next launch remembers no refusal
-}, { logins: 2 });
+check('a refused token is not tried again while logins are kept back', openPhone, [
+  answering('POST /onLogin', busyFor('60')), answering('GET /userInfo', [401, { code: 'invalid_token', action: 'relogin' }]),
+  refusedFor(60), answering('GET /userInfo', [200, {}]), failing(ask, { retryAfter: 60 }),
+  ({ seen }) => assert.equal(seen.logins, 1),
+  (phone) => refusedFor(60)({ client: launch(phone) }), // the next launch remembers no refusal
+], { logins: 2 });
 
 check('what fails without a time to wait is tried again at once', busyPhone(
   [503, { code: 'misconfigured', action: 'none' }, { 'Retry-After': '60' }],
-), async ({ client, net }) => {
-  await assert.rejects(client.login(), { code: 'misconfigured', retryAfter: 0 });
-  net.clear();
-  await client.login();
-}, { logins: 2 });
+), [failing(logIn, { code: 'misconfigured', retryAfter: 0 }), comeBack, logIn], { logins: 2 });
 
-check('a service that is busy does not keep logins back', () => shopPhone([busyFor('60')]), async ({ client, order }) => {
-  await assert.rejects(order(), { retryAfter: 60 });
-  await client.logout();
-  await client.login();
-}, { logins: 1 });
+check('a service that is busy does not keep logins back', shopPhone(busyFor('60')),
+  [failing(order, { retryAfter: 60 }), logOut, logIn], { logins: 1 });
 
 test('the default wait takes its seconds', async (t) => {
-  const phone = await shopPhone([busyFor('7'), ORDERS]);
+  const phone = await shopPhone(busyFor('7'), ORDERS)();
   const client = load(phone);
   client.setup({ server, services: [SHOP] });
   const asked = [];
