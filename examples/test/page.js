@@ -13,8 +13,8 @@ const PARAMETERS = ['require', 'module', 'exports', 'wx', 'App', 'Page'];
  * startApp runs the example mini-program on a phone: app.js, then the first page of app.json. files replaces texts of files by
  * path. What its code throws or rejects with fails the test.
  */
-function startApp(t, { wx: phoneWx, device, net }, files = {}) {
-  const app = { toasts: [], page: undefined, idle, press, type, call, back };
+function startApp(t, phone, files = {}) {
+  const app = { phone, toasts: [], page: undefined, idle, press, type, call, back };
   const modules = new Map();
   const definitions = new Map();
   const stack = [];
@@ -24,7 +24,7 @@ function startApp(t, { wx: phoneWx, device, net }, files = {}) {
 
   const textOf = (file) => files[file] ?? readFileSync(path.join(folder, file), 'utf8');
 
-  const wx = Object.assign(Object.create(phoneWx), {
+  const wx = Object.assign(Object.create(phone.wx), {
     showToast: ({ title }) => { app.toasts.push(title); },
     navigateTo: ({ url, complete }) => run(async () => { await null; open(url); if (complete) complete(); }),
     reLaunch: ({ url }) => run(async () => { await null; stack.length = 0; open(url); }),
@@ -86,8 +86,8 @@ function startApp(t, { wx: phoneWx, device, net }, files = {}) {
     assert.equal(found.length, 1, `one button ${text} on ${app.page.route}`);
     const named = Object.fromEntries(Array.from(found[0][1].matchAll(/([\w:-]+)="([^"]*)"/g), ([, name, value]) => [name, value]));
     if (named['form-type'] === 'submit') return call('submit', { value: { nickName: app.page.input.value } });
-    if (named['open-type'] === 'chooseAvatar') return call('chooseavatar', await device.chooseAvatar());
-    if (named['open-type'] === 'getPhoneNumber') return call('getphonenumber', await device.getPhoneNumber(answer));
+    if (named['open-type'] === 'chooseAvatar') return call('chooseavatar', await phone.device.chooseAvatar());
+    if (named['open-type'] === 'getPhoneNumber') return call('getphonenumber', await phone.device.getPhoneNumber(answer));
     return run(() => app.page[named['bind:tap']]({ type: 'tap', detail: {} }));
   }
 
@@ -95,7 +95,8 @@ function startApp(t, { wx: phoneWx, device, net }, files = {}) {
   async function type(name) {
     const { page } = app;
     page.input.value = name;
-    const pass = device.reviewNickname ? Boolean(await device.reviewNickname(name)) : true;
+    const review = phone.device.reviewNickname;
+    const pass = review ? Boolean(await review(name)) : true;
     if (!pass) page.input.value = '';
     await call('nicknamereview', { pass, timeout: false });
   }
@@ -108,7 +109,7 @@ function startApp(t, { wx: phoneWx, device, net }, files = {}) {
 
   /** idle resolves when no handler and no request is under way. */
   async function idle() {
-    while (underWay > 0 || !(await net.isQuiet())) await new Promise((resolve) => { setTimeout(resolve, 1); });
+    while (underWay > 0 || !(await phone.net.isQuiet())) await new Promise((resolve) => { setTimeout(resolve, 1); });
   }
 
   app.require = load;

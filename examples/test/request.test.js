@@ -24,7 +24,6 @@ checks(watched(), {
     assert.deepEqual(Object.keys(sent[0].header), ['Authorization']);
     assert.ok(sent[0].header.Authorization === 'Bearer ' + token);
   }],
-
   'the server may be named in full': [({ client }) => client.request({ url: server + '/userInfo' }), { requests: [GET_USER] }],
 
   'what the caller wants sent is sent, on the repeat too': [async ({ client, sent, token }) => {
@@ -41,18 +40,15 @@ checks(watched(), {
       assert.ok(Authorization.startsWith('Bearer '));
     }
   }, { requests: ['POST /updateUserInfo 401', LOGIN, 'POST /updateUserInfo 200'] }],
-
   'the token replaces an Authorization of the caller\'s': [async ({ client, sent, token }) => {
     await client.request({ ...USER_INFO, header: { Authorization: 'Basic bWU6' } });
     assert.ok(sent[0].header.Authorization === 'Bearer ' + token);
   }],
-
   'the server\'s name as a prefix, and its other ports, never see the token': [async ({ client, sent }) => {
     const prefixed = ['.evil.example/', '0/', '@evil.example/'].map((rest) => server + rest);
     for (const url of [...prefixed, server.replace(/\d+$/, '1/')]) await assert.rejects(client.request({ url }), FOREIGN);
     assert.equal(sent.length, 0);
   }],
-
   'a path that looks like an address stays with the server': [async ({ client, sent }) => {
     for (const url of ['//evil.example/', '/@evil.example/', '/https://evil.example']) {
       await assert.rejects(client.request({ url }), { status: 404, code: 'not_found' });
