@@ -5,19 +5,22 @@ const test = require('node:test');
 const { inspect } = require('node:util');
 const { stopClock } = require('./clock.js');
 const { launch, watch, answerWith } = require('./phone.js');
-const { UNKNOWN_TOKEN, SHOP, NOTHING_KNOWN, USER_INFO, newPhone, openPhone, check, kept, tokenOf } = require('./session.js');
+const {
+  UNKNOWN_TOKEN, SHOP, NOTHING_KNOWN, USER_INFO, logIn, ask, logOut, logOutEverywhere, goAway, answering, failing, newPhone, openPhone,
+  check, kept, tokenOf,
+} = require('./session.js');
 
 const NOT_OURS = { code: 'unknown', action: 'none', detail: '', requestId: '', retryAfter: 0 };
 
 const CALLS = {
-  login: (client) => client.login(),
-  updateUserInfo: (client) => client.updateUserInfo(),
-  'saveProfile, of a name': (client) => client.saveProfile({ nickName: '小明' }),
-  'saveProfile, of a picture': async (client, { device }) => (
+  login: logIn,
+  updateUserInfo: ({ client }) => client.updateUserInfo(),
+  'saveProfile, of a name': ({ client }) => client.saveProfile({ nickName: '小明' }),
+  'saveProfile, of a picture': async ({ client, device }) => (
     client.saveProfile({ avatarFile: (await device.chooseAvatar()).avatarUrl })),
-  bindPhone: async (client, { device }) => client.bindPhone(await device.getPhoneNumber()),
-  logout: (client) => client.logout(),
-  'logout everywhere': (client) => client.logout({ everywhere: true }),
+  bindPhone: async ({ client, device }) => client.bindPhone(await device.getPhoneNumber()),
+  logout: logOut,
+  'logout everywhere': logOutEverywhere,
 };
 
 // --- Answers that are not the server's.
@@ -34,49 +37,39 @@ for (const [name, status, body, type = 'application/json'] of [
   ['a list', 200, '[200]'],
   ['a failure in its body alone', 500, '[]'],
 ]) {
-  const answer = [status, body, { 'content-type': type }];
+  const answer = answering('*', [status, body, { 'content-type': type }]);
 
-  check(`a first login that is answered with ${name} is a failure, and keeps nothing`, newPhone, async (phone) => {
-    phone.net.answer('*', answer);
-    await assert.rejects(phone.client.login(), { ...NOT_OURS, status });
-    assert.equal(kept(phone), undefined);
-  }, { requests: [`POST /onLogin ${status}`] });
+  check(`a first login that is answered with ${name} is a failure, and keeps nothing`, newPhone, [
+    answer, failing(logIn, { ...NOT_OURS, status }), (phone) => assert.equal(kept(phone), undefined),
+  ], { requests: [`POST /onLogin ${status}`] });
 
-  for (const [call, begin] of Object.entries(CALLS)) {
-    check(`${call} answered with ${name} is a failure`, openPhone, async (phone) => {
-      phone.net.answer('*', answer);
-      await assert.rejects(begin(phone.client, phone), { ...NOT_OURS, status });
-      assert.equal(phone.seen.requests.length, 1);
-    }, { logins: 0, token: call.startsWith('logout') ? '' : 'same' });
+  for (const [call, step] of Object.entries(CALLS)) {
+    check(`${call} answered with ${name} is a failure`, openPhone, [
+      answer, failing(step, { ...NOT_OURS, status }), ({ seen }) => assert.equal(seen.requests.length, 1),
+    ], { logins: 0, token: call.startsWith('logout') ? '' : 'same' });
   }
 }
 
-for (const [call, begin] of Object.entries(CALLS)) {
-  check(`without a network, ${call} is a failure`, openPhone, (phone) => {
-    phone.net.away = true;
-    return begin(phone.client, phone);
-  }, { fails: { status: 0, code: 'network', action: 'none', retryAfter: 0 }, logins: 0 });
+for (const [call, step] of Object.entries(CALLS)) {
+  check(`without a network, ${call} is a failure`, openPhone, [goAway, step],
+    { fails: { status: 0, code: 'network', action: 'none', retryAfter: 0 }, logins: 0 });
 }
 
-check('a 401 to a login that says nothing of tokens is not repeated', newPhone, ({ client, net }) => {
-  net.answer('POST /onLogin', [401, 'Unauthorized']);
-  return client.login();
-}, { fails: { status: 401, code: 'unknown', action: 'none' }, requests: ['POST /onLogin 401'], logins: 1 });
+check('a 401 to a login that says nothing of tokens is not repeated', newPhone,
+  [answering('POST /onLogin', [401, 'Unauthorized']), logIn],
+  { fails: { status: 401, code: 'unknown', action: 'none' }, requests: ['POST /onLogin 401'], logins: 1 });
 
 for (const action of ['dance', 'constructor', '__proto__']) {
-  check(`unknown advice (${action}) is handed on`, newPhone, ({ client, net }) => {
-    net.answer('POST /onLogin', [503, { code: 'new', action }]);
-    return client.login();
-  }, { fails: { status: 503, code: 'new', action, retryAfter: 0 }, logins: 1 });
+  check(`unknown advice (${action}) is handed on`, newPhone, [answering('POST /onLogin', [503, { code: 'new', action }]), logIn],
+    { fails: { status: 503, code: 'new', action, retryAfter: 0 }, logins: 1 });
 }
 
+const NO_LOGIN = { status: 200, code: 'unknown', action: 'none' };
+
 for (const token of [undefined, null, '', 7, {}, 'a\nb', '令牌', 'x'.repeat(1000)]) {
-  check(`a login with the token ${JSON.stringify(token)} is a failure, and keeps nothing`, newPhone, async (phone) => {
-    phone.net.answer('*', [200, { ...NOTHING_KNOWN, token, expiresIn: 3600 }]);
-    for (const begin of [CALLS.login, CALLS['logout everywhere']]) {
-      await assert.rejects(begin(phone.client), { status: 200, code: 'unknown', action: 'none' });
-    }
-  }, { token: '' });
+  check(`a login with the token ${JSON.stringify(token)} is a failure, and keeps nothing`, newPhone, [
+    answering('*', [200, { ...NOTHING_KNOWN, token, expiresIn: 3600 }]), failing(logIn, NO_LOGIN), failing(logOutEverywhere, NO_LOGIN),
+  ], { token: '' });
 }
 
 // --- Fields that are missing or of another type.
@@ -88,12 +81,12 @@ for (const [expiresIn, seconds] of [
     const clock = stopClock(t);
     const phone = newPhone();
     const calls = answerWith(phone.wx, 'request', { statusCode: 200, data: { status: 200, token: UNKNOWN_TOKEN, expiresIn } });
-    await phone.client.login();
+    await logIn(phone);
     assert.equal(kept(phone).expiresAt, clock.now() + seconds * 1000);
     for (const passed of [seconds - 1, seconds - 1, seconds - 1, seconds]) {
       assert.equal(phone.seen.logins, 1);
       clock.pass(passed);
-      await phone.client.request(USER_INFO);
+      await ask(phone);
     }
     assert.deepEqual([phone.seen.logins, calls.length], [2, 6]);
   });
@@ -127,13 +120,13 @@ for (const [name, data] of Object.entries({
   });
 }
 
+const ODD_FIELDS = { code: 40001, action: { name: 'relogin' }, detail: { why: 'x' }, requestId: 7 };
+
 for (const status of [400, 403, 422, 429, 500]) {
-  check(`a service's fields of other types (${status}) are not taken for a problem's`, openPhone, async ({ client, net }) => {
-    const body = { code: 40001, action: { name: 'relogin' }, detail: { why: 'x' }, requestId: 7, status: 'x' };
-    net.answer('*', [status, body, { 'Retry-After': '3' }]);
-    await assert.rejects(client.request({ url: '/orders' }), { ...NOT_OURS, status });
-    await assert.rejects(client.bindPhone({ code: 'c' }), { ...NOT_OURS, status });
-  }, { logins: 0, token: 'same' });
+  check(`a service's fields of other types (${status}) are not taken for a problem's`, openPhone, [
+    answering('*', [status, { ...ODD_FIELDS, status: 'x' }, { 'Retry-After': '3' }]),
+    failing(ask, { ...NOT_OURS, status }), failing(({ client }) => client.bindPhone({ code: 'c' }), { ...NOT_OURS, status }),
+  ], { logins: 0, token: 'same' });
 }
 
 check('an answer without a status is none, and a status that is a text is read', openPhone, async ({ client, wx }) => {

@@ -4,7 +4,9 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { createTimers } = require('./clock.js');
 const { launch, answerWith } = require('./phone.js');
-const { USER_INFO, newPhone, openPhone, check, kept, tokenOf, works } = require('./session.js');
+const {
+  USER_INFO, logIn, logInSilently, ask, logOut, logOutEverywhere, failing, newPhone, openPhone, check, kept, works,
+} = require('./session.js');
 
 const LONG_ENOUGH = 10 * 60 * 1000; // milliseconds
 const NO_ANSWER = { status: 0, code: 'network', action: 'none', retryAfter: 0 };
@@ -46,7 +48,7 @@ function assertProblem({ pending, problem }, wanted, message) {
   assert.deepEqual([typeof detail, typeof requestId], ['string', 'string'], message);
 }
 
-/** assertSilent waits until begin's promise has ended without an answer, and left no timer. */
+/** assertSilent waits until a promise has ended without an answer, and left no timer. */
 async function assertSilent(timers, promise, message) {
   const call = fate(promise);
   await timers.pass(LONG_ENOUGH);
@@ -54,112 +56,93 @@ async function assertSilent(timers, promise, message) {
   assert.equal(timers.pending, 0);
 }
 
-async function assertWell(client) {
-  await client.login();
-  assert.equal((await client.request(USER_INFO)).status, 200);
-}
-
 const CALLS = {
-  login: (client) => client.login(),
-  'login, silent': (client) => client.login({ silent: true }),
-  request: (client) => client.request(USER_INFO),
-  updateUserInfo: (client) => client.updateUserInfo(),
-  'saveProfile, of a name': (client) => client.saveProfile({ nickName: '小明' }),
-  'saveProfile, of a picture': (client) => client.saveProfile({ avatarFile: 'wxfile://tmp_1' }),
-  bindPhone: (client) => client.bindPhone({ code: 'a code' }),
-  'logout everywhere': (client) => client.logout({ everywhere: true }),
+  login: logIn,
+  'login, silent': logInSilently,
+  request: ask,
+  updateUserInfo: ({ client }) => client.updateUserInfo(),
+  'saveProfile, of a name': ({ client }) => client.saveProfile({ nickName: '小明' }),
+  'saveProfile, of a picture': ({ client }) => client.saveProfile({ avatarFile: 'wxfile://tmp_1' }),
+  bindPhone: ({ client }) => client.bindPhone({ code: 'a code' }),
+  logout: logOut,
+  'logout everywhere': logOutEverywhere,
 };
+const TOKENLESS = Object.keys(CALLS).filter((name) => name !== 'logout');
 
-for (const [name, begin] of Object.entries(CALLS)) {
-  check(`${name}() ends without a wx.login that calls back, and the next one starts afresh`, fresh, async ({ wx, timers, client }) => {
-    const { calls, restore } = silence(wx, 'login');
-    const second = fate(begin(client)); // shared
-    await assertSilent(timers, begin(client), name);
-    assertProblem(second, NO_ANSWER, name);
-    assert.ok(calls.length >= 1 && calls.length <= 2);
-    restore();
-    await assertWell(client);
-    assert.equal(timers.pending, 0);
-  });
-
-  check(`${name}() ends without a wx.request that calls back`, fresh, async ({ wx, timers, client }) => {
-    const { login } = wx;
-    answerWith(wx, 'login', { code: 'a code' });
-    const requests = silence(wx, 'request');
-    await assertSilent(timers, begin(client), name);
-    assert.equal(requests.calls[0].aborts, 1);
-    wx.login = login;
-    requests.restore();
-    await assertWell(client);
-  });
-}
-
-for (const [name, api, begin = CALLS[name]] of [
-  ['login', 'request'], ['request', 'request'], ['logout', 'request', (client) => client.logout()], ['logout everywhere', 'request'],
-  ['updateUserInfo', 'getUserInfo'], ['updateUserInfo', 'request'], ['bindPhone', 'request'],
-  ['saveProfile, of a picture', 'uploadFile'], ['saveProfile, of a name', 'request'],
+for (const [state, take, api, names] of [
+  ['without a token', fresh, 'login', TOKENLESS],
+  ['without a token', fresh, 'request', TOKENLESS],
+  ['with a token', open, 'request', Object.keys(CALLS).filter((name) => name !== 'saveProfile, of a picture')],
+  ['with a token', open, 'uploadFile', ['saveProfile, of a picture']],
+  ['with a token', open, 'getUserInfo', ['updateUserInfo']],
 ]) {
-  check(`with a token, ${name}() ends without a wx.${api} that calls back`, open, async ({ wx, timers, client, token }) => {
-    answerWith(wx, 'getUserInfo', { encryptedData: 'a', iv: 'b' });
-    const { calls } = silence(wx, api);
-    await assertSilent(timers, begin(client), name);
-    assert.equal(calls.length, 1, 'a call without an answer is not repeated');
-    assert.equal(calls[0].aborts, 1);
-    if (!name.startsWith('logout')) assert.ok(await works(token), 'silence ends no session');
-  });
+  for (const name of names) {
+    check(`${state}, ${name} ends without a wx.${api} that calls back, and the next call starts afresh`, take, async (phone) => {
+      const { wx, timers, token } = phone;
+      const { login } = wx;
+      if (take === fresh) answerWith(wx, 'login', { code: 'a code' });
+      if (api === 'request') answerWith(wx, 'getUserInfo', { encryptedData: 'a', iv: 'b' });
+      const { calls, restore } = silence(wx, api);
+      const second = api === 'login' ? fate(CALLS[name](phone)) : null; // it shares the first one's login
+      await assertSilent(timers, CALLS[name](phone), name);
+      if (second) assertProblem(second, NO_ANSWER, name);
+      assert.ok(calls.length === 1 || (second && calls.length === 2), 'a call without an answer is not repeated');
+      assert.equal(calls[0].aborts, 1);
+      if (token && !name.startsWith('logout')) assert.ok(await works(token), 'silence ends no session');
+      restore();
+      wx.login = login;
+      await logIn(phone);
+      assert.equal((await ask(phone)).status, 200);
+      assert.equal(timers.pending, 0);
+    });
+  }
 }
 
 check('a logout ends while a silent login is under way, and stays one', fresh, async (phone) => {
-  const { wx, timers, client, seen } = phone;
-  const { restore } = silence(wx, 'login');
-  const login = client.login({ silent: true });
-  const logout = fate(client.logout());
-  await assertSilent(timers, login, 'login');
+  const { restore } = silence(phone.wx, 'login');
+  const login = logInSilently(phone);
+  const logout = fate(logOut(phone));
+  await assertSilent(phone.timers, login, 'login');
   assert.deepEqual([logout.pending, logout.problem], [false, null]);
   restore();
-  await assert.rejects(client.login({ silent: true }), { code: 'logged_out' });
-  assert.deepEqual([kept(phone).loggedOut, seen.requests], [true, []]);
-  await client.login();
-  assert.ok(await works(tokenOf(phone)));
-});
+  await failing(logInSilently, { code: 'logged_out' })(phone);
+  assert.deepEqual([kept(phone).loggedOut, phone.seen.requests], [true, []]);
+  await logIn(phone);
+}, { token: 'new' });
 
-check('requests that keep coming do not keep a logout from ending', fresh, async ({ wx, timers, client }) => {
-  silence(wx, 'login');
-  const requests = [fate(client.request(USER_INFO))];
-  const logout = fate(client.logout());
+check('requests that keep coming do not keep a logout from ending', fresh, async (phone) => {
+  silence(phone.wx, 'login');
+  const requests = [fate(ask(phone))];
+  const logout = fate(logOut(phone));
   for (let i = 0; i < 20 && logout.pending; i++) {
-    requests.push(fate(client.request(USER_INFO)));
-    await timers.passNext();
+    requests.push(fate(ask(phone)));
+    await phone.timers.passNext();
   }
   assert.ok(!logout.pending && logout.problem === null);
   assert.ok(requests.every(({ pending }) => !pending));
-  await assert.rejects(client.request(USER_INFO), { code: 'logged_out' });
-});
+  await ask(phone);
+}, { fails: { code: 'logged_out' } });
 
-check('a login that comes late is dropped, and nothing is sent for it', fresh, async (phone) => {
-  const { calls, restore } = silence(phone.wx, 'login');
-  await assertSilent(phone.timers, phone.client.login(), 'login');
-  restore();
-  calls[0].options.success({ code: 'a late code' });
-  calls[0].options.fail({ errMsg: 'login:fail' });
-  await new Promise(setImmediate);
-  assert.equal(kept(phone), undefined);
-}, { requests: [] });
+const LATE = { statusCode: 200, data: { status: 200, token: 'T'.repeat(43), expiresIn: 3600, userInfo: {} } };
 
-check('an answer that comes late changes nothing', fresh, async (phone) => {
-  answerWith(phone.wx, 'login', { code: 'c' });
-  const { calls } = silence(phone.wx, 'request');
-  await assertSilent(phone.timers, phone.client.login(), 'login');
-  calls[0].options.success({ statusCode: 200, data: { status: 200, token: 'T'.repeat(43), expiresIn: 3600, userInfo: {} } });
-  await new Promise(setImmediate);
-  assert.equal(kept(phone), undefined);
-});
+for (const [api, late] of [['login', { code: 'a late code' }], ['request', LATE]]) {
+  check(`a wx.${api} that answers late changes nothing, and nothing is sent for it`, fresh, async (phone) => {
+    answerWith(phone.wx, 'login', { code: 'c' });
+    const { calls, restore } = silence(phone.wx, api);
+    await assertSilent(phone.timers, logIn(phone), 'login');
+    restore();
+    calls[0].options.success(late);
+    calls[0].options.fail({ errMsg: 'fail' });
+    await new Promise(setImmediate);
+    assert.deepEqual([calls.length, kept(phone)], [1, undefined]);
+  }, { requests: [] });
+}
 
 test('a task that cannot be aborted does no harm', async () => {
   for (const task of [undefined, null, 7, {}, { abort: 1 }, { abort() { throw new Error('abort:fail'); } }]) {
     const { wx, timers, client } = await open();
     wx.request = () => task;
-    await assertSilent(timers, client.request(USER_INFO), String(task));
+    await assertSilent(timers, ask({ client }), String(task));
   }
 });
 
@@ -177,8 +160,6 @@ check('no timer is left when a call has ended, well or not', fresh, async ({ wx,
 });
 
 // --- The bounds, in milliseconds.
-
-const picture = (client) => client.saveProfile({ avatarFile: 'wxfile://a' });
 
 /** boundOf is the time after which a call ends without an answer. */
 async function boundOf(timers, promise) {
@@ -201,8 +182,8 @@ for (const [name, changes, login, request, dialog] of [
 
     const phone = await open(changes);
     const [requests, uploads, dialogs] = ['request', 'uploadFile', 'getUserInfo'].map((api) => silence(phone.wx, api));
-    for (const begin of [CALLS.request, CALLS['saveProfile, of a name'], picture]) {
-      assert.equal(await boundOf(phone.timers, begin(phone.client)), request + 2000);
+    for (const name of ['request', 'saveProfile, of a name', 'saveProfile, of a picture']) {
+      assert.equal(await boundOf(phone.timers, CALLS[name](phone)), request + 2000);
     }
     assert.equal(await boundOf(phone.timers, phone.client.updateUserInfo()), dialog);
     for (const { options } of [...requests.calls, ...uploads.calls]) assert.equal(options.timeout, request);
@@ -242,13 +223,13 @@ test('options of another type change nothing', async () => {
   client.setup(undefined);
   client.setup(null);
   client.setup({ server: undefined, services: [undefined, null, 7, {}] });
-  assert.equal((await client.request(USER_INFO)).status, 200);
+  assert.equal((await ask({ client })).status, 200);
 });
 
 // --- Calls that throw, or are not there.
 
 for (const [name, begin] of Object.entries({
-  login: CALLS.login, request: CALLS.request, uploadFile: picture, getUserInfo: CALLS.updateUserInfo,
+  login: logIn, request: ask, uploadFile: CALLS['saveProfile, of a picture'], getUserInfo: CALLS.updateUserInfo,
 })) {
   for (const [what, values, replacement, code] of [
     ['that throws', [new Error(`${name}:fail parameter error`), 'a text', { errMsg: `${name}:fail` }, null, undefined],
@@ -260,7 +241,7 @@ for (const [name, begin] of Object.entries({
         const { wx, timers, client } = await (name === 'login' ? fresh() : open());
         const original = wx[name];
         wx[name] = replacement(value);
-        const call = fate(begin(client));
+        const call = fate(begin({ client }));
         await timers.pass(0);
         assertProblem(call, { ...NO_ANSWER, code }, String(value));
         assert.equal(timers.pending, 0);
@@ -274,17 +255,16 @@ for (const [name, begin] of Object.entries({
     for (const nothing of [undefined, null, 'ok', 7]) {
       const { wx, timers, client } = await (name === 'login' ? fresh() : open());
       answerWith(wx, name, nothing);
-      await assert.rejects(begin(client), ({ code, action }) => typeof code === 'string' && action === 'none');
+      await assert.rejects(begin({ client }), ({ code, action }) => typeof code === 'string' && action === 'none');
       assert.equal(timers.pending, 0);
     }
   });
 }
 
-check('a call that both fails and succeeds, or does so twice, counts once', open, async ({ client, wx }) => {
+check('a call that both fails and succeeds, or does so twice, counts once', open, [({ wx }) => {
   wx.request = ({ success, fail }) => {
     fail({ errMsg: 'request:fail' });
     success({ statusCode: 200, data: {} });
     fail({ errMsg: 'request:fail' });
   };
-  await client.request(USER_INFO);
-}, { fails: NO_ANSWER });
+}, ask], { fails: NO_ANSWER });
