@@ -1,4 +1,4 @@
-// What a problem means for the person who holds the phone.
+// What a problem means for the user.
 
 /** @type {Record<string, string>} */
 const SENTENCES = {
@@ -31,7 +31,7 @@ const LATER = {
 
 /**
  * explain says in one Chinese sentence what to do about a problem of utils/wxlogin.js, or about whatever else was
- * thrown. It shows nothing of it but the time to wait and, where only the operator's log can help, the requestId.
+ * thrown. It shows nothing of it but the time to wait and, if only the operator's log can help, the requestId.
  * @param {any} problem
  */
 function explain(problem) {

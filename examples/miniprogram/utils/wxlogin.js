@@ -7,9 +7,8 @@
 //   const body = await wxlogin.request({ url: '/userInfo' }); // with the token
 //
 // Neither form of login() shows a dialog. The client never has two logins under way, keeps the token with its expiry,
-// and does what the server's answers advise (their "action"): "relogin" and "retry" once each for a call, and then
-// tells the caller. Everything that can fail returns a promise, which ends in any case, also if WeChat never calls
-// back, and rejects with a Problem.
+// and does what the server's answers advise (their "action"): "relogin" and "retry" once each for a call. Everything that
+// can fail returns a promise, which always settles, even if WeChat never calls back, and rejects with a Problem.
 
 /**
  * @typedef {object} Options
@@ -22,7 +21,7 @@
  * @property {number} dialogTimeout seconds that wx.getUserInfo may take, which may ask the user. Default: 120
  * @property {(seconds: number) => Promise<void>} wait waits; for tests
  *
- * @typedef {object} UserInfo all are '' or 0 where nothing is known
+ * @typedef {object} UserInfo all are '' or 0 if nothing is known
  * @property {string} nickName
  * @property {string} avatarUrl
  * @property {number} gender 0 unknown, 1 male, 2 female
@@ -36,7 +35,7 @@
  *   Each number that the phone button gives is paid for: offer it only if none is known
  *
  * @typedef {object} ProblemFields
- * @property {number} status the HTTP status; 0 where there was no answer
+ * @property {number} status the HTTP status; 0 if there was no answer
  * @property {string} code the server's, or one of these: aborted (the request), file_gone (choose the picture again),
  *   foreign_url, logged_out, network (no answer), not_permitted (WeChat does not let this mini-program: its domains,
  *   privacy guide or permissions, in the admin console), not_set_up, nothing_to_save, phone_quota, refused (by the user),
@@ -44,7 +43,7 @@
  * @property {string} action what helps, as the answer says: relogin, retry or none
  * @property {string} detail an English sentence for developers
  * @property {string} requestId to look for in the server's log
- * @property {number} retryAfter seconds; 0 where waiting does not help
+ * @property {number} retryAfter seconds; 0 if waiting does not help
  * @typedef {Error & ProblemFields} Problem
  *
  * @typedef {{ statusCode: number, data: any, header?: Record<string, any> }} Answer
@@ -139,7 +138,7 @@ function keep(changes) {
   }
 }
 
-/** The token, '' where there is none that could be valid. */
+/** currentToken is '' if there is none that could be valid. */
 function currentToken() {
   const { token, expiresAt } = record();
   return expiresAt > Date.now() ? token : '';
@@ -172,7 +171,7 @@ const underWay = { login: null, exchange: null, leave: null, logout: null, logou
 let refusal = null; // of the latest login, with a time to wait
 
 /**
- * login makes sure that there is a session: with the token that is kept, where it still works, or else by wx.login.
+ * login makes sure that there is a session: with the token that is kept, if it still works, or else by wx.login.
  * Calls made while a login is under way share it. After logout() only a login that is not silent begins a new session;
  * a silent one rejects with the code logged_out.
  * @param {{ silent?: boolean }} [how]
@@ -190,7 +189,7 @@ function login(how) {
 }
 
 /**
- * shared has one of a kind under way at a time: who comes meanwhile gets the same promise.
+ * shared allows one of a kind under way at a time: a call that comes meanwhile gets the same promise.
  * @param {keyof typeof underWay} kind
  * @param {() => Promise<any>} begin
  * @returns {Promise<any>}
@@ -230,7 +229,7 @@ function knownUser(answer) {
   return Object.assign({ isNewUser: false }, profileOf(answer));
 }
 
-/** newToken exchanges a code of wx.login for a token: never two at once, for they would replace each other's session_key. */
+/** newToken exchanges a code of wx.login for a token: never two at once, because each replaces the other's session_key. */
 function newToken() {
   return shared('exchange', exchange);
 }
@@ -279,7 +278,7 @@ function throwIfTooEarly() {
   throw problemWith(Object.assign({}, problem, { retryAfter: Math.ceil(problem.retryAfter - passed) }));
 }
 
-/** The mini-program's own appid, for a server that has several; undefined where the phone does not tell it. */
+/** appId is the mini-program's own, for a server that has several; undefined if the phone does not know it. */
 function appId() {
   try {
     return wx.getAccountInfoSync().miniProgram.appId || undefined;
@@ -314,7 +313,7 @@ async function request(what) {
  * @returns {Promise<Profile & { anonymous: boolean }>}
  */
 async function updateUserInfo() {
-  // The data is made after the login, and anew after another one: it is under the session_key of its time.
+  // The data is requested after the login, and again after another one: it is encrypted with the session_key of its time.
   const answer = await withToken(async (token) => {
     const given = await call('getUserInfo', { withCredentials: true, lang: 'zh_CN' }, milliseconds(options.dialogTimeout));
     const { encryptedData, iv, rawData, signature } = given;
@@ -325,7 +324,7 @@ async function updateUserInfo() {
 
 /**
  * saveProfile stores what the user typed and chose: a nickname, the temporary file of chooseAvatar, or both. The nickname
- * goes first: what the server refuses costs no upload. Where the file is refused then, the nickname is saved already.
+ * goes first: if the server refuses it, nothing is uploaded. If the file is refused then, the nickname is already saved.
  * @param {{ nickName?: string, avatarFile?: string }} [given]
  * @returns {Promise<Profile>}
  */
@@ -342,7 +341,7 @@ async function saveProfile(given) {
 }
 
 /**
- * chosenAvatar gives the temporary file that was chosen with <button open-type="chooseAvatar">: detail is that of its event
+ * chosenAvatar returns the temporary file that was chosen with <button open-type="chooseAvatar">: detail is that of its event
  * chooseavatar, or error. refused: the user chose none.
  * @param {{ avatarUrl?: string, errMsg?: string, errno?: number }} detail
  * @returns {Promise<string>}
@@ -368,8 +367,7 @@ async function bindPhone(detail) {
 }
 
 /**
- * buttonAgain takes the server's advice away where it is meant for codes of wx.login: no login makes the button's code
- * valid.
+ * buttonAgain removes advice that is meant for codes of wx.login: no login makes the button's code valid.
  * @param {Answer} res
  */
 function buttonAgain(res) {
@@ -380,8 +378,8 @@ function buttonAgain(res) {
 
 /**
  * logout ends the session, and until the next login() nothing logs in by itself, in later launches too. everywhere: all
- * sessions of the user in this mini-program, on other phones as well; where the token has ended, it logs in for that. The
- * token is forgotten even where the server cannot be told; the promise rejects then, and the session ends by itself.
+ * sessions of the user in this mini-program, on other phones as well; if the token has ended, it logs in for that. The
+ * token is forgotten even if the server cannot be reached; the promise rejects then, and the session ends by itself.
  * @param {{ everywhere?: boolean }} [how]
  * @returns {Promise<void>}
  */
@@ -402,16 +400,16 @@ async function leaveEverywhere() {
   }, () => { token = ''; });
 }
 
-/** leave has the phone logged out, and gives the token that it had. */
+/** leave logs the phone out, and returns the token that it had. */
 async function leave() {
   while (underWay.login || underWay.exchange) await settled(underWay.login || underWay.exchange);
   const { token } = record();
-  keep({ token: '', expiresAt: 0, loggedOut: true }); // before the server is told: what it refuses then logs in no more
+  keep({ token: '', expiresAt: 0, loggedOut: true }); // before the request: what is refused from then on must not log in again
   return token;
 }
 
 /**
- * withToken sends with the token, logging in first where there is none, and once more where it is refused.
+ * withToken sends with the token. It logs in first if there is none, and once more if it is refused.
  * @param {(token: string) => Promise<Answer>} send
  * @param {(res: Answer) => boolean} [isSuccess]
  */
@@ -466,7 +464,8 @@ function succeeded(res) {
 }
 
 /**
- * isOurs tells an answer of the server from one of whoever stands between, such as a hotel's page with status 200.
+ * isOurs reports whether an answer is the server's, and not that of something in between, such as a hotel's page with
+ * status 200.
  * @param {Answer} res
  */
 function isOurs(res) {
@@ -505,7 +504,7 @@ function answered(res) {
 function serverUrl(path) {
   if (!options.server) {
     const problem = problemWith({ code: 'not_set_up', detail: 'wxlogin.setup({ server }) must come first.' });
-    throw Object.assign(problem, { message: `wxlogin: ${problem.detail}` }); // for the developer, who sees it in the console
+    throw Object.assign(problem, { message: `wxlogin: ${problem.detail}` }); // for the developer, in the console
   }
   return options.server + path;
 }
@@ -707,7 +706,7 @@ function secondsToWait(res) {
  * @param {string} name in lower case
  */
 function headerOf(res, name) {
-  const header = recordOf(res.header); // wx.uploadFile gives none on some phones
+  const header = recordOf(res.header); // some phones give none for wx.uploadFile
   return Object.keys(header).filter((key) => key.toLowerCase() === name).map((key) => String(header[key])).join(', ');
 }
 

@@ -16,7 +16,7 @@ Page({
     return this.show(wxlogin.login({ silent: true }));
   },
 
-  // show waits for an answer with a user in it, and tells whether it came.
+  // show waits for an answer with a user in it, and reports whether it came.
   /** @param {Promise<any>} answer */
   show(answer) {
     return answer.then(({ userInfo, profileComplete }) => {

@@ -36,7 +36,7 @@ Page({
     });
   },
 
-  // show takes over what the server knows of the user; where something is missing, it asks for it.
+  // show takes over what the server knows of the user; if something is missing, it asks for it.
   // A server from before the answers had the number says '' of it: what bindPhone() has brought stays.
   /** @param {{userInfo: any, profileComplete: boolean, phoneNumber: string}} answer */
   show({ userInfo, profileComplete, phoneNumber }) {
@@ -84,7 +84,7 @@ Page({
 
   // WeChat checks a typed nickname by itself, after the input has lost the focus, and empties the input where the name
   // is not allowed. So the name is taken from the submitted form, which holds what is left in the input: a copy made
-  // by an input event would still have the refused name. Here WeChat tells how its check ended.
+  // by an input event would still have the refused name. This is the result of WeChat's check.
   /** @param {WechatMiniprogram.CustomEvent<{pass: boolean, timeout: boolean}>} event */
   onNicknameReview({ detail }) {
     if (!detail.pass && !detail.timeout) this.setData({ message: '这个昵称没有通过微信的检查，请换一个。' });
@@ -130,7 +130,7 @@ Page({
 
   onLogout() {
     return this.run('logout', async () => {
-      await wxlogin.logout().catch(() => {}); // the phone forgets the token, even where the server cannot be told
+      await wxlogin.logout().catch(() => {}); // the phone forgets the token, even if the server cannot be reached
       wx.reLaunch({ url: HOME });
     });
   },
