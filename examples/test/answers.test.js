@@ -6,8 +6,8 @@ const { inspect } = require('node:util');
 const { stopClock } = require('./clock.js');
 const { launch, watch, answerWith } = require('./phone.js');
 const {
-  UNKNOWN_TOKEN, SHOP, NOTHING_KNOWN, USER_INFO, logIn, ask, logOut, logOutEverywhere, goAway, answering, failing, newPhone, openPhone,
-  check, kept, tokenOf,
+  UNKNOWN_TOKEN, SHOP, NOTHING_KNOWN, USER_INFO, logIn, ask, logOut, logOutEverywhere, goAway, answering, failing, newPhone,
+  openPhone, check, kept, tokenOf,
 } = require('./session.js');
 
 const NOT_OURS = { code: 'unknown', action: 'none', detail: '', requestId: '', retryAfter: 0 };
@@ -68,7 +68,8 @@ const NO_LOGIN = { status: 200, code: 'unknown', action: 'none' };
 
 for (const token of [undefined, null, '', 7, {}, 'a\nb', '令牌', 'x'.repeat(1000)]) {
   check(`a login with the token ${JSON.stringify(token)} is a failure, and keeps nothing`, newPhone, [
-    answering('*', [200, { ...NOTHING_KNOWN, token, expiresIn: 3600 }]), failing(logIn, NO_LOGIN), failing(logOutEverywhere, NO_LOGIN),
+    answering('*', [200, { ...NOTHING_KNOWN, token, expiresIn: 3600 }]),
+    failing(logIn, NO_LOGIN), failing(logOutEverywhere, NO_LOGIN),
   ], { token: '' });
 }
 
@@ -215,6 +216,8 @@ test('wx gets callbacks, so that no promise of it is forgotten', async () => {
   const { wx, client } = newPhone();
   const [logins, requests] = ['login', 'request'].map((name) => watch(wx, name));
   await client.login();
-  for (const { success, fail } of [...logins, ...requests]) assert.deepEqual([typeof success, typeof fail], ['function', 'function']);
+  for (const { success, fail } of [...logins, ...requests]) {
+    assert.deepEqual([typeof success, typeof fail], ['function', 'function']);
+  }
   assert.deepEqual([logins.length, requests.length], [1, 1]);
 });

@@ -94,7 +94,8 @@ for (const [api, codes] of Object.entries(FAILURES)) {
   });
 }
 
-check('a number is not a detail of an event', newPhone, ({ client }) => client.bindPhone(7), { fails: { code: 'refused', detail: '' } });
+check('a number is not a detail of an event', newPhone, ({ client }) => client.bindPhone(7),
+  { fails: { code: 'refused', detail: '' } });
 
 check('an avatar that was chosen is its file', newPhone, ({ client }) => client.chosenAvatar({ avatarUrl: 'wxfile://tmp_1' }),
   { gives: 'wxfile://tmp_1' });

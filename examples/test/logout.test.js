@@ -5,8 +5,8 @@ const test = require('node:test');
 const { stopClock } = require('./clock.js');
 const { launch, watch } = require('./phone.js');
 const {
-  WEEK, LOGIN, GET_USER, USER_INFO, logIn, logInSilently, ask, logOut, logOutEverywhere, endSession, goAway, comeBack, answering,
-  failing, atOnce, whileRequest, whileAnswer, newPhone, openPhone, check, checks, assertSeen, kept, tokenOf, works, end,
+  WEEK, LOGIN, GET_USER, logIn, logInSilently, ask, logOut, logOutEverywhere, endSession, goAway, comeBack, answering,
+  failing, atOnce, whileRequest, whileAnswer, newPhone, openPhone, check, checks, assertSeen, kept, works,
 } = require('./session.js');
 
 const LOGOUT = 'POST /logout 200';
@@ -80,7 +80,8 @@ checks(openPhone, {
   'a busy server is told once more, after its time': [[
     answering('POST /logout', [503, { code: 'storage_unavailable', action: 'retry' }, { 'Retry-After': '2' }]), logOut,
   ], {
-    fails: { code: 'storage_unavailable', retryAfter: 2 }, requests: ['POST /logout 503', 'POST /logout 503'], waits: [2], loggedOut: true,
+    fails: { code: 'storage_unavailable', retryAfter: 2 }, requests: ['POST /logout 503', 'POST /logout 503'], waits: [2],
+    loggedOut: true,
   }],
   'a gateway\'s 401 to a logout does not log in': [[answering('POST /logout', [401, {}]), logOut],
     { fails: { status: 401 }, requests: ['POST /logout 401'], logins: 0, loggedOut: true }],
@@ -105,7 +106,8 @@ checks(openPhone, {
     await Promise.all(rest);
     assert.ok(phone.seen.requests.includes(LOGOUT));
   }, { loggedOut: true }],
-  'a login during a logout begins a session that stays': [[whileRequest('/logout', logOut, logIn), ended, isOpen], { token: 'new' }],
+  'a login during a logout begins a session that stays': [
+    [whileRequest('/logout', logOut, logIn), ended, isOpen], { token: 'new' }],
   'a request under way at a logout succeeds, and brings no session back': [async (phone, t) => {
     const clock = stopClock(t);
     const leaveForLong = () => logOut(phone).then(() => clock.pass(2 * 3600));

@@ -69,12 +69,14 @@ function startApp(t, phone, files = {}) {
     assert.ok(!Object.values(changes).includes(undefined), 'WeChat does not take undefined');
     Object.assign(this.data, structuredClone(changes));
     const { editing, nameAtFirst } = this.data;
-    if (!editing || nameAtFirst !== this.input.first) this.input = { value: nameAtFirst, first: editing ? nameAtFirst : undefined };
+    if (editing && nameAtFirst === this.input.first) return;
+    this.input = { value: nameAtFirst, first: editing ? nameAtFirst : undefined };
   }
 
   /** call is an event of the page on top, for the handler that the WXML names for it, once. */
   function call(event, detail = {}) {
-    const handlers = new Set(Array.from(textOf(app.page.route + '.wxml').matchAll(`\\bbind:${event}="(\\w+)"`), ([, name]) => name));
+    const found = textOf(app.page.route + '.wxml').matchAll(`\\bbind:${event}="(\\w+)"`);
+    const handlers = new Set(Array.from(found, ([, name]) => name));
     assert.equal(handlers.size, 1, event);
     return run(() => app.page[[...handlers][0]]({ type: event, detail }));
   }

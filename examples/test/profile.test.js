@@ -258,7 +258,8 @@ checks(openPhone, {
   'the old way under a key that the server never saw needs one login': [[replaceKey, bindOldWay],
     { requests: ['POST /bindPhone 422', LOGIN, BIND], logins: 1 }],
   'a busy server is waited for, with the same code': [[
-    answering('POST /bindPhone', [503, { action: 'retry' }, { 'Retry-After': '2' }], [200, { phoneNumber: '1****8', countryCode: '86' }]),
+    answering('POST /bindPhone', [503, { action: 'retry' }, { 'Retry-After': '2' }],
+      [200, { phoneNumber: '1****8', countryCode: '86' }]),
     async (phone) => {
       const sent = watch(phone.wx, 'request');
       assert.deepEqual(await bind(phone), { phoneNumber: '1****8', countryCode: '86' });

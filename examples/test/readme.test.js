@@ -58,7 +58,8 @@ async function startQuickstart(t, phone) {
     'app.json': '{"pages": ["pages/me/me"]}',
     'app.js': textOf('app.js').replace('https://login.example.com', server),
     'pages/me/me.js': textOf('me.js'),
-    'pages/me/me.wxml': `<form bind:submit="onSubmit"><button open-type="chooseAvatar" bind:chooseavatar="onChooseAvatar">头像</button>
+    'pages/me/me.wxml': `<form bind:submit="onSubmit">
+      <button open-type="chooseAvatar" bind:chooseavatar="onChooseAvatar">头像</button>
       <input type="nickname" name="nickName" /><button form-type="submit">保存</button></form>
       <button open-type="getPhoneNumber" bind:getphonenumber="onGetPhoneNumber">手机号</button>`,
   });

@@ -87,14 +87,16 @@ for (const [name, isAboutToken, body, header] of [
 }
 
 check('a service that says 401 and not to log in is believed, whatever its header says',
-  shopPhone([401, { code: 'too_old', action: 'none' }, BEARER]), order, { fails: { status: 401, code: 'too_old', action: 'none' }, logins: 0 });
+  shopPhone([401, { code: 'too_old', action: 'none' }, BEARER]), order,
+  { fails: { status: 401, code: 'too_old', action: 'none' }, logins: 0 });
 
 for (const [isBearer, values] of [
   [true, ['Bearer', 'bearer', 'BEARER', ' Bearer ', 'Bearer realm="wxlogin"', 'Bearer error="invalid_token", error_description="no"',
     'Basic realm="x", Bearer', 'Basic realm="a, b", Bearer realm="c"', 'Bearer, Basic realm="x"', 'Negotiate,Bearer',
     'Basic realm="a \\" b", bearer realm=c', 'Digest qop="auth", nonce=abc , Bearer', ', Bearer']],
   [false, ['', 'Basic', 'Basic realm="Bearer"', 'Basic realm="x, Bearer"', 'Basic realm="a \\", Bearer"', 'Digest bearer=x',
-    'Digest realm="x", bearer="y"', 'Digest realm="x", bearer = "y"', 'Bearers', 'X-Bearer', 'Bearer-Token x', 'Basic realm="open, Bearer']],
+    'Digest realm="x", bearer="y"', 'Digest realm="x", bearer = "y"', 'Bearers', 'X-Bearer', 'Bearer-Token x',
+    'Basic realm="open, Bearer']],
 ]) {
   for (const value of values) {
     check(`WWW-Authenticate: ${value} is ${isBearer ? '' : 'not '}about the token`, openPhone, async ({ client, wx, seen }) => {
@@ -145,11 +147,12 @@ checks(newPhone, {
 for (const [name, ...answers] of [
   ['busy, then a refused code', BUSY_LOGIN, USED_CODE, LOGGED_IN], ['a refused code, then busy', USED_CODE, BUSY_LOGIN, LOGGED_IN],
 ]) {
-  check(`a login may meet both: ${name}, with a new code each time`, newPhone, [answering('POST /onLogin', ...answers), async (phone) => {
+  check(`a login may meet both: ${name}, with a new code each time`, newPhone, async (phone) => {
+    phone.net.answer('POST /onLogin', ...answers);
     const sent = watch(phone.wx, 'request');
     await logIn(phone);
     assert.equal(new Set(sent.map(({ data }) => data.code)).size, 3);
-  }], { logins: 3, waits: [3] });
+  }, { logins: 3, waits: [3] });
 }
 
 check('a relogin that fails is reported instead of the refusal', openPhone, [

@@ -5,8 +5,8 @@ const test = require('node:test');
 const { stopClock } = require('./clock.js');
 const { server, launch, watch } = require('./phone.js');
 const {
-  KEY, WEEK, UNKNOWN_TOKEN, LOGIN, GET_USER, USER_INFO, logIn, logInSilently, ask, order, logOut, endSession, failing, atOnce, whileAnswer, newPhone,
-  openPhone, shopPhone, planted, check, assertSeen, kept, tokenOf, works,
+  KEY, WEEK, UNKNOWN_TOKEN, LOGIN, GET_USER, logIn, logInSilently, ask, order, logOut, endSession, failing, atOnce, whileAnswer,
+  newPhone, openPhone, shopPhone, planted, check, assertSeen, kept, works,
 } = require('./session.js');
 
 const HOUR = 3600; // seconds
@@ -46,7 +46,8 @@ for (const use of [logIn, ask]) {
   }, { logins: 1, token: 'new' });
 }
 
-checkTime('a clock that is set back costs no login', [pass(-10 * 365 * 24 * HOUR), logIn, ask, ask, relaunch, logIn], { logins: 0 });
+checkTime('a clock that is set back costs no login', [pass(-10 * 365 * 24 * HOUR), logIn, ask, ask, relaunch, logIn],
+  { logins: 0 });
 
 checkTime('after a clock was set back, the server knows whether a token has expired', [endSession, pass(-365 * 24 * HOUR), logIn],
   { requests: ['GET /userInfo 401', LOGIN] });

@@ -5,13 +5,12 @@ const test = require('node:test');
 const { stopClock } = require('./clock.js');
 const { server, load, launch, answerWith } = require('./phone.js');
 const {
-  SHOP, USER_INFO, logIn, ask, order, logOut, comeBack, answering, failing, times, newPhone, openPhone, shopPhone, check, checks,
+  SHOP, logIn, ask, order, logOut, comeBack, answering, failing, times, newPhone, openPhone, shopPhone, check, checks,
   assertSeen, kept,
 } = require('./session.js');
 
 const BUSY = { code: 'wechat_unavailable', action: 'retry' };
 const ORDERS = [200, { orders: 3 }];
-const ORDER = 'GET /orders 200';
 
 const busyFor = (seconds) => [503, BUSY, seconds === undefined ? {} : { 'Retry-After': seconds }];
 const dateIn = (seconds) => new Date(Date.now() + seconds * 1000).toUTCString();
@@ -40,7 +39,8 @@ check('a server that stays busy is reported, with the time', busyPhone(busyFor('
 const STORAGE = { code: 'storage_unavailable', action: 'retry' };
 
 check('a token is kept while the server is busy', openPhone, [
-  answering('GET /userInfo', [503, STORAGE, { 'Retry-After': '2' }]), failing(logIn, STORAGE), failing(ask, STORAGE), comeBack, logIn,
+  answering('GET /userInfo', [503, STORAGE, { 'Retry-After': '2' }]),
+  failing(logIn, STORAGE), failing(ask, STORAGE), comeBack, logIn,
 ], { logins: 0, waits: [2, 2], token: 'same' });
 
 // What Retry-After says, and for how many seconds the client waits.
@@ -81,7 +81,8 @@ for (const [name, header, seconds] of [
   ['with null for all', null, 1],
 ]) {
   check(`phones may give a header ${name}`, openPhone, [({ wx }) => answerWith(wx, 'request',
-    { statusCode: 503, data: { status: 503, ...BUSY }, header }, { statusCode: 200, data: {}, header: {} }), ask], { waits: [seconds] });
+    { statusCode: 503, data: { status: 503, ...BUSY }, header }, { statusCode: 200, data: {}, header: {} }), ask,
+  ], { waits: [seconds] });
 }
 
 check('time to wait is only given if waiting helps', shopPhone([500, { code: 'internal', action: 'none' }, { 'Retry-After': '2' }]),
@@ -98,7 +99,8 @@ const stop = (phone, t) => { phone.clock = stopClock(t); };
 checks(busyPhone(busyFor('60')), {
   'twenty callers leave the server alone until it is time': [[
     stop, failing(logIn, { code: 'wechat_unavailable', retryAfter: 60 }), comeBack, pass(59.5),
-    times(10, failing(logIn, { status: 503, ...BUSY, retryAfter: 1 })), times(10, failing(ask, { status: 503, ...BUSY, retryAfter: 1 })),
+    times(10, failing(logIn, { status: 503, ...BUSY, retryAfter: 1 })),
+    times(10, failing(ask, { status: 503, ...BUSY, retryAfter: 1 })),
     ({ seen }) => assert.deepEqual([seen.logins, seen.requests.length], [1, 1]), pass(0.5), times(20, ask),
   ], { logins: 2 }],
   'a clock that is set back does not lengthen a refusal': [[stop, refusedFor(60), comeBack, pass(-1), logIn], { logins: 2 }],

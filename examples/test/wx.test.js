@@ -298,7 +298,8 @@ test('the phone needs nothing but what browsers have', async () => {
   const load = (file) => {
     const module = { exports: {} };
     const text = readFileSync(path.join(__dirname, '../phone', file), 'utf8');
-    vm.runInContext(`(function (require, module, exports) {\n${text}\n})`, context, { filename: file })(load, module, module.exports);
+    const wrapped = `(function (require, module, exports) {\n${text}\n})`;
+    vm.runInContext(wrapped, context, { filename: file })(load, module, module.exports);
     return module.exports;
   };
   const answer = async (url) => new Response(JSON.stringify(
