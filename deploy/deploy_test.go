@@ -1,75 +1,26 @@
-// Package deploy_test holds docker-compose.yml, the Dockerfile and the server to one another.
+// Package deploy_test checks the files of this folder, docker-compose.yml and the Dockerfile against the server and against
+// one another. What their own tools judge (promtool, kubectl-validate, systemd-analyze, the library of docker compose) is
+// left to .ci/run.
 package deploy_test
 
 import (
 	"go/version"
+	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"wxlogin/internal/config"
+	"wxlogin/internal/server"
 )
-
-// services reads docker-compose.yml by its layout: a service's name is indented by two spaces, what belongs to it by
-// more. Its lines come without comments.
-func services(t *testing.T) map[string][]string {
-	t.Helper()
-	_, text, found := strings.Cut(read(t, "../docker-compose.yml"), "\nservices:\n")
-	if !found {
-		t.Fatal("docker-compose.yml has no services")
-	}
-	text, _, _ = strings.Cut(text, "\nvolumes:\n")
-	comment, name := regexp.MustCompile(`(^|\s)#.*`), regexp.MustCompile(`^  (\w+):$`)
-	all, current := make(map[string][]string), ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(comment.ReplaceAllString(line, ""), " \n")
-		if m := name.FindStringSubmatch(line); m != nil {
-			current = m[1]
-		} else if line != "" {
-			all[current] = append(all[current], line)
-		}
-	}
-	return all
-}
-
-// section returns the lines under a key of a service, without their indentation and dash.
-func section(lines []string, key string) []string {
-	var under []string
-	inside := false
-	for _, line := range lines {
-		text := strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "      ") {
-			inside = text == key+":"
-		} else if inside {
-			under = append(under, strings.TrimPrefix(text, "- "))
-		}
-	}
-	return under
-}
-
-// environ is a service's environment as it is on a machine that sets nothing: with the defaults.
-func environ(lines []string) []string {
-	reference := regexp.MustCompile(`\$\{\w+:-([^}]*)\}`)
-	var env []string
-	for _, entry := range section(lines, "environment") {
-		name, value, _ := strings.Cut(reference.ReplaceAllString(entry, "$1"), ": ")
-		env = append(env, name+"="+value)
-	}
-	return env
-}
-
-// profiles are what has to be asked for to have a service; none: it always runs.
-func profiles(lines []string) []string {
-	for _, line := range lines {
-		if list, found := strings.CutPrefix(line, "    profiles: ["); found {
-			return strings.Split(strings.TrimSuffix(list, "]"), ", ")
-		}
-	}
-	return nil
-}
 
 func read(t *testing.T, name string) string {
 	t.Helper()
@@ -80,171 +31,211 @@ func read(t *testing.T, name string) string {
 	return string(content)
 }
 
-func TestCompose_defaults_configure_the_server(t *testing.T) {
+func decode(t *testing.T, file string, into any) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(read(t, file)), into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// secrets returns values for all secrets that an operator fills in.
+func secrets() map[string]string {
+	return map[string]string{
+		"WECHAT_SECRET":        "0123456789abcdef0123456789abcdef",
+		"MYSQL_DSN":            "wxlogin:password@tcp(mysql.example.com:3306)/wxlogin",
+		"REDIS_URL":            "redis://wxlogin:password@redis.example.com:6379/0",
+		"INTERNAL_API_KEY":     strings.Repeat("0123456789abcdef", 4),
+		"AVATAR_S3_SECRET_KEY": "0123456789abcdef",
+	}
+}
+
+// wantSecrets checks that the four required secrets have reached the server.
+func wantSecrets(t *testing.T, c config.Config) {
+	t.Helper()
+	want := secrets()
+	delete(want, "AVATAR_S3_SECRET_KEY")
+	got := map[string]string{
+		"WECHAT_SECRET": c.App.Secret, "MYSQL_DSN": c.MySQLDSN, "REDIS_URL": c.RedisURL, "INTERNAL_API_KEY": c.InternalAPIKey,
+	}
+	if !maps.Equal(got, want) {
+		t.Error("not all secrets reach the server")
+	}
+}
+
+// secretFolder writes each secret into a file of its name.
+func secretFolder(t *testing.T, secrets map[string]string) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, value := range secrets {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// variables returns the environment variables that a configuration reads.
+func variables(config reflect.Type) (names []string) {
+	for f := range config.Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("env"), ","); name != "" {
+			names = append(names, name)
+		} else if f.Type.Kind() == reflect.Struct {
+			names = append(names, variables(f.Type)...)
+		}
+	}
+	return names
+}
+
+// libraries matches variables of Go and OpenTelemetry.
+var libraries = regexp.MustCompile(`^(GOMEMLIMIT|GOTRACEBACK|OTEL_[A-Z_]+)$`)
+
+// wantKnownVariables checks that no name is misspelt: the server would ignore it.
+func wantKnownVariables(t *testing.T, environ []string) {
+	t.Helper()
+	known := variables(reflect.TypeFor[config.Config]())
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		isKnown := slices.Contains(known, name) || libraries.MatchString(name) ||
+			slices.Contains(known, strings.TrimSuffix(name, "_FILE")) && len(config.UnknownVariables([]string{entry})) == 0
+		if !isKnown {
+			t.Errorf("%s is not a variable of the server", name)
+		}
+	}
+}
+
+// wantMemory checks that GOMEMLIMIT is below a limit, but not so far below that garbage is collected for nothing.
+func wantMemory(t *testing.T, environ []string, limit string) {
+	t.Helper()
+	bytes := func(size string) int {
+		m := regexp.MustCompile(`^(\d+)M(i|iB)?$`).FindStringSubmatch(size) // systemd's M is MiB
+		if m == nil {
+			t.Fatalf("%q is not a size", size)
+		}
+		n, _ := strconv.Atoi(m[1])
+		return n
+	}
+	i := slices.IndexFunc(environ, func(entry string) bool { return strings.HasPrefix(entry, "GOMEMLIMIT=") })
+	if i < 0 {
+		t.Fatal("GOMEMLIMIT is not set")
+	}
+	soft := strings.TrimPrefix(environ[i], "GOMEMLIMIT=")
+	if bytes(soft) > bytes(limit)*95/100 || bytes(soft) < bytes(limit)*3/4 {
+		t.Errorf("GOMEMLIMIT is %s, the limit %s", soft, limit)
+	}
+}
+
+// service is a service of docker-compose.yml.
+type service struct {
+	Build           any
+	Image, Restart  string
+	Profiles        []string
+	Environment     map[string]string
+	Ports, Volumes  []string
+	ReadOnly        bool     `yaml:"read_only"`
+	CapDrop         []string `yaml:"cap_drop"`
+	SecurityOptions []string `yaml:"security_opt"`
+	Healthcheck     struct{ Test []string }
+}
+
+func services(t *testing.T) map[string]service {
+	t.Helper()
+	var file struct{ Services map[string]service }
+	decode(t, "../docker-compose.yml", &file)
+	return file.Services
+}
+
+// environ returns the environment on a machine that sets no variables: with the defaults.
+func (s service) environ() (environ []string) {
+	for name, value := range s.Environment {
+		environ = append(environ, name+"="+os.Expand(value, func(reference string) string {
+			_, byDefault, _ := strings.Cut(reference, ":-")
+			return byDefault
+		}))
+	}
+	return environ
+}
+
+func TestCompose_ConfiguresTheServer(t *testing.T) {
 	all := services(t)
-	c, err := config.Load(environ(all["wxlogin"]))
+	c, err := config.Load(all["wxlogin"].environ())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.LoadMigrate(environ(all["migrate"])); err != nil {
+	if _, err := config.LoadMigrate(all["migrate"].environ()); err != nil {
 		t.Fatal(err)
 	}
-	if c.InternalAddr != "0.0.0.0:9090" {
-		t.Error("the internal port is published, but answers inside the container only")
+	for _, name := range []string{"wxlogin", "migrate", "wxsim"} {
+		wantKnownVariables(t, all[name].environ())
 	}
-	for _, name := range []string{"WECHAT_APPID=", "WECHAT_SECRET="} {
-		same := func(entry string) bool { return strings.HasPrefix(entry, name) }
-		server, simulator := environ(all["wxlogin"]), environ(all["wxsim"])
-		if i, j := slices.IndexFunc(server, same), slices.IndexFunc(simulator, same); i < 0 || j < 0 || server[i] != simulator[j] {
+	if c.InternalAddr != "0.0.0.0:9090" || !strings.Contains(c.InternalAPIKey, "laptop") {
+		t.Errorf("the internal port is published; it listens on %s, and its key must say that it is for laptops", c.InternalAddr)
+	}
+	for _, name := range []string{"WECHAT_APPID", "WECHAT_SECRET"} {
+		if value := all["wxlogin"].Environment[name]; value == "" || value != all["wxsim"].Environment[name] {
 			t.Errorf("the server and the simulator differ in %s", name)
 		}
 	}
+	if !slices.Contains(all["wxlogin"].Volumes, "avatars:"+c.Avatars.Dir) {
+		t.Errorf("AVATAR_DIR is %q, the volumes are %q", c.Avatars.Dir, all["wxlogin"].Volumes)
+	}
 }
 
-// A misspelt name would be ignored in silence.
-func TestCompose_names_only_variables_that_the_server_knows(t *testing.T) {
-	known := regexp.MustCompile(`env:"(\w+)`).FindAllStringSubmatch(read(t, "../internal/config/config.go"), -1)
+func TestCompose_ServicesAreBounded(t *testing.T) {
+	databases := []string{"mysql", "redis"} // their entrypoints begin as root and write outside volumes
+	release := regexp.MustCompile(`^[\w/]+:v?\d+(\.\d+)*(-\w+)?$`)
+	profiles := map[string][]string{"prometheus": {"observability"}, "grafana": {"observability"}, "adminer": {"admin"}}
+	for name, s := range services(t) {
+		if s.Build == nil && !release.MatchString(s.Image) || s.Profiles != nil && strings.Count(s.Image, ".") != 2 {
+			t.Errorf("%s: the image %s is not of one release", name, s.Image)
+		}
+		if once := s.Restart == "no"; once == (len(s.Healthcheck.Test) > 0) {
+			t.Errorf("%s: a service has a health check, a task that runs once has none", name)
+		}
+		if !slices.Equal(s.Profiles, profiles[name]) {
+			t.Errorf("%s has the profiles %q, want %q", name, s.Profiles, profiles[name])
+		}
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "127.0.0.1:") {
+				t.Errorf("%s publishes %s beyond this machine", name, p)
+			}
+		}
+		for _, v := range s.Volumes {
+			if strings.HasPrefix(v, "./") && !strings.HasSuffix(v, ":ro") {
+				t.Errorf("%s may write to %s", name, v)
+			}
+		}
+		hardened := s.ReadOnly && slices.Equal(s.CapDrop, []string{"ALL"}) &&
+			slices.Equal(s.SecurityOptions, []string{"no-new-privileges:true"})
+		if !hardened && !slices.Contains(databases, name) && s.Restart != "no" {
+			t.Errorf("%s may do more than it needs to", name)
+		}
+	}
+}
+
+// Each service finds what another one, or a file, has for it.
+func TestCompose_ServicesFindOneAnother(t *testing.T) {
 	all := services(t)
-	for _, entry := range slices.Concat(environ(all["wxlogin"]), environ(all["migrate"]), environ(all["wxsim"])) {
-		name, _, _ := strings.Cut(entry, "=")
-		if !slices.ContainsFunc(known, func(m []string) bool { return m[1] == name }) {
-			t.Errorf("%s is none of the server's", name)
-		}
-	}
-}
-
-func TestCompose_publishes_on_loopback_only(t *testing.T) {
-	want := map[string][]string{
-		"wxlogin": {"127.0.0.1:8080:8080", "127.0.0.1:9090:9090"},
-		"wxsim":   {"127.0.0.1:8089:8089"},
-		"mysql":   {"127.0.0.1:3306:3306"},
-		"redis":   {"127.0.0.1:6379:6379"},
-
-		"prometheus": {"127.0.0.1:9091:9090"},
-		"grafana":    {"127.0.0.1:3000:3000"},
-		"adminer":    {"127.0.0.1:8081:8080"},
-	}
-	for name, lines := range services(t) {
-		if got := section(lines, "ports"); !slices.Equal(got, want[name]) {
-			t.Errorf("%s publishes %q, want %q", name, got, want[name])
-		}
-	}
-}
-
-func TestCompose_pins_images_and_checks_health(t *testing.T) {
-	for name, lines := range services(t) {
-		has := func(pattern string) bool {
-			return slices.ContainsFunc(lines, regexp.MustCompile(pattern).MatchString)
-		}
-		if !has(`^    build:`) && !has(`^    image: [\w/]+:v?\d`) {
-			t.Errorf("%s is neither built here nor of a version", name)
-		}
-		if profiles(lines) != nil && !has(`^    image: [\w/]+:v?\d+\.\d+\.\d+(-\w+)?$`) {
-			t.Errorf("%s is not of one release", name)
-		}
-		if once := has(`^    restart: "no"$`); once == has(`\btest: \[CMD`) {
-			t.Errorf("%s: a service has a health check, what runs once has none", name)
-		}
-	}
-}
-
-// Who wants to try the server gets no more than before; the rest comes when it is asked for.
-func TestCompose_starts_only_what_is_asked_for(t *testing.T) {
-	want := map[string][]string{
-		"wxlogin": nil, "migrate": nil, "wxsim": nil, "mysql": nil, "redis": nil,
-		"prometheus": {"observability"}, "grafana": {"observability"}, "adminer": {"admin"},
-	}
-	got := make(map[string][]string)
-	for name, lines := range services(t) {
-		got[name] = profiles(lines)
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("profiles %v, want %v", got, want)
-	}
-	first := regexp.MustCompile(`docker compose --profile (\w+) up`).FindAllStringSubmatch(read(t, "../docker-compose.yml"), -1)
-	if len(first) != 2 || first[0][1] != "observability" || first[1][1] != "admin" {
-		t.Errorf("the head of the file tells of %v", first)
-	}
-}
-
-// The databases' entrypoints begin as root and write where they like; nothing else has to.
-func TestCompose_services_may_do_no_more_than_needed(t *testing.T) {
-	for name, lines := range services(t) {
-		if name == "mysql" || name == "redis" || name == "migrate" {
-			continue
-		}
-		for _, line := range []string{"    read_only: true", "    cap_drop: [ALL]", `    security_opt: ["no-new-privileges:true"]`} {
-			if !slices.Contains(lines, line) {
-				t.Errorf("%s has no %s", name, strings.TrimSpace(line))
-			}
-		}
-		for _, volume := range section(lines, "volumes") {
-			if strings.HasPrefix(volume, "./") && !strings.HasSuffix(volume, ":ro") {
-				t.Errorf("%s may write to %s", name, volume)
-			}
-		}
-	}
-}
-
-// A volume that a service names, and nothing else, is at the end of the file.
-func TestCompose_declares_the_volumes_that_are_used(t *testing.T) {
-	_, text, _ := strings.Cut(read(t, "../docker-compose.yml"), "\nvolumes:\n")
-	declared := strings.Fields(strings.ReplaceAll(text, ":", ""))
-	var used []string
-	for _, lines := range services(t) {
-		for _, volume := range section(lines, "volumes") {
-			if name, _, _ := strings.Cut(volume, ":"); !strings.HasPrefix(name, ".") {
-				used = append(used, name)
-			}
-		}
-	}
-	slices.Sort(used)
-	if !slices.Equal(used, declared) {
-		t.Errorf("declared %q, used %q", declared, used)
-	}
-}
-
-// The internal port is published, so that the key must be one; it is not to be taken for a secret.
-func TestCompose_internal_key_is_for_laptops(t *testing.T) {
-	c, err := config.Load(environ(services(t)["wxlogin"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(c.InternalAPIKey, "laptop") {
-		t.Error("the key's default does not say what it is for")
-	}
-}
-
-// Adminer finds the database under its service's name.
-func TestCompose_adminer_asks_the_database(t *testing.T) {
-	all := services(t)
-	if got := environ(all["adminer"]); !slices.Equal(got, []string{"ADMINER_DEFAULT_SERVER=mysql"}) || all["mysql"] == nil {
-		t.Errorf("adminer's environment is %q", got)
-	}
-}
-
-// Nobody but who has the password changes anything in Grafana.
-func TestCompose_grafana_shows_everybody_and_obeys_one(t *testing.T) {
-	env := environ(services(t)["grafana"])
-	for _, entry := range []string{
-		`GF_AUTH_ANONYMOUS_ENABLED="true"`, "GF_AUTH_ANONYMOUS_ORG_ROLE=Viewer", "GF_SECURITY_ADMIN_PASSWORD=grafana",
+	for name, volumes := range map[string][]string{
+		"prometheus": {"./deploy/prometheus:/etc/prometheus:ro"},
+		"grafana": {"./deploy/grafana/provisioning:/etc/grafana/provisioning:ro",
+			"./deploy/grafana/dashboards:/etc/grafana/dashboards:ro"},
+		"mysql": {"./schema.sql:/docker-entrypoint-initdb.d/10-schema.sql:ro", // run in the order of their names
+			"./deploy/mysql/20-admin-account.sh:/docker-entrypoint-initdb.d/20-admin-account.sh:ro"},
 	} {
-		if !slices.Contains(env, entry) {
-			t.Errorf("no %s", entry)
+		if got := all[name].Volumes; len(got) == 0 || !slices.Equal(got[1:], volumes) {
+			t.Errorf("%s has %q, want its own and %q", name, got, volumes)
 		}
 	}
-}
-
-// The entrypoint runs the files in the order of their names; the account's grants are made when the tables are there.
-func TestCompose_mounts_the_schema_and_the_account(t *testing.T) {
-	volumes := section(services(t)["mysql"], "volumes")
-	want := []string{
-		"mysql:/var/lib/mysql",
-		"./schema.sql:/docker-entrypoint-initdb.d/10-schema.sql:ro",
-		"./deploy/mysql/20-admin-account.sh:/docker-entrypoint-initdb.d/20-admin-account.sh:ro",
-	}
-	if !slices.Equal(volumes, want) {
-		t.Errorf("got %q", volumes)
+	for _, want := range []struct{ service, variable, value string }{
+		{"adminer", "ADMINER_DEFAULT_SERVER", "mysql"},
+		{"grafana", "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", "/etc/grafana/dashboards/wxlogin.json"},
+		{"grafana", "GF_AUTH_ANONYMOUS_ENABLED", "true"},
+		{"grafana", "GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer"},
+		{"grafana", "GF_SECURITY_ADMIN_PASSWORD", "${GRAFANA_PASSWORD:-grafana}"},
+	} {
+		if got := all[want.service].Environment[want.variable]; got != want.value {
+			t.Errorf("%s: %s is %q, want %q", want.service, want.variable, got, want.value)
+		}
 	}
 	info, err := os.Stat("mysql/20-admin-account.sh")
 	if err != nil {
@@ -255,55 +246,106 @@ func TestCompose_mounts_the_schema_and_the_account(t *testing.T) {
 	}
 }
 
-func TestDockerfile_is_small_and_unprivileged(t *testing.T) {
-	stages := regexp.MustCompile(`(?m)^FROM .*$`).FindAllString(read(t, "../Dockerfile"), -1)
-	want := []string{
-		"FROM --platform=$BUILDPLATFORM golang:1.27.4 AS build",
-		"FROM scratch AS base", "FROM base AS wxsim", "FROM base AS wxlogin",
-	}
-	if !slices.Equal(stages, want) {
-		t.Errorf("stages %q", stages)
-	}
-	for _, line := range []string{"USER 65532:65532", `CMD ["/wxlogin", "healthcheck"]`, "EXPOSE 8080 9090"} {
-		if !strings.Contains(read(t, "../Dockerfile"), line) {
-			t.Errorf("no %s", line)
+func TestDockerfile(t *testing.T) {
+	file := read(t, "../Dockerfile")
+	for _, want := range []string{
+		"\nFROM scratch AS base\n", "\nUSER 65532:65532\n", "\nFROM base AS wxsim\n", "\nFROM base AS wxlogin\n", "\nEXPOSE 8080 9090\n",
+		`CMD ["/wxlogin", "healthcheck"]`, "--chown=65532:65532 /out/avatars /avatars\n", // docker-compose.yml mounts a volume there
+	} {
+		if !strings.Contains(file, want) {
+			t.Errorf("no %q", want)
 		}
 	}
-}
-
-func TestDockerfile_Go(t *testing.T) {
-	tag := regexp.MustCompile(`golang:(\S+) AS build`).FindStringSubmatch(read(t, "../Dockerfile"))
+	image := regexp.MustCompile(`golang:(\d+\.\d+\.\d+) AS build`).FindStringSubmatch(file)
 	module := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(read(t, "../go.mod"))
-	if tag == nil || module == nil {
-		t.Fatalf("the image has Go %q, go.mod %q", tag, module)
+	if image == nil || module == nil || version.Compare("go"+image[1], "go"+module[1]) < 0 {
+		t.Errorf("the image has Go %q, want one patch release, go.mod's %q or newer", image, module)
 	}
-	t.Run("is a release that can build this module", func(t *testing.T) {
-		if version.Compare("go"+tag[1], "go"+module[1]) < 0 {
-			t.Errorf("the image has Go %s, go.mod asks for %s", tag[1], module[1])
-		}
-	})
-	t.Run("is one patch release, not whatever a tag leads to", func(t *testing.T) {
-		if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(tag[1]) {
-			t.Errorf("the image has Go %s", tag[1])
-		}
-	})
 }
 
-// Pictures must outlive the container, in a folder that belongs to its user.
-func TestCompose_keeps_pictures_in_a_volume(t *testing.T) {
-	wxlogin := services(t)["wxlogin"]
-	c, err := config.Load(environ(wxlogin))
+// unit returns what each key of [Service] in a unit file is set to, in order.
+func unit(t *testing.T, name string) map[string][]string {
+	t.Helper()
+	_, text, _ := strings.Cut(read(t, "systemd/"+name), "\n[Service]\n")
+	text, _, _ = strings.Cut(text, "\n[")
+	keys := make(map[string][]string)
+	for line := range strings.Lines(text) {
+		if key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok && !strings.HasPrefix(line, "#") {
+			keys[key] = append(keys[key], value)
+		}
+	}
+	return keys
+}
+
+// unitEnviron returns the environment that systemd gives a unit, with the settings of an EnvironmentFile.
+func unitEnviron(t *testing.T, unit map[string][]string, settings []string) []string {
+	t.Helper()
+	credentials := make(map[string]string)
+	for _, c := range unit["LoadCredential"] {
+		name, file, _ := strings.Cut(c, ":")
+		credentials[name] = secrets()[filepath.Base(file)]
+	}
+	folder := secretFolder(t, credentials)
+	var env []string
+	for _, entry := range unit["Environment"] {
+		env = append(env, strings.Replace(entry, "=%d/", "="+folder+"/", 1))
+	}
+	return append(env, settings...)
+}
+
+func TestSystemd_ConfiguresTheServer(t *testing.T) {
+	serving := unit(t, "wxlogin.service")
+	text := read(t, "systemd/wxlogin.env")
+	for _, uncommented := range []bool{false, true} {
+		if uncommented {
+			text = regexp.MustCompile(`(?m)^# ([A-Z0-9_]+=)`).ReplaceAllString(text, "$1")
+		}
+		env := unitEnviron(t, serving, regexp.MustCompile(`(?m)^[A-Z0-9_]+=.*$`).FindAllString(text, -1))
+		c, err := config.Load(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSecrets(t, c)
+		wantKnownVariables(t, env)
+		if state := "/var/lib/" + serving["StateDirectory"][0] + "/"; uncommented != strings.HasPrefix(c.Avatars.Dir, state) {
+			t.Errorf("AVATAR_DIR is %q, the server may write to %s only", c.Avatars.Dir, state)
+		}
+		wantMemory(t, env, serving["MemoryMax"][0])
+	}
+	env := unitEnviron(t, unit(t, "wxlogin-migrate.service"), nil)
+	wantKnownVariables(t, env)
+	if _, err := config.LoadMigrate(env); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSystemd_ValuesFit(t *testing.T) {
+	serving, migrate := unit(t, "wxlogin.service"), unit(t, "wxlogin-migrate.service")
+	for _, want := range []struct {
+		unit       map[string][]string
+		key, value string
+	}{
+		{serving, "ExecStart", "/usr/local/bin/wxlogin"}, {migrate, "ExecStart", "/usr/local/bin/wxlogin migrate"},
+		{serving, "Restart", "on-failure"}, {serving, "RestartPreventExitStatus", "2"}, // 2: a wrong configuration
+		{serving, "LimitCORE", "0"}, {migrate, "LimitCORE", "0"},
+		{migrate, "TimeoutStartSec", "65min"}, // the command gives up after an hour
+		{serving, "DynamicUser", "yes"}, {migrate, "DynamicUser", "yes"},
+	} {
+		if got := want.unit[want.key]; !slices.Equal(got, []string{want.value}) {
+			t.Errorf("%s=%q, want %q", want.key, got, want.value)
+		}
+	}
+	if !slices.Contains(serving["Environment"], "GOTRACEBACK=crash") {
+		t.Error("a panic ends the server for good: Go's exit code is 2, unless it is to crash")
+	}
+	stop, err := time.ParseDuration(serving["TimeoutStopSec"][0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := c.Avatars.Dir
-	if dir == "" || !slices.Contains(section(wxlogin, "volumes"), "avatars:"+dir) {
-		t.Errorf("AVATAR_DIR is %q, the volumes are %q", dir, section(wxlogin, "volumes"))
-	}
-	dockerfile := read(t, "../Dockerfile")
-	_, user, _ := strings.Cut(dockerfile, "\nUSER ")
-	user, _, _ = strings.Cut(user, "\n")
-	if user == "" || !strings.Contains(dockerfile, "--chown="+user+" /out"+dir+" "+dir+"\n") {
-		t.Errorf("the image has no %s of its user %q", dir, user)
+	// The server refuses a SHUTDOWN_DELAY with which a stop could take longer than systemd waits.
+	tooLong := stop - server.ShutdownTimeout - 5*time.Second
+	_, err = config.Load(append(services(t)["wxlogin"].environ(), "SHUTDOWN_DELAY="+tooLong.String()))
+	if err == nil || !strings.Contains(err.Error(), "SHUTDOWN_DELAY") {
+		t.Errorf("SHUTDOWN_DELAY=%v is allowed, but the server is killed after %v", tooLong, stop)
 	}
 }
