@@ -57,15 +57,10 @@ func startCluster(t *testing.T) *cluster {
 	return c
 }
 
-// startBalancer runs wxlogin.conf before two instances.
+// startBalancer runs wxlogin.conf in front of two instances.
 func startBalancer(t *testing.T, first, second string) gateway {
 	t.Helper()
-	return startNginx(t, "wxlogin.conf", apiKey, func(file, text string) string {
-		if file != "wxlogin.conf" {
-			return text
-		}
-		return replaced(t, text, "server 127.0.0.1:8081", "server "+first, "server 127.0.0.1:8082", "server "+second)
-	})
+	return startNginx(t, "wxlogin.conf", apiKey, strings.NewReplacer("127.0.0.1:8081", first, "127.0.0.1:8082", second).Replace)
 }
 
 func buildServer(t *testing.T) string {
@@ -78,14 +73,14 @@ func buildServer(t *testing.T) string {
 	return binary
 }
 
-// mayMeet are the refusals that a client which does nothing wrong may meet while an instance dies, with their actions.
+// mayMeet are the refusals that a correct client may get while an instance dies, with their actions.
 var mayMeet = map[string]string{
-	"400 invalid_code":        "relogin", // of a login whose code the dead instance has spent
+	"400 invalid_code":        "relogin", // the dead instance has used the login's code
 	"503 wechat_unavailable":  "retry",
 	"503 storage_unavailable": "retry",
 }
 
-// send sends a request, and says how its answer breaks the contract, or that it does not. ok: it was answered with 200.
+// send sends a request. ok reports whether the status is 200; fault is how the answer breaks the contract.
 func (c *cluster) send(req *http.Request) (body []byte, ok bool, fault error) {
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -133,7 +128,7 @@ func (c *cluster) update(token, nickName string) (ok bool, fault error) {
 	return ok, fault
 }
 
-// load lets people log in and save a nickname until it is told to stop, and counts what came of it.
+// load logs users in and saves nicknames until it is stopped, and counts the results.
 type load struct {
 	stop           atomic.Bool
 	good, refused  atomic.Int64
@@ -170,7 +165,7 @@ func (l *load) begin(c *cluster, workers int) {
 	}
 }
 
-// await waits until so many more requests have succeeded.
+// await waits until more requests have succeeded.
 func (l *load) await(t *testing.T, more int64) {
 	t.Helper()
 	goal := l.good.Load() + more
@@ -181,7 +176,8 @@ func (l *load) await(t *testing.T, more int64) {
 	}
 }
 
-func TestBalancer_an_instance_that_is_killed_is_told_by_the_contract_alone(t *testing.T) {
+// Clients notice that an instance is killed only by errors of the contract, and few of them.
+func TestBalancer_InstanceKilled(t *testing.T) {
 	c := startCluster(t)
 	var l load
 	l.begin(c, 16)
@@ -204,12 +200,12 @@ func TestBalancer_an_instance_that_is_killed_is_told_by_the_contract_alone(t *te
 	}
 }
 
-func TestBalancer_own_refusals_are_problems(t *testing.T) {
+func TestBalancer_OwnRefusalsAreProblems(t *testing.T) {
 	wantOwnProblems(t, startBalancer(t, testenv.FreeAddr(t), testenv.FreeAddr(t)).url, 5<<20+1)
 }
 
-// A POST whose instance dies goes to the other one, whole, and with the client's true address.
-func TestBalancer_repeats_what_an_instance_has_not_answered(t *testing.T) {
+// A POST whose instance dies goes to the other one, complete, and with the client's true address.
+func TestBalancer_RepeatsWhatIsNotAnswered(t *testing.T) {
 	dying := httptest.NewServer(http.HandlerFunc(gone))
 	t.Cleanup(dying.Close)
 	var served atomic.Int64
@@ -233,12 +229,12 @@ func TestBalancer_repeats_what_an_instance_has_not_answered(t *testing.T) {
 	}
 }
 
-// What an instance refuses is its answer, and not asked of the next one: they share what ails them.
-func TestBalancer_does_not_repeat_what_an_instance_refused(t *testing.T) {
+// A 503 of an instance is not repeated by the other one: they share the databases that are the cause.
+func TestBalancer_DoesNotRepeatRefusals(t *testing.T) {
 	var asked atomic.Int64
 	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
-		odd["busy"](w, r)
+		busy(w, r)
 	}))
 	t.Cleanup(busy.Close)
 	addr := busy.Listener.Addr().String()
@@ -252,8 +248,8 @@ func TestBalancer_does_not_repeat_what_an_instance_refused(t *testing.T) {
 	}
 }
 
-// A picture of the size that wxlogin takes is not the gateway's to refuse.
-func TestBalancer_lets_pictures_through(t *testing.T) {
+// A picture of the size that wxlogin takes passes.
+func TestBalancer_LetsPicturesThrough(t *testing.T) {
 	got := make(chan int, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -1,14 +1,21 @@
-// Asking wxlogin whose token a request has (POST /introspect, RFC 7662), for services without a gateway.
+// Asks wxlogin whose token a request has (POST /introspect, RFC 7662), for services without a gateway. You may copy it.
 
 const http = require('node:http');
 const https = require('node:https');
 const { createHash } = require('node:crypto');
-const { Problem } = require('./problem.js');
 
 const TOKEN = /^[A-Za-z0-9_-]{43}$/; // what wxlogin's tokens look like: nothing else is worth a question
 
+/** Problem is a refusal in wxlogin's form, so that clients know what helps: action is relogin, retry (after retryAfter seconds) or none. */
+class Problem extends Error {
+  constructor(status, code, detail, { action = 'none', retryAfter = 0 } = {}) {
+    super(code);
+    Object.assign(this, { status, code, detail, action, retryAfter });
+  }
+}
+
 /**
- * createIntrospection returns what finds the user of a request, and rejects with a Problem where there is none.
+ * createIntrospection returns a function that finds the user of a request, and rejects with a Problem if there is none.
  *
  * An answer is kept for some seconds, so that a page of ten requests costs one question: that long a token that was logged
  * out, and a user who was disabled, is still let in. Only what is active is kept: a refusal may have ended by the next login,
@@ -101,4 +108,4 @@ function unavailable(why) {
   return new Problem(503, 'storage_unavailable', 'The login server does not answer.', { action: 'retry', retryAfter: 2 });
 }
 
-module.exports = { createIntrospection };
+module.exports = { Problem, createIntrospection };

@@ -1,7 +1,12 @@
-// A small service: the notes of each user, in memory. It does not know what a token is; identify tells it who asks.
+// A small service: the notes of each user, in memory.
+//
+//   PORT=3000 node service.js behind-gateway
+//   PORT=3000 WXLOGIN_INTERNAL=http://127.0.0.1:9090 INTERNAL_API_KEY=… node service.js on-its-own
+//
+// Behind a gateway that asks wxlogin, it trusts the gateway's headers, so nothing else may reach it. On its own it asks wxlogin.
 
 const http = require('node:http');
-const { Problem, sendProblem } = require('./problem.js');
+const { Problem, createIntrospection } = require('./introspect.js');
 
 const MOST_NOTES = 100; // of a user
 const MOST_USERS = 10000;
@@ -15,7 +20,7 @@ const MOST_BYTES = 16 * 1024; // of a body
 /**
  * createService returns a server that is not listening yet.
  *
- * @param {(req: http.IncomingMessage) => Promise<User> | User} identify throws a Problem for whom the service is not
+ * @param {(req: http.IncomingMessage) => Promise<User> | User} identify throws a Problem if the request is refused
  * @param {(line: object) => void} [log] gets a line for each request
  */
 function createService(identify, log = () => {}) {
@@ -23,7 +28,7 @@ function createService(identify, log = () => {}) {
   const notes = new Map();
 
   async function answer(req) {
-    const user = await identify(req); // first of all: nothing is done, and no body read, for somebody unknown
+    const user = await identify(req); // first: for an unknown user nothing is done, and no body read
     const route = `${req.method} ${new URL(req.url, 'http://service').pathname}`;
     if (route === 'GET /me') return user;
     if (route === 'GET /notes') return { notes: notes.get(user.userId) || [] };
@@ -64,14 +69,48 @@ async function readNote(req) {
     const { text } = JSON.parse(Buffer.concat(chunks).toString());
     if (typeof text === 'string' && text) return text;
   } catch {
-    // told below
+    // reported below
   }
   throw new Problem(400, 'invalid_request', 'The body is JSON with the field text.');
 }
 
-/** listen serves on loopback alone: whoever reaches a service that trusts headers can be anybody. */
-function listen(server, port) {
-  server.listen(port, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
+/** sendProblem sends a Problem; any other error is only logged. */
+function sendProblem(req, res, err) {
+  const known = err instanceof Problem;
+  if (!known) console.error(err);
+  const { status, code, detail, action, retryAfter } = known ? err : new Problem(500, 'internal', 'The service failed.');
+  if (!req.complete) res.setHeader('Connection', 'close'); // the rest of the body is not read
+  if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
+  if (retryAfter) res.setHeader('Retry-After', retryAfter);
+  res.writeHead(status, { 'Content-Type': 'application/problem+json; charset=utf-8', 'Cache-Control': 'no-store' });
+  const requestId = req.headers['x-request-id'] || '';
+  res.end(JSON.stringify({ type: 'about:blank', title: code, status, detail, code, action, requestId }));
 }
 
-module.exports = { createService, listen };
+/** fromGateway refuses a request that did not come through the gateway. A login would not help, so the client is not asked for one. */
+function fromGateway({ headers }) {
+  const userId = headers['x-user-id'] || '';
+  if (!/^\d{1,20}$/.test(userId)) throw new Problem(403, 'no_gateway', 'The request did not come through the gateway.');
+  return {
+    userId,
+    openid: headers['x-wechat-openid'] || '',
+    appid: headers['x-wechat-appid'] || '',
+    unionid: headers['x-wechat-unionid'] || '',
+  };
+}
+
+const ways = {
+  'behind-gateway': () => fromGateway,
+  'on-its-own': () => createIntrospection({
+    url: process.env.WXLOGIN_INTERNAL || 'http://127.0.0.1:9090', key: process.env.INTERNAL_API_KEY,
+  }),
+};
+const way = ways[process.argv[2]];
+if (!way) {
+  console.error(`usage: node service.js ${Object.keys(ways).join('|')}`);
+  process.exit(2);
+}
+const server = createService(way(), (line) => console.log(JSON.stringify(line)));
+server.listen(Number(process.env.PORT || 3000), '127.0.0.1', () => { // loopback: only what is on this machine may reach it
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});
