@@ -1,4 +1,4 @@
-// Reads the result of wxload and says whether it is what .ci/scale wants:
+// Reads the result of wxtest load and says whether it is what .ci/scale wants:
 //
 //   node scale-verdict.js result.json FROM-TO FROM-TO
 //

@@ -1,0 +1,267 @@
+// Package load plays many users against running servers, checks every response, and reports how fast and how right they were.
+//
+// # What is played
+//
+// Each phone has users of its own. All of them log in once before the run. Then an action of -mix is drawn each time:
+//
+//	returning    login of a user who was here before
+//	new          first login of a user who then takes another one's place
+//	update       update with a new nickname
+//	unchanged    update with the profile that the server has (the first one if it has none)
+//	userinfo     GET /userInfo
+//	introspect   another service asks whose token it is; needs -internal
+//	logout       after which the token must be invalid, and the user logs in again
+//
+// A weight is a whole number; an action that a mix does not name has the weight 0. Users' names come from -seed: the same seed
+// plays the same users again, so two runs at the same time need two seeds.
+//
+// Users do what errors advise: on relogin their next action is a login; on retry they wait for Retry-After, at most 10 s and half
+// as long again at random; after an error without advice they wait 1 to 1.5 s. Their phone goes on with its other users.
+//
+// # What is measured
+//
+// In a closed loop each phone sends its next request when the last one is answered. With -rate the loop is open: actions are due
+// at that rate whatever the responses, and a latency counts from when its action was due, so a server that stalls shows in every
+// action that should have been sent meanwhile. -phones bounds the requests in flight; what is overdue at the end is not sent, and
+// counted. Codes and profiles are requested from the simulator up to 2 s ahead; time that a phone waits for them nevertheless is
+// subtracted. Latencies are of all requests, whatever came of them, in buckets a thousandth wide.
+//
+// Each request is a success, an error, or wrong. Errors keep README's contract and are counted by code (an introspection that
+// calls a token inactive counts as invalid_token), or are connections that were refused, cut or timed_out. What is wrong is
+// listed in package player. With -json the result is a [result].
+//
+// # Overload
+//
+// With -overload n it shows how one server with MAX_LOGINS_IN_FLIGHT=n rejects three times the logins that it can sustain: see
+// overload.go.
+package load
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"wxlogin/cmd/wxtest/internal/cli"
+	"wxlogin/cmd/wxtest/internal/player"
+	"wxlogin/cmd/wxtest/internal/report"
+)
+
+const (
+	maxPhones   = 10_000
+	maxUsers    = 10_000_000
+	maxRate     = 1_000_000
+	maxDuration = 365 * 24 * time.Hour
+)
+
+// options are the command line, and what the stages of an overload change.
+type options struct {
+	servers, internals []string // base URLs without a slash at the end
+	wechat             string
+	internalKey        string
+	appID              string // "" leaves it to the server
+	phones, users      int
+	duration, warmup   time.Duration
+	timeout, progress  time.Duration
+	rate               float64 // actions a second; 0: closed loop
+	mix                mix
+	seed               uint64
+	json               string // file; "": none, "-": standard output
+	maxErrors          float64
+	overload           int // MAX_LOGINS_IN_FLIGHT; 0: no overload
+
+	arriving  int  // logins at once before the run; 0: one for each phone
+	impatient bool // users do not wait after errors
+}
+
+func parse(args []string, stdout, stderr io.Writer) (options, error) {
+	o := options{
+		phones: 64, users: 1024, duration: 30 * time.Second, timeout: 10 * time.Second, progress: 5 * time.Second,
+		seed: rand.Uint64N(1_000_000),
+	}
+	f := cli.New("load")
+	var mixText string
+	var wechats []string
+	f.URLs(&o.servers, "server", "`URL` of a server's public listener, or of a proxy; several (with commas or flags) share the load")
+	f.URLs(&wechats, "wechat", "`URL` of the simulator that the servers use as WeChat")
+	f.URLs(&o.internals, "internal", "`URL` of a server's internal listener, for introspection; several share the load")
+	f.StringVar(&o.internalKey, "internal-key", "", "API `key` of the internal listener (default $INTERNAL_API_KEY)")
+	f.StringVar(&o.appID, "appid", "", "the mini-program's `appid`, if server and simulator have several")
+	f.Int(&o.phones, "phones", 1, maxPhones, "`n` requests at once at most")
+	f.Int(&o.users, "users", 1, maxUsers, "`n` users take part")
+	f.Duration(&o.duration, "duration", time.Millisecond, maxDuration, "measure for this `duration`")
+	f.Duration(&o.warmup, "warmup", 0, maxDuration, "play for this `duration` before that")
+	f.Duration(&o.timeout, "timeout", time.Millisecond, maxDuration, "`duration` that a request may take")
+	f.Duration(&o.progress, "progress", 0, maxDuration, "`duration` between lines of progress; 0s: no such lines")
+	f.Number(&o.rate, "rate", 0, maxRate, "open loop: `n` actions a second in all, whatever the responses; 0: closed loop")
+	f.StringVar(&mixText, "mix", "", "`weights` of the actions (default "+defaultMix+"; introspect=0 without -internal)")
+	f.Uint64Var(&o.seed, "seed", o.seed, "`n` decides everything that is drawn at random")
+	f.StringVar(&o.json, "json", "", "write the result as JSON to this `file`; -: to standard output, instead of the table")
+	f.Number(&o.maxErrors, "max-errors", 0, 1, "`share` of errors, 0 to 1, above which the exit code is 1")
+	f.Int(&o.overload, "overload", 0, maxPhones, "measure how a server with MAX_LOGINS_IN_FLIGHT=`n` rejects logins under overload")
+	err := f.Parse(args, func() { o.complete(f, mixText, wechats) }, stdout, stderr)
+	return o, err
+}
+
+// complete fills in what depends on several flags, and checks them.
+func (o *options) complete(f *cli.Flags, mixText string, wechats []string) {
+	if o.internalKey == "" {
+		o.internalKey = os.Getenv("INTERNAL_API_KEY")
+	}
+	given := map[string]bool{}
+	f.Visit(func(one *flag.Flag) { given[one.Name] = true })
+	for _, name := range []string{"server", "wechat"} {
+		if !given[name] {
+			f.Reject(name, "is missing")
+		}
+	}
+	if len(wechats) > 1 {
+		f.Reject("wechat", "must be one simulator")
+	}
+	o.wechat = strings.Join(wechats, "")
+	if o.users < o.phones {
+		f.Reject("users", "must be at least -phones: a user has one phone")
+	}
+	var err error
+	if o.mix, err = parseMix(mixText, len(o.internals) > 0); err != nil {
+		f.Reject("mix", "%v", err)
+	}
+	if o.overload > 0 && (len(o.internals) == 0 || o.rate > 0 || mixText != "" || o.duration < minOverload) {
+		f.Reject("overload", "needs -internal and a -duration of at least %v, and has its own -rate and -mix", minOverload)
+	}
+}
+
+// transports are how the servers and the simulator are reached.
+type transports struct{ servers, simulator http.RoundTripper }
+
+// Run is `wxtest load`.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	return runWith(ctx, o, transports{player.NewTransport(max(o.phones, overloadPhones)), player.NewTransport(simulatorCalls)}, stdout, stderr)
+}
+
+func runWith(ctx context.Context, o options, t transports, stdout, stderr io.Writer) error {
+	file, err := report.Create(strings.TrimSuffix(o.json, "-"))
+	if err != nil {
+		return err
+	}
+	var res interface {
+		print(io.Writer)
+		passed() bool
+	}
+	if o.overload > 0 {
+		res, err = overload(ctx, o, t, stderr)
+	} else {
+		res, err = play(ctx, o, t, stderr)
+	}
+	if err != nil {
+		return err // a file stays empty: there is no result
+	}
+	if o.json == "-" {
+		err = report.WriteJSON(stdout, res)
+	} else {
+		res.print(stdout)
+		err = file.Write(res)
+	}
+	if err == nil && !res.passed() {
+		err = cli.ErrFailed
+	}
+	return err
+}
+
+const (
+	defaultMix = "returning=60,new=5,update=15,unchanged=5,userinfo=5,introspect=10,logout=0"
+	maxWeight  = 1_000_000
+)
+
+var actionNames = [player.Actions]string{"returning", "new", "update", "unchanged", "userinfo", "introspect", "logout"}
+
+// mix is how often each action is drawn, relative to the others.
+type mix [player.Actions]int
+
+// parseMix reads a list such as "returning=60,new=5"; an empty one is the default. The error names all that is wrong.
+func parseMix(text string, introspects bool) (mix, error) {
+	if text == "" && !introspects {
+		m, err := parseMix(defaultMix, true)
+		m[player.Introspecting] = 0
+		return m, err
+	}
+	if text == "" {
+		text = defaultMix
+	}
+	var m mix
+	var errs []error
+	named := map[player.Action]bool{}
+	for entry := range strings.SplitSeq(text, ",") {
+		a, weight, err := parseWeight(entry)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case named[a]:
+			errs = append(errs, fmt.Errorf("%s is there twice", actionNames[a]))
+		case a == player.Introspecting && weight > 0 && !introspects:
+			errs = append(errs, errors.New("introspect needs -internal"))
+		default:
+			named[a], m[a] = true, weight
+		}
+	}
+	if len(errs) == 0 && m.sum() == 0 {
+		errs = append(errs, errors.New("all weights are 0"))
+	}
+	if len(errs) > 0 {
+		return mix{}, errors.Join(errs...)
+	}
+	return m, nil
+}
+
+func parseWeight(entry string) (player.Action, int, error) {
+	name, text, _ := strings.Cut(strings.TrimSpace(entry), "=")
+	for a, known := range actionNames {
+		if name != known {
+			continue
+		}
+		weight, err := strconv.Atoi(text)
+		if err != nil || weight < 0 || weight > maxWeight {
+			return 0, 0, fmt.Errorf("%s has no weight from 0 to %d", name, maxWeight)
+		}
+		return player.Action(a), weight, nil
+	}
+	return 0, 0, fmt.Errorf("%q is not of the form name=weight with a name of %s", entry, strings.Join(actionNames[:], ", "))
+}
+
+func (m mix) sum() (sum int) {
+	for _, weight := range m {
+		sum += weight
+	}
+	return sum
+}
+
+// choose draws an action.
+func (m mix) choose(rng *rand.Rand) player.Action {
+	n := rng.IntN(m.sum())
+	for a, weight := range m {
+		if n -= weight; n < 0 {
+			return player.Action(a)
+		}
+	}
+	panic("load: the weights do not add up")
+}
+
+// String returns the list that parseMix reads.
+func (m mix) String() string {
+	entries := make([]string, len(m))
+	for a, weight := range m {
+		entries[a] = actionNames[a] + "=" + strconv.Itoa(weight)
+	}
+	return strings.Join(entries, ",")
+}

@@ -1,0 +1,405 @@
+package load
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	randv2 "math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"wxlogin/cmd/wxtest/internal/player"
+	"wxlogin/cmd/wxtest/internal/process"
+	"wxlogin/cmd/wxtest/internal/report"
+)
+
+const (
+	// startDelay is the time before the first action of an open loop in which phones prepare theirs.
+	startDelay = 250 * time.Millisecond
+
+	// prepareLead is how long before an action is due it is prepared: long enough for a slow simulator, and far less than a
+	// code lives.
+	prepareLead = 2 * time.Second
+
+	loginAttempts  = 5                // of a user before a run
+	maxRetryAfter  = 10 * time.Second // the longest Retry-After that is followed, as in the mini-program's client
+	failureBackoff = time.Second      // after an error without Retry-After
+
+	simulatorTimeout = 5 * time.Second
+	simulatorBackoff = 200 * time.Millisecond
+
+	// simulatorCalls are the calls of the simulator at once: it shares the machine with the servers, and answers within a
+	// millisecond.
+	simulatorCalls = 8
+)
+
+// run is one measurement.
+type run struct {
+	options
+	client    *player.Client
+	simulator *player.Simulator
+	recorder  *recorder
+	schedule  *schedule
+	phones    []*phone
+
+	name      string // part of newcomers' names: they are new even if the seed was used before
+	newcomers atomic.Int64
+}
+
+// phone plays its users, one action at a time.
+type phone struct {
+	player.Player
+	run   *run
+	users []*player.User
+	next  int
+	waits waits
+}
+
+func newRun(o options, t transports) (*run, error) {
+	client, err := player.NewClient(o.servers, o.internals, o.internalKey, o.timeout, t.servers)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{options: o, client: client, recorder: newRecorder(), name: rand.Text()[:8]}
+	r.simulator = player.NewSimulator(o.wechat, o.appID,
+		player.SimulatorOptions{Transport: t.simulator, Timeout: simulatorTimeout, InFlight: simulatorCalls})
+	for i := range o.phones {
+		r.phones = append(r.phones, &phone{run: r, Player: player.Player{
+			Client: client, Simulator: r.simulator, AppID: o.appID, RNG: randv2.New(randv2.NewPCG(o.seed, uint64(i))),
+		}})
+	}
+	for i := range o.users {
+		p := r.phones[i%o.phones]
+		p.users = append(p.users, player.NewUser("w"+strconv.FormatUint(o.seed, 10)+"-"+strconv.Itoa(i), o.appID))
+	}
+	return r, nil
+}
+
+// play runs a load. It returns a result however early ctx ends; the error is for runs that could not begin.
+func play(ctx context.Context, o options, t transports, stderr io.Writer) (result, error) {
+	r, err := newRun(o, t)
+	if err != nil {
+		return result{}, err
+	}
+	fmt.Fprintf(stderr, "wxtest: %d users log in\n", o.users)
+	if err := r.arrive(ctx); err != nil {
+		return result{}, err
+	}
+	return r.play(ctx, stderr), nil
+}
+
+// play plays the users, who have arrived.
+func (r *run) play(ctx context.Context, stderr io.Writer) result {
+	start := time.Now()
+	if r.rate > 0 {
+		start = start.Add(startDelay)
+	}
+	from := start.Add(r.warmup)
+	r.schedule = &schedule{rate: r.rate, start: start, end: from.Add(r.duration)}
+	r.recorder.begin(from)
+
+	done := make(chan struct{})
+	var playing, watching sync.WaitGroup
+	for _, p := range r.phones {
+		playing.Go(func() { p.play(ctx) })
+	}
+	var ended time.Time
+	watching.Go(func() { r.printProgress(stderr, from, done) })
+	watching.Go(func() { ended = r.awaitEnd(ctx, done) })
+	playing.Wait()
+	close(done)
+	watching.Wait()
+	return r.result(from, ended)
+}
+
+// awaitEnd returns when a run ended: with its schedule, or earlier with ctx. Requests in flight then end by themselves.
+func (r *run) awaitEnd(ctx context.Context, done <-chan struct{}) time.Time {
+	select {
+	case <-ctx.Done():
+		return earlier(time.Now(), r.schedule.end)
+	case <-done:
+	}
+	if ctx.Err() != nil {
+		return earlier(time.Now(), r.schedule.end)
+	}
+	return r.schedule.end
+}
+
+// arrive logs all users in, so that those who come back later do come back.
+func (r *run) arrive(ctx context.Context) error {
+	var failed atomic.Int64
+	var arriving errgroup.Group
+	if r.arriving > 0 {
+		arriving.SetLimit(r.arriving)
+	}
+	for _, p := range r.phones {
+		arriving.Go(func() error {
+			for _, u := range p.users {
+				if err := p.arrive(ctx, u); err != nil {
+					failed.Add(1)
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := arriving.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("interrupted before the run began")
+	case err != nil:
+		return fmt.Errorf("before the run, %d of %d phones could not log their users in: %w", failed.Load(), len(r.phones), err)
+	}
+	return nil
+}
+
+func (p *phone) arrive(ctx context.Context, u *player.User) error {
+	var v player.Verdict
+	for range loginAttempts {
+		if !sleepUntil(ctx, u.WaitUntil) {
+			return ctx.Err()
+		}
+		j, err := p.Prepare(ctx, u, player.Returning)
+		if err != nil {
+			return fmt.Errorf("simulator: %w", err)
+		}
+		if v = p.do(j, time.Now(), 0); v.Code == "" && u.LoggedIn(time.Now()) {
+			u.WaitUntil = time.Time{}
+			return nil
+		}
+	}
+	if v.Wrong != "" {
+		return fmt.Errorf("the response to a login is wrong: %s", v.Why)
+	}
+	return fmt.Errorf("a login ends with %s", v.Code)
+}
+
+// play plays actions until the schedule or ctx ends.
+func (p *phone) play(ctx context.Context) {
+	for {
+		u, a, ok := p.choose(ctx)
+		if !ok {
+			return
+		}
+		due, ok := p.run.schedule.take()
+		if !ok || !sleepUntil(ctx, due.Add(-prepareLead)) {
+			return
+		}
+		begun := time.Now()
+		j, ok := p.prepare(ctx, u, a)
+		if !ok {
+			return
+		}
+		p.waits.add(begun, time.Now())
+		if !sleepUntil(ctx, due) {
+			return
+		}
+		p.do(j, due, p.waits.since(due))
+	}
+}
+
+// prepare prepares an action, however often the simulator fails, until ctx ends.
+func (p *phone) prepare(ctx context.Context, u *player.User, a player.Action) (player.Job, bool) {
+	for {
+		j, err := p.Prepare(ctx, u, a)
+		if err == nil {
+			return j, true
+		}
+		if !process.Sleep(ctx, p.jitter(simulatorBackoff)) {
+			return player.Job{}, false
+		}
+	}
+}
+
+// do sends a job, records what came of it, and has its user follow that.
+func (p *phone) do(j player.Job, due time.Time, preparing time.Duration) player.Verdict {
+	sent := time.Now()
+	route, reply, v := p.Send(j)
+	p.run.recorder.add(sample{
+		route: route, due: due, sent: sent, preparing: preparing, ended: reply.Ended, requestID: reply.ID, verdict: v, user: j.User.Name,
+	})
+	p.follow(j.User, route, v, reply.Ended)
+	return v
+}
+
+// choose returns the next user and action. If all users wait, it waits too. It returns false when the run is over.
+func (p *phone) choose(ctx context.Context) (*player.User, player.Action, bool) {
+	for {
+		now := time.Now()
+		if ctx.Err() != nil || !now.Before(p.run.schedule.end) {
+			return nil, 0, false
+		}
+		u, free := p.nextFree(now)
+		if u == nil {
+			sleepUntil(ctx, earlier(free, p.run.schedule.end))
+			continue
+		}
+		if u.LoggedOut() {
+			return u, player.Recheck, true
+		}
+		a := p.run.mix.choose(p.RNG)
+		switch {
+		case a == player.Newcomer:
+			u = p.run.newcomer()
+			p.users[p.next] = u
+		case !u.LoggedIn(now):
+			a = player.Returning
+		}
+		return u, a, true
+	}
+}
+
+func (r *run) newcomer() *player.User {
+	name := "w" + strconv.FormatUint(r.seed, 10) + "-" + r.name + "-" + strconv.FormatInt(r.newcomers.Add(1), 10)
+	return player.NewNewcomer(name, r.appID)
+}
+
+// nextFree returns the next user in turn who does not wait; nil if all do, and when the first of them is free.
+func (p *phone) nextFree(now time.Time) (u *player.User, free time.Time) {
+	for range p.users {
+		p.next = (p.next + 1) % len(p.users)
+		u = p.users[p.next]
+		if !now.Before(u.WaitUntil) {
+			return u, now
+		}
+		if free.IsZero() || u.WaitUntil.Before(free) {
+			free = u.WaitUntil
+		}
+	}
+	return nil, free
+}
+
+// follow has a user do what an error advises, as the mini-program's client does.
+func (p *phone) follow(u *player.User, route player.Route, v player.Verdict, now time.Time) {
+	switch {
+	case v.OK():
+	case v.Action == player.Relogin && route != player.Login:
+		u.Forget() // the next action is a login
+	case p.run.impatient:
+	case v.Action == player.Retry:
+		u.WaitUntil = now.Add(p.jitter(min(time.Duration(v.RetryAfter)*time.Second, maxRetryAfter)))
+	default:
+		u.WaitUntil = now.Add(p.jitter(failureBackoff))
+	}
+}
+
+// jitter makes a duration longer by up to a half, so that phones do not all come back at once.
+func (p *phone) jitter(d time.Duration) time.Duration {
+	return d + time.Duration(p.RNG.Int64N(int64(d/2)+1))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func sleepUntil(ctx context.Context, t time.Time) bool { return process.Sleep(ctx, time.Until(t)) }
+
+// schedule is when actions are due: in an open loop at a steady rate, so that a free phone takes the oldest that is left; in a
+// closed loop (rate 0) whenever a phone is free.
+type schedule struct {
+	rate       float64
+	start, end time.Time
+	taken      atomic.Int64
+}
+
+// take returns when the next action is due: in a closed loop, now. It returns false when the run is over.
+func (s *schedule) take() (due time.Time, ok bool) {
+	due = time.Now()
+	if s.rate > 0 && due.Before(s.end) { // what is overdue at the end stays unsent
+		due = s.due(s.taken.Add(1) - 1)
+	}
+	return due, due.Before(s.end)
+}
+
+// due returns when action n is due, counted from 0.
+func (s *schedule) due(n int64) time.Time {
+	return s.start.Add(time.Duration(float64(n) / s.rate * float64(time.Second)))
+}
+
+// between counts the actions that are due from one time until before another.
+func (s *schedule) between(from, to time.Time) int64 { return max(0, s.before(to)-s.before(from)) }
+
+// before counts the actions that are due before a time.
+func (s *schedule) before(t time.Time) int64 {
+	n := max(0, int64(math.Ceil(t.Sub(s.start).Seconds()*s.rate)))
+	for n > 0 && !s.due(n-1).Before(t) {
+		n--
+	}
+	for s.due(n).Before(t) {
+		n++
+	}
+	return n
+}
+
+// maxWaits is how many waits are kept apart; earlier ones are joined.
+const maxWaits = 256
+
+// waits are when a phone recently waited for the simulator. That is not the server's time, even if a later action had to wait
+// for it.
+type waits []wait
+
+type wait struct{ from, to time.Time }
+
+func (w *waits) add(from, to time.Time) {
+	if n := len(*w); n == maxWaits {
+		first := (*w)[0]
+		*w = append((*w)[:0], (*w)[1:]...)
+		(*w)[0].from = (*w)[0].from.Add(-first.to.Sub(first.from))
+	}
+	*w = append(*w, wait{from, to})
+}
+
+// since returns how long the phone waited after a time. What ended before it is dropped: times come in order.
+func (w *waits) since(t time.Time) (sum time.Duration) {
+	kept := (*w)[:0]
+	for _, one := range *w {
+		if !one.to.After(t) {
+			continue
+		}
+		kept = append(kept, one)
+		if one.from.Before(t) {
+			one.from = t
+		}
+		sum += one.to.Sub(one.from)
+	}
+	*w = kept
+	return sum
+}
+
+// printProgress prints a line at each interval until done is closed.
+func (r *run) printProgress(w io.Writer, from time.Time, done <-chan struct{}) {
+	if r.progress <= 0 {
+		return
+	}
+	ticker := time.NewTicker(r.progress)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			fmt.Fprintln(w, r.progressLine(now.Sub(from)))
+		case <-done:
+			return
+		}
+	}
+}
+
+// progressLine reports the interval that has just ended.
+func (r *run) progressLine(elapsed time.Duration) string {
+	t, p50, p99 := r.recorder.nextInterval()
+	if elapsed < 0 {
+		return fmt.Sprintf("%6.0fs  warming up", elapsed.Seconds())
+	}
+	rate := float64(t.requests) / min(r.progress, elapsed).Seconds()
+	return fmt.Sprintf("%6.0fs  %8.1f/s  p50 %.1f ms  p99 %.1f ms  errors %d  wrong %d",
+		elapsed.Seconds(), rate, report.Millis(p50), report.Millis(p99), t.errors, t.wrong)
+}

@@ -1,0 +1,296 @@
+// Package player plays one user of a mini-program against a wxlogin server and the simulator of WeChat, and checks every
+// response against README and against what is known of the user:
+//
+//	p := player.Player{Client: client, Simulator: simulator, RNG: rng}
+//	job, err := p.Prepare(ctx, player.NewUser("alice", ""), player.Returning)
+//	route, reply, verdict := p.Send(job)
+//
+// It imports nothing of the server, so that a mistake there cannot hide itself here.
+package player
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// TokenLength is the length of a token in characters.
+const TokenLength = 43
+
+// Response is the part of an HTTP response that README describes.
+type Response struct {
+	Status      int // 0 if there is no response
+	ContentType string
+	RetryAfter  string
+	Challenge   string // WWW-Authenticate
+	RequestID   string // X-Request-Id
+	Body        []byte
+}
+
+func responseOf(resp *http.Response, body []byte) Response {
+	h := resp.Header
+	return Response{
+		Status: resp.StatusCode, ContentType: h.Get("Content-Type"), RetryAfter: h.Get("Retry-After"),
+		Challenge: h.Get("Www-Authenticate"), RequestID: h.Get("X-Request-Id"), Body: body,
+	}
+}
+
+// Violation says how a response breaks the contract. It is a constant text with at most a listed code in it, because an
+// unexpected response may hold a secret.
+type Violation string
+
+func (v Violation) Error() string { return string(v) }
+
+const (
+	errOtherRequest = Violation("the response is to another request")
+	errNotPlain     = Violation("200 that is not plain JSON")
+	errMissing      = Violation("a field is missing")
+	errNotJSON      = Violation("the body is not JSON")
+	errUnknownField = Violation("a field that README does not list")
+	errType         = Violation("a field of another type")
+	errTrailing     = Violation("data after the body")
+	errInnerStatus  = Violation("200 with another status inside")
+)
+
+// Problem is the body of an error response.
+type Problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Code      string `json:"code"`
+	Action    string `json:"action"` // None, Relogin or Retry
+	RequestID string `json:"requestId"`
+
+	RetryAfter int `json:"-"` // seconds; 0 if the action is not Retry
+}
+
+// Actions that a problem advises.
+const (
+	None    = "none"
+	Relogin = "relogin"
+	Retry   = "retry"
+)
+
+// Expectation is the status and the action that belong to a problem's code.
+type Expectation struct {
+	Status int
+	Action string
+}
+
+var expectations = map[string]Expectation{
+	"invalid_request":        {400, None},
+	"invalid_code":           {400, Relogin},
+	"invalid_token":          {401, Relogin},
+	"invalid_api_key":        {401, None},
+	"user_blocked":           {403, None},
+	"forbidden":              {403, None},
+	"not_found":              {404, None},
+	"method_not_allowed":     {405, None},
+	"request_too_large":      {413, None},
+	"unsupported_media_type": {415, None},
+	"undecryptable":          {422, Relogin},
+	"invalid_picture":        {422, None},
+	"rate_limited":           {429, Retry},
+	"internal":               {500, None},
+	"wechat_unavailable":     {503, Retry},
+	"misconfigured":          {503, None},
+	"storage_unavailable":    {503, Retry},
+}
+
+// Lookup returns what is expected of a code; ok is false if there is no such code.
+func Lookup(code string) (e Expectation, ok bool) {
+	e, ok = expectations[code]
+	return e, ok
+}
+
+// ReadProblem reads an error response to the request with the given id. Its error is a Violation.
+func (r Response) ReadProblem(requestID string) (Problem, error) {
+	if r.RequestID != requestID {
+		return Problem{}, errOtherRequest
+	}
+	var p Problem
+	if err := strict(r.Body, &p); err != nil {
+		return Problem{}, Violation("not a problem: " + err.Error())
+	}
+	want, listed := expectations[p.Code]
+	switch {
+	case !listed:
+		return Problem{}, Violation("a problem with a code that is not listed")
+	case r.Status != want.Status || p.Status != want.Status:
+		return Problem{}, Violation(p.Code + " with another status")
+	case p.Action != want.Action:
+		return Problem{}, Violation(p.Code + " with another action")
+	case !strings.HasPrefix(r.ContentType, "application/problem+json"):
+		return Problem{}, Violation(p.Code + " that is not problem+json")
+	case p.RequestID != requestID || p.Title == "" || p.Detail == "" || p.Type == "":
+		return Problem{}, Violation(p.Code + " that is incomplete")
+	case (want.Status == http.StatusUnauthorized) != (r.Challenge == "Bearer"):
+		return Problem{}, Violation(p.Code + " with the wrong WWW-Authenticate")
+	case want.Action != Retry && r.RetryAfter != "":
+		return Problem{}, Violation(p.Code + " with a Retry-After")
+	case want.Action != Retry:
+		return p, nil
+	}
+	var err error
+	if p.RetryAfter, err = strconv.Atoi(r.RetryAfter); err != nil || p.RetryAfter < 1 {
+		return Problem{}, Violation(p.Code + " without a proper Retry-After")
+	}
+	return p, nil
+}
+
+// Profile is a user's profile under WeChat's names.
+type Profile struct {
+	NickName  string `json:"nickName"`
+	AvatarURL string `json:"avatarUrl"`
+	Gender    int    `json:"gender"`
+	Country   string `json:"country"`
+	Province  string `json:"province"`
+	City      string `json:"city"`
+	Language  string `json:"language"`
+}
+
+// Body is the body of a response with status 200. The fields that a route does not have are zero.
+type Body struct {
+	Status          int     `json:"status"`
+	Token           string  `json:"token"`
+	ExpiresIn       int64   `json:"expiresIn"` // seconds without use
+	IsNewUser       bool    `json:"isNewUser"`
+	ProfileComplete bool    `json:"profileComplete"`
+	Anonymous       bool    `json:"anonymous"`
+	PhoneNumber     string  `json:"phoneNumber"` // masked; "" if none is bound
+	UserInfo        Profile `json:"userInfo"`
+
+	// Of an introspection (RFC 7662, section 2.2).
+	Active    bool   `json:"active"`
+	TokenType string `json:"token_type"`
+	Subject   string `json:"sub"`
+	ClientID  string `json:"client_id"`
+	ExpiresAt int64  `json:"exp"` // seconds of Unix time, as IssuedAt
+	IssuedAt  int64  `json:"iat"`
+	OpenID    string `json:"openid"`
+	UnionID   string `json:"unionid"` // "" if none is known
+}
+
+// fields are those of each route's body. An introspection has activeFields too if the token is active.
+var (
+	fields = [Routes][]string{
+		Login:      {"status", "token", "expiresIn", "isNewUser", "profileComplete", "phoneNumber", "userInfo"},
+		Update:     {"status", "profileComplete", "anonymous", "phoneNumber", "userInfo"},
+		ReadUser:   {"status", "profileComplete", "phoneNumber", "userInfo"},
+		Introspect: {"active"},
+		Logout:     {"status"},
+	}
+	activeFields  = []string{"active", "token_type", "sub", "client_id", "exp", "iat", "openid"}
+	profileFields = []string{"nickName", "avatarUrl", "gender", "country", "province", "city", "language"}
+)
+
+// ReadBody reads a response with status 200 to the request with the given id. Its error is a Violation.
+func (r Response) ReadBody(route Route, requestID string) (b Body, err error) {
+	switch {
+	case r.RequestID != requestID:
+		return Body{}, errOtherRequest
+	case !strings.HasPrefix(r.ContentType, "application/json") || r.RetryAfter != "" || r.Challenge != "":
+		return Body{}, errNotPlain
+	}
+	if err := strict(r.Body, &b); err != nil {
+		return Body{}, err
+	}
+	want, optional := fields[route], ""
+	if b.Active {
+		want, optional = activeFields, "unionid"
+	}
+	if err := exactly(r.Body, want, optional); err != nil {
+		return Body{}, err
+	}
+	switch route {
+	case Introspect:
+		err = b.checkIntrospection()
+	case Logout:
+		if b.Status != http.StatusOK {
+			err = errInnerStatus
+		}
+	default:
+		if err = b.checkProfile(r.Body); err == nil && route == Login && (len(b.Token) != TokenLength || b.ExpiresIn <= 0) {
+			err = Violation("a login without a proper token")
+		}
+	}
+	if err != nil {
+		return Body{}, err
+	}
+	return b, nil
+}
+
+func (b Body) checkIntrospection() error {
+	switch {
+	case !b.Active:
+		return nil // exactly has seen that there is nothing else
+	case b.Subject == "" || b.ClientID == "" || b.OpenID == "":
+		return errMissing
+	case b.TokenType != "Bearer" || b.IssuedAt <= 0 || b.ExpiresAt <= b.IssuedAt:
+		return Violation("an active token without a proper lifetime")
+	}
+	return nil
+}
+
+func (b Body) checkProfile(text []byte) error {
+	var raw struct {
+		UserInfo json.RawMessage `json:"userInfo"`
+	}
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return errNotJSON
+	}
+	switch {
+	case b.Status != http.StatusOK:
+		return errInnerStatus
+	case b.PhoneNumber != "" && !strings.Contains(b.PhoneNumber, "*"):
+		return Violation("a phone number that is not masked")
+	case b.ProfileComplete != (b.UserInfo.NickName != "" && b.UserInfo.AvatarURL != ""):
+		return Violation("profileComplete contradicts the profile")
+	}
+	return exactly(raw.UserInfo, profileFields, "")
+}
+
+// strict decodes a body. Unknown fields and data after the JSON value are violations. The decoder's own errors may quote the
+// body.
+func strict(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		if _, isType := errors.AsType[*json.UnmarshalTypeError](err); isType {
+			return errType
+		}
+		if strings.HasPrefix(err.Error(), "json: unknown field") {
+			return errUnknownField
+		}
+		return errNotJSON
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errTrailing
+	}
+	return nil
+}
+
+// exactly checks that a JSON object has the wanted fields, none of them null, and no others but the optional one.
+func exactly(object []byte, want []string, optional string) error {
+	var present map[string]json.RawMessage
+	if err := json.Unmarshal(object, &present); err != nil {
+		return errType
+	}
+	for _, name := range want {
+		if value, found := present[name]; !found || string(value) == "null" {
+			return errMissing
+		}
+	}
+	for name := range present {
+		if name != optional && !slices.Contains(want, name) {
+			return errUnknownField
+		}
+	}
+	return nil
+}

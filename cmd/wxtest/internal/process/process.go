@@ -1,0 +1,271 @@
+// Package process runs MariaDB, Redis, the simulator and the server as child processes that can be paused, killed and started
+// again, and reads what they use of the machine.
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"wxlogin/cmd/wxtest/internal/cli"
+)
+
+const (
+	startTimeout = 60 * time.Second
+	killTimeout  = 10 * time.Second
+	probeTimeout = time.Second
+	poll         = 2 * time.Millisecond
+
+	// clockTick is the unit of /proc/PID/stat: Linux shows it as 1/100 s to programs on all its architectures.
+	clockTick = 10 * time.Millisecond
+)
+
+// account is the user that a process runs as, if it is not this process's.
+type account struct{ uid, gid uint32 }
+
+// Process is a program that can be started again and again. All its output is appended to one file.
+type Process struct {
+	Name  string
+	Path  string
+	Args  []string
+	Env   []string // complete: nothing is inherited
+	Log   string   // file
+	Probe func(context.Context) error
+
+	owner *account
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	ended chan struct{} // closed after cmd's end
+}
+
+// Start starts the program, which must not be running.
+func (p *Process) Start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the process has its own copy
+	cmd := exec.Command(p.Path, p.Args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = p.Env, log, log, attributes(p.owner)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait() // the result is in cmd.ProcessState
+		close(ended)
+	}()
+	p.cmd, p.ended = cmd, ended
+	return nil
+}
+
+// StartReady starts the program and waits until it answers. The error has what the program said.
+func (p *Process) StartReady(ctx context.Context) error {
+	if err := p.Start(); err != nil {
+		return err
+	}
+	err := Await(ctx, p.Name, startTimeout, p.Probe)
+	if err != nil {
+		said, _ := os.ReadFile(p.Log)
+		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(said))
+	}
+	return err
+}
+
+// Signal sends a signal to the process.
+func (p *Process) Signal(s os.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return fmt.Errorf("%s: not started", p.Name)
+	}
+	return p.cmd.Process.Signal(s)
+}
+
+// Pause stops the process like a machine that hangs: its connections stay open.
+func (p *Process) Pause() error { return p.Signal(pauseSignal) }
+
+// Resume continues a paused process.
+func (p *Process) Resume() error { return p.Signal(resumeSignal) }
+
+// Kill ends the process at once, paused or not, and waits for it. It is no error if it was never started or has ended.
+func (p *Process) Kill() error {
+	if p == nil || p.PID() == 0 {
+		return nil
+	}
+	if err := p.Signal(os.Kill); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	_, err := p.Wait(killTimeout)
+	return err
+}
+
+// Wait waits for the end of the process and returns its exit code, -1 after a signal.
+func (p *Process) Wait(limit time.Duration) (int, error) {
+	p.mu.Lock()
+	cmd, ended := p.cmd, p.ended
+	p.mu.Unlock()
+	select {
+	case <-ended:
+		return cmd.ProcessState.ExitCode(), nil
+	case <-time.After(limit):
+		return 0, fmt.Errorf("%s: has not ended within %v", p.Name, limit)
+	}
+}
+
+// PID returns the id of the process that was started last; 0 if none was.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
+// Await calls a probe until it succeeds.
+func Await(ctx context.Context, what string, limit time.Duration, probe func(context.Context) error) error {
+	deadline := time.Now().Add(limit)
+	for {
+		attempt, cancel := context.WithTimeout(ctx, probeTimeout)
+		err := probe(attempt)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Now().After(deadline):
+			return fmt.Errorf("%s does not answer after %v: %w", what, limit, err)
+		}
+		Sleep(ctx, poll)
+	}
+}
+
+// Sleep waits for d and returns true, or returns false when ctx ends.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Ports are below the range from which systems choose those of outgoing connections: otherwise a client could take the port
+// of a server that is down for a moment.
+const (
+	firstPort = 20000
+	ports     = 10000
+)
+
+var taken sync.Map // addresses that FreeAddr has returned
+
+// FreeAddr returns a loopback address on which nothing listens. It returns no address twice.
+func FreeAddr() (string, error) {
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(ports)))
+		listener, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		if _, found := taken.LoadOrStore(addr, true); !found {
+			return addr, listener.Close()
+		}
+		listener.Close()
+	}
+	return "", errors.New("no free port between 20000 and 30000")
+}
+
+// Build builds commands of this module into a folder as releases are built, but with paths: without them all that they import
+// would be compiled again.
+func Build(ctx context.Context, dir string, packages ...string) error {
+	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, packages...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// packages are the Debian packages of programs.
+var packages = map[string]string{
+	"mariadbd": "mariadb-server", "mariadb-install-db": "mariadb-server", "redis-server": "redis-server", "go": "golang",
+}
+
+// Require returns an error with cli.ErrMissing if this is not Linux or lacks one of the programs.
+func Require(programs ...string) error {
+	if !Supported {
+		return fmt.Errorf("this runs on Linux only: Linux is %w", cli.ErrMissing)
+	}
+	var missing []error
+	for _, name := range programs {
+		if lookPath(name) == "" {
+			missing = append(missing, fmt.Errorf("%s is %w (apt-get install %s)", name, cli.ErrMissing, packages[name]))
+		}
+	}
+	return errors.Join(missing...)
+}
+
+// lookPath also finds daemons if a user's PATH has no sbin; it returns "" if there is no such program.
+func lookPath(program string) string {
+	for _, candidate := range []string{program, "/usr/sbin/" + program, "/usr/local/sbin/" + program} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// CPU returns the CPU time that a process has used, all threads together (proc_pid_stat(5): utime and stime).
+func CPU(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := bytes.Cut(stat, []byte(") ")) // the name before may contain anything
+	fields := strings.Fields(string(rest))
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: too short", pid)
+	}
+	user, userErr := strconv.ParseInt(fields[11], 10, 64)
+	system, systemErr := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick, errors.Join(userErr, systemErr)
+}
+
+// Memory returns the resident memory of a process in MiB, now and at most (proc_pid_status(5): VmRSS and VmHWM).
+func Memory(pid int) (now, peak float64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		kib, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
+		switch name {
+		case "VmRSS":
+			now = kib / 1024
+		case "VmHWM":
+			peak = kib / 1024
+		}
+	}
+	return now, peak, nil
+}

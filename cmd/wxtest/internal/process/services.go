@@ -1,0 +1,236 @@
+package process
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// Server is a wxlogin, or a server with the same listeners.
+type Server struct {
+	*Process
+	Public, Internal string // addresses
+}
+
+// NewServer returns a server that logs to a file in dir. It adds the listeners to the environment.
+func NewServer(dir, name, path string, env ...string) (*Server, error) {
+	public, publicErr := FreeAddr()
+	internal, internalErr := FreeAddr()
+	if err := errors.Join(publicErr, internalErr); err != nil {
+		return nil, err
+	}
+	return &Server{Public: public, Internal: internal, Process: &Process{
+		Name: name, Path: path, Env: append(env, "LISTEN_ADDR="+public, "INTERNAL_ADDR="+internal),
+		Log: filepath.Join(dir, name+".log"), Probe: getOK("http://" + internal + "/readyz"),
+	}}, nil
+}
+
+// NewSimulator returns the simulator as a process, and its address.
+func NewSimulator(dir, path, appID, secret string) (*Process, string, error) {
+	addr, err := FreeAddr()
+	return &Process{
+		Name: "wxsim", Path: path, Args: []string{"-addr", addr, "-appid", appID, "-secret", secret},
+		Log: filepath.Join(dir, "wxsim.log"), Probe: getOK("http://" + addr + "/sim/healthz"),
+	}, addr, err
+}
+
+// getOK returns a probe that succeeds if a URL answers 200 on a new connection.
+func getOK(url string) func(context.Context) error {
+	client := &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answers %d", req.URL.Path, resp.StatusCode)
+		}
+		return nil
+	}
+}
+
+// Metrics returns metrics without labels of a server by the base URL of its internal listener. One that it does not have is 0.
+func Metrics(ctx context.Context, transport http.RoundTripper, base string, names ...string) ([]float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	values := make([]float64, len(names))
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		name, text, _ := strings.Cut(lines.Text(), " ")
+		if i := slices.Index(names, name); i >= 0 {
+			if values[i], err = strconv.ParseFloat(text, 64); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return values, lines.Err()
+}
+
+// NewRedis returns a Redis that keeps nothing when it ends, and its address.
+func NewRedis(dir string) (*Process, string, error) {
+	addr, err := FreeAddr()
+	host, port, _ := net.SplitHostPort(addr)
+	return &Process{
+		Name: "redis-server", Path: lookPath("redis-server"), Log: filepath.Join(dir, "redis.log"),
+		Args:  []string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"},
+		Probe: func(ctx context.Context) error { return ping(ctx, addr) },
+	}, addr, err
+}
+
+// ping asks Redis on a new connection.
+func ping(ctx context.Context, addr string) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline)
+	}
+	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+		return err
+	}
+	answer := make([]byte, len("+PONG\r\n"))
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return err
+	}
+	if string(answer) != "+PONG\r\n" {
+		return errors.New("redis does not answer PONG")
+	}
+	return nil
+}
+
+// MaxConnections of a MariaDB is little more than what the pools of two servers may hold, so that a test can fill it.
+const MaxConnections = 120
+
+// MariaDB is a database server that loses no commit when it is killed.
+type MariaDB struct {
+	*Process
+	Root *sql.DB // for the database wxlogin
+	addr string
+}
+
+// NewMariaDB makes the data folder in dir. It needs mariadbd and mariadb-install-db.
+func NewMariaDB(ctx context.Context, dir string) (*MariaDB, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	host, port, _ := net.SplitHostPort(addr)
+	home := filepath.Join(dir, "mysql")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return nil, err
+	}
+	owner, err := databaseAccount(home)
+	if err != nil {
+		return nil, err
+	}
+	install := exec.CommandContext(ctx, lookPath("mariadb-install-db"),
+		"--no-defaults", "--datadir="+filepath.Join(home, "data"), "--skip-test-db", "--auth-root-authentication-method=normal")
+	install.Dir, install.SysProcAttr = home, attributes(owner)
+	if out, err := install.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
+	}
+	mysql.SetLogger(log.New(io.Discard, "", 0)) // connections are meant to break
+	m := &MariaDB{addr: addr, Process: &Process{
+		Name: "mariadbd", Path: lookPath("mariadbd"), owner: owner, Log: filepath.Join(dir, "mysql.log"),
+		Args: []string{
+			"--no-defaults", "--datadir=" + filepath.Join(home, "data"), "--socket=" + filepath.Join(home, "socket"),
+			"--pid-file=" + filepath.Join(home, "pid"), "--tmpdir=" + home, "--bind-address=" + host, "--port=" + port,
+			"--skip-name-resolve", "--character-set-server=utf8mb4", "--max-connections=" + strconv.Itoa(MaxConnections),
+			"--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M",
+		},
+	}}
+	m.Probe = m.probeAs("root")
+	m.Root, err = sql.Open("mysql", m.DSN("root", "wxlogin", time.Second))
+	return m, err
+}
+
+// databaseAccount returns the account that MariaDB runs as: it refuses to run as root.
+func databaseAccount(home string) (*account, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("mysql")
+	if err != nil {
+		return nil, fmt.Errorf("MariaDB cannot run as root: %w", err)
+	}
+	uid, uidErr := strconv.Atoi(u.Uid)
+	gid, gidErr := strconv.Atoi(u.Gid)
+	return &account{uint32(uid), uint32(gid)}, errors.Join(uidErr, gidErr, os.Chown(home, uid, gid))
+}
+
+// DSN returns the DSN of an account (name or name:password) for a database, with a time-out of connecting if it is not 0.
+func (m *MariaDB) DSN(account, database string, timeout time.Duration) string {
+	dsn := account + "@tcp(" + m.addr + ")/" + database
+	if timeout > 0 {
+		dsn += "?timeout=" + timeout.String()
+	}
+	return dsn
+}
+
+// Prepare makes the database wxlogin and its account, which the Probe uses from then on, and the other accounts without
+// password and rights.
+func (m *MariaDB) Prepare(ctx context.Context, password string, others ...string) error {
+	db, err := sql.Open("mysql", m.DSN("root", "", time.Second))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	statements := []string{
+		"CREATE DATABASE wxlogin CHARACTER SET utf8mb4",
+		"CREATE USER wxlogin@'%' IDENTIFIED BY '" + password + "'",
+		"GRANT ALL ON wxlogin.* TO wxlogin@'%'",
+	}
+	for _, other := range others {
+		statements = append(statements, "CREATE USER "+other+"@'%'")
+	}
+	for _, statement := range statements {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("preparing MariaDB: %w", err)
+		}
+	}
+	m.Probe = m.probeAs("wxlogin:" + password)
+	return nil
+}
+
+// probeAs asks the database on a new connection, as a server would.
+func (m *MariaDB) probeAs(account string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		db, err := sql.Open("mysql", m.DSN(account, "", 500*time.Millisecond)+"&readTimeout=500ms")
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.PingContext(ctx)
+	}
+}
