@@ -339,19 +339,9 @@ func (e *env) saveProfile(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*profileSeconds*time.Second)
 	defer cancel()
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", e.server.Internal, profileSeconds)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	text, err := process.Get(ctx, http.DefaultTransport, url, e.key)
 	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+e.key)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the profile: %s, %w", resp.Status, err)
+		return fmt.Errorf("the profile: %w", err)
 	}
 	return os.WriteFile(e.profile, text, 0o644)
 }

@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
+	"strings"
 	"syscall"
 	"time"
-
-	"github.com/go-sql-driver/mysql"
 
 	"wxlogin/cmd/wxtest/internal/process"
 )
@@ -70,112 +68,47 @@ func failExchanges(ctx context.Context, c *cluster, _ *process.Process, s step) 
 	return func() error { cancel(); return <-ended }, nil
 }
 
-// connectionHog takes all connections of the database and keeps them, like another application with a leak.
-type connectionHog struct {
-	db     *sql.DB
-	cancel context.CancelFunc
-	taking sync.WaitGroup
+// fewConnections is the lowest limit of connections that MariaDB takes.
+const fewConnections = 10
 
-	mu    sync.Mutex
-	conns []*sql.Conn
-}
-
-// fillConnections takes all connections, then ends those of the servers and takes these too: a server with idle connections
-// would not notice anything. It goes on taking what becomes free.
+// fillConnections takes all connections of the database, like another application with a leak. For that it lowers the limit,
+// and ends the connections of the servers: with idle ones they would not notice anything.
 func fillConnections(ctx context.Context, c *cluster, _ *process.Process, _ step) (end func() error, err error) {
 	db, err := sql.Open("mysql", c.mysql.DSN("filler", "", time.Second))
 	if err != nil {
 		return nil, err
 	}
-	control, err := c.mysql.Root.Conn(ctx) // while there is one left
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	end = func() error {
+		_, err := c.mysql.Root.ExecContext(ctx, fmt.Sprint("SET GLOBAL max_connections = ", process.MaxConnections))
+		return errors.Join(err, db.Close())
 	}
-	defer control.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	h := &connectionHog{db: db, cancel: cancel}
-	if err := h.takeAll(ctx); err != nil {
-		return nil, errors.Join(err, h.release())
-	}
-	for range 4 {
-		h.taking.Go(func() {
-			for ctx.Err() == nil {
-				if h.take(ctx) != nil {
-					time.Sleep(time.Millisecond)
-				}
-			}
-		})
-	}
-	if err := endServersConnections(ctx, control); err != nil {
-		return nil, errors.Join(err, h.release())
-	}
-	return h.release, nil
-}
-
-func (h *connectionHog) take(ctx context.Context) error {
-	conn, err := h.db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.conns = append(h.conns, conn)
-	return nil
-}
-
-// tooManyConnections is MySQL's error when max_connections is reached.
-const tooManyConnections = 1040
-
-func (h *connectionHog) takeAll(ctx context.Context) error {
-	for range process.MaxConnections + 1 {
-		err := h.take(ctx)
-		if full, ok := errors.AsType[*mysql.MySQLError](err); ok && full.Number == tooManyConnections {
-			return nil
-		}
-		if err != nil {
-			return err
+	for range fewConnections { // held until db is closed
+		if _, err := db.Conn(ctx); err != nil {
+			return nil, errors.Join(err, end())
 		}
 	}
-	return errors.New("the database gives more than max_connections")
+	_, err = c.mysql.Root.ExecContext(ctx, fmt.Sprint("SET GLOBAL max_connections = ", fewConnections))
+	if err == nil {
+		err = endServersConnections(ctx, c.mysql.Root)
+	}
+	if err != nil {
+		return nil, errors.Join(err, end())
+	}
+	return end, nil
 }
 
-// endServersConnections ends them until there are none: as long as the servers are faster than the hog, they get some back.
-func endServersConnections(ctx context.Context, control *sql.Conn) error {
+// endServersConnections ends all connections of the servers. While the limit is not reached, they may open others meanwhile.
+func endServersConnections(ctx context.Context, root *sql.DB) error {
 	for range 100 {
-		ids, err := serversConnections(ctx, control)
-		if err != nil || len(ids) == 0 {
+		var ids sql.NullString
+		err := root.QueryRowContext(ctx, `SELECT GROUP_CONCAT(id) FROM information_schema.processlist WHERE user = 'wxlogin'`).Scan(&ids)
+		if err != nil || !ids.Valid {
 			return err
 		}
-		for _, id := range ids {
-			control.ExecContext(ctx, fmt.Sprintf("KILL %d", id)) // it may have ended by itself
+		for id := range strings.SplitSeq(ids.String, ",") {
+			root.ExecContext(ctx, "KILL "+id) // it may have ended by itself
 		}
 		process.Sleep(ctx, 5*time.Millisecond)
 	}
 	return errors.New("the servers do not lose their connections to the database")
-}
-
-func serversConnections(ctx context.Context, control *sql.Conn) (ids []int64, err error) {
-	rows, err := control.QueryContext(ctx, "SELECT id FROM information_schema.processlist WHERE user = 'wxlogin'")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
-}
-
-// release gives all connections back.
-func (h *connectionHog) release() error {
-	h.cancel()
-	h.taking.Wait()
-	for _, conn := range h.conns {
-		conn.Close() // its error does not matter
-	}
-	return h.db.Close()
 }

@@ -77,8 +77,9 @@ type options struct {
 	maxErrors          float64
 	overload           int // MAX_LOGINS_IN_FLIGHT; 0: no overload
 
-	arriving  int  // logins at once before the run; 0: one for each phone
-	impatient bool // users do not wait after errors
+	arriving  int           // logins at once before the run; 0: one for each phone
+	impatient bool          // users do not wait after errors
+	tolerance time.Duration // instead of onTimeTolerance
 }
 
 func parse(args []string, stdout, stderr io.Writer) (options, error) {

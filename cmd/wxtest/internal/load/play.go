@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -67,7 +68,7 @@ func newRun(o options, t transports) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{options: o, client: client, recorder: newRecorder(), name: rand.Text()[:8]}
+	r := &run{options: o, client: client, recorder: newRecorder(cmp.Or(o.tolerance, onTimeTolerance)), name: rand.Text()[:8]}
 	r.simulator = player.NewSimulator(o.wechat, o.appID,
 		player.SimulatorOptions{Transport: t.simulator, Timeout: simulatorTimeout, InFlight: simulatorCalls})
 	for i := range o.phones {

@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	maxExamples     = 5                     // of each kind of wrong answer
-	onTimeTolerance = 10 * time.Millisecond // by which an action of an open loop may be late and count as on time
-	maxMoments      = 3600                  // of a timeline: an hour of seconds; then pairs are joined
+	maxExamples = 5    // of each kind of wrong answer
+	maxMoments  = 3600 // of a timeline: an hour of seconds; then pairs are joined
+
+	// onTimeTolerance is by how much an action of an open loop may be late and count as on time.
+	onTimeTolerance = 10 * time.Millisecond
 )
 
 // sample is one request and what came of it.
@@ -73,6 +75,7 @@ type recorder struct {
 
 	timeline  *timeline
 	lags      *report.Histogram // between due and sent
+	tolerance time.Duration
 	onTime    int64
 	simulator time.Duration        // subtracted from latencies
 	uncounted [player.Routes]int64 // before from
@@ -81,9 +84,9 @@ type recorder struct {
 
 func newTally() tally { return tally{latencies: report.NewHistogram()} }
 
-func newRecorder() *recorder {
+func newRecorder(tolerance time.Duration) *recorder {
 	r := &recorder{
-		all: newTally(), succeeded: newTally(), interval: newTally(), timeline: newTimeline(), lags: report.NewHistogram(),
+		all: newTally(), succeeded: newTally(), interval: newTally(), timeline: newTimeline(), lags: report.NewHistogram(), tolerance: tolerance,
 		errors: map[string]*errorResult{}, wrong: map[player.Wrong]*wrongResult{},
 	}
 	for i := range r.routes {
@@ -128,7 +131,7 @@ func (r *recorder) add(s sample) {
 	r.timeline.add(second, latency, s.verdict)
 	lag := s.sent.Sub(s.due)
 	r.lags.Add(lag)
-	if lag <= onTimeTolerance {
+	if lag <= r.tolerance {
 		r.onTime++
 	}
 	r.simulator += s.preparing

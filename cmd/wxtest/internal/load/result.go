@@ -83,7 +83,7 @@ type exampleResult struct {
 type scheduleResult struct {
 	Due                int64   `json:"due"`
 	Sent               int64   `json:"sent"`
-	OnTime             int64   `json:"onTime"` // within 10 ms
+	OnTime             int64   `json:"onTime"` // within 10 ms, in an overload 20 ms
 	Unsent             int64   `json:"unsent"`
 	LagP50             float64 `json:"lagP50Ms"` // between due and sent
 	LagP99             float64 `json:"lagP99Ms"`

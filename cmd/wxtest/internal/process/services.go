@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
@@ -50,48 +49,52 @@ func NewSimulator(dir, path, appID, secret string) (*Process, string, error) {
 	}, addr, err
 }
 
-// getOK returns a probe that succeeds if a URL answers 200 on a new connection.
-func getOK(url string) func(context.Context) error {
-	client := &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
-	return func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s answers %d", req.URL.Path, resp.StatusCode)
-		}
-		return nil
-	}
-}
-
-// Metrics returns metrics without labels of a server by the base URL of its internal listener. One that it does not have is 0.
-func Metrics(ctx context.Context, transport http.RoundTripper, base string, names ...string) ([]float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/metrics", nil)
+// Get requests a URL with a token in Authorization, unless it is empty, and returns the body. A status other than 200 is an
+// error.
+func Get(ctx context.Context, transport http.RoundTripper, url, bearer string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s", req.URL.Path, resp.Status)
+	}
+	return io.ReadAll(resp.Body)
+}
+
+// getOK returns a probe that succeeds if a URL answers 200 on a new connection.
+func getOK(url string) func(context.Context) error {
+	transport := &http.Transport{DisableKeepAlives: true}
+	return func(ctx context.Context) error {
+		_, err := Get(ctx, transport, url, "")
+		return err
+	}
+}
+
+// Metrics returns metrics without labels of a server by the base URL of its internal listener. One that it does not have is 0.
+func Metrics(ctx context.Context, transport http.RoundTripper, base string, names ...string) ([]float64, error) {
+	text, err := Get(ctx, transport, base+"/metrics", "")
+	if err != nil {
+		return nil, err
+	}
 	values := make([]float64, len(names))
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		name, text, _ := strings.Cut(lines.Text(), " ")
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if i := slices.Index(names, name); i >= 0 {
-			if values[i], err = strconv.ParseFloat(text, 64); err != nil {
+			if values[i], err = strconv.ParseFloat(value, 64); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return values, lines.Err()
+	return values, nil
 }
 
 // NewRedis returns a Redis that keeps nothing when it ends, and its address.
@@ -129,7 +132,7 @@ func ping(ctx context.Context, addr string) error {
 	return nil
 }
 
-// MaxConnections of a MariaDB is little more than what the pools of two servers may hold, so that a test can fill it.
+// MaxConnections of a MariaDB is a little more than what the pools of two servers may hold.
 const MaxConnections = 120
 
 // MariaDB is a database server that loses no commit when it is killed.
