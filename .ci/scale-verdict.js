@@ -1,8 +1,8 @@
-// Reads the result of wxtest load and says whether it is what .ci/scale wants:
+// Reads the JSON of `wxtest load` and checks what .ci/scale wants:
 //
 //   node scale-verdict.js result.json FROM-TO FROM-TO
 //
-// No answer was wrong, every error is one of the contract, and all of them came within the seconds FROM-TO of a fault.
+// No response was wrong, every error is one of the contract, and all errors came within the seconds FROM-TO of a fault.
 'use strict';
 
 const fs = require('node:fs');
@@ -19,7 +19,7 @@ const fault = (text) => faults.push(text);
 if (result.endedEarly || result.all.requests < 1000) fault(`${result.all.requests} requests in ${result.seconds} s are no load`);
 for (const wrong of result.wrongAnswers) fault(`${wrong.count} wrong answers: ${wrong.kind}`);
 for (const { code, count } of result.errors) {
-  if (!CONTRACT.has(code)) fault(`${count} times ${code}, which nobody may meet here`);
+  if (!CONTRACT.has(code)) fault(`${count} times ${code}, which must not happen here`);
 }
 
 const within = (second) => windows.some(([from, to]) => second >= from && second <= to);

@@ -23,15 +23,8 @@
 // ratios of each round's pair, so that what disturbs the machine for a while disturbs both.
 //
 // wxlogin runs as in production, with its limits, log and metrics on. Every request of a round comes from another address
-// (X-Forwarded-For).
-//
-// -latency is WeChat's (80 ms is usual), and -pause what a connection waits before its next request, so
-//
-//	wxtest bench -alone -kinds returning -latency 80ms -connections 2000 -pause 1s
-//
-// plays 2,000 mini-programs at once. wxlogin's connections to WeChat, memory and goroutines are printed above the table.
-//
-// With -growth it measures only returning logins, without the bare handler, with more and more users in MySQL.
+// (X-Forwarded-For). With -growth only returning logins are measured, without the bare handler, with more and more users in
+// MySQL. docs/performance.md has more commands, and figures.
 package bench
 
 import (

@@ -105,7 +105,7 @@ func (e *env) post(path string, i int, form url.Values) []byte {
 		path, bearer, i>>16&255, i>>8&255, i&255, len(body), body)
 }
 
-// logIn makes the sessions for updates, on each server: so many that none comes near its limit.
+// logIn makes the sessions for updates, on each server: enough that none comes near its rate limit.
 func (e *env) logIn(ctx context.Context) error {
 	for _, s := range e.servers() {
 		requests := make([][]byte, min(e.requests, len(e.devices)))

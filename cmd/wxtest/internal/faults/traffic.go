@@ -26,7 +26,7 @@ const (
 	longLivedTimeout = 5 * time.Second
 )
 
-// traffic is what requests need, whoever sends them.
+// traffic sends requests and records them.
 type traffic struct {
 	cluster  *cluster
 	client   *player.Client

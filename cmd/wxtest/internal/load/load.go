@@ -32,8 +32,10 @@
 //
 // # Overload
 //
-// With -overload n it shows how one server with MAX_LOGINS_IN_FLIGHT=n rejects three times the logins that it can sustain: see
-// overload.go.
+// With -overload n it shows how one server with MAX_LOGINS_IN_FLIGHT=n rejects the logins beyond those: it measures 20 logins a
+// second, then n at a time, then for -duration three times the rate that the server sustained, beside 10 updates a second, and
+// checks the claims that it prints. The simulator should take its time (wxsim -latency 100ms), or it is the machine that limits
+// the logins. Memory is read from the metrics of -internal.
 package load
 
 import (
@@ -152,7 +154,11 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func runWith(ctx context.Context, o options, t transports, stdout, stderr io.Writer) error {
-	file, err := report.Create(strings.TrimSuffix(o.json, "-"))
+	name := o.json
+	if name == "-" {
+		name = ""
+	}
+	file, err := report.Create(name)
 	if err != nil {
 		return err
 	}
