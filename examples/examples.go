@@ -1,4 +1,4 @@
-// Package examples holds the example mini-program and the phone that runs it outside of WeChat, as files.
+// Package examples holds the example mini-program's login client and a phone to run it outside of WeChat, as files.
 package examples
 
 import (
@@ -6,13 +6,13 @@ import (
 	"io/fs"
 )
 
-//go:embed miniprogram/*.js miniprogram/*.json miniprogram/*.wxss miniprogram/pages miniprogram/utils phone/*.js
+//go:embed miniprogram/utils/*.js phone/*.js
 var files embed.FS
 
-// MiniProgram returns the mini-program's folder, with app.json at its root.
-func MiniProgram() fs.FS { return sub("miniprogram") }
+// Client returns the mini-program's login client, wxlogin.js, and its texts.
+func Client() fs.FS { return sub("miniprogram/utils") }
 
-// Phone returns the runtime that runs a mini-program in Node and in a browser.
+// Phone returns the wx object of a phone, with wx.js as its entry, for Node and for browsers.
 func Phone() fs.FS { return sub("phone") }
 
 func sub(folder string) fs.FS {

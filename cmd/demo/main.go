@@ -1,9 +1,11 @@
-// Command demo shows wxlogin whole, in one process and on loopback only: an embedded MySQL and Redis, the WeChat
+// Command demo runs all of wxlogin in one process and on loopback only: an embedded MySQL and Redis, the WeChat
 // simulator, and the server that cmd/wxlogin runs. It walks one mini-program through the two-phase login, printing
-// every step, and then stays up for your own requests, with a web page on which a phone runs the example mini-program.
+// every step, and then stays up with a web page, on which a phone runs the example mini-program's login client. The last
+// line of its output is the page's address.
 //
-//	go run ./cmd/demo          walk, then stay up until Ctrl-C
-//	go run ./cmd/demo -once    walk, then exit: 0, or 1 if a step failed
+//	go run ./cmd/demo                  walk, then stay up until Ctrl-C
+//	go run ./cmd/demo -once            walk, then exit: 0, or 1 if a step failed
+//	go run ./cmd/demo -log demo.log    with the server's log in a file
 //
 // It is for trying out: whatever it stores ends with it, and its MySQL is slow beyond a few thousand users.
 package main
@@ -14,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,10 +31,12 @@ func main() {
 	os.Exit(code)
 }
 
-// options are the command line. Port 0 takes a free port.
+// options are the command line.
 type options struct {
-	once                                        bool
-	public, internal, mysql, redis, wxsim, page string
+	once    bool
+	logFile string
+
+	public, internal, mysql, redis, wxsim, page string // addresses; port 0 is any free port
 }
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
@@ -39,28 +44,35 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.BoolVar(&o.once, "once", false, "exit after the walk")
-	fs.StringVar(&o.public, "addr", "127.0.0.1:0", "`address` for mini-programs")
-	fs.StringVar(&o.internal, "internal", "127.0.0.1:0", "`address` of health checks and metrics")
-	fs.StringVar(&o.mysql, "mysql", "127.0.0.1:0", "`address` of the embedded MySQL")
-	fs.StringVar(&o.redis, "redis", "127.0.0.1:0", "`address` of the embedded Redis")
-	fs.StringVar(&o.wxsim, "wxsim", "127.0.0.1:0", "`address` of the WeChat simulator")
-	fs.StringVar(&o.page, "page", "127.0.0.1:0", "`address` of the web page")
+	fs.StringVar(&o.logFile, "log", "", "`file` that the server's log is appended to; by default it is not kept")
+	for _, address := range []struct {
+		name, usage string
+		value       *string
+	}{
+		{"addr", "`address` for mini-programs", &o.public},
+		{"internal", "`address` of health checks and metrics", &o.internal},
+		{"mysql", "`address` of the embedded MySQL", &o.mysql},
+		{"redis", "`address` of the embedded Redis", &o.redis},
+		{"wxsim", "`address` of the WeChat simulator", &o.wxsim},
+		{"page", "`address` of the web page", &o.page},
+	} {
+		fs.StringVar(address.value, address.name, "127.0.0.1:0", address.usage)
+	}
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
 	}
+	err := o.requireLoopback()
 	if fs.NArg() > 0 {
-		fmt.Fprintf(stderr, "demo: unexpected argument %q\n", fs.Arg(0))
-		return options{}, errors.New("unexpected argument")
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
-	if err := o.requireLoopback(); err != nil {
+	if err != nil {
 		fmt.Fprintf(stderr, "demo: %v\n", err)
-		return options{}, err
 	}
-	return o, nil
+	return o, err
 }
 
-// requireLoopback keeps everything on this machine: the demo's MySQL has no password, and its WeChat lets anybody log in
-// as anybody.
+// requireLoopback keeps everything on this machine: the demo's MySQL has no password, and its WeChat lets anyone log in
+// as anyone.
 func (o options) requireLoopback() error {
 	var faults []error
 	for _, addr := range []string{o.public, o.internal, o.mysql, o.redis, o.wxsim, o.page} {
@@ -77,16 +89,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return 2
 	}
-	if err := show(ctx, o, stdout, stderr); err != nil {
+	if err := show(ctx, o, stdout); err != nil {
 		fmt.Fprintf(stderr, "demo: %v\n", err)
 		return 1
 	}
 	return 0
 }
 
-// show starts everything, walks, and stays up unless told otherwise.
-func show(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
-	s, err := startStack(ctx, o, stderr)
+// show starts everything, walks, and stays up unless -once is set.
+func show(ctx context.Context, o options, stdout io.Writer) (err error) {
+	log := io.Discard
+	if o.logFile != "" {
+		file, err := os.OpenFile(o.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		log = file
+	}
+	s, err := startStack(ctx, o, log)
 	if err != nil {
 		return err
 	}
@@ -95,12 +116,36 @@ func show(ctx context.Context, o options, stdout, stderr io.Writer) (err error) 
 	if err := w.run(ctx); err != nil || o.once {
 		return err
 	}
-	s.showRequests()
-	w.printHowToGoOn()
+	s.printHowToGoOn(stdout)
 	select {
 	case <-ctx.Done():
 		return nil
 	case err := <-s.server.Failed():
 		return err
 	}
+}
+
+// printHowToGoOn prints commands that work with this process, and the page's address as the last line.
+func (s *stack) printHowToGoOn(out io.Writer) {
+	mysqlHost, mysqlPort, _ := net.SplitHostPort(s.mysql.Addr()) // an address of our own listener
+	fmt.Fprintf(out, `
+The demo runs until Ctrl-C, which deletes its data. By hand:
+
+  # Bob logs in: a code from the simulated phone, exchanged for a token
+  curl -s -X POST '%[1]s/sim/login?user=bob'
+  curl -s http://%[2]s/onLogin -d code=CODE
+
+  # Bob's profile: encryptedData and iv from the phone, sent with the token
+  curl -s -X POST '%[1]s/sim/userinfo?user=bob'
+  curl -s http://%[2]s/updateUserInfo -d token=TOKEN --data-urlencode encryptedData=DATA --data-urlencode iv=IV
+
+  # What admins and operators see
+  mysql -h %[3]s -P %[4]s -u root wxlogin -e 'SELECT * FROM user_profiles\G'
+  curl -s http://%[5]s/readyz
+  curl -s http://%[5]s/metrics
+
+In a browser, with a phone, its requests and buttons for what goes wrong:
+
+  %[6]s/
+`, s.wxsimURL, s.server.PublicAddr(), mysqlHost, mysqlPort, s.server.InternalAddr(), s.pageURL)
 }

@@ -73,9 +73,9 @@ func (p printer) answer(status string, body []byte) {
 func (p printer) row(table string, row []demopage.Column) {
 	fmt.Fprintf(p.w, "   mysql  SELECT … FROM %s\n", table)
 	for _, column := range row {
-		value := column.Value.String
-		if !column.Value.Valid {
-			value = "NULL"
+		value := "NULL"
+		if column.Value != nil {
+			value = *column.Value
 		}
 		fmt.Fprintf(p.w, "          %16s: %s\n", column.Name, value)
 	}

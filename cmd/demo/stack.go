@@ -2,14 +2,22 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
+	_ "github.com/go-sql-driver/mysql" // the driver that database/sql needs by name
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/examples"
 	"wxlogin/internal/config"
 	"wxlogin/internal/demopage"
 	"wxlogin/internal/embedded"
@@ -19,118 +27,167 @@ import (
 	"wxlogin/wechat/wechattest"
 )
 
-const stopTimeout = 5 * time.Second
+const (
+	stopTimeout = 5 * time.Second
+
+	// The second mini-program of the page's phone.
+	secondAppID  = "wx000000000001demo"
+	secondSecret = "demosecret0000000000000000000001"
+
+	// loginsPerMinute is the limit by address. The page uses it up on purpose, each time from an address of its own.
+	loginsPerMinute = 2000
+)
 
 // stack is everything that runs.
 type stack struct {
 	mysql    *embedded.MySQL
 	redis    *embedded.Redis
 	wechat   *wechattest.Simulator
-	wxsim    *http.Server
 	wxsimURL string
 	server   *server.Server
-	logLevel *slog.LevelVar
+	storage  demopage.Storage
+	pageURL  string
 
-	storage   demopage.Storage
-	wire      *demopage.Wire // between server and WeChat
-	page      page
-	pageURL   string
-	avatarDir string
+	closers []func() error // of what was started, in order
 }
 
 // startStack starts everything, or nothing.
-func startStack(ctx context.Context, o options, stderr io.Writer) (*stack, error) {
-	s := &stack{logLevel: new(slog.LevelVar)}
-	s.logLevel.Set(slog.LevelError) // the walk provokes refusals on purpose and prints them itself
-	if err := s.start(ctx, o, stderr); err != nil {
+func startStack(ctx context.Context, o options, log io.Writer) (*stack, error) {
+	s := new(stack)
+	if err := s.start(ctx, o, slog.New(slog.NewTextHandler(log, nil))); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
 	return s, nil
 }
 
-func (s *stack) start(ctx context.Context, o options, stderr io.Writer) (err error) {
-	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.logLevel}))
+func (s *stack) onStop(closer func() error) { s.closers = append(s.closers, closer) }
+
+// stop ends what was started, in any state of start, the last one first.
+func (s *stack) stop() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *stack) start(ctx context.Context, o options, logger *slog.Logger) error {
 	redisclient.RouteLogs(logger)
+	if err := s.startStorage(ctx, o, logger); err != nil {
+		return err
+	}
+	mysqlLine, err := s.openLine(s.mysql.Addr())
+	if err != nil {
+		return err
+	}
+	redisLine, err := s.openLine(s.redis.Addr())
+	if err != nil {
+		return err
+	}
+	wire, err := s.startWeChat(o.wxsim)
+	if err != nil {
+		return err
+	}
+	pageListener, err := net.Listen("tcp", o.page) // before the server, which has to know where pictures are
+	if err != nil {
+		return err
+	}
+	s.onStop(func() error { pageListener.Close(); return nil }) // the page's server may have closed it
+	s.pageURL = "http://" + pageListener.Addr().String()
+	avatarDir, err := os.MkdirTemp("", "wxlogin-demo-")
+	if err != nil {
+		return err
+	}
+	s.onStop(func() error { return os.RemoveAll(avatarDir) })
+	c := s.config(o, avatarDir)
+	c.MySQLDSN = strings.Replace(c.MySQLDSN, s.mysql.Addr(), mysqlLine.Addr().String(), 1)
+	c.RedisURL = strings.Replace(c.RedisURL, s.redis.Addr(), redisLine.Addr().String(), 1)
+	if s.server, err = server.Start(ctx, c, server.Options{
+		Logger:         logger,
+		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
+	}); err != nil {
+		return err
+	}
+	s.onStop(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		return s.server.Shutdown(ctx)
+	})
+	page, err := demopage.New(demopage.Options{
+		Wire: wire, WeChat: s.wechat, Server: &url.URL{Scheme: "http", Host: s.server.PublicAddr()},
+		MySQL: s.storage.MySQL, Redis: s.storage.Redis, CutMySQL: mysqlLine.cut, CutRedis: redisLine.cut,
+		AppIDs:  []string{wechattest.DemoAppID, secondAppID},
+		Scripts: []fs.FS{examples.Client(), examples.Phone()},
+	})
+	if err != nil {
+		return err
+	}
+	s.serve(pageListener, page)
+	return nil
+}
+
+// serve serves HTTP until the stack stops; streams of events end with it.
+func (s *stack) serve(l net.Listener, handler http.Handler) {
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: stopTimeout}
+	s.onStop(web.Close)
+	go web.Serve(l) // ends with http.ErrServerClosed
+}
+
+// startStorage starts both databases, and opens them as an administrator would.
+func (s *stack) startStorage(ctx context.Context, o options, logger *slog.Logger) (err error) {
 	if s.mysql, err = embedded.StartMySQL(embedded.MySQLOptions{Addr: o.mysql}); err != nil {
 		return err
 	}
+	s.onStop(s.mysql.Close)
 	if _, err := server.Migrate(ctx, config.Migrate{MySQLDSN: s.mysql.DSN()}, logger); err != nil {
 		return err
 	}
 	if s.redis, err = embedded.StartRedis(embedded.RedisOptions{Addr: o.redis}); err != nil {
 		return err
 	}
-	if err := s.openStorage(); err != nil {
+	s.onStop(s.redis.Close)
+	if s.storage.MySQL, err = sql.Open("mysql", s.mysql.DSN()); err != nil {
 		return err
 	}
-	if err := s.startWeChat(o.wxsim); err != nil {
-		return err
+	s.onStop(s.storage.MySQL.Close)
+	s.storage.Redis = redis.NewClient(&redis.Options{Addr: s.redis.Addr()})
+	s.onStop(s.storage.Redis.Close)
+	return nil
+}
+
+func (s *stack) openLine(target string) (*line, error) {
+	l, err := newLine(target)
+	if err == nil {
+		s.onStop(l.Close)
 	}
-	if err := s.listenForPage(o.page); err != nil {
-		return err
+	return l, err
+}
+
+// startWeChat starts the simulator behind the Wire that records the server's calls.
+func (s *stack) startWeChat(addr string) (*demopage.Wire, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
 	}
-	if s.avatarDir, err = os.MkdirTemp("", "wxlogin-demo-"); err != nil {
-		return err
-	}
-	if s.server, err = server.Start(ctx, s.config(o), server.Options{
-		Logger:         logger,
-		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
-	}); err != nil {
-		return err
-	}
-	return s.servePage()
+	s.wechat = wechattest.New(wechattest.Options{Apps: map[string]string{
+		wechattest.DemoAppID: wechattest.DemoSecret, secondAppID: secondSecret,
+	}})
+	s.wxsimURL = "http://" + l.Addr().String()
+	wire := demopage.NewWire()
+	s.serve(l, wire.Watch(s.wechat))
+	return wire, nil
 }
 
 // config is what the environment of cmd/wxlogin would say.
-func (s *stack) config(o options) config.Config {
+func (s *stack) config(o options, avatarDir string) config.Config {
 	return config.Config{
 		App:      config.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
 		Apps:     []config.App{{AppID: secondAppID, Secret: secondSecret}},
 		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
-		Avatars:        config.Avatars{Dir: s.avatarDir, PublicURL: s.pageURL},
+		TrustedProxies: []string{"127.0.0.1"}, // the page, which gives each phone an address of its own
+		Limits:         config.Limits{Logins: loginsPerMinute},
+		Avatars:        config.Avatars{Dir: avatarDir, PublicURL: s.pageURL},
 		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxLifetime,
 	}
-}
-
-func (s *stack) startWeChat(addr string) error {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	s.wechat = wechattest.New(wechattest.Options{Apps: map[string]string{
-		wechattest.DemoAppID: wechattest.DemoSecret, secondAppID: secondSecret,
-	}})
-	s.wire = demopage.NewWire()
-	s.wxsim = &http.Server{Handler: s.wire.Watch(s.wechat), ReadHeaderTimeout: stopTimeout}
-	s.wxsimURL = "http://" + l.Addr().String()
-	go s.wxsim.Serve(l) // ends with http.ErrServerClosed in stop
-	return nil
-}
-
-// showRequests lets the server log its requests: from now on they are the reader's own.
-func (s *stack) showRequests() { s.logLevel.Set(slog.LevelInfo) }
-
-// stop ends what was started, in any state of start.
-func (s *stack) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	errs := []error{s.page.close()}
-	if s.server != nil {
-		errs = append(errs, s.server.Shutdown(ctx))
-	}
-	if s.wxsim != nil {
-		errs = append(errs, s.wxsim.Close())
-	}
-	errs = append(errs, closeStorage(s.storage))
-	if s.redis != nil {
-		errs = append(errs, s.redis.Close())
-	}
-	if s.mysql != nil {
-		errs = append(errs, s.mysql.Close())
-	}
-	if s.avatarDir != "" {
-		errs = append(errs, os.RemoveAll(s.avatarDir))
-	}
-	return errors.Join(errs...)
 }

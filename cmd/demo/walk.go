@@ -2,9 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
+	"strings"
 
+	"wxlogin/session"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -151,6 +157,90 @@ func (w *walk) refusals(ctx context.Context) error {
 	}
 	if a.Status != 401 || a.Code != "invalid_token" || a.Action != "relogin" {
 		return fmt.Errorf("want 401 invalid_token, relogin")
+	}
+	return nil
+}
+
+// answer holds what the walk looks at in the server's responses, of success and of failure.
+type answer struct {
+	Status          int    `json:"status"`
+	Token           string `json:"token"`
+	IsNewUser       bool   `json:"isNewUser"`
+	ProfileComplete bool   `json:"profileComplete"`
+	Anonymous       bool   `json:"anonymous"`
+	UserInfo        struct {
+		NickName string `json:"nickName"`
+		Gender   int    `json:"gender"`
+	} `json:"userInfo"`
+	Code   string `json:"code"`
+	Action string `json:"action"`
+}
+
+// post sends a form as wx.request does, and prints the request and the response.
+func (w *walk) post(ctx context.Context, path string, form url.Values) (answer, error) {
+	w.out.request(path, form)
+	target := "http://" + w.server.PublicAddr() + path
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	w.out.answer(res.Status, body)
+	var a answer
+	if err := json.Unmarshal(body, &a); err != nil {
+		return answer{}, fmt.Errorf("the response is not JSON: %w", err)
+	}
+	if a.Status != res.StatusCode {
+		return answer{}, fmt.Errorf("the body says status %d, HTTP says %d", a.Status, res.StatusCode)
+	}
+	return a, nil
+}
+
+// shownColumns are the columns of user_profiles that the walk prints.
+var shownColumns = []string{
+	"id", "identities", "nickname", "avatar_url", "gender", "place", "language", "status", "profile_complete",
+}
+
+// showUser prints the user's row in MySQL.
+func (w *walk) showUser(ctx context.Context) error {
+	row, err := w.storage.User(ctx, shownColumns)
+	if err != nil {
+		return err
+	}
+	if row == nil {
+		return errors.New("MySQL has no user")
+	}
+	w.out.row("user_profiles", row)
+	var users int
+	if err := w.storage.MySQL.QueryRowContext(ctx, "SELECT COUNT(*) FROM users").Scan(&users); err != nil {
+		return err
+	}
+	if users != 1 {
+		return errors.New("MySQL has a second user")
+	}
+	return nil
+}
+
+// showRedis prints every key of sessions with what can be seen of its value.
+func (w *walk) showRedis(ctx context.Context) error {
+	keys, err := w.storage.Keys(ctx, session.DefaultKeyPrefix+"session*")
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		return errors.New("no session in Redis")
+	}
+	for _, key := range keys {
+		w.out.key(key)
 	}
 	return nil
 }

@@ -2,24 +2,46 @@ package demopage
 
 import (
 	"context"
+	"fmt"
 	"net/http"
-
-	"wxlogin/wechat/wechattest"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"time"
 )
 
-// busyResponses is the number of -1 (busy) responses: one for each attempt that wxlogin's client makes for one login.
-const busyResponses = 3
+const (
+	busyResponses = 3               // one for each attempt that wxlogin's client makes for one login
+	maxOutage     = 3 * time.Second // an outage ends earlier, with the first 503
+	maxFlood      = 20000           // logins, by then the limit must be reached
+)
 
-// injectFault causes one of the failures of real life for a phone, and logs it.
-func (p *Page) injectFault(ph *phone, w http.ResponseWriter, r *http.Request) {
-	kind := r.PathValue("kind")
-	inject, known := map[string]func(context.Context, *phone) error{
+// faults are the failures of real life that the page's buttons cause for a phone, and what ends them.
+func (p *Page) faults() map[string]func(context.Context, *phone) error {
+	return map[string]func(context.Context, *phone) error{
 		"newkey":    p.replaceSessionKey,
 		"expire":    p.endSessions,
-		"codetwice": p.duplicateNextLogin,
-		"busy":      p.busyWeChat,
-		"secondapp": func(context.Context, *phone) error { return nil }, // the page itself opens the second mini-program
-	}[kind]
+		"codetwice": func(_ context.Context, ph *phone) error { ph.update(func() { ph.duplicateLogin = true }); return nil },
+		"busy": func(_ context.Context, ph *phone) error {
+			ph.update(func() { ph.busyResponses = busyResponses })
+			return nil
+		},
+		"awayredis":  func(_ context.Context, ph *phone) error { ph.breakStorage(p.CutRedis); return nil },
+		"awaymysql":  func(_ context.Context, ph *phone) error { ph.breakStorage(p.CutMySQL); return nil },
+		"limit":      p.useUpLimit,
+		"newnetwork": func(_ context.Context, ph *phone) error { ph.update(func() { ph.networks++ }); return nil },
+		"block":      func(ctx context.Context, ph *phone) error { return p.storage.setStatus(ctx, 2, p.openIDs(ph)) },
+		"unblock":    func(ctx context.Context, ph *phone) error { return p.storage.setStatus(ctx, 1, p.openIDs(ph)) },
+		// What follows is done by the phone alone, and only noted.
+		"refuse":    func(context.Context, *phone) error { return nil },
+		"secondapp": func(context.Context, *phone) error { return nil },
+	}
+}
+
+// injectFault causes a fault for a phone, and logs it.
+func (p *Page) injectFault(ph *phone, w http.ResponseWriter, r *http.Request) {
+	kind := r.PathValue("kind")
+	inject, known := p.faults()[kind]
 	if !known {
 		http.NotFound(w, r)
 		return
@@ -50,25 +72,66 @@ func (p *Page) endSessions(ctx context.Context, ph *phone) error {
 	return p.Redis.Del(ctx, sessions...).Err()
 }
 
-func (p *Page) duplicateNextLogin(_ context.Context, ph *phone) error {
-	ph.mu.Lock()
-	defer ph.mu.Unlock()
-	ph.duplicateLogin = true
-	return nil
-}
-
-// consumeDuplicate reports whether this login is to be sent twice, and resets the flag.
-func (ph *phone) consumeDuplicate() bool {
-	ph.mu.Lock()
-	defer ph.mu.Unlock()
-	duplicate := ph.duplicateLogin
-	ph.duplicateLogin = false
+// takeDuplicate reports whether this login is to be sent twice, and resets the flag.
+func (ph *phone) takeDuplicate() (duplicate bool) {
+	ph.update(func() { duplicate, ph.duplicateLogin = ph.duplicateLogin, false })
 	return duplicate
 }
 
-func (p *Page) busyWeChat(context.Context, *phone) error {
-	for range busyResponses {
-		p.WeChat.Fail(wechattest.Busy)
+// takeBusy reports whether WeChat is busy for this call, and counts it.
+func (ph *phone) takeBusy() (busy bool) {
+	ph.update(func() {
+		if busy = ph.busyResponses > 0; busy {
+			ph.busyResponses--
+		}
+	})
+	return busy
+}
+
+// sendBusy is WeChat's response when it is busy.
+func sendBusy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain")
+	fmt.Fprintf(w, `{"errcode":-1,"errmsg":"system error, rid: %08x-0d1af18b-5b069232"}`, time.Now().Unix())
+}
+
+// useUpLimit sends logins from the phone's address until the server responds 429. The phone goes to a network of its own
+// for that, so that no other phone is limited.
+func (p *Page) useUpLimit(ctx context.Context, ph *phone) error {
+	ph.update(func() { ph.networks++ })
+	address := ph.address()
+	for range maxFlood {
+		if p.sendLogin(ctx, address) == http.StatusTooManyRequests {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("%d logins are within the limit", maxFlood)
+}
+
+// sendLogin sends a login with an invalid code to the server, and returns the status of the response.
+func (p *Page) sendLogin(ctx context.Context, address string) int {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/onLogin", strings.NewReader("code=invalid"))
+	if err != nil {
+		return 0
+	}
+	r.Header.Set("Content-Type", formType)
+	r.Header.Set(forwardedFor, address)
+	response := httptest.NewRecorder()
+	p.proxy.ServeHTTP(response, r)
+	return response.Code
+}
+
+// breakStorage makes a database unreachable for wxlogin until the phone has got a 503, or for maxOutage.
+func (ph *phone) breakStorage(cut func() (restore func())) {
+	restore := sync.OnceFunc(cut())
+	time.AfterFunc(maxOutage, restore)
+	ph.update(func() { ph.endOutage = restore })
+}
+
+func (ph *phone) restoreStorage() {
+	ph.update(func() {
+		if ph.endOutage != nil {
+			ph.endOutage()
+			ph.endOutage = nil
+		}
+	})
 }

@@ -1,16 +1,31 @@
 package demopage
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 
 	"wxlogin/wechat/wechattest"
 )
+
+// phone is one person's phone and its recorded traffic.
+type phone struct {
+	*eventLog
+	*pseudonyms
+	id string
+
+	mu              sync.Mutex
+	pendingRequests int    // in flight to wxlogin
+	duplicateLogin  bool   // send the next login twice
+	busyResponses   int    // how many calls for this phone WeChat responds -1 to
+	networks        int    // how many networks the phone has been in, each with an address of its own
+	endOutage       func() // restores a storage; called after the first 503
+}
 
 var phoneID = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
@@ -29,6 +44,27 @@ func (p *Page) withPhone(serve func(*phone, http.ResponseWriter, *http.Request))
 		}
 		serve(ph, w, r)
 	}
+}
+
+// update changes the phone's state under its lock.
+func (ph *phone) update(change func()) {
+	ph.mu.Lock()
+	defer ph.mu.Unlock()
+	change()
+}
+
+func (ph *phone) hasRequests() (pending bool) {
+	ph.update(func() { pending = ph.pendingRequests > 0 })
+	return pending
+}
+
+// address returns the phone's address in the network that it is in, which the limit of logins counts by.
+func (ph *phone) address() (ip string) {
+	ph.update(func() {
+		sum := sha256.Sum256(fmt.Append(nil, ph.id, ph.networks))
+		ip = fmt.Sprintf("10.%d.%d.%d", sum[0], sum[1], sum[2])
+	})
+	return ip
 }
 
 var nickNames = [...]string{"小明 🐼", "阿丽 🌸", "大山 ⛰️", "小雨 ☔", "Lucy 🎈", "老王 🍵"}
@@ -64,15 +100,6 @@ func (p *Page) openIDs(ph *phone) []string {
 	return openIDs
 }
 
-// indexKeys returns the Redis keys of the owner's session indexes, which may not exist.
-func (p *Page) indexKeys(ph *phone) []string {
-	var keys []string
-	for i, device := range p.devices(ph) {
-		keys = append(keys, indexKey(p.AppIDs[i], device.OpenID()))
-	}
-	return keys
-}
-
 // phoneCalls are the simulator's endpoints that a phone may call, labelled as in a mini-program.
 var phoneCalls = map[string]exchange{
 	"login":        {kind: kindWx, label: "wx.login()"},
@@ -100,26 +127,14 @@ func (p *Page) callWeChat(ph *phone, w http.ResponseWriter, r *http.Request) {
 	query.Del("user")
 	shown := r.Clone(r.Context())
 	shown.URL.RawQuery = query.Encode()
+	call.base = "http://" + r.Host
+	call.codesFrom = origin{phone: ph, call: call.base + shown.URL.RequestURI()}
 	simulator := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query.Set("user", ph.id)
 		r.URL.Path, r.URL.RawQuery = "/sim/"+r.PathValue("call"), query.Encode()
-		p.WeChat.ServeHTTP(&codeReader{ResponseWriter: w, onCode: func(code string) { p.Wire.registerCode(code, ph) }}, r)
+		p.WeChat.ServeHTTP(w, r)
 	})
 	p.Wire.record(call, []*phone{ph}, w, shown, body, simulator)
-}
-
-// codeReader calls onCode with the code in a response of the simulator, which writes the body in one Write.
-type codeReader struct {
-	http.ResponseWriter
-	onCode func(code string)
-}
-
-func (c *codeReader) Write(b []byte) (int, error) {
-	var response struct{ Code string }
-	if json.NewDecoder(bytes.NewReader(b)).Decode(&response) == nil && response.Code != "" {
-		c.onCode(response.Code)
-	}
-	return c.ResponseWriter.Write(b)
 }
 
 // serveAvatar serves the owner's WeChat avatar.
@@ -135,16 +150,21 @@ func (p *Page) forward(ph *phone, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body is larger than 5 MiB, or was cut off", http.StatusRequestEntityTooLarge)
 		return
 	}
-	ph.beginRequest()
-	defer ph.endRequest()
-	path := strings.TrimPrefix(r.URL.Path, "/phones/"+ph.id+"/server")
-	send := func(w http.ResponseWriter) {
+	ph.update(func() { ph.pendingRequests++ })
+	defer ph.update(func() { ph.pendingRequests-- })
+	root := "/phones/" + ph.id + "/server"
+	path := strings.TrimPrefix(r.URL.Path, root)
+	send := func(w http.ResponseWriter, lost bool) int {
 		out := r.Clone(r.Context())
 		out.URL.Path, out.URL.RawPath = path, ""
-		p.Wire.record(exchange{kind: kindHTTP, label: r.Method + " " + path}, []*phone{ph}, w, out, body, p.proxy)
+		out.Header.Set(forwardedFor, ph.address())
+		x := exchange{kind: kindHTTP, label: r.Method + " " + path, base: "http://" + r.Host + root, lost: lost}
+		return p.Wire.record(x, []*phone{ph}, w, out, body, p.proxy)
 	}
-	if r.Method == http.MethodPost && path == "/onLogin" && ph.consumeDuplicate() {
-		send(&bufferedResponse{header: http.Header{}}) // discard the response: a proxy that retries does the same
+	if r.Method == http.MethodPost && path == "/onLogin" && ph.takeDuplicate() {
+		send(httptest.NewRecorder(), true) // discard the response: a proxy that retries does the same
 	}
-	send(w)
+	if send(w, false) == http.StatusServiceUnavailable {
+		ph.restoreStorage()
+	}
 }

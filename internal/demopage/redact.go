@@ -1,11 +1,11 @@
 package demopage
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"strings"
 	"sync"
-	"unicode/utf8"
 )
 
 // Kinds of exchanges.
@@ -19,25 +19,25 @@ const (
 // secret, so a field that is new, or means something else in another kind of exchange, is hidden until it is listed.
 var (
 	shownRequest = map[string]map[string]bool{
-		kindWx:     set("appid", "kind", fileSize, bodySize),
-		kindHTTP:   set("appid", "nickName", "avatarUrl", "everywhere", fileSize, bodySize),
-		kindWeChat: set("appid", "grant_type", "force_refresh", bodySize),
+		kindWx:     set("appid kind (body)"),
+		kindHTTP:   set("appid nickName avatarUrl everywhere (body)"),
+		kindWeChat: set("appid grant_type force_refresh (body)"),
 	}
 	shownResponse = map[string]map[string]bool{
-		kindWx: set("errMsg", "avatarUrl", "userInfo.nickName", "userInfo.avatarUrl", "userInfo.gender", "userInfo.country",
-			"userInfo.province", "userInfo.city", "userInfo.language", bodySize),
-		kindHTTP: set("status", "expiresIn", "isNewUser", "profileComplete", "anonymous", "avatarUrl", "phoneNumber", "countryCode",
-			"userInfo.nickName", "userInfo.avatarUrl", "userInfo.gender", "userInfo.country", "userInfo.province",
-			"userInfo.city", "userInfo.language",
-			"type", "title", "detail", "code", "action", "requestId", "Retry-After", bodySize),
-		kindWeChat: set("errcode", "errmsg", "expires_in", "phone_info.countryCode", "phone_info.watermark.timestamp",
-			"phone_info.watermark.appid", bodySize),
+		kindWx: set("errMsg avatarUrl (body)", userInfo),
+		kindHTTP: set("status expiresIn isNewUser profileComplete anonymous avatarUrl phoneNumber countryCode type title detail code "+
+			"action requestId Retry-After (body)", userInfo),
+		kindWeChat: set("errcode errmsg expires_in phone_info.countryCode phone_info.watermark.timestamp " +
+			"phone_info.watermark.appid (body)"),
 	}
 )
 
+const userInfo = "userInfo.nickName userInfo.avatarUrl userInfo.gender userInfo.country userInfo.province userInfo.city " +
+	"userInfo.language"
+
 func set(names ...string) map[string]bool {
-	s := make(map[string]bool, len(names))
-	for _, name := range names {
+	s := map[string]bool{}
+	for name := range strings.FieldsSeq(strings.Join(names, " ")) {
 		s[name] = true
 	}
 	return s
@@ -45,30 +45,23 @@ func set(names ...string) map[string]bool {
 
 // secretKinds maps field names to kinds of pseudonyms, if they differ.
 var secretKinds = map[string]string{
-	"js_code": "code", "secret": "AppSecret", "data": "picture",
+	"Authorization": "token", "js_code": "code", "secret": "AppSecret", "data": "picture",
 	"phone_info.phoneNumber": "phone number", "phone_info.purePhoneNumber": "phone number",
 }
 
-// redact returns the fields to show. kinds overrides secretKinds.
-func (p *pseudonyms) redact(pairs []pair, shown map[string]bool, kinds map[string]string) []field {
-	fields := make([]field, 0, len(pairs))
-	for _, sent := range pairs {
-		if shown[sent.name] || sent.value == "" {
-			fields = append(fields, field{Name: strings.ToValidUTF8(sent.name, "?"), Value: strings.ToValidUTF8(sent.value, "?")})
-			continue
+// replacer returns the replacer of every value that is not shown. kinds overrides secretKinds.
+func (p *pseudonyms) replacer(shown map[string]bool, kinds map[string]string) replacer {
+	return func(path, value string) (string, bool) {
+		if shown[path] || value == "" {
+			return "", false
 		}
-		kind := sent.name
-		if k, ok := secretKinds[kind]; ok {
-			kind = k
+		kind := cmp.Or(kinds[path], secretKinds[path], path)
+		scheme, token, found := strings.Cut(value, " ")
+		if path == "Authorization" && found {
+			return scheme + " <" + p.pseudonym(kind, token) + ">", true
 		}
-		if k, ok := kinds[sent.name]; ok {
-			kind = k
-		}
-		fields = append(fields, field{
-			Name: sent.name, Secret: p.pseudonym(kind, sent.value), Length: utf8.RuneCountInString(sent.value),
-		})
+		return "<" + p.pseudonym(kind, value) + ">", true
 	}
-	return fields
 }
 
 // pseudonyms replaces secrets by names that may be shown: "token 1", "token 2". The same value always has the same

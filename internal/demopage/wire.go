@@ -2,12 +2,13 @@ package demopage
 
 import (
 	"bytes"
-	"cmp"
-	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"strconv"
+	"net/http/httptest"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -21,24 +22,19 @@ const (
 type Wire struct {
 	mu           sync.Mutex
 	phones       map[string]*phone
-	codeOwners   map[[sha256.Size]byte]*phone // by SHA-256 of the code
+	codes        map[string]origin // by code
 	lastExchange int
+}
+
+// origin is where a code comes from.
+type origin struct {
+	phone *phone
+	call  string // path and query of the call that gives another one
 }
 
 // NewWire returns a Wire without phones.
 func NewWire() *Wire {
-	return &Wire{phones: map[string]*phone{}, codeOwners: map[[sha256.Size]byte]*phone{}}
-}
-
-// phone is one person's phone and its recorded traffic.
-type phone struct {
-	*eventLog
-	*pseudonyms
-	id string
-
-	mu              sync.Mutex
-	pendingRequests int  // in flight to wxlogin
-	duplicateLogin  bool // send the next login twice
+	return &Wire{phones: map[string]*phone{}, codes: map[string]origin{}}
 }
 
 // phone returns the phone with this id, which it creates if necessary. It returns nil if there are too many.
@@ -53,23 +49,41 @@ func (w *Wire) phone(id string) *phone {
 	return ph
 }
 
-// registerCode stores which phone a code belongs to.
-func (w *Wire) registerCode(code string, ph *phone) {
+// codeForm is what a code of the simulator looks like.
+var codeForm = regexp.MustCompile(`[0-9a-f]{32}`)
+
+// registerCodes stores where the codes in a response come from.
+func (w *Wire) registerCodes(text string, from origin) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.codeOwners[sha256.Sum256([]byte(code))] = ph
+	for _, code := range codeForm.FindAllString(text, -1) {
+		w.codes[code] = from
+	}
 }
 
-// phonesFor returns the phones that a call from wxlogin to WeChat belongs to: the phone whose code it contains, or else
-// every phone with a request in flight.
-func (w *Wire) phonesFor(pairs []pair) []*phone {
+// codeIn returns the code of a phone that a message contains, and its origin.
+func (w *Wire) codeIn(text string) (code string, from origin) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, p := range pairs {
-		if ph := w.codeOwners[sha256.Sum256([]byte(p.value))]; ph != nil {
-			return []*phone{ph}
+	for _, code := range codeForm.FindAllString(text, -1) {
+		if from := w.codes[code]; from.phone != nil {
+			return code, from
 		}
 	}
+	return "", origin{}
+}
+
+// phonesFor returns the phones that a call from wxlogin to WeChat belongs to: the phone whose code it contains. A call
+// without any code, such as that for an access token, belongs to every phone with a request in flight.
+func (w *Wire) phonesFor(r *http.Request, body []byte) []*phone {
+	if _, from := w.codeIn(requestText(r, body)); from.phone != nil {
+		return []*phone{from.phone}
+	}
+	if r.FormValue("js_code") != "" {
+		return nil // not from a phone of the page
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var pending []*phone
 	for _, ph := range w.phones {
 		if ph.hasRequests() {
@@ -86,23 +100,7 @@ func (w *Wire) nextExchangeID() int {
 	return w.lastExchange
 }
 
-func (ph *phone) hasRequests() bool {
-	ph.mu.Lock()
-	defer ph.mu.Unlock()
-	return ph.pendingRequests > 0
-}
-
-// beginRequest and endRequest count requests in flight from the phone to wxlogin.
-func (ph *phone) beginRequest() { ph.addRequests(1) }
-func (ph *phone) endRequest()   { ph.addRequests(-1) }
-
-func (ph *phone) addRequests(n int) {
-	ph.mu.Lock()
-	defer ph.mu.Unlock()
-	ph.pendingRequests += n
-}
-
-// Watch returns a handler that records wxlogin's calls of WeChat, which next serves.
+// Watch returns a handler that records wxlogin's calls of WeChat, which next serves unless WeChat is busy for the phone.
 func (w *Wire) Watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := readBody(rw, r)
@@ -110,41 +108,57 @@ func (w *Wire) Watch(next http.Handler) http.Handler {
 			http.Error(rw, "unreadable body", http.StatusBadRequest)
 			return
 		}
-		w.record(exchange{kind: kindWeChat, label: r.Method + " " + r.URL.Path}, w.phonesFor(requestPairs(r, body)), rw, r, body, next)
+		phones, serve := w.phonesFor(r, body), next
+		if r.FormValue("js_code") != "" && len(phones) == 1 && phones[0].takeBusy() {
+			serve = http.HandlerFunc(sendBusy)
+		}
+		x := exchange{kind: kindWeChat, label: r.Method + " " + r.URL.Path, base: "http://" + r.Host}
+		w.record(x, phones, rw, r, body, serve)
 	})
 }
 
 // exchange describes a request and its response.
 type exchange struct {
 	kind, label string
+	base        string            // URL that the path is appended to in commands
 	secretKinds map[string]string // overrides of secretKinds, by field name
+	lost        bool              // the phone does not get the response
+	codesFrom   origin            // if the response contains codes
 }
 
-// record logs a request, serves it, and logs the response before it is sent, so that the log is in causal order.
-func (w *Wire) record(x exchange, phones []*phone, rw http.ResponseWriter, r *http.Request, body []byte, next http.Handler) {
-	number, started := w.nextExchangeID(), time.Now()
-	note := func(kind, label string, status int, pairs []pair, shown map[string]bool) {
+// record logs a request, serves it, and logs the response before it is sent, so that the log is in causal order. It
+// returns the status.
+func (w *Wire) record(x exchange, phones []*phone, rw http.ResponseWriter, r *http.Request, body []byte, next http.Handler) int {
+	number, started, command := w.nextExchangeID(), time.Now(), ""
+	copied := r.Clone(r.Context()) // next may change the request
+	note := func(kind, label string, status int, text string, shown map[string]bool) {
 		for _, ph := range phones {
 			ph.add(event{
-				Type: kind, Exchange: number, Kind: x.kind, Label: label, Status: status,
-				Took: time.Since(started).Milliseconds(), Fields: ph.redact(pairs, shown, x.secretKinds),
+				Type: kind, Exchange: number, Kind: x.kind, Label: label, Status: status, Took: time.Since(started).Milliseconds(),
+				Lost: x.lost, Data: ph.replacer(shown, x.secretKinds).rewrite(text), plain: json.RawMessage(text), curl: command,
 			})
 		}
 	}
-	note("request", x.label, 0, requestPairs(r, body), shownRequest[x.kind])
-	response := &bufferedResponse{header: http.Header{}}
+	note("request", x.label, 0, requestText(r, body), shownRequest[x.kind])
+	response := httptest.NewRecorder()
 	defer func() {
 		if v := recover(); v != nil { // the simulator closes a connection by a panic
-			note("answer", "connection closed", 0, nil, nil)
+			note("answer", "connection closed", 0, "{}", nil)
 			panic(v)
 		}
 	}()
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	next.ServeHTTP(response, r)
-	status := cmp.Or(response.status, http.StatusOK)
-	note("answer", fmt.Sprintf("%d %s", status, http.StatusText(status)), status,
-		responsePairs(response.header, response.body.Bytes()), shownResponse[x.kind])
-	response.sendTo(rw)
+	if x.codesFrom.phone != nil {
+		w.registerCodes(response.Body.String(), x.codesFrom)
+	}
+	label := fmt.Sprintf("%d %s", response.Code, http.StatusText(response.Code))
+	command = fmt.Sprintf("# %s: the response was %s\n%s", x.label, label, w.curl(x, copied, body, succeeded(response)))
+	note("answer", label, response.Code, responseText(response.Header(), response.Body.Bytes()), shownResponse[x.kind])
+	maps.Copy(rw.Header(), response.Header())
+	rw.WriteHeader(response.Code)
+	rw.Write(response.Body.Bytes())
+	return response.Code
 }
 
 // readBody reads a request's body, up to maxBody.
@@ -152,29 +166,8 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(rw, r.Body, maxBody))
 }
 
-// bufferedResponse is an http.ResponseWriter that keeps the response in memory until it has been logged.
-type bufferedResponse struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (b *bufferedResponse) Header() http.Header { return b.header }
-
-func (b *bufferedResponse) WriteHeader(status int) {
-	if b.status == 0 {
-		b.status = status
-	}
-}
-
-func (b *bufferedResponse) Write(p []byte) (int, error) { return b.body.Write(p) }
-
-// sendTo sends the response to rw.
-func (b *bufferedResponse) sendTo(rw http.ResponseWriter) {
-	for name, values := range b.header {
-		rw.Header()[name] = values
-	}
-	rw.Header().Set("Content-Length", strconv.Itoa(b.body.Len()))
-	rw.WriteHeader(cmp.Or(b.status, http.StatusOK))
-	rw.Write(b.body.Bytes())
+// succeeded reports whether a response is one of success. WeChat's errors have status 200 and an errcode.
+func succeeded(response *httptest.ResponseRecorder) bool {
+	var body struct{ ErrCode int }
+	return response.Code == http.StatusOK && (json.Unmarshal(response.Body.Bytes(), &body) != nil || body.ErrCode == 0)
 }

@@ -1,19 +1,20 @@
 // Elements, made without ever reading HTML from a text.
 
-// el makes an element. Attributes that are false or undefined are left out, and so are children that are falsy.
+export const byId = (id) => document.getElementById(id);
+export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// el makes an element. Attributes and children that are false, null or undefined are left out.
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== undefined && value !== false) element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.filter(Boolean));
+  element.append(...children.filter((child) => child || child === 0));
   return element;
 }
 
-export const byId = (id) => document.getElementById(id);
-
-// bar stands in the place of a secret. explained says more to those who point at it, or do not see it.
-export function bar(name, explained) {
-  const hidden = explained && el('span', { class: 'unseen' }, ` (${explained})`);
-  return el('span', { class: 'secret', title: explained }, name, hidden);
+// withBars returns a text in which names of secrets, such as <token 2>, are bars.
+export function withBars(text) {
+  return String(text).split(/(<[a-zA-Z][^<>]* (?:\d+|token)>)/).map((part, i) => (
+    i % 2 ? el('span', { class: 'secret' }, part.slice(1, -1)) : part));
 }

@@ -1,103 +1,126 @@
-// The buttons that bring a fault about, and have the phone run into it as a person would.
+// The buttons that cause a fault, and have the phone run into it as a person would.
 
 import { byId, el } from './dom.js';
 import { tell } from './story.js';
 import { onLanguage, say } from './words.js';
 
 const SECOND = 1;
+const REMEDY = 'remedy'; // the name under which a remedy that is owed outlives a reload
 
 // What the person does before the fault, and what runs into it.
 const plays = {
-  newkey: { before: openProfile, then: (phone) => tap(phone, '同步微信资料') },
-  expire: { before: goHome, then: (phone) => tap(phone, '刷新') },
-  codetwice: { before: settle, then: relaunch },
-  busy: { before: settle, then: relaunch },
-  secondapp: { before: settle, then: (phone) => phone.restart(SECOND) },
+  newkey: { before: openProfile, then: (phone) => phone.act('sync', true) },
+  expire: { before: goHome, then: refresh },
+  codetwice: { then: relaunch },
+  busy: { then: relaunch },
+  refuse: { before: openProfile, then: refuseBoth },
+  secondapp: { then: (phone) => phone.restart(SECOND) },
+  block: { before: goHome, then: refresh },
+  limit: { then: relaunch },
+  awayredis: { before: goHome, then: refresh },
+  awaymysql: { before: goHome, then: refresh },
 };
-
-function settle(phone) {
-  return phone.app().idle();
-}
+const remedies = { unblock: { then: goHome }, newnetwork: { then: relaunch } };
 
 function relaunch(phone) {
-  phone.restart(phone.openIndex());
+  return phone.restart(phone.number());
 }
 
-async function tap(phone, text) {
-  await phone.app().tap(text);
-  await settle(phone);
+function refresh(phone) {
+  return phone.act('refresh');
 }
 
-// goHome goes back to the first page, logged in.
+async function refuseBoth(phone) {
+  await phone.act('phone', false);
+  await phone.act('sync', false);
+}
+
+// goHome goes to the first page, logged in.
 async function goHome(phone) {
-  await settle(phone);
-  for (let pages = 0; !phone.atHome() && pages < 10; pages++) {
-    await phone.app().back();
-    await settle(phone);
-  }
-  for (const text of ['登录', '重试']) {
-    if (phone.app().buttons().includes(text)) await tap(phone, text);
-  }
+  if (phone.view().screen === 'closed') await phone.act('open');
+  if (phone.view().screen === 'profile') await phone.act('back');
+  if (phone.view().state !== 'ready' || phone.view().problem) await phone.act('login');
 }
 
 async function openProfile(phone) {
   await goHome(phone);
-  await tap(phone, '我的资料');
+  await phone.act('profile');
 }
 
-// createFaults fills the list of buttons. busy keeps one play at a time.
-export function createFaults({ phone, wire, busy, onShown }) {
-  let last; // what was played, for the other language
+// createFaults fills the list of buttons. busy keeps one play at a time; onTold gets the items of a play, onShow is called
+// when they are to be looked at.
+export function createFaults({ phone, wire, busy, onTold, onShow }) {
+  const story = byId('story');
+  let last; // what was played
 
   byId('faults').append(...Object.keys(plays).map((kind) => el('li', {},
     el('button', { type: 'button', 'data-fault': kind, 'data-text': kind, 'aria-describedby': kind + '-is' }),
     el('p', { id: kind + '-is', 'data-text': kind + 'Is' }))));
   byId('faults').addEventListener('click', ({ target }) => {
-    const { fault } = target.dataset;
-    if (fault) busy.run(() => play(fault));
+    const { fault, remedy } = target.dataset;
+    if (fault) start(fault);
+    if (remedy) busy.run(() => play(remedy, remedies[remedy], last.place));
+    if (target.id === 'show') onShow(last.items);
   });
-  onLanguage(() => showStory(last));
+  onLanguage(showStory);
 
-  async function play(kind) {
-    last = { kind, playing: true };
-    showStory(last);
+  function start(kind) {
+    return busy.run(() => play(kind, plays[kind], byId(kind + '-is')));
+  }
+
+  async function cause(kind) {
+    const res = await fetch(`/phones/${phone.person()}/faults/${kind}`, { method: 'POST' });
+    if (!res.ok) throw new Error(`${res.status} ${res.statusText}`);
+  }
+
+  // play tells the story at a place. A remedy that the fault before it left is applied first.
+  async function play(kind, { before = () => {}, then }, place) {
+    last = { kind, place, playing: true };
+    showStory();
     try {
       phone.closeDialog();
-      await plays[kind].before(phone);
-      const mark = wire.mark();
+      await phone.settled();
+      const owed = sessionStorage.getItem(REMEDY);
+      sessionStorage.removeItem(REMEDY);
+      if (owed && owed !== kind) await cause(owed);
+      if (owed === 'newnetwork') await relaunch(phone);
+      const mark = wire.count();
       const answersBefore = phone.answers();
-      const res = await fetch(`/phones/${phone.person()}/faults/${kind}`, { method: 'POST' });
-      if (!res.ok) throw new Error(`${res.status} ${res.statusText}`);
-      await plays[kind].then(phone);
-      onShown();
-      await settle(phone);
-      const twice = kind === 'codetwice' ? 1 : 0; // one answer never comes as far as the phone
-      const seen = await wire.since(mark, kind, phone.answers() - answersBefore + twice);
-      last = { kind, ...seen, loggedIn: phone.loggedIn() };
+      await before(phone);
+      await cause(kind);
+      await then(phone);
+      const seen = await wire.since(mark, kind, phone.answers() - answersBefore);
+      last = { kind, place, ...seen, loggedIn: phone.loggedIn(), denied: phone.denied() };
+      onTold(last.items);
     } catch (err) {
-      last = { kind, problem: err.message };
+      last = { kind, place, problem: err.message };
     }
-    showStory(last);
-    byId('story').scrollIntoView({ block: 'nearest' });
+    showStory();
+    story.scrollIntoView({ block: 'nearest' });
+  }
+
+  function showStory() {
+    story.hidden = !last;
+    if (!last) return story.replaceChildren();
+    last.place.after(story);
+    if (last.playing) return story.replaceChildren(el('p', {}, say('playing')));
+    if (last.problem) return story.replaceChildren(el('p', { class: 'end bad' }, say('playFailed', { message: last.problem })));
+    const { sentences, end, well, remedy } = tell(last);
+    if (remedy) sessionStorage.setItem(REMEDY, remedy);
+    return story.replaceChildren(
+      el('ol', {}, ...sentences.map((sentence) => el('li', {}, sentence))),
+      el('p', { class: well ? 'end' : 'end bad' }, end),
+      el('p', { class: 'actions' },
+        remedy && el('button', { type: 'button', class: 'small', 'data-remedy': remedy }, say(remedy)),
+        el('button', { type: 'button', id: 'show', class: 'small' }, say('showRefused'))));
   }
 
   return {
+    start,
+    // forget is called when the phone is another one, or another person's.
     forget() {
       last = undefined;
-      showStory(last);
+      showStory();
     },
   };
-}
-
-function showStory(played) {
-  const story = byId('story');
-  story.replaceChildren();
-  if (!played) return void story.append(el('p', { class: 'quiet' }, say('untold')));
-  story.append(el('h2', {}, say('story')));
-  if (played.playing) return void story.append(el('p', {}, say('playing')));
-  if (played.problem) return void story.append(el('p', { class: 'end bad' }, say('playFailed', { message: played.problem })));
-  const { sentences, end, well } = tell(played);
-  story.append(
-    el('ol', {}, ...sentences.map((sentence) => el('li', {}, sentence))),
-    el('p', { class: well ? 'end' : 'end bad' }, end));
 }

@@ -1,27 +1,26 @@
 // What MySQL and Redis hold of the person. What has changed is marked for a moment.
 
-import { bar, byId, el } from './dom.js';
+import { byId, el, withBars } from './dom.js';
 import { onLanguage, say, span } from './words.js';
 
-const PAUSE = 150; // milliseconds: what happens within them is one look
+const PAUSE = 150; // milliseconds: what happens within them is read at once
 const MARKED = 4000; // milliseconds
 const LONG = ['identities', 'avatar_url']; // columns
 
-// createStorage shows the state of one phone's person at a time. onState gets every state that is shown.
-export function createStorage({ onState }) {
-  let id;
+// createStorage shows what is stored of one phone's person at a time. address returns where to read it, onState gets it.
+export function createStorage({ address, onState }) {
   let timer;
   let asked = 0;
   let state;
-  let before; // values by name, to tell what is new; undefined until there is something to compare with
-  let changedAt = new Map(); // when, by name
+  let before; // values by name, to find what has changed; undefined until there is something to compare with
+  let changedAt = new Map(); // by name
 
   onLanguage(() => state && show());
 
   async function look() {
     timer = undefined;
     const question = ++asked;
-    const res = await fetch(`/phones/${id}/state`).catch(() => null); // the stream of events tells that it is gone
+    const res = await fetch(address()).catch(() => null); // the stream of events shows that the server is gone
     const answer = res?.ok ? await res.json().catch(() => null) : null;
     if (!answer || question !== asked) return;
     state = answer;
@@ -39,7 +38,7 @@ export function createStorage({ onState }) {
     byId('redis').replaceChildren(showKeys(state.redis, mark));
   }
 
-  // mark marks what has changed lately, for as long as is left of that.
+  // mark marks what has changed lately, for the rest of that time.
   function mark(name, element) {
     const age = Date.now() - (changedAt.get(name) ?? -Infinity);
     if (age >= MARKED) return element;
@@ -55,8 +54,8 @@ export function createStorage({ onState }) {
 
   return {
     refresh,
-    follow(person) {
-      id = person;
+    // forget is called before another person, or other values, are shown.
+    forget() {
       before = undefined;
       changedAt = new Map();
       refresh();
@@ -66,43 +65,31 @@ export function createStorage({ onState }) {
 
 function valuesOf({ mysql, redis }) {
   return new Map([
-    ...(mysql ? mysql.columns : []).map(({ name, value }) => [name, { value }]),
+    ...(mysql || []).map(({ name, value }) => [name, { value }]),
     ...redis.map(({ key, value, expiresIn }) => [key, { value, expiresIn }]),
   ]);
 }
 
-// differs leaves out that time passes: less is left of it then.
+// differs ignores that time passes, which leaves less of it.
 function differs(now, then) {
   return !then || now.value !== then.value || now.expiresIn > then.expiresIn;
 }
 
-function showRow(mysql, mark) {
-  if (!mysql) return el('p', { class: 'quiet' }, say('noUser'));
-  return el('dl', {}, ...mysql.columns.map(({ name, value }) => (
-    mark(name, el('div', { class: LONG.includes(name) && 'long' },
-      el('dt', {}, name),
-      el('dd', {}, ...valueOf(name, value)))))));
-}
-
-function valueOf(name, value) {
-  if (!value) return [el('i', {}, value === null ? 'NULL' : "''")];
-  return withBars(value, ['identities', 'unionid'].includes(name));
+function showRow(columns, mark) {
+  if (!columns) return el('p', { class: 'quiet' }, say('noUser'));
+  return el('dl', {}, ...columns.map(({ name, value }) => (
+    mark(name, el('div', { class: LONG.includes(name) && 'long' }, el('dt', {}, name),
+      el('dd', {}, ...(value ? withBars(value) : [el('i', {}, value === null ? 'NULL' : "''")])))))));
 }
 
 function showKeys(keys, mark) {
   if (!keys.length) return el('p', { class: 'quiet' }, say('noKeys'));
   return el('ul', { class: 'keys' }, ...keys.map(({ key, value, expiresIn }) => mark(key, el('li', {},
-    el('code', {}, ...withBars(key, true)),
+    el('code', {}, ...withBars(key)),
     el('p', {}, say('keyIs', { value: describe(value), time: span(expiresIn) }))))));
 }
 
-// withBars writes what is named in the place of a secret, such as <token 2>, as a bar.
-function withBars(text, secrets) {
-  if (!secrets) return [text];
-  return text.split(/<([^<>]+)>/).map((part, i) => (i % 2 ? bar(part) : part));
-}
-
-// describe is the server's description of a value, in the page's language.
+// describe translates the server's description of a value.
 function describe(value) {
   const sealed = /^(\d+) bytes, sealed with (.+)$/.exec(value);
   if (sealed) return say('sealed', { n: sealed[1], how: sealed[2] });

@@ -1,88 +1,85 @@
-// What happened while a fault was played, in sentences: read from what really crossed the wire.
+// What happened while a fault was played, in sentences: read from what was really sent.
 
-import { fieldOf } from './wire.js';
-import { isRepeated } from './log.js';
 import { knows, say } from './words.js';
+import { isFailed, valueOf } from './wire.js';
 
-// tell gives the sentences, the last one saying how it ended. loggedIn: whether the phone holds a token now.
-export function tell({ kind, events, complete, loggedIn }) {
-  const exchanges = exchangesOf(events);
-  const toServer = exchanges.filter((exchange) => exchange.kind === 'http' && !exchange.lost);
+// tell returns the sentences, how it ended, and whether that is well. loggedIn: whether the phone holds a token now.
+// denied: what WeChat's API said when the person refused.
+export function tell({ kind, items, complete, loggedIn, denied }) {
+  const start = items.findLastIndex(({ note }) => note === kind);
+  const before = toServer(items.slice(0, start)).find(({ label }) => label === 'POST /onLogin');
+  const after = items.slice(start + 1);
+  const requests = toServer(after);
   const sentences = [
+    before && say('beforeFault', { token: valueOf(before.answer, 'token') }),
     say(kind + 'Done'),
-    ...lostIn(exchanges),
-    ...busyIn(exchanges),
-    ...toServer.flatMap((exchange, i) => sentencesOf(exchange, toServer.slice(0, i))),
-    ...(kind === 'secondapp' ? samePersonIn(events) : []),
-  ];
-  if (sentences.length === 1) sentences.push(say('noTrouble'));
+    ...lostIn(after),
+    ...busyIn(after),
+    ...requests.flatMap((request, i) => sentencesOf(request, requests.slice(0, i))),
+    kind === 'refuse' && say('nothingSent', { errMsg: denied }),
+    ...(kind === 'secondapp' ? samePersonIn(after) : []),
+  ].filter(Boolean);
+  if (after.length === 0 && kind !== 'refuse') sentences.push(say('noTrouble'));
   if (!complete) sentences.push(say('incomplete'));
-  return { sentences, end: endOf(toServer, loggedIn), well: loggedIn && !(toServer.at(-1)?.answer.status >= 400) };
+  return { sentences, ...endOf(kind, toServer(items), loggedIn) };
 }
 
-// exchangesOf pairs requests with their answers. lost: the phone never got that answer, since the request was repeated
-// on the way.
-function exchangesOf(events) {
-  const exchanges = [];
-  for (const event of events.filter(({ type }) => type === 'request')) {
-    const answer = events.find(({ type, exchange }) => type === 'answer' && exchange === event.exchange);
-    const before = exchanges.findLast(({ kind }) => kind === 'http');
-    if (isRepeated(event, before?.request)) before.lost = true;
-    if (answer) exchanges.push({ kind: event.kind, label: event.label, request: event, answer });
-  }
-  return exchanges;
+function toServer(items) {
+  return items.filter(({ kind, answer }) => kind === 'http' && answer && !answer.lost);
 }
 
-function lostIn(exchanges) {
-  return exchanges.filter(({ lost }) => lost)
-    .map(({ label, request }) => say('sentTwice', { label, secret: fieldOf(request, 'code') }));
+function lostIn(items) {
+  return items.filter(({ answer }) => answer?.lost)
+    .map((item) => say('sentTwice', { label: item.label, secret: valueOf(item, 'code') }));
 }
 
-function busyIn(exchanges) {
-  const n = exchanges.filter(({ kind, answer }) => kind === 'wechat' && fieldOf(answer, 'errcode') === '-1').length;
+function busyIn(items) {
+  const n = items.filter(({ kind, answer }) => kind === 'wechat' && valueOf(answer, 'errcode') === '-1').length;
   return n ? [say('saidBusy', { n })] : [];
 }
 
-// sentencesOf tells of one exchange with the server what matters after those before it.
-function sentencesOf({ label, request, answer }, before) {
-  if (answer.status >= 400) return [refusal(label, answer)];
-  if (label === 'POST /onLogin') return [say(loginAfter(before), { token: fieldOf(answer, 'token') })];
+// sentencesOf says what matters of one request to the server after those before it.
+function sentencesOf(item, before) {
+  const { label, answer } = item;
+  if (isFailed(item)) return [refusal(label, answer)];
+  if (label === 'POST /onLogin') return [say(loginAfter(before), { token: valueOf(answer, 'token') })];
   const earlier = before.findLast((one) => one.label === label);
-  if (!(earlier?.answer.status >= 400)) return [];
-  const data = fieldOf(request, 'encryptedData');
-  const renewed = data && data !== fieldOf(earlier.request, 'encryptedData');
+  if (!earlier || !isFailed(earlier)) return label === 'GET /userInfo' ? [] : [say('callOk', { label, status: answer.status })];
+  const data = valueOf(item, 'encryptedData');
+  const renewed = data && data !== valueOf(earlier, 'encryptedData');
   const told = [say(renewed ? 'newDataOk' : 'repeatedOk', { label, status: answer.status })];
-  if (fieldOf(answer, 'anonymous') === 'true') told.push(say('placeholder'));
+  if (answer.data.anonymous) told.push(say('placeholder'));
   return told;
 }
 
-// loginAfter names the sentence for a login after these exchanges.
+// loginAfter returns the name of the sentence for a login after these requests.
 function loginAfter(before) {
-  const refused = before.filter(({ answer }) => answer.status >= 400);
+  const refused = before.filter(isFailed);
   if (refused.some(({ label }) => label === 'POST /onLogin')) return 'askedAgain';
   return refused.length ? 'loggedInAgain' : 'loggedIn';
 }
 
 function refusal(label, answer) {
-  const code = fieldOf(answer, 'code') || '';
-  const what = knows(code) ? say(code) : say('refused', { label });
-  const action = fieldOf(answer, 'action');
-  const form = { relogin: 'saidRelogin', retry: 'saidRetry' }[action] || 'said';
-  return say(form, { what, status: answer.status, code, seconds: fieldOf(answer, 'Retry-After') || 1 });
+  const code = valueOf(answer, 'code') || '';
+  const what = knows(code) ? say(code) : say('failedCall', { label });
+  const form = { relogin: 'saidRelogin', retry: 'saidRetry' }[valueOf(answer, 'action')] || 'said';
+  return say(form, { what, status: answer.status, code, seconds: valueOf(answer, 'Retry-After') || 1 });
 }
 
-function samePersonIn(events) {
-  const told = events.findLast((event) => event.type === 'answer' && fieldOf(event, 'unionid'));
-  const login = events.findLast((event) => fieldOf(event, 'isNewUser'));
-  if (!told || fieldOf(login, 'isNewUser') !== 'false') return [];
-  return [say('samePerson', { openid: fieldOf(told, 'openid'), unionid: fieldOf(told, 'unionid') })];
+function samePersonIn(items) {
+  const told = items.findLast(({ answer }) => valueOf(answer, 'unionid'));
+  const login = items.findLast(({ answer }) => valueOf(answer, 'isNewUser'));
+  if (!told || login.answer.data.isNewUser) return [];
+  return [say('samePerson', { openid: valueOf(told.answer, 'openid'), unionid: valueOf(told.answer, 'unionid') })];
 }
 
-function endOf(toServer, loggedIn) {
-  const last = toServer.at(-1);
-  if (last?.answer.status >= 400) return say('endFailed', { label: last.label, status: last.answer.status });
-  if (!loggedIn) return say('endOut');
-  const profile = toServer.findLast(({ answer }) => fieldOf(answer, 'profileComplete'))?.answer;
-  if (fieldOf(profile, 'profileComplete') !== 'true') return say('endIn');
-  return say('endProfile', { name: fieldOf(profile, 'userInfo.nickName') });
+function endOf(kind, requests, loggedIn) {
+  const last = requests.at(-1);
+  const code = valueOf(last?.answer, 'code');
+  if (kind === 'block' && code === 'user_blocked') return { end: say('endBlocked'), well: true, remedy: 'unblock' };
+  if (kind === 'limit' && code === 'rate_limited') return { end: say('endLimited'), well: true, remedy: 'newnetwork' };
+  if (last && isFailed(last)) return { end: say('endFailed', { label: last.label, status: last.answer.status }), well: false };
+  if (!loggedIn) return { end: say('endOut'), well: false };
+  const profile = requests.findLast(({ answer }) => answer.data.profileComplete !== undefined)?.answer.data;
+  return { end: profile?.profileComplete ? say('endProfile', { name: profile.userInfo.nickName }) : say('endIn'), well: true };
 }

@@ -1,74 +1,80 @@
-// What crosses the wire, as the server tells it: a stream of events about one phone.
+// What was sent, as the server reports it: a stream of events about one phone, joined to exchanges of request and response.
 
-const KEPT = 200; // as many as the server keeps
-const AGAIN = 1000; // milliseconds until the next attempt when the server is gone
+const RETRY = 1000; // milliseconds until the next attempt if the server is gone
 const PATIENCE = 5000; // milliseconds, for events that are on their way
 
-// createWire reads the events of one phone at a time. onEvent gets each once, onClear is told that those of another phone
-// follow, onGone whether the server is gone.
-export function createWire({ onEvent, onClear, onGone }) {
+// createWire follows one phone at a time. Its items are exchanges and notes. onItem gets each once, onAnswer when its
+// response came; onClear is called before the items of another phone, onGone when the server is gone or back.
+export function createWire({ onItem, onAnswer, onClear, onGone }) {
   let stream;
   let timer;
-  let events = [];
+  let items = [];
   let waiting = [];
 
-  // After a break the server sends again what it has kept: a stream of our own making, rather than the browser's
-  // reconnecting, so that a server that has begun anew counts from 1 again.
-  function connect(id) {
-    stream = new EventSource(`/phones/${id}/events`);
+  // After a break the server sends what it has kept again: a stream of our own, because the browser's reconnecting would
+  // skip events of a server that was restarted and counts from 1 again.
+  function connect(id, secrets) {
+    stream = new EventSource(`/phones/${id}/events${secrets ? '?secrets=show' : ''}`);
     stream.onopen = () => onGone(false);
     stream.onmessage = ({ data }) => take(JSON.parse(data));
     stream.onerror = () => {
       onGone(true);
       stream.close();
-      timer = setTimeout(connect, AGAIN, id);
+      timer = setTimeout(connect, RETRY, id, secrets);
     };
   }
 
   function take(event) {
-    if (events.some(({ id, at }) => id === event.id && at === event.at)) return;
-    events = [...events, event].slice(-KEPT);
-    onEvent(event);
+    if (items.some(({ ids }) => ids.includes(event.id + event.at))) return;
+    const exchange = event.type === 'answer' && items.find((item) => item.exchange === event.exchange);
+    if (exchange) {
+      exchange.ids.push(event.id + event.at);
+      exchange.answer = event;
+      onAnswer(exchange);
+    } else {
+      items.push({ ...event, ids: [event.id + event.at] });
+      onItem(items.at(-1));
+    }
     waiting = waiting.filter((look) => !look());
   }
 
   return {
-    follow(id) {
+    follow(id, secrets) {
       clearTimeout(timer);
       if (stream) stream.close();
-      events = [];
+      items = [];
       onClear();
-      connect(id);
+      connect(id, secrets);
     },
 
-    // since resolves with what came after the mark, the note of that name first, as soon as this many answers to the
-    // phone are among it; complete is false where they do not come.
-    since(mark, note, answers) {
-      const found = () => {
-        const after = events.slice(events.indexOf(mark) + 1);
-        return after.slice(Math.max(0, after.findIndex((event) => event.note === note)));
-      };
-      const enough = () => found().filter(toPhone).length >= answers;
+    // since resolves with the items after the first n, as soon as a note of that name and this many responses to the phone
+    // are among them; complete is false if they do not come.
+    since(n, note, answers) {
+      const found = () => items.slice(n);
+      const enough = () => found().some((item) => item.note === note) && found().every(({ type, answer }) => (
+        type === 'note' || answer)) && found().filter(isForPhone).length >= answers;
       return new Promise((resolve) => {
         const look = () => {
-          if (enough()) resolve({ events: found(), complete: true });
+          if (enough()) resolve({ items: found(), complete: true });
           return enough();
         };
         if (look()) return;
         waiting.push(look);
-        setTimeout(() => resolve({ events: found(), complete: false }), PATIENCE);
+        setTimeout(() => resolve({ items: found(), complete: false }), PATIENCE);
       });
     },
 
-    // mark is the latest event; what is after it is new.
-    mark: () => events.at(-1),
+    count: () => items.length,
   };
 }
 
-const toPhone = ({ type, kind }) => type === 'answer' && kind !== 'wechat';
+const isForPhone = ({ kind, answer }) => answer && kind !== 'wechat' && !answer.lost;
 
-// fieldOf is the value of a field of an event, or the name of the secret that it is; undefined where there is none.
-export function fieldOf(event, name) {
-  const found = event && (event.fields || []).find((field) => field.name === name);
-  return found && (found.secret || found.value);
+// isFailed reports whether a response is one of failure. WeChat's failures have status 200 and an errcode.
+export const isFailed = ({ answer }) => Boolean(answer && (answer.status >= 400 || !answer.status || answer.data?.errcode));
+
+// valueOf returns a field of a message without the brackets of a secret's name, or undefined.
+export function valueOf(message, name) {
+  const value = name.split('.').reduce((data, key) => data?.[key], message?.data);
+  return value === undefined ? undefined : String(value).replace(/^<(.*)>$/, '$1');
 }

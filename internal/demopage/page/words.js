@@ -1,61 +1,65 @@
-// What the page says, in the language of whoever looks at it. (The phone speaks Chinese only: its words are the
-// mini-program's.)
+// What the page and its phone say, in English and in Chinese.
 
-import en from './words.en.js';
-import zh from './words.zh.js';
-
-const LANGUAGES = { en, zh };
+const LANGUAGES = ['en', 'zh'];
 const REMEMBERED = 'language';
 
 const listeners = [];
-let language;
-let words;
+let words; // [English, Chinese] by name
+let index = 0;
 
-// preferredLanguage is the one that was chosen on an earlier visit, or else the browser's.
+// readWords must be called before anything else here.
+export async function readWords() {
+  words = await (await fetch('/assets/words.json')).json();
+}
+
+export const isChinese = () => index === 1;
+
+// preferredLanguage returns the language that was chosen on an earlier visit, or else the browser's.
 export function preferredLanguage() {
   const chosen = localStorage.getItem(REMEMBERED);
-  if (Object.hasOwn(LANGUAGES, chosen)) return chosen;
+  if (LANGUAGES.includes(chosen)) return chosen;
   return navigator.language.startsWith('zh') ? 'zh' : 'en';
 }
 
-// useLanguage has everything said in a language. It must be called before anything else here.
+// useLanguage says everything in a language.
 export function useLanguage(name) {
-  words = LANGUAGES[name];
-  language = name;
+  index = LANGUAGES.indexOf(name);
+  translate();
   for (const listener of listeners) listener();
 }
 
 export const rememberLanguage = (name) => localStorage.setItem(REMEMBERED, name);
 
-// say is the sentence of that name, with {these} filled in.
-export const say = (name, fill = {}) => words[name].replace(/\{(\w+)\}/g, (_, key) => fill[key]);
-
-// knows tells whether there is a sentence of that name.
+// knows reports whether there is a sentence of that name.
 export const knows = (name) => Object.hasOwn(words, name);
 
-// span is a length of time in words.
+// say returns the sentence of that name, with {these} filled in.
+export function say(name, fill = {}) {
+  return (words[name][index] ?? words[name][0]).replace(/\{(\w+)\}/g, (_, key) => fill[key] ?? '');
+}
+
+// span returns a length of time in words.
 export function span(seconds) {
   const [unit, size] = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]].find(([, s]) => seconds >= s) ||
     ['second', 1];
   const style = { style: 'unit', unit, unitDisplay: 'long', maximumFractionDigits: 0 };
-  return new Intl.NumberFormat(language, style).format(Math.round(seconds / size));
+  return new Intl.NumberFormat(LANGUAGES[index], style).format(Math.round(seconds / size));
 }
 
-// onLanguage calls back now, and whenever the language changes.
+// onLanguage calls back whenever the language changes.
 export function onLanguage(listener) {
   listeners.push(listener);
-  listener();
 }
 
 // translate fills in the page's fixed words.
-export function translate() {
-  document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+function translate() {
+  document.documentElement.lang = isChinese() ? 'zh-CN' : 'en';
   document.title = say('title');
-  for (const element of document.querySelectorAll('[data-text]')) element.textContent = say(element.dataset.text);
-  for (const element of document.querySelectorAll('[data-label]')) {
-    element.setAttribute('aria-label', say(element.dataset.label));
+  const fixed = { text: 'textContent', label: 'ariaLabel', placeholder: 'placeholder', alt: 'alt' };
+  for (const [name, property] of Object.entries(fixed)) {
+    for (const element of document.querySelectorAll(`[data-${name}]`)) element[property] = say(element.dataset[name]);
   }
   for (const button of document.querySelectorAll('[data-language]')) {
-    button.setAttribute('aria-pressed', button.dataset.language === language);
+    button.ariaPressed = button.dataset.language === LANGUAGES[index];
   }
 }

@@ -168,7 +168,7 @@ func runBench(t *testing.T, args ...string) string {
 	if dsn == "" {
 		t.Skip("TEST_MYSQL_DSN is not set; this measures a real MySQL")
 	}
-	server := redistest.RunServer(t, func(int) []string { return nil })
+	server := redistest.RunServer(t)
 	var stdout, stderr bytes.Buffer
 	args = append([]string{"-mysql", dsn, "-redis", "redis://" + server.Addr + "/0", "-rounds", "1", "-requests", "96",
 		"-connections", "4", "-rows", "400", "-users", "200"}, args...)
@@ -220,7 +220,7 @@ func TestRun_grows(t *testing.T) {
 }
 
 func TestRun_wants_an_empty_Redis(t *testing.T) {
-	server := redistest.RunServer(t, func(int) []string { return nil })
+	server := redistest.RunServer(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr})
 	defer client.Close()
 	if err := client.Set(t.Context(), "another's", "data", 0).Err(); err != nil {
