@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -43,21 +45,27 @@ func TestRun_once_walks_the_whole_flow(t *testing.T) {
 // urlsOf finds the addresses in what the demo prints of going on.
 var urlsOf = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
-func TestRun_stays_up_until_it_is_told_to_stop(t *testing.T) {
+func TestRun_stays_up_until_it_is_stopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	reader, writer := io.Pipe()
 	code := make(chan int)
+	var stderr bytes.Buffer
+	logFile := filepath.Join(t.TempDir(), "demo.log")
 	go func() {
-		code <- run(ctx, nil, writer, io.Discard)
+		code <- run(ctx, []string{"-log", logFile}, writer, &stderr)
 		writer.Close()
 	}()
 	urls := readGoOn(t, reader)
-	go io.Copy(io.Discard, reader)
+	after := make(chan []byte)
+	go func() {
+		rest, _ := io.ReadAll(reader)
+		after <- rest
+	}()
 	if len(urls) != 7 {
-		t.Fatalf("%d addresses, want those of the page and of 6 curl commands", len(urls))
+		t.Fatalf("%d addresses, want those of 6 curl commands and of the page", len(urls))
 	}
-	wxsim, public, internal := urls[1], urls[2], urls[6]
+	wxsim, public, internal, page := urls[0], urls[1], urls[5], urls[6]
 
 	var login struct{ Code string }
 	postForm(t, wxsim+"/sim/login", url.Values{"user": {"bob"}}, &login)
@@ -74,33 +82,44 @@ func TestRun_stays_up_until_it_is_told_to_stop(t *testing.T) {
 	if answer.Status != http.StatusOK || answer.UserInfo.NickName != "bob" {
 		t.Errorf("Bob's update: %d", answer.Status)
 	}
-	res, err := http.Get(internal + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		t.Errorf("readyz: %d", res.StatusCode)
+	for _, address := range []string{internal + "/readyz", page} {
+		res, err := http.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", address, res.StatusCode)
+		}
 	}
 	cancel()
 	if got := <-code; got != 0 {
 		t.Errorf("exit code %d", got)
 	}
+	if rest := <-after; len(rest) != 0 || stderr.Len() != 0 {
+		t.Errorf("after the page's address it printed %q and %q", rest, stderr.String())
+	}
+	if log, err := os.ReadFile(logFile); err != nil || !strings.Contains(string(log), "route=/onLogin") {
+		t.Errorf("the log (%v) lacks the requests:\n%s", err, log)
+	}
 }
 
-// readGoOn reads until the last of the printed commands and returns the addresses in them.
+// pageLine is the last line of the output.
+var pageLine = regexp.MustCompile(`\n\n  http://\S+/\n$`)
+
+// readGoOn reads up to the page's address and returns the addresses that are printed after the walk.
 func readGoOn(t *testing.T, r io.Reader) []string {
 	t.Helper()
 	var text strings.Builder
 	buf := make([]byte, 4096)
-	for !strings.Contains(text.String(), "/metrics\n") {
+	for !pageLine.MatchString(text.String()) {
 		n, err := r.Read(buf)
 		if err != nil {
 			t.Fatalf("it ended: %v\n%s", err, text.String())
 		}
 		text.Write(buf[:n])
 	}
-	_, commands, _ := strings.Cut(text.String(), "It stays up")
+	_, commands, _ := strings.Cut(text.String(), "The demo runs until")
 	return urlsOf.FindAllString(commands, -1)
 }
 
@@ -132,7 +151,7 @@ func TestWalk_that_fails_says_where(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if !strings.Contains(out.String(), "FAILED want a token") || strings.Contains(out.String(), "as they should") {
-		t.Errorf("the transcript does not tell:\n%s", out.String())
+		t.Errorf("the transcript does not say so:\n%s", out.String())
 	}
 }
 
@@ -150,6 +169,7 @@ func TestRun_refuses(t *testing.T) {
 		"argument":         {[]string{"now"}, 2},
 		"mysql_elsewhere":  {[]string{"-once", "-mysql", "0.0.0.0:0"}, 2},
 		"server_elsewhere": {[]string{"-once", "-addr", ":0"}, 2},
+		"unwritable_log":   {[]string{"-once", "-log", t.TempDir()}, 1},
 		"taken_port":       {[]string{"-once", "-wxsim", taken.Addr().String()}, 1},
 		"help":             {[]string{"-help"}, 0},
 	} {

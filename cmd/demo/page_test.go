@@ -104,7 +104,7 @@ type shown struct {
 	ID                      int
 	Type, Kind, Label, Note string
 	Exchange, Status        int
-	Fields                  []struct{ Name, Value, Secret string }
+	Data                    map[string]any
 }
 
 func (e shown) line() string {
@@ -117,14 +117,7 @@ func (e shown) line() string {
 	return e.Kind + " " + e.Label
 }
 
-func (e shown) field(name string) string {
-	for _, f := range e.Fields {
-		if f.Name == name {
-			return f.Value + f.Secret
-		}
-	}
-	return ""
-}
+func (e shown) field(name string) string { return fmt.Sprint(e.Data[name]) }
 
 // events reads what there is until now: a note marks the end.
 func (v *visitor) events() []shown {
@@ -176,19 +169,15 @@ func (v *visitor) state() (columns map[string]string, keys []string) {
 	v.do(req, &raw)
 	v.holdsNoSecret("the state", string(raw))
 	var s struct {
-		MySQL *struct {
-			Columns []struct{ Name, Value string }
-		}
+		MySQL []struct{ Name, Value string }
 		Redis []struct{ Key, Value string }
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
 		v.t.Fatal(err)
 	}
 	columns = map[string]string{}
-	if s.MySQL != nil {
-		for _, c := range s.MySQL.Columns {
-			columns[c.Name] = c.Value
-		}
+	for _, c := range s.MySQL {
+		columns[c.Name] = c.Value
 	}
 	for _, k := range s.Redis {
 		keys = append(keys, k.Key)
@@ -243,13 +232,13 @@ func TestPage_shows_what_crosses_the_wire(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	code := events[1].field("code")
-	if code != "code 1" || events[2].field("code") != code || events[3].field("js_code") != code {
+	if code != "<code 1>" || events[2].field("code") != code || events[3].field("js_code") != code {
 		t.Error("a code has several names")
 	}
 	if events[3].Exchange == events[2].Exchange || events[5].Exchange != events[2].Exchange {
 		t.Error("answers do not belong to their requests")
 	}
-	if events[5].field("isNewUser") != "true" || events[5].field("token") != "token 1" || events[3].field("secret") != "AppSecret 1" {
+	if events[5].field("isNewUser") != "true" || events[5].field("token") != "<token 1>" || events[3].field("secret") != "<AppSecret 1>" {
 		t.Error("fields are missing")
 	}
 }
@@ -336,6 +325,9 @@ func TestPage_brings_about_what_goes_wrong(t *testing.T) {
 		t.Errorf("the login after codetwice: %d", a.Status)
 	}
 	ann.fault("busy")
+	if a := bob.login(wechattest.DemoAppID); a.Status != http.StatusOK {
+		t.Errorf("bob's login while WeChat is busy for Ann: %d", a.Status)
+	}
 	if a := ann.login(wechattest.DemoAppID); a.Code != "wechat_unavailable" || a.Action != "retry" {
 		t.Errorf("busy: %d %s", a.Status, a.Code)
 	}
@@ -345,10 +337,33 @@ func TestPage_brings_about_what_goes_wrong(t *testing.T) {
 	if a := ann.login(secondAppID); a.Status != http.StatusOK || a.IsNewUser {
 		t.Errorf("the second mini-program: %d", a.Status)
 	}
+	ann.fault("block")
+	if a := ann.login(wechattest.DemoAppID); a.Code != "user_blocked" {
+		t.Errorf("block: %d %s", a.Status, a.Code)
+	}
+	ann.fault("unblock")
+	ann.fault("limit")
+	if a := ann.login(wechattest.DemoAppID); a.Code != "rate_limited" || a.Action != "retry" {
+		t.Errorf("limit: %d %s", a.Status, a.Code)
+	}
+	if a := bob.login(wechattest.DemoAppID); a.Status != http.StatusOK {
+		t.Errorf("bob's login, in another network: %d", a.Status)
+	}
+	ann.fault("newnetwork")
+	token = ann.login(wechattest.DemoAppID).Token
+	for _, kind := range []string{"awayredis", "awaymysql"} {
+		ann.fault(kind)
+		if a := update(); a.Code != "storage_unavailable" || a.Action != "retry" {
+			t.Errorf("%s: %d %s", kind, a.Status, a.Code)
+		}
+		if a := update(); a.Status != http.StatusOK {
+			t.Errorf("the update after %s: %d", kind, a.Status)
+		}
+	}
 	told := lines(ann.events())
-	for _, note := range []string{"newkey", "expire", "codetwice", "busy"} {
+	for _, note := range []string{"newkey", "expire", "codetwice", "busy", "block", "limit", "awayredis", "awaymysql"} {
 		if !slices.Contains(told, "note "+note) {
-			t.Errorf("the log does not tell of %s", note)
+			t.Errorf("the log lacks %s", note)
 		}
 	}
 }

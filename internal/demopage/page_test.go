@@ -1,12 +1,21 @@
 package demopage
 
 import (
+	"compress/gzip"
 	"encoding/json"
+	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"wxlogin/internal/testenv"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -33,7 +42,7 @@ func newTestPage(t *testing.T, server http.Handler) *Page {
 	}
 	p, err := New(Options{
 		Wire: NewWire(), WeChat: wechattest.New(wechattest.Options{Apps: map[string]string{wechattest.DemoAppID: wechattest.DemoSecret}}),
-		Server: address.URL, AppIDs: []string{wechattest.DemoAppID}, MiniProgram: fstest.MapFS{}, Phone: fstest.MapFS{},
+		Server: address.URL, AppIDs: []string{wechattest.DemoAppID}, Scripts: []fs.FS{fstest.MapFS{"a/wx.js": {Data: []byte("exports.a = 1;")}, "a/b.txt": {}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -102,4 +111,130 @@ func readPicture(t *testing.T, w *httptest.ResponseRecorder) []byte {
 		t.Fatal(err)
 	}
 	return file.Data
+}
+
+func TestPage_Files(t *testing.T) {
+	p := newTestPage(t, http.NotFoundHandler())
+	for path, contentType := range map[string]string{
+		"/": "text/html; charset=utf-8", "/assets/page.js": "text/javascript; charset=utf-8", "/assets/page.css": "text/css; charset=utf-8", "/assets/words.json": "application/json",
+		"/bundle.js": "text/javascript; charset=utf-8",
+	} {
+		plain, zipped := get(p, path, ""), get(p, path, "gzip, br")
+		if plain.Code != http.StatusOK || plain.Header().Get("Content-Type") != contentType {
+			t.Errorf("%s: %d, %s", path, plain.Code, plain.Header().Get("Content-Type"))
+		}
+		unzipped, err := gzip.NewReader(zipped.Body)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		content, err := io.ReadAll(unzipped)
+		if err != nil || string(content) != plain.Body.String() {
+			t.Errorf("%s: the compressed content differs (%v)", path, err)
+		}
+		if policy := plain.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") {
+			t.Errorf("%s: the policy is %q", path, policy)
+		}
+	}
+	const module = "\"wx.js\"(require, module, exports, wx) {\nexports.a = 1;\n},\n"
+	if bundle := get(p, "/bundle.js", "").Body.String(); !strings.Contains(bundle, module) || strings.Contains(bundle, "b.txt") {
+		t.Errorf("the bundle is %s", bundle)
+	}
+	if got := get(p, "/assets/index.html", "").Code; got != http.StatusNotFound {
+		t.Errorf("index.html is served at a second path: %d", got)
+	}
+}
+
+func get(p *Page, path, encoding string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil)
+	r.Header.Set("Accept-Encoding", encoding)
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	return w
+}
+
+func TestEventLog(t *testing.T) {
+	t.Run("keeps the latest events", func(t *testing.T) {
+		l := newEventLog()
+		for range maxEvents + 50 {
+			l.add(event{Type: "note"})
+		}
+		events, _ := l.since(0)
+		if len(events) != maxEvents || events[0].ID != 51 || events[len(events)-1].ID != maxEvents+50 {
+			t.Fatalf("%d events, from %d", len(events), events[0].ID)
+		}
+		if events, _ := l.since(maxEvents + 48); len(events) != 2 {
+			t.Errorf("%d events after the last but two", len(events))
+		}
+		if events, _ := l.since(1 << 30); len(events) != 0 {
+			t.Errorf("%d events after a future one", len(events))
+		}
+	})
+
+	// A reader that waits if there is nothing new sees every event once and in order, even if several writers add them.
+	t.Run("delivers every event to a waiting reader", func(t *testing.T) {
+		const writers, each = 4, 50 // together no more than maxEvents
+		l := newEventLog()
+		var wg sync.WaitGroup
+		for range writers {
+			wg.Go(func() {
+				for range each {
+					l.add(event{Type: "note"})
+				}
+			})
+		}
+		for last := 0; last < writers*each; {
+			events, changed := l.since(last)
+			for _, e := range events {
+				if e.ID != last+1 {
+					t.Fatalf("event %d follows %d", e.ID, last)
+				}
+				last = e.ID
+			}
+			if len(events) == 0 {
+				<-changed
+			}
+		}
+		wg.Wait()
+	})
+}
+
+func newStorage(t *testing.T) Storage {
+	t.Helper()
+	options, err := redis.ParseURL(testenv.NewRedis(t).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	t.Cleanup(func() { client.Close() })
+	return Storage{Redis: client}
+}
+
+func TestStorage_Keys(t *testing.T) {
+	// A key may be read between the commands that set its value and its TTL.
+	t.Run("waits for the TTL of a new key", func(t *testing.T) {
+		name := indexPrefix + "wx0:o0"
+		storage := newStorage(t)
+		if err := storage.Redis.ZAdd(t.Context(), name, redis.Z{Member: "hash"}).Err(); err != nil {
+			t.Fatal(err)
+		}
+		expireErr := make(chan error, 1)
+		go func() { expireErr <- storage.Redis.PExpire(t.Context(), name, time.Hour).Err() }()
+		keys, err := storage.Keys(t.Context(), "*")
+		if err != nil || len(keys) != 1 || keys[0].Name != name || keys[0].TTL <= 0 || keys[0].TTL > time.Hour {
+			t.Errorf("%v, %v", keys, err)
+		}
+		if err := <-expireErr; err != nil {
+			t.Error(err)
+		}
+	})
+
+	t.Run("fails for a key that never expires", func(t *testing.T) {
+		storage := newStorage(t)
+		if err := storage.Redis.Set(t.Context(), sessionPrefix+"hash", "sealed", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if keys, err := storage.Keys(t.Context(), "*"); err == nil {
+			t.Errorf("no error, but %v", keys)
+		}
+	})
 }

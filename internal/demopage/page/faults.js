@@ -14,7 +14,7 @@ const plays = {
   codetwice: { then: relaunch },
   busy: { then: relaunch },
   refuse: { before: openProfile, then: refuseBoth },
-  secondapp: { then: (phone) => phone.restart(SECOND) },
+  secondapp: { before: goHome, then: (phone) => phone.restart(SECOND) },
   block: { before: goHome, then: refresh },
   limit: { then: relaunch },
   awayredis: { before: goHome, then: refresh },
@@ -57,16 +57,15 @@ export function createFaults({ phone, wire, busy, onTold, onShow }) {
     el('button', { type: 'button', 'data-fault': kind, 'data-text': kind, 'aria-describedby': kind + '-is' }),
     el('p', { id: kind + '-is', 'data-text': kind + 'Is' }))));
   byId('faults').addEventListener('click', ({ target }) => {
-    const { fault, remedy } = target.dataset;
-    if (fault) start(fault);
+    const { fault } = target.dataset;
+    if (fault) busy.run(() => play(fault, plays[fault], byId(fault + '-is')));
+  });
+  story.addEventListener('click', ({ target }) => {
+    const { remedy } = target.dataset;
     if (remedy) busy.run(() => play(remedy, remedies[remedy], last.place));
     if (target.id === 'show') onShow(last.items);
   });
   onLanguage(showStory);
-
-  function start(kind) {
-    return busy.run(() => play(kind, plays[kind], byId(kind + '-is')));
-  }
 
   async function cause(kind) {
     const res = await fetch(`/phones/${phone.person()}/faults/${kind}`, { method: 'POST' });
@@ -116,7 +115,8 @@ export function createFaults({ phone, wire, busy, onTold, onShow }) {
   }
 
   return {
-    start,
+    // start plays a fault whose button is elsewhere: place is what the story follows.
+    start: (kind, place) => busy.run(() => play(kind, plays[kind], place)),
     // forget is called when the phone is another one, or another person's.
     forget() {
       last = undefined;

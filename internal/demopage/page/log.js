@@ -99,12 +99,13 @@ export function createLog({ curlOf }) {
 
 function lineOf(item) {
   const [from, to] = ways[item.kind];
+  const answered = valuesOf(item.answer, ANSWERED);
   const status = item.answer?.lost ? say('lost') : item.answer ? item.answer.label.split(' ')[0] : say('waiting');
   return [
     el('span', { class: 'way' }, say(from), ' ', el('span', { 'aria-hidden': 'true' }, '→'),
       el('span', { class: 'unseen' }, say('to')), ' ', say(to)),
     el('code', { class: 'label' }, item.label),
-    el('span', { class: 'values' }, ...valuesOf(item, ASKED), item.answer && ' → ', ...valuesOf(item.answer, ANSWERED)),
+    el('span', { class: 'values' }, ...valuesOf(item, ASKED), answered.length > 0 && ' → ', ...answered),
     el('span', { class: 'status' }, status),
     el('span', { class: 'took' }, item.answer && `${item.answer.took || 0} ms`),
   ];

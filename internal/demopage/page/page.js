@@ -99,11 +99,13 @@ function showUnread() {
   byId('unread').textContent = unread;
 }
 
+const isNarrow = () => matchMedia('(max-width: 899px)').matches;
+
 // The steps of the beginning: the first one that is not done is the page's primary action.
 const steps = [
   { isDone: () => phone.loggedIn(), act: () => phone.act(phone.view().screen === 'closed' ? 'open' : 'login') },
   { isDone: () => phone.view().complete, act: fillIn },
-  { isDone: () => sessionStorage.getItem(PLAYED) === phone.person(), act: () => faults.start('newkey') },
+  { isDone: () => sessionStorage.getItem(PLAYED) === phone.person(), act: () => faults.start('newkey', isNarrow() ? byId('start') : byId('newkey-is')) },
 ];
 
 function showSteps() {

@@ -188,10 +188,11 @@ export function createPhone({ onChange, onError }) {
     byId('allow').focus({ preventScroll: true });
     return new Promise((resolve) => {
       answerDialog = (allowed) => {
+        const had = dialog.contains(document.activeElement) || document.activeElement === document.body;
         screen.firstElementChild.inert = false;
         dialog.hidden = true;
         answerDialog = () => {};
-        before.focus({ preventScroll: true });
+        if (had) before.focus({ preventScroll: true });
         resolve(allowed);
       };
     });
@@ -216,7 +217,7 @@ export function createPhone({ onChange, onError }) {
     for (const element of all('[data-show]', screen)) {
       element.hidden = !element.dataset.show.split(' ').every((name) => shown[name]);
     }
-    for (const image of all('[data-show=picture]', screen)) if (user.avatarUrl) image.src = user.avatarUrl;
+    for (const image of all('[data-show=picture]', screen)) if (user.avatarUrl) image.src = new URL(user.avatarUrl).pathname;
     if (view.chosen) byId('chosen').src = URL.createObjectURL(blobOf(app().device.fileOf(view.chosen)));
     for (const button of all('.page button', screen)) button.ariaDisabled = view.busy ? 'true' : null;
     write(view);

@@ -1,62 +1,166 @@
-// That everybody can use the page: axe-core finds nothing in any of its states.
+// That everybody can use the page: axe-core finds nothing in any of its states, and everything works from the keyboard.
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
-const { assertAccess } = require('../axe.js');
-const { LAPTOP, PHONE, visit } = require('../browser.js');
-const { FAULTS, arrive, choose, ended, greets, play, playHeld, reads, tap } = require('../viewer.js');
+const {
+  FAULTS, LAPTOP, PHONE, answer, assertAccess, button, choose, column, ended, fault, fillIn, greets, holdFault, logged, personOf,
+  phone, play, reads, tap, visit,
+} = require('../harness.js');
 
-for (const [name, viewport] of Object.entries({ laptop: LAPTOP, phone: PHONE })) {
-  test(`axe-core finds nothing in the states of the phone, on a ${name}`, async (t) => {
-    const { page } = await visit(t, { viewport });
-    await greets(page, '新朋友');
+const MOST_STEPS = 80; // to anything, with the Tab key
+
+for (const [name, options] of Object.entries({
+  laptop: { viewport: LAPTOP }, phone: { viewport: PHONE }, dark: { viewport: LAPTOP, colorScheme: 'dark' },
+})) {
+  test(`axe-core finds nothing in the states of the phone (${name})`, async (t) => {
+    const { page } = await visit(t, { ...options, opened: false });
+    await assertAccess(page, 'closed');
+    await page.locator('#next').click();
+    await greets(page, 'new friend');
     await assertAccess(page, 'start');
-    await tap(page, '我的资料');
-    await tap(page, '同步微信资料');
-    await reads(page, '微信不再直接提供头像和昵称，请您自己选择和填写');
+    await page.locator('.people summary').click();
+    await tap(page, 'profile');
+    await tap(page, 'sync');
+    await reads(page, 'WeChat no longer provides them: please choose your own');
     await assertAccess(page, 'form');
-    await page.getByPlaceholder('请输入昵称').focus();
+    await page.locator('#nickname').focus();
     await assertAccess(page, 'name offered');
-    await tap(page, '保存');
-    await reads(page, '请先选择头像或填写昵称，再保存。');
+    await page.locator('#form [type=submit]').click();
+    await reads(page, 'Please choose an avatar or enter a nickname first.');
     await assertAccess(page, 'message');
-    for (const [button, no] of [['选择头像', '取消'], ['绑定手机号', '不允许']]) {
-      await tap(page, button);
-      await assertAccess(page, button);
-      await tap(page, no);
+    for (const dialog of ['avatar', 'phone']) {
+      await tap(page, dialog);
+      await assertAccess(page, dialog);
+      await answer(page, false);
     }
-    await tap(page, '退出登录');
-    await reads(page, '您已退出登录');
+    await tap(page, 'logout');
+    await reads(page, 'You are logged out');
     await assertAccess(page, 'logged out');
   });
 
-  test(`axe-core finds nothing after any fault, in both languages, on a ${name}`, async (t) => {
-    const { page } = await visit(t, { viewport });
-    await arrive(page);
+  test(`axe-core finds nothing after any fault, in both languages (${name})`, async (t) => {
+    const { page } = await visit(t, options);
+    await fillIn(page);
+    const views = name === 'phone' ? ['phone', 'network', 'storage'] : [''];
     for (const kind of FAULTS) {
-      await page.locator('#clear').click(); // axe-core takes long for many entries
       assert.ok((await play(page, kind)).well);
-      if (viewport === LAPTOP) await assertAccess(page, kind);
-      await choose(page, 'zh');
-      await assertAccess(page, kind + ' in Chinese');
-      await choose(page, 'en');
+      if (kind === 'newkey') await logged(page, { unfold: true });
+      for (const view of views) {
+        if (view) await page.locator(`button[data-tab=${view}]`).click();
+        await choose(page, kind === 'codetwice' ? 'zh' : 'en');
+        await assertAccess(page, `${kind} ${view}`);
+      }
+      if (name === 'phone') await page.locator('button[data-tab=phone]').click();
+      else await page.locator('#clear').click(); // axe-core takes long for many entries
     }
   });
 }
 
-test('axe-core finds nothing while a fault is under way', async (t) => {
+test('axe-core finds nothing while a fault is under way, and a screen reader hears what happened, not every line', async (t) => {
   const { page } = await visit(t);
-  const goOn = await playHeld(page, 'expire');
+  const goOn = await holdFault(page, 'expire');
   await assertAccess(page, 'under way');
   goOn();
   assert.ok((await ended(page)).well);
-});
-
-test('a screen reader is told what happened, and not every line of the log', async (t) => {
-  const { page } = await visit(t);
-  await greets(page, '新朋友');
-  await play(page, 'expire');
   const live = await page.locator('[aria-live], [role=status], [role=alert], [role=log]').evaluateAll((elements) => (
     elements.filter((element) => !element.closest('#screen')).map(({ id }) => id)));
-  assert.deepEqual(live, ['gone', 'story']);
+  assert.deepEqual(live.sort(), ['copied', 'gone', 'story']);
+});
+
+const isFocused = (element) => element.evaluate((node) => node === document.activeElement);
+
+// press goes on to an element with the Tab key, checks that the focus can be seen on it, and presses a key there.
+async function press(page, element, key = 'Enter') {
+  await element.waitFor();
+  for (let steps = 0; steps < MOST_STEPS && !await isFocused(element); steps++) await page.keyboard.press('Tab');
+  assert.ok(await isFocused(element), `${element} cannot be reached`);
+  const outline = await element.evaluate((node) => getComputedStyle(node).outlineStyle);
+  assert.notEqual(outline, 'none', `${element}: the focus cannot be seen`);
+  if (key) await page.keyboard.press(key);
+}
+
+// assertFocusOnPhone checks that what was pressed has not taken the focus with it.
+async function assertFocusOnPhone(page) {
+  const where = await page.evaluate(async () => {
+    await new Promise((drawn) => { requestAnimationFrame(() => requestAnimationFrame(drawn)); });
+    return document.querySelector('#screen').contains(document.activeElement) || document.activeElement.outerHTML;
+  });
+  assert.equal(where, true, 'the focus has left the phone');
+}
+
+test('the whole flow from the keyboard', async (t) => {
+  const { page } = await visit(t, { opened: false });
+  await press(page, button(page, 'open'));
+  await greets(page, 'new friend');
+  await press(page, button(page, 'profile'));
+  await reads(page, 'Profile is incomplete');
+  await assertFocusOnPhone(page);
+  await press(page, button(page, 'sync'), 'Space');
+  await reads(page, 'WeChat no longer provides them: please choose your own');
+  await assertFocusOnPhone(page);
+
+  await press(page, button(page, 'avatar'));
+  assert.ok(await isFocused(page.locator('#allow')), 'the dialog takes the focus');
+  await page.keyboard.press('Escape');
+  assert.ok(await isFocused(button(page, 'avatar')), 'the dialog gives the focus back');
+  await page.keyboard.press('Space');
+  await page.keyboard.press('Enter');
+  await page.locator('#chosen:visible').waitFor();
+  await assertFocusOnPhone(page);
+
+  const input = page.locator('#nickname');
+  await press(page, input, null);
+  await page.keyboard.type('Kim');
+  await press(page, page.locator('#offer'));
+  assert.ok(await isFocused(input), 'the offer gives the focus to the input');
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.type('Kim');
+  await press(page, page.locator('#form [type=submit]'));
+  await reads(page, 'Profile is complete');
+  await column(page, 'nickname', 'Kim');
+  await assertFocusOnPhone(page);
+
+  await press(page, button(page, 'phone'));
+  await page.keyboard.press('Enter');
+  await phone(page).getByText(/^Phone number /).waitFor();
+  await assertFocusOnPhone(page);
+  for (const [name, text] of [['back', 'Hello, Kim'], ['profile', 'Profile is complete'], ['logout', 'You are logged out'], ['login', 'Hello, Kim']]) {
+    await press(page, button(page, name));
+    await reads(page, text);
+    await assertFocusOnPhone(page);
+  }
+});
+
+test('faults, the log, the people and the language from the keyboard', async (t) => {
+  const { page } = await visit(t);
+  for (const [kind, key] of [['newkey', 'Enter'], ['expire', 'Space'], ['secondapp', 'Enter']]) {
+    await press(page, fault(page, kind), key);
+    assert.ok((await ended(page)).well);
+    assert.ok(await isFocused(fault(page, kind)), 'the button keeps the focus');
+  }
+  const log = page.locator('#log');
+  await press(page, log, 'End');
+  await page.waitForFunction(() => document.querySelector('#log').scrollTop > 0);
+  await page.keyboard.press('Home');
+  await page.waitForFunction(() => document.querySelector('#log').scrollTop === 0);
+  await press(page, page.locator('#entries summary').first());
+  await page.locator('.unfolded').waitFor();
+  await press(page, page.locator('#secrets'), 'Space');
+  assert.ok(await page.locator('#secrets').isChecked());
+  await press(page, page.locator('#clear'));
+  assert.equal((await logged(page)).length, 0);
+
+  await press(page, page.locator('[data-app="0"]'), 'Space');
+  assert.equal(await page.locator('[data-app="0"]').getAttribute('aria-pressed'), 'true');
+  const person = await personOf(page);
+  await press(page, page.locator('.people summary'));
+  await press(page, page.locator('#another'));
+  await greets(page, 'new friend');
+  assert.notEqual(await personOf(page), person);
+  assert.ok(await isFocused(page.locator('#another')));
+  await press(page, page.locator('#release input[value=today]'), 'ArrowDown');
+  assert.ok(await page.locator('#release input[value=before]').isChecked());
+  await press(page, page.locator('[data-language=zh]'));
+  await page.locator('html[lang=zh-CN]').waitFor();
+  assert.ok(await isFocused(page.locator('[data-language=zh]')));
 });

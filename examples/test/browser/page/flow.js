@@ -1,107 +1,213 @@
-// The whole flow by clicks, as the phone, the wire and MySQL show it.
+// The whole flow by clicks, as phone, log, MySQL and Redis show it; coming back, other people, and a demo that goes away.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const test = require('node:test');
-const { visit } = require('../browser.js');
-const { picture } = require('../pictures.js');
 const {
-  NAME, chooseAvatar, column, conversation, fillIn, greets, holdsToken, logged, phone, phoneButton, reads, tap,
-} = require('../viewer.js');
+  NAME, address, answer, button, choose, column, conversation, fillIn, greets, holdsToken, logged, open, personOf, phone, picture,
+  play, reads, tap, visit,
+} = require('../harness.js');
 
-test('the page logs in by itself, and shows it on the phone, the wire, in MySQL and in Redis', async (t) => {
-  const { page } = await visit(t);
-  await greets(page, '新朋友');
+const logins = (entries) => conversation(entries, 'wx').filter((line) => line.startsWith('wx.login()')).length;
+
+test('three steps lead from a closed mini-program to a fault', async (t) => {
+  const { page } = await visit(t, { opened: false });
+  const next = page.locator('#next');
   assert.equal(await page.title(), 'wxlogin: a login, live');
-  const entries = await logged(page);
-  assert.deepEqual(conversation(entries), ['POST /onLogin 200']);
-  assert.deepEqual(conversation(entries, 'wx'), ['wx.login() 200']);
-  assert.ok(conversation(entries, 'wechat').includes('GET /sns/jscode2session 200'));
-  assert.ok(entries.some(({ text }) => text.includes('isNewUser true')));
+  assert.equal(await page.locator('.primary:visible').count(), 1, 'there is one primary action');
+  assert.deepEqual(await logged(page), []);
+  await open(page);
+  const entries = await logged(page, { unfold: true });
+  assert.deepEqual(entries.map(({ label, status }) => `${label} ${status}`), [
+    'wx.login() 200', 'POST /onLogin 200', 'GET /sns/jscode2session 200']);
+  assert.match(entries[1].text, /"isNewUser": true/);
   await column(page, 'profile_complete', 'no');
   await page.locator('#redis').getByText('wxlogin:session:').waitFor();
   assert.ok(await holdsToken(page));
   await picture(page, 'start');
+  assert.equal(await next.innerText(), 'Complete the profile');
+  await next.click();
+  await column(page, 'profile_complete', 'yes');
+  await next.getByText('Replace the session_key').click();
+  await page.locator('#story .end').getByText(/^The phone is logged in, with the profile of/).waitFor();
+  assert.equal(await page.locator('.steps .done').count(), 3);
+  assert.ok(await next.isHidden());
 });
 
-test('WeChat of today gives a placeholder, and the person fills in the profile', async (t) => {
+test('today’s WeChat returns a placeholder, and the person fills in the profile', async (t) => {
   const { page } = await visit(t);
-  await tap(page, '我的资料');
-  await tap(page, '同步微信资料');
-  await reads(page, '微信不再直接提供头像和昵称，请您自己选择和填写');
-  const answer = (await logged(page)).filter(({ kind }) => kind === 'http').pop();
-  assert.match(answer.text, /anonymous true/);
-  assert.match(answer.text, /profileComplete false/);
-  await tap(page, '返回');
+  await tap(page, 'profile');
+  await tap(page, 'sync');
+  await reads(page, 'WeChat no longer provides them: please choose your own');
+  const { text } = (await logged(page, { unfold: true })).filter(({ kind }) => kind === 'http').pop();
+  assert.match(text, /"anonymous": true/);
+  assert.match(text, /"profileComplete": false/);
+  await tap(page, 'back');
   await fillIn(page);
   await column(page, 'nickname', NAME);
   await column(page, 'profile_complete', 'yes');
   assert.ok(await page.locator('#mysql .changed').count() > 0, 'what has changed is not marked');
   const entries = await logged(page);
-  assert.ok(conversation(entries).some((line) => /avatar 200$/i.test(line)));
-  assert.ok(entries.some(({ kind, text }) => kind === 'http' && text.includes(NAME)));
-  const avatar = phone(page).getByRole('img', { name: '头像' });
+  assert.ok(conversation(entries).includes('POST /uploadAvatar 200'));
+  assert.ok(entries.some(({ kind, text: line }) => kind === 'http' && line.includes(NAME)));
+  const avatar = phone(page).getByRole('img', { name: 'Avatar' });
   await page.waitForFunction((image) => image.complete && image.naturalWidth > 0, await avatar.elementHandle());
-  await tap(page, '我的资料');
+  await tap(page, 'profile');
   await reads(page, NAME);
   await picture(page, 'profile');
 });
 
-test('WeChat from before 2021 gives the profile by itself', async (t) => {
+test('WeChat from before 2021 returns the profile and the phone number encrypted, after the person has agreed', async (t) => {
   const { page } = await visit(t);
-  await greets(page, '新朋友');
+  await page.locator('.people summary').click();
   await page.getByLabel('before 2021').check();
   await page.reload();
-  await greets(page, '新朋友');
-  assert.ok(await page.getByLabel('before 2021').isChecked(), 'what WeChat gives is remembered');
-  await tap(page, '我的资料');
-  await tap(page, '同步微信资料');
-  await reads(page, '资料已完整');
+  await greets(page, 'new friend');
+  assert.ok(await page.locator('#release [value=before]').isChecked(), 'what WeChat provides is remembered');
+  await tap(page, 'profile');
+  await tap(page, 'sync');
+  await answer(page, false);
+  await reads(page, /^You did not allow it/);
+  await tap(page, 'sync');
+  await answer(page, true);
+  await reads(page, 'Profile is complete');
   await column(page, 'profile_source', 'wechat');
+  await tap(page, 'phone');
+  await answer(page, true);
+  await reads(page, /^Phone number .*\*\*\*\*/);
+  assert.match((await logged(page)).findLast(({ label }) => label === 'POST /bindPhone').text, /encryptedData/);
 });
 
-test('the keyboard of the phone offers the name that WeChat knows', async (t) => {
+test('the phone offers the name that WeChat knows', async (t) => {
   const { page } = await visit(t);
   await page.locator('#mysql dl').waitFor(); // with it the phone learns the name
-  await tap(page, '我的资料');
-  const input = page.getByPlaceholder('请输入昵称');
-  await input.focus();
-  const offer = phone(page).getByRole('button', { name: /^用微信昵称/ });
-  const name = (await offer.innerText()).split('：')[1];
-  await offer.click();
-  assert.equal(await input.inputValue(), name);
-  await chooseAvatar(page);
-  await tap(page, '保存');
-  await reads(page, '资料已完整');
+  await tap(page, 'profile');
+  await page.locator('#nickname').focus();
+  const name = (await page.locator('#offer').innerText()).split(': ')[1];
+  await page.locator('#offer').click();
+  assert.equal(await page.locator('#nickname').inputValue(), name);
+  await page.locator('#form [type=submit]').click();
+  await reads(page, 'Saved. The avatar is still missing.');
   await column(page, 'nickname', name);
 });
 
 test('the phone number is bound, and only its masked form is seen', async (t) => {
   const { page } = await visit(t);
-  await tap(page, '我的资料');
-  await tap(page, '绑定手机号');
-  await tap(page, '不允许');
-  await reads(page, '您没有同意授权，什么都没有改变，需要时可以再试一次。');
-  await tap(page, '绑定手机号');
-  await tap(page, '允许');
-  await phone(page).getByText(/^手机号 .*\*\*\*\*/).waitFor();
+  await tap(page, 'profile');
+  await tap(page, 'phone');
+  await answer(page, false);
+  await reads(page, 'You did not allow it. Nothing has changed, and you can try again.');
+  await tap(page, 'phone');
+  await answer(page, true);
+  await reads(page, /^Phone number .*\*\*\*\*/);
   await column(page, 'phone_bound', 'yes');
   assert.ok(conversation(await logged(page)).includes('POST /bindPhone 200'));
 });
 
 test('after a logout nothing logs in by itself, and a login brings the profile back', async (t) => {
   const { page } = await visit(t);
-  await greets(page, '新朋友');
   await fillIn(page);
-  await tap(page, '我的资料');
-  await tap(page, '退出登录');
-  await reads(page, '您已退出登录');
+  await tap(page, 'profile');
+  await tap(page, 'logout');
+  await reads(page, 'You are logged out');
   assert.equal(await holdsToken(page), false);
   assert.equal(conversation(await logged(page)).pop(), 'POST /logout 200');
   await page.reload();
-  await reads(page, '您已退出登录');
-  await tap(page, '登录');
+  await reads(page, 'You are logged out');
+  await tap(page, 'login');
   await greets(page, NAME);
   assert.ok(await holdsToken(page));
   assert.equal(conversation(await logged(page)).pop(), 'POST /onLogin 200');
-  assert.equal(await phoneButton(page, '返回').count(), 0, 'there is nowhere to go back to');
+  assert.equal(await button(page, 'back').count(), 0, 'there is nowhere to go back to');
 });
+
+test('a reload keeps the person and the login', async (t) => {
+  const { page } = await visit(t);
+  await fillIn(page);
+  const person = await personOf(page);
+  const before = await logged(page);
+  await page.reload();
+  await greets(page, NAME);
+  assert.equal(await personOf(page), person);
+  assert.ok(await holdsToken(page));
+  await page.locator('#entries > li').nth(before.length).getByText('200').waitFor();
+  const after = await logged(page);
+  assert.deepEqual(after.slice(0, before.length), before, 'the log is shown again');
+  assert.equal(logins(after), logins(before));
+  assert.equal(conversation(after).pop(), 'GET /userInfo 200');
+});
+
+test('a new phone of the same person, another person, and the second mini-program', async (t) => {
+  const { page } = await visit(t);
+  await fillIn(page);
+  await play(page, 'expire');
+  const person = await personOf(page);
+  const before = logins(await logged(page));
+  await page.locator('.people summary').click();
+  await page.locator('#fresh').click();
+  await page.waitForFunction((n) => [...document.querySelectorAll('#entries .wx')].length > n, before);
+  await greets(page, NAME);
+  assert.equal(await personOf(page), person);
+  assert.ok(await page.locator('#story').isHidden(), 'the story was another phone’s');
+
+  await tap(page, 'profile');
+  await page.locator('[data-app="1"]').click();
+  await greets(page, NAME);
+  assert.ok(await holdsToken(page));
+  const now = logins(await logged(page));
+  await page.locator('[data-app="0"]').click();
+  await reads(page, 'Profile is complete');
+  assert.equal(logins(await logged(page)), now, 'each mini-program keeps its login and its page');
+
+  await play(page, 'codetwice');
+  await page.locator('#another').click();
+  await greets(page, 'new friend');
+  await column(page, 'profile_complete', 'no');
+  assert.notEqual(await personOf(page), person);
+  assert.deepEqual(conversation(await logged(page)), ['POST /onLogin 200'], 'another person has a log of their own');
+  assert.ok(await page.locator('#story').isHidden(), 'the story was another person’s');
+  assert.equal(await page.locator('#next').innerText(), 'Complete the profile');
+});
+
+test('a demo that goes away is reported, and found again when it is back', async (t) => {
+  const line = await lineTo(t, new URL(address).port);
+  const { page } = await visit(t, { at: line.url, allowed: /net::ERR_|Failed to load resource/ });
+  await fillIn(page);
+  const gone = page.locator('#gone');
+  assert.equal(await gone.innerText(), '');
+  line.cut();
+  await gone.getByText('The demo does not respond').waitFor();
+  await choose(page, 'zh');
+  await gone.getByText('演示程序没有响应').waitFor();
+  await choose(page, 'en');
+  const told = await play(page, 'newkey');
+  assert.match(told.end, /^The demo could not do it: /);
+  assert.ok(!told.well);
+  await line.join();
+  await gone.getByText('The demo').waitFor({ state: 'detached' });
+  assert.equal(logins(await logged(page)), 1, 'the log is not shown twice');
+  assert.equal((await play(page, 'expire')).end, `The phone is logged in, with the profile of ${NAME}.`);
+});
+
+// lineTo is a TCP proxy to the demo that can be cut, and joined again.
+async function lineTo(t, port) {
+  const sockets = new Set();
+  const listener = net.createServer((near) => {
+    const far = net.connect(port, '127.0.0.1');
+    for (const [one, other] of [[near, far], [far, near]]) {
+      sockets.add(one);
+      one.on('error', () => {});
+      one.on('close', () => { sockets.delete(one); other.destroy(); });
+      one.pipe(other);
+    }
+  });
+  const listen = (at) => new Promise((listening) => { listener.listen(at, '127.0.0.1', listening); });
+  await listen(0);
+  const { port: own } = listener.address();
+  function cut() {
+    listener.close();
+    for (const socket of sockets) socket.destroy();
+  }
+  t.after(cut);
+  return { url: `http://127.0.0.1:${own}`, cut, join: () => listen(own) };
+}

@@ -1,0 +1,193 @@
+// One browser for all tests, a visit of the page for each test, and what viewers do with the page and see of it.
+
+const assert = require('node:assert/strict');
+const path = require('node:path');
+const { source } = require('axe-core');
+const { chromium } = require('playwright-core');
+
+const address = process.env.WXLOGIN_PAGE;
+const executablePath = process.env.CHROMIUM;
+assert.ok(address && executablePath, 'set WXLOGIN_PAGE to the address that the demo prints, and CHROMIUM to a path');
+
+const PATIENCE = 10000; // milliseconds, for anything
+const LAPTOP = { width: 1440, height: 900 };
+const PHONE = { width: 390, height: 844 };
+const NAME = 'Lin 林';
+const FAULTS = [ // in the order of their buttons
+  'newkey', 'expire', 'codetwice', 'busy', 'refuse', 'secondapp', 'block', 'limit', 'awayredis', 'awaymysql',
+];
+const APP_IDS = ['wx000000000000demo', 'wx000000000001demo'];
+
+let launched;
+
+function launch() {
+  launched ||= chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  return launched;
+}
+
+async function closeBrowser() {
+  if (launched) await (await launched).close();
+}
+
+/**
+ * visit opens the page as a new person, has the mini-program log in unless opened is false, and returns { page, context,
+ * requests }. At the end of the test nothing may have been thrown in the page, requested from another origin, or logged to
+ * the console, except refusals that the phone gets and what allowed matches. watch gets the page before it opens; at is
+ * its address.
+ */
+async function visit(t, { allowed = /$^/, watch = () => {}, at = address, opened = true, ...options } = {}) {
+  const context = await (await launch()).newContext({ viewport: LAPTOP, locale: 'en-US', reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  const requests = [];
+  const faults = [];
+  page.on('requestfinished', (request) => requests.push(request));
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (/^https?:$/.test(url.protocol) && url.origin !== new URL(at).origin) faults.push(`requested ${url.origin}`);
+  });
+  page.on('pageerror', (err) => faults.push(`thrown: ${err.message}`));
+  page.on('console', (message) => {
+    if (!isRefusal(message) && !allowed.test(message.text())) faults.push(`${message.type()}: ${message.text()}`);
+  });
+  watch(page);
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(faults, []);
+  });
+  await page.goto(at);
+  await page.locator('#next').waitFor();
+  if (opened) await open(page);
+  return { page, context, requests };
+}
+
+/** isRefusal reports whether the browser logs only that the server refused something to the phone. */
+function isRefusal(message) {
+  return message.type() === 'error' && /\/phones\/[^/]+\/server\//.test(message.location().url) &&
+    /^Failed to load resource: the server responded with a status of [45]\d\d/.test(message.text());
+}
+
+/** assertAccess checks with axe-core whether everybody can use the page as it is now. */
+async function assertAccess(page, state) {
+  if (!await page.evaluate(() => 'axe' in globalThis)) await page.evaluate(source);
+  const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document, {
+    runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }, resultTypes: ['violations'],
+  }));
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join('\n  ')}`);
+  assert.deepEqual(found, [], state);
+  assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'axe-core has looked at nothing');
+}
+
+/** picture takes one of what can be seen, for those who want to see how the page looks. */
+function picture(page, name) {
+  return page.screenshot({ path: path.join(__dirname, '../../screenshots', `${name}.png`) });
+}
+
+const phone = (page) => page.locator('#screen');
+const button = (page, name) => page.locator(`[data-tap=${name}]:visible`);
+const fault = (page, kind) => page.locator(`[data-fault=${kind}]`);
+const tap = (page, name) => button(page, name).click();
+const answer = (page, allow) => page.locator(allow ? '#allow' : '#deny').click();
+const personOf = (page) => page.evaluate(() => sessionStorage.getItem('person'));
+
+/** reads waits until a text can be read on the phone. */
+async function reads(page, text) {
+  await phone(page).getByText(text, { exact: typeof text === 'string' }).locator('visible=true').first().waitFor();
+}
+
+const greets = (page, name) => reads(page, `Hello, ${name}`);
+
+/** open is the first step of the page. */
+async function open(page) {
+  await page.locator('#next').click();
+  await page.locator('#greeting').getByText(/^(Hello, new friend|你好，新朋友)$/).waitFor();
+}
+
+/** fillIn fills in the profile as today's WeChat has people do it. It begins and ends on the first page. */
+async function fillIn(page, name = NAME) {
+  await tap(page, 'profile');
+  await tap(page, 'avatar');
+  await answer(page, true);
+  await page.locator('#chosen:visible').waitFor();
+  await page.locator('#nickname').fill(name);
+  await page.locator('#form [type=submit]').click();
+  await button(page, 'edit').waitFor();
+  await tap(page, 'back');
+  await page.locator('#greeting').getByText(name).waitFor();
+}
+
+/** play presses a fault button and returns what the page says of how it ended. */
+async function play(page, kind) {
+  await fault(page, kind).click();
+  return ended(page);
+}
+
+async function ended(page) {
+  await page.locator('#story .end').waitFor();
+  await page.locator('[data-fault][aria-disabled]').first().waitFor({ state: 'detached' });
+  return {
+    sentences: await page.locator('#story li').allInnerTexts(),
+    end: await page.locator('#story .end').innerText(),
+    well: await page.locator('#story .end.bad').count() === 0,
+  };
+}
+
+/** holdFault keeps the next fault from being caused until the returned function is called. */
+async function holdFault(page, kind) {
+  let goOn;
+  const told = new Promise((resolve) => { goOn = resolve; });
+  await page.route('**/faults/*', async (route) => {
+    await told;
+    await route.continue();
+  });
+  await fault(page, kind).click();
+  await page.locator('#story').getByText('In progress…').waitFor();
+  return goOn;
+}
+
+/** choose has the page speak a language: en or zh. */
+async function choose(page, language) {
+  await page.locator(`[data-language=${language}]`).click();
+  await page.locator(`html[lang=${language === 'zh' ? 'zh-CN' : language}]`).waitFor();
+  assert.equal(await page.locator(`[data-language=${language}]`).getAttribute('aria-pressed'), 'true');
+}
+
+/** logged returns the entries of the log; unfold: with their JSON. */
+async function logged(page, { unfold = false } = {}) {
+  if (unfold) {
+    await page.evaluate(() => document.querySelectorAll('#entries details').forEach((one) => { one.open = true; }));
+    await page.waitForFunction(() => !document.querySelector('#entries details:not(:has(.unfolded))'));
+  }
+  return page.locator('#entries > li').evaluateAll((entries) => entries.map((entry) => ({
+    kind: ['wx', 'http', 'wechat', 'note'].find((kind) => entry.classList.contains(kind)) || 'error',
+    label: entry.querySelector('.label')?.textContent || entry.textContent,
+    status: entry.querySelector('.status')?.textContent,
+    text: entry.textContent,
+    advice: entry.querySelector('.advice')?.textContent,
+    failed: entry.classList.contains('failed'),
+  })));
+}
+
+/** conversation returns the log's exchanges of one kind in short: 'POST /onLogin 200'. */
+function conversation(entries, kind = 'http') {
+  return entries.filter((entry) => entry.kind === kind).map(({ label, status }) => `${label} ${status}`);
+}
+
+/** holdsToken reports whether the mini-program that is seen has a token in its storage. */
+function holdsToken(page) {
+  return page.evaluate((appIds) => {
+    const appId = appIds[document.querySelector('[data-app][aria-pressed=true]').dataset.app];
+    return Boolean(JSON.parse(sessionStorage.getItem(`phone/${sessionStorage.getItem('person')}/${appId}/wxlogin`))?.token);
+  }, APP_IDS);
+}
+
+/** column waits until MySQL holds this value in a column. */
+async function column(page, name, value) {
+  await page.locator('#mysql dl > div').filter({ has: page.getByText(name, { exact: true }) })
+    .locator('dd').getByText(value).waitFor();
+}
+
+module.exports = {
+  APP_IDS, FAULTS, LAPTOP, NAME, PHONE, address, answer, assertAccess, button, choose, closeBrowser, column, conversation, ended,
+  fault, fillIn, greets, holdFault, holdsToken, logged, open, personOf, phone, picture, play, reads, tap, visit,
+};
