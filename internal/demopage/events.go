@@ -103,7 +103,7 @@ func (p *Page) streamEvents(ph *phone, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func showsSecrets(r *http.Request) bool { return r.FormValue("secrets") == "show" }
+func showsSecrets(r *http.Request) bool { return r.URL.Query().Get("secrets") == "show" }
 
 // serveCurl serves a command that repeats an exchange. It holds its secrets, so the page passes it to the clipboard only.
 func (p *Page) serveCurl(ph *phone, w http.ResponseWriter, r *http.Request) {

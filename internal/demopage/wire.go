@@ -79,7 +79,7 @@ func (w *Wire) phonesFor(r *http.Request, body []byte) []*phone {
 	if _, from := w.codeIn(requestText(r, body)); from.phone != nil {
 		return []*phone{from.phone}
 	}
-	if r.FormValue("js_code") != "" {
+	if r.URL.Query().Get("js_code") != "" {
 		return nil // not from a phone of the page
 	}
 	w.mu.Lock()
@@ -109,7 +109,7 @@ func (w *Wire) Watch(next http.Handler) http.Handler {
 			return
 		}
 		phones, serve := w.phonesFor(r, body), next
-		if r.FormValue("js_code") != "" && len(phones) == 1 && phones[0].takeBusy() {
+		if r.URL.Query().Get("js_code") != "" && len(phones) == 1 && phones[0].takeBusy() {
 			serve = http.HandlerFunc(sendBusy)
 		}
 		x := exchange{kind: kindWeChat, label: r.Method + " " + r.URL.Path, base: "http://" + r.Host}

@@ -18,6 +18,7 @@ const FAULTS = [ // in the order of their buttons
 ];
 const APP_IDS = ['wx000000000000demo', 'wx000000000001demo'];
 
+const idle = new Map(); // contexts for further visits, by their options: to make one takes longer than most tests
 let launched;
 
 function launch() {
@@ -33,10 +34,12 @@ async function closeBrowser() {
  * visit opens the page as a new person, has the mini-program log in unless opened is false, and returns { page, context,
  * requests }. At the end of the test nothing may have been thrown in the page, requested from another origin, or logged to
  * the console, except refusals that the phone gets and what allowed matches. watch gets the page before it opens; at is
- * its address.
+ * its address; fresh: with an empty cache.
  */
-async function visit(t, { allowed = /$^/, watch = () => {}, at = address, opened = true, ...options } = {}) {
-  const context = await (await launch()).newContext({ viewport: LAPTOP, locale: 'en-US', reducedMotion: 'reduce', ...options });
+async function visit(t, { allowed = /$^/, watch = () => {}, at = address, opened = true, fresh = false, ...options } = {}) {
+  const settings = { viewport: LAPTOP, locale: 'en-US', reducedMotion: 'reduce', ...options };
+  const contexts = idle.get(JSON.stringify(settings)) || [];
+  const context = (!fresh && contexts.pop()) || await (await launch()).newContext(settings);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   const requests = [];
@@ -52,7 +55,9 @@ async function visit(t, { allowed = /$^/, watch = () => {}, at = address, opened
   });
   watch(page);
   t.after(async () => {
-    await context.close();
+    await page.evaluate(() => localStorage.clear());
+    await Promise.all(context.pages().map((one) => one.close()));
+    idle.set(JSON.stringify(settings), [...contexts, context]);
     assert.deepEqual(faults, []);
   });
   await page.goto(at);

@@ -217,7 +217,7 @@ export function createPhone({ onChange, onError }) {
     for (const element of all('[data-show]', screen)) {
       element.hidden = !element.dataset.show.split(' ').every((name) => shown[name]);
     }
-    for (const image of all('[data-show=picture]', screen)) if (user.avatarUrl) image.src = new URL(user.avatarUrl).pathname;
+    for (const image of all('[data-show=picture]', screen)) if (user.avatarUrl) image.src = pictureOf(user.avatarUrl);
     if (view.chosen) byId('chosen').src = URL.createObjectURL(blobOf(app().device.fileOf(view.chosen)));
     for (const button of all('.page button', screen)) button.ariaDisabled = view.busy ? 'true' : null;
     write(view);
@@ -226,6 +226,12 @@ export function createPhone({ onChange, onError }) {
       all('.page button', screen).find((button) => !button.closest('[hidden]'))?.focus({ preventScroll: true });
     }
     onChange();
+  }
+
+  // pictureOf returns the page's own address of an avatar: nothing is requested from WeChat.
+  function pictureOf(avatarUrl) {
+    const { pathname } = new URL(avatarUrl);
+    return pathname.startsWith('/avatars/') ? pathname : `/phones/${person}/face`;
   }
 
   function write({ screen: name, state, user = {}, complete, number: phoneNumber, problem }) {

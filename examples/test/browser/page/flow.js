@@ -82,7 +82,7 @@ test('the phone offers the name that WeChat knows', async (t) => {
   const { page } = await visit(t);
   await page.locator('#mysql dl').waitFor(); // with it the phone learns the name
   await tap(page, 'profile');
-  await page.locator('#nickname').focus();
+  await page.locator('#nickname:visible').focus();
   const name = (await page.locator('#offer').innerText()).split(': ')[1];
   await page.locator('#offer').click();
   assert.equal(await page.locator('#nickname').inputValue(), name);

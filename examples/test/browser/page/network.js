@@ -220,7 +220,7 @@ test('no secret is in the page, its events or its state, unless they are shown',
 });
 
 test('the page is under 100 KB over the wire until it is logged in, and runs nothing but its files', async (t) => {
-  const { page, requests } = await visit(t);
+  const { page, requests } = await visit(t, { fresh: true });
   await page.locator('#mysql dl').waitFor();
   await page.locator('#redis li').first().waitFor();
   const paths = requests.map((request) => new URL(request.url()).pathname);
