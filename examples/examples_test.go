@@ -49,7 +49,7 @@ func TestPage_in_a_browser(t *testing.T) {
 		t.Skip("NOT TESTED: the demo's page needs a browser, and TEST_CHROMIUM names none")
 	}
 	watchSources(t)
-	runNode(t, nodeTimeout, filepath.Join("test", "browser", "*.test.js"), "CHROMIUM="+chromium)
+	runNode(t, 2*nodeTimeout, filepath.Join("test", "browser", "*.test.js"), "CHROMIUM="+chromium)
 }
 
 // runNode runs test files against a demo of their own.

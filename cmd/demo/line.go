@@ -44,10 +44,10 @@ func (l *line) cut() (restore func()) {
 
 // serve accepts connections until the line is closed, which cuts it too.
 func (l *line) serve() {
-	defer l.cut()
 	for {
 		near, err := l.Accept()
 		if err != nil {
+			l.cut()
 			return
 		}
 		far, err := net.Dial("tcp", l.target)

@@ -86,7 +86,7 @@ func (p printer) key(key demopage.Key) {
 	if name == "session" {
 		id = brief(id)
 	}
-	fmt.Fprintf(p.w, "   redis  wxlogin:%s:%s = %s, expires in %.0f h\n", name, id, key.Value, key.TTL.Hours())
+	fmt.Fprintf(p.w, "   redis  wxlogin:%s:%s = %s, expires in %d h\n", name, id, key.Value, (key.ExpiresIn+1800)/3600)
 }
 
 func (p printer) failed(err error) { fmt.Fprintf(p.w, "   FAILED %v\n", err) }

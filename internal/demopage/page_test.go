@@ -220,7 +220,7 @@ func TestStorage_Keys(t *testing.T) {
 		expireErr := make(chan error, 1)
 		go func() { expireErr <- storage.Redis.PExpire(t.Context(), name, time.Hour).Err() }()
 		keys, err := storage.Keys(t.Context(), "*")
-		if err != nil || len(keys) != 1 || keys[0].Name != name || keys[0].TTL <= 0 || keys[0].TTL > time.Hour {
+		if err != nil || len(keys) != 1 || keys[0].Name != name || keys[0].ExpiresIn <= 0 || keys[0].ExpiresIn > 3600 {
 			t.Errorf("%v, %v", keys, err)
 		}
 		if err := <-expireErr; err != nil {

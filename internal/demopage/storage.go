@@ -77,9 +77,9 @@ func (s Storage) setStatus(ctx context.Context, status int, openIDs []string) er
 
 // Key describes a key in Redis.
 type Key struct {
-	Name  string
-	Value string
-	TTL   time.Duration
+	Name      string `json:"key"`
+	Value     string `json:"value"`
+	ExpiresIn int    `json:"expiresIn"` // seconds
 }
 
 // Keys returns the keys that match a pattern, sorted by name.
@@ -99,7 +99,7 @@ func (s Storage) Keys(ctx context.Context, pattern string) ([]Key, error) {
 // describe returns the TTL and contents of the keys that exist: the length of a sealed record, or the number of sessions
 // in an index.
 func (s Storage) describe(ctx context.Context, names []string) ([]Key, error) {
-	var keys []Key
+	keys := []Key{}
 	for _, name := range names {
 		ttl, err := s.ttl(ctx, name)
 		if err != nil {
@@ -116,7 +116,7 @@ func (s Storage) describe(ctx context.Context, names []string) ([]Key, error) {
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, Key{Name: name, Value: fmt.Sprintf(format, n), TTL: ttl})
+		keys = append(keys, Key{name, fmt.Sprintf(format, n), int(ttl.Seconds())})
 	}
 	return keys, nil
 }
@@ -167,15 +167,9 @@ var shownColumns = []string{
 
 // state is what MySQL and Redis hold of one person.
 type state struct {
-	NickName string     `json:"nickName"` // that WeChat knows
-	MySQL    []Column   `json:"mysql"`    // null: no user yet
-	Redis    []keyState `json:"redis"`
-}
-
-type keyState struct {
-	Key       string `json:"key"`
-	Value     string `json:"value"`
-	ExpiresIn int    `json:"expiresIn"` // seconds
+	NickName string   `json:"nickName"` // that WeChat knows
+	MySQL    []Column `json:"mysql"`    // null: no user yet
+	Redis    []Key    `json:"redis"`
 }
 
 // serveState serves the phone owner's row in MySQL and keys in Redis.
@@ -194,7 +188,7 @@ func (p *Page) serveState(ph *phone, w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Page) loadState(ctx context.Context, ph *phone, redact func(string) string) (s state, err error) {
-	s = state{NickName: ph.owner().Info.NickName, Redis: []keyState{}}
+	s.NickName = ph.owner().Info.NickName
 	if s.MySQL, err = p.storage.User(ctx, shownColumns, p.openIDs(ph)...); err != nil {
 		return s, err
 	}
@@ -212,9 +206,9 @@ func (p *Page) loadState(ctx context.Context, ph *phone, redact func(string) str
 	for _, appID := range p.AppIDs {
 		names = append(names, accessTokenPrefix+appID) // all users share them
 	}
-	keys, err := p.storage.describe(ctx, names)
-	for _, key := range keys {
-		s.Redis = append(s.Redis, keyState{redact(key.Name), key.Value, int(key.TTL.Seconds())})
+	s.Redis, err = p.storage.describe(ctx, names)
+	for i := range s.Redis {
+		s.Redis[i].Name = redact(s.Redis[i].Name)
 	}
 	return s, err
 }

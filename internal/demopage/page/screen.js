@@ -1,0 +1,113 @@
+// What can be seen on the phone: the page of a mini-program, WeChat's dialogs and its toasts.
+
+import { all, byId } from './dom.js';
+import { isChinese, knows, say } from './words.js';
+
+const TOAST_DURATION = 1500; // milliseconds, as in WeChat
+const screen = byId('screen');
+const dialog = byId('dialog');
+let answerDialog = () => {};
+let toastTimer;
+
+// draw shows a view: screen (closed, home or profile), state (loading, ready, loggedOut or failed), user, complete, number,
+// editing, chosen (the address of a picture), placeholder, problem, and busy. The focus stays on the screen.
+export function draw(view, pictureOf) {
+  const { state, user = {} } = view;
+  const had = screen.contains(document.activeElement);
+  const shown = {
+    ...view, [view.screen]: true, [state]: true, picture: user.avatarUrl, noPicture: !user.avatarUrl,
+    notEditing: !view.editing, noNumber: !view.number,
+  };
+  for (const element of all('[data-show]', screen)) {
+    element.hidden = !element.dataset.show.split(' ').every((name) => shown[name]);
+  }
+  for (const image of all('[data-show=picture]', screen)) if (user.avatarUrl) image.src = pictureOf(user.avatarUrl);
+  if (view.chosen) byId('chosen').src = view.chosen;
+  for (const button of all('.page button', screen)) button.ariaDisabled = view.busy ? 'true' : null;
+  write(view);
+  if (had && document.activeElement.closest('[hidden]')) {
+    all('.page button', screen).find((button) => !button.closest('[hidden]'))?.focus({ preventScroll: true });
+  }
+}
+
+function write({ screen: name, state, user = {}, complete, number, problem }) {
+  const greetings = { loading: 'loggingIn', failed: 'notLoggedIn', loggedOut: 'youLoggedOut' };
+  const hints = { ready: complete ? 'autoLogin' : 'autoLoginNew', loggedOut: 'loginKeeps' };
+  byId('title').textContent = say(name === 'profile' ? 'myProfile' : 'appName');
+  byId('greeting').textContent = say(greetings[state] || 'hello', { name: user.nickName || say('newFriend') });
+  byId('greeting-hint').textContent = hints[state] ? say(hints[state]) : '';
+  byId('name').textContent = user.nickName || say('noName');
+  byId('complete').textContent = say(complete ? 'complete' : 'incompleteProfile');
+  byId('number').textContent = say('number', { number });
+  for (const element of all('.problem', screen)) element.textContent = problem ? sentenceOf(problem) : '';
+}
+
+// sentenceOf says what a problem means for the person. In Chinese these are the example mini-program's sentences.
+function sentenceOf({ text, explained, code, retryAfter, requestId }) {
+  if (text) return say(text);
+  if (isChinese()) return explained;
+  return say(knows('problem_' + code) ? 'problem_' + code : 'problem_other', { seconds: retryAfter, requestId });
+}
+
+// ask shows a dialog of WeChat and resolves with whether the person allows it. What is below cannot be reached meanwhile.
+export function ask(question, face) {
+  const before = document.activeElement;
+  for (const [id, name] of [['question', question], ['allow', question + 'Yes'], ['deny', question + 'No']]) {
+    byId(id).textContent = say(name);
+  }
+  dialog.ariaLabel = say(question);
+  byId('face').hidden = !face;
+  if (face) byId('face').src = face;
+  screen.firstElementChild.inert = true;
+  dialog.hidden = false;
+  byId('allow').focus({ preventScroll: true });
+  return new Promise((resolve) => {
+    answerDialog = (allowed) => {
+      const had = dialog.contains(document.activeElement) || document.activeElement === document.body;
+      screen.firstElementChild.inert = false;
+      dialog.hidden = true;
+      answerDialog = () => {};
+      if (had) before.focus({ preventScroll: true });
+      resolve(allowed);
+    };
+  });
+}
+
+export const closeDialog = () => answerDialog(false);
+
+export function toast(name) {
+  byId('toast').textContent = say(name);
+  byId('toast').hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { byId('toast').hidden = true; }, TOAST_DURATION);
+}
+
+// listen calls act with the name of a button that is tapped. nickNameOf returns the name that WeChat offers for the input.
+export function listen(act, nickNameOf) {
+  const input = byId('nickname');
+  const offer = byId('offer');
+  screen.addEventListener('click', ({ target }) => {
+    const button = target.closest('[data-tap]');
+    if (button) act(button.dataset.tap);
+  });
+  byId('form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    act('save');
+  });
+  byId('allow').addEventListener('click', () => answerDialog(true));
+  byId('deny').addEventListener('click', closeDialog);
+  dialog.addEventListener('keydown', ({ key }) => { if (key === 'Escape') closeDialog(); });
+  input.addEventListener('focus', () => {
+    offer.textContent = say('useName', { name: nickNameOf() });
+    offer.hidden = !nickNameOf() || input.value === nickNameOf();
+  });
+  byId('form').addEventListener('focusout', ({ relatedTarget }) => {
+    if (relatedTarget !== offer && relatedTarget !== input) offer.hidden = true;
+  });
+  offer.addEventListener('pointerdown', (event) => event.preventDefault()); // the input keeps the focus
+  offer.addEventListener('click', () => {
+    input.value = nickNameOf();
+    input.focus({ preventScroll: true });
+    offer.hidden = true;
+  });
+}
