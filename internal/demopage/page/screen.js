@@ -8,6 +8,7 @@ const screen = byId('screen');
 const dialog = byId('dialog');
 let answerDialog = () => {};
 let toastTimer;
+let owesFocus = false; // there was no button to focus when the focused one went away
 
 // draw shows a view: screen (closed, home or profile), state (loading, ready, loggedOut or failed), user, complete, number,
 // editing, chosen (the address of a picture), placeholder, problem, and busy. The focus stays on the screen.
@@ -25,9 +26,10 @@ export function draw(view, pictureOf) {
   if (view.chosen) byId('chosen').src = view.chosen;
   for (const button of all('.page button', screen)) button.ariaDisabled = view.busy ? 'true' : null;
   write(view);
-  if (had && document.activeElement.closest('[hidden]')) {
-    all('.page button', screen).find((button) => !button.closest('[hidden]'))?.focus({ preventScroll: true });
-  }
+  const isLost = had ? document.activeElement.closest('[hidden]') : owesFocus && document.activeElement === document.body;
+  const next = isLost && all('.page button', screen).find((button) => !button.closest('[hidden]'));
+  if (next) next.focus({ preventScroll: true });
+  owesFocus = Boolean(isLost && !next);
 }
 
 function write({ screen: name, state, user = {}, complete, number, problem }) {
