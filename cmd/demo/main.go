@@ -31,12 +31,13 @@ func main() {
 	os.Exit(code)
 }
 
+const anyPort = "127.0.0.1:0"
+
 // options are the command line.
 type options struct {
-	once    bool
-	logFile string
-
-	public, internal, mysql, redis, wxsim, page string // addresses; port 0 is any free port
+	once                                        bool
+	logFile                                     string
+	public, internal, mysql, redis, wxsim, page string // addresses
 }
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
@@ -45,19 +46,12 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.SetOutput(stderr)
 	fs.BoolVar(&o.once, "once", false, "exit after the walk")
 	fs.StringVar(&o.logFile, "log", "", "`file` that the server's log is appended to; by default it is not kept")
-	for _, address := range []struct {
-		name, usage string
-		value       *string
-	}{
-		{"addr", "`address` for mini-programs", &o.public},
-		{"internal", "`address` of health checks and metrics", &o.internal},
-		{"mysql", "`address` of the embedded MySQL", &o.mysql},
-		{"redis", "`address` of the embedded Redis", &o.redis},
-		{"wxsim", "`address` of the WeChat simulator", &o.wxsim},
-		{"page", "`address` of the web page", &o.page},
-	} {
-		fs.StringVar(address.value, address.name, "127.0.0.1:0", address.usage)
-	}
+	fs.StringVar(&o.public, "addr", anyPort, "`address` for mini-programs")
+	fs.StringVar(&o.internal, "internal", anyPort, "`address` of health checks and metrics")
+	fs.StringVar(&o.mysql, "mysql", anyPort, "`address` of the embedded MySQL")
+	fs.StringVar(&o.redis, "redis", anyPort, "`address` of the embedded Redis")
+	fs.StringVar(&o.wxsim, "wxsim", anyPort, "`address` of the WeChat simulator")
+	fs.StringVar(&o.page, "page", anyPort, "`address` of the web page")
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
 	}

@@ -12,7 +12,7 @@ import (
 
 const (
 	busyResponses = 3               // one for each attempt that wxlogin's client makes for one login
-	maxOutage     = 3 * time.Second // an outage ends earlier, with the first 503
+	maxOutage     = 2 * time.Second // an outage ends earlier, with the first 503
 	maxFlood      = 20000           // logins, by then the limit must be reached
 )
 

@@ -8,7 +8,6 @@ const {
 } = require('../harness.js');
 
 const LOGIN = 'POST /onLogin 200';
-const SHOWN = 'codetwice'; // in README
 const RECOVERED = ['newkey', 'expire', 'codetwice', 'busy', 'secondapp', 'awayredis', 'awaymysql'];
 
 // What must be in the log from its note on: all that phone and server say to each other, how often the phone asks WeChat
@@ -107,7 +106,7 @@ test('every fault in turn ends logged in, with the profile, and the log shows th
       return refused && refused.top >= top && refused.bottom <= bottom;
     });
     if (kind !== 'secondapp') assert.ok(seen, `${kind}: the refused request is out of sight`);
-    await picture(page, kind === SHOWN ? 'page' : kind);
+    await picture(page, kind);
     await assertRecovered(page, kind, told, { name: NAME });
     await page.locator('#clear').click();
   }

@@ -46,7 +46,7 @@ test('an entry is one line that unfolds to JSON, in which empty fields share a l
   for (const { height } of await Promise.all((await summaries.all()).map((one) => one.boundingBox()))) assert.ok(height < 36);
   await summaries.nth(1).click();
   const unfolded = page.locator('#entries .unfolded');
-  assert.match(await unfolded.innerText(), /"profileComplete": false/);
+  for (const field of [/"isNewUser": true/, /"profileComplete": false/]) assert.match(await unfolded.innerText(), field);
   const lines = (await unfolded.locator('pre').nth(1).innerText()).split('\n');
   assert.equal(lines.filter((line) => /": (""|null)/.test(line) && !line.includes('{"')).length, 1);
 });
