@@ -9,7 +9,7 @@ const address = process.env.WXLOGIN_PAGE;
 const executablePath = process.env.CHROMIUM;
 assert.ok(address && executablePath, 'set WXLOGIN_PAGE to the address that the demo prints, and CHROMIUM to a path');
 
-const PATIENCE = 10000; // milliseconds, for anything
+const PATIENCE = 30000; // milliseconds, for anything, also on a busy machine
 const LAPTOP = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
 const NAME = 'Lin 林';

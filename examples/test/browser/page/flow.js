@@ -12,7 +12,7 @@ const logins = (entries) => conversation(entries, 'wx').filter((line) => line.st
 
 for (const [locale, name] of [['en-US', 'page'], ['zh-CN', 'page.zh-CN']]) { // README has these pictures
   test(`three steps lead from a closed mini-program to a fault (${locale})`, async (t) => {
-    const { page } = await visit(t, { opened: false, locale });
+    const { page } = await visit(t, { opened: false, locale, viewport: { width: 1280, height: 840 } });
     const next = page.locator('#next');
     assert.equal(await page.title(), locale === 'zh-CN' ? 'wxlogin：登录全过程' : 'wxlogin: a login, live');
     assert.equal(await page.locator('.primary:visible').count(), 1, 'there is one primary action');
@@ -32,6 +32,7 @@ for (const [locale, name] of [['en-US', 'page'], ['zh-CN', 'page.zh-CN']]) { // 
     await column(page, 'profile_complete', 'yes');
     assert.equal(await page.locator('.steps .done').count(), 3);
     assert.ok(await next.isHidden());
+    await page.locator('.changed').first().waitFor({ state: 'detached' });
     await picture(page, name);
   });
 }
