@@ -51,12 +51,17 @@ function sentenceOf({ text, explained, code, retryAfter, requestId }) {
   return say(knows('problem_' + code) ? 'problem_' + code : 'problem_other', { seconds: retryAfter, requestId });
 }
 
+// put writes a text that follows the language from then on.
+function put(id, name) {
+  byId(id).dataset.text = name;
+  byId(id).textContent = say(name);
+}
+
 // ask shows a dialog of WeChat and resolves with whether the person allows it. What is below cannot be reached meanwhile.
 export function ask(question, face) {
   const before = document.activeElement;
-  for (const [id, name] of [['question', question], ['allow', question + 'Yes'], ['deny', question + 'No']]) {
-    byId(id).textContent = say(name);
-  }
+  for (const [id, name] of [['question', question], ['allow', question + 'Yes'], ['deny', question + 'No']]) put(id, name);
+  dialog.dataset.label = question;
   dialog.ariaLabel = say(question);
   byId('face').hidden = !face;
   if (face) byId('face').src = face;
@@ -78,7 +83,7 @@ export function ask(question, face) {
 export const closeDialog = () => answerDialog(false);
 
 export function toast(name) {
-  byId('toast').textContent = say(name);
+  put('toast', name);
   byId('toast').hidden = false;
   clearTimeout(toastTimer);
   toastTimer = setTimeout(() => { byId('toast').hidden = true; }, TOAST_DURATION);

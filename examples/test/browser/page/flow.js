@@ -46,10 +46,11 @@ test('today’s WeChat returns a placeholder, and the person fills in the profil
   assert.match(text, /"anonymous": true/);
   assert.match(text, /"profileComplete": false/);
   await tap(page, 'back');
+  const marked = page.locator('#mysql .changed').getByText(NAME).waitFor();
   await fillIn(page);
+  await marked;
   await column(page, 'nickname', NAME);
   await column(page, 'profile_complete', 'yes');
-  assert.ok(await page.locator('#mysql .changed').count() > 0, 'what has changed is not marked');
   const entries = await logged(page);
   assert.ok(conversation(entries).includes('POST /uploadAvatar 200'));
   assert.ok(entries.some(({ kind, text: line }) => kind === 'http' && line.includes(NAME)));
