@@ -57,7 +57,7 @@ var ours = map[string][]string{
 	wxtest + "/internal/faults":  {wxtest + "/internal/cli", wxtest + "/internal/player", wxtest + "/internal/process", wxtest + "/internal/report"},
 	wxtest + "/internal/bench": {wxtest + "/internal/cli", wxtest + "/internal/process", wxtest + "/internal/report", module + "/session",
 		module + "/wechat/wechattest"},
-	module + "/cmd/wxsim":        {module + "/internal/probe", module + "/wechat/wechattest"},
+	module + "/cmd/wxsim": {module + "/internal/probe", module + "/wechat/wechattest"},
 }
 
 // foreign lists what a package may not import of other modules and of the standard library.

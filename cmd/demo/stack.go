@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/examples"
+	"wxlogin/internal/clientip"
 	"wxlogin/internal/config"
 	"wxlogin/internal/demopage"
 	"wxlogin/internal/embedded"
@@ -185,7 +187,7 @@ func (s *stack) config(o options, avatarDir string) config.Config {
 		Apps:     []config.App{{AppID: secondAppID, Secret: secondSecret}},
 		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
-		TrustedProxies: []string{"127.0.0.1"}, // the page, which gives each phone an address of its own
+		TrustedProxies: clientip.Networks{netip.MustParsePrefix("127.0.0.1/32")}, // the page, which gives each phone an address of its own
 		Limits:         config.Limits{Logins: loginsPerMinute},
 		Avatars:        config.Avatars{Dir: avatarDir, PublicURL: s.pageURL},
 		SessionIdleTTL: session.DefaultIdleTTL, SessionMaxTTL: session.DefaultMaxLifetime,

@@ -15,7 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/redistest"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -200,7 +200,7 @@ func TestEventLog(t *testing.T) {
 
 func newStorage(t *testing.T) Storage {
 	t.Helper()
-	options, err := redis.ParseURL(testenv.NewRedis(t).URL)
+	options, err := redis.ParseURL(redistest.NewServer(t).URL)
 	if err != nil {
 		t.Fatal(err)
 	}
