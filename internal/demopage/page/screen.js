@@ -14,7 +14,7 @@ let owesFocus = false; // there was no button to focus when the focused one went
 // editing, chosen (the address of a picture), placeholder, problem, and busy. The focus stays on the screen.
 export function draw(view, pictureOf) {
   const { state, user = {} } = view;
-  const had = screen.contains(document.activeElement);
+  const focused = document.activeElement;
   const shown = {
     ...view, [view.screen]: true, [state]: true, picture: user.avatarUrl, noPicture: !user.avatarUrl,
     notEditing: !view.editing, noNumber: !view.number,
@@ -26,7 +26,7 @@ export function draw(view, pictureOf) {
   if (view.chosen) byId('chosen').src = view.chosen;
   for (const button of all('.page button', screen)) button.ariaDisabled = view.busy ? 'true' : null;
   write(view);
-  const isLost = had ? document.activeElement.closest('[hidden]') : owesFocus && document.activeElement === document.body;
+  const isLost = screen.contains(focused) ? focused.closest('[hidden]') : owesFocus && focused === document.body;
   const next = isLost && all('.page button', screen).find((button) => !button.closest('[hidden]'));
   if (next) next.focus({ preventScroll: true });
   owesFocus = Boolean(isLost && !next);
