@@ -41,17 +41,19 @@ for (const [name, options] of Object.entries({
   test(`axe-core finds nothing after any fault, in both languages (${name})`, async (t) => {
     const { page } = await visit(t, options);
     await fillIn(page);
-    const views = name === 'phone' ? ['phone', 'network', 'storage'] : [''];
     for (const kind of FAULTS) {
       assert.ok((await play(page, kind)).well);
       if (kind === 'newkey') await logged(page, { unfold: true });
-      for (const view of views) {
-        if (view) await page.locator(`button[data-tab=${view}]`).click();
-        await choose(page, kind === 'codetwice' ? 'zh' : 'en');
-        await assertAccess(page, `${kind} ${view}`);
+      await choose(page, kind === 'codetwice' ? 'zh' : 'en');
+      await assertAccess(page, kind);
+      if (name === 'phone' && kind === 'newkey') {
+        await page.locator('button[data-tab=storage]').click();
+        await assertAccess(page, 'storage');
       }
+      if (name === 'phone') await page.locator('button[data-tab=network]').click();
+      if (name === 'phone') await assertAccess(page, `${kind} in the log`);
+      await page.locator('#clear').click(); // axe-core takes long for many entries
       if (name === 'phone') await page.locator('button[data-tab=phone]').click();
-      else await page.locator('#clear').click(); // axe-core takes long for many entries
     }
   });
 }
