@@ -42,7 +42,9 @@ func TestMiniProgram_walk(t *testing.T) {
 }
 
 // TestPage_in_a_browser clicks through the demo's page. It needs the packages of package.json (npm ci) and the path of
-// Chromium in TEST_CHROMIUM.
+// Chromium in TEST_CHROMIUM. Its pictures are in screenshots then; those of README are copied from there:
+//
+//	TEST_CHROMIUM=$(command -v chromium) go test -run Page_in_a_browser ./examples && cp examples/screenshots/page*.png cmd/demo
 func TestPage_in_a_browser(t *testing.T) {
 	chromium := os.Getenv("TEST_CHROMIUM")
 	if chromium == "" {

@@ -1,5 +1,5 @@
 // The demo's page in a browser, as its viewers use it: the tests are in page/. They are one file for the runner, so that
-// they share a browser.
+// they share a browser. PAGE_TESTS=flow,faults runs only these.
 
 const { after, describe } = require('node:test');
 const { closeBrowser } = require('./harness.js');
