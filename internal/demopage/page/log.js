@@ -5,7 +5,7 @@ import { onLanguage, say } from './words.js';
 import { isFailed, valueOf } from './wire.js';
 
 const MOST_SHOWN = 300;
-const LONGEST = 16; // characters of a value in a line
+const LONGEST = 24; // characters of a value in a line
 
 // From whom to whom requests go.
 const ways = {
