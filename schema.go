@@ -1,5 +1,5 @@
-// Package wxlogin holds the whole database schema of the login server as one script, for reading and for whoever makes an
-// empty database without `wxlogin migrate`.
+// Package wxlogin holds the whole database schema of the login server as one script, to read and to create an empty
+// database without `wxlogin migrate`.
 package wxlogin
 
 import _ "embed"

@@ -1,13 +1,13 @@
 -- The database of the login server: four tables, four views for administrators, and the record of the version.
 --
 -- `wxlogin migrate` makes it from nothing or from any earlier version, by the steps in store/migrations; a test holds
--- them to this file. `mysql your_database < schema.sql` makes it in an empty database, and tells migrate so. Run again
+-- them to this file. `mysql your_database < schema.sql` makes it in an empty database, and records the version for migrate. Run again,
 -- it changes nothing; on the tables of the first version it ends with an error at a view (1054), and migrate is what
 -- helps. It runs on MySQL 8 and 9, on MariaDB 10.11 and 11.8 and on the engine of the demo.
 --
 -- * Times are UTC, to the millisecond, and are written by the server.
 -- * openid, unionid and appid are case-sensitive (ascii_bin): two openids may differ in case only.
--- * Other text is utf8mb4_unicode_520_ci: searching ignores case and tells emoji apart. (With utf8mb4_unicode_ci,
+-- * Other text is utf8mb4_unicode_520_ci: searching ignores case and distinguishes emoji. (With utf8mb4_unicode_ci,
 --   nickname LIKE 'prefix%' misses names with an emoji on MariaDB, and all emoji are equal.)
 -- * There are no foreign keys, so that the tables can live in a sharded or distributed MySQL (docs/distributed-mysql.md).
 --   The server keeps the tables together by transactions; the query at the end of this file finds what a hand edit or a
@@ -84,8 +84,8 @@ CREATE TABLE IF NOT EXISTS login_days (
 -- The views are for people: docs/admin-queries.sql asks them. Who may read them and no table sees no phone number, only
 -- whether there is one and its country; deploy/mysql/20-admin-account.sh makes such an account.
 --
--- They read with the rights of whoever made them (DEFINER): of the account that ran `wxlogin migrate`, or this file. Where
--- that account is not there, as after a dump was restored elsewhere or when it was dropped, they answer error 1449 to root
+-- They read with the rights of the account that created them (DEFINER), by `wxlogin migrate` or by this file. If that
+-- account does not exist, as after a dump was restored elsewhere or when it was dropped, they answer error 1449 to root
 -- and 1045 (access denied) to others: then run this file once more, as an account that stays. The servers do not need the
 -- views.
 --

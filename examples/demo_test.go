@@ -73,7 +73,7 @@ func buildDemo(t *testing.T) string {
 
 // stopDemo asks the demo to end as an operator would, and checks that it does so with exit code 0.
 func stopDemo(t *testing.T, cmd *exec.Cmd, ended <-chan error, log *bytes.Buffer) {
-	cmd.Process.Signal(syscall.SIGTERM) // fails where the process is gone, which Wait tells below
+	cmd.Process.Signal(syscall.SIGTERM) // fails if the process is gone, which Wait reports below
 	select {
 	case err := <-ended:
 		if err != nil {

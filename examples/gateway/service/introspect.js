@@ -95,14 +95,14 @@ function createIntrospection({ url, key = '', keep = 5000, most = 10000, timeout
   return identify;
 }
 
-/** refused is what the mini-program's client logs in anew for, once. */
+/** refused makes the mini-program's client log in again, once. */
 function refused() {
   return new Problem(401, 'invalid_token', 'The token is missing, malformed, unknown, expired or revoked.', {
     action: 'relogin',
   });
 }
 
-/** unavailable: nobody knows whose token it is. Nobody is let in for that, and nobody is signed out either. */
+/** unavailable: the token cannot be checked. The request is refused, and the user is not signed out. */
 function unavailable(why) {
   console.error(`wxlogin cannot be asked: ${why}`);
   return new Problem(503, 'storage_unavailable', 'The login server does not answer.', { action: 'retry', retryAfter: 2 });

@@ -82,7 +82,7 @@ for (const [what, answer] of Object.entries({
     res.write('{', () => res.destroy());
   },
 })) {
-  test(`an answer ${what} lets nobody in and signs nobody out`, async (t) => {
+  test(`an answer ${what} lets no request in and signs no user out`, async (t) => {
     const wxlogin = await startWxlogin(t, answer);
     const identify = createIntrospection({ url: wxlogin.url, timeout: 200 });
     await assert.rejects(identify(asking(token(1))), RETRY);

@@ -33,7 +33,7 @@ for (const service of [process.env.GATEWAY, process.env.ON_ITS_OWN]) {
     assert.ok(userId && tokenOf(phone) !== old);
   });
 
-  test(`ten requests with a token that is nobody's cost one login, ${kind}`, async () => {
+  test(`ten requests with an invalid token cost one login, ${kind}`, async () => {
     const phone = takePhone();
     plant(phone);
     const client = launch(phone, { services: [service] });

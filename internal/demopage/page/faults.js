@@ -72,7 +72,7 @@ export function createFaults({ phone, wire, busy, onTold, onShow }) {
     if (!res.ok) throw new Error(`${res.status} ${res.statusText}`);
   }
 
-  // play tells the story at a place. A remedy that the fault before it left is applied first.
+  // play shows the story at a place. A remedy that the previous fault left is applied first.
   async function play(kind, { before = () => {}, then }, place) {
     last = { kind, place, playing: true };
     showStory();
