@@ -3,7 +3,7 @@
 //
 // It starts a MariaDB, a Redis, the simulator and two servers of its own, on free loopback ports and in a temporary folder.
 // Users log in and send profiles all the time while one fault after the other is injected. Afterwards the responses are checked
-// against README, the database and the servers' logs.
+// against docs/api.md, the database and the servers' logs.
 package faults
 
 import (

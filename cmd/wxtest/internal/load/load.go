@@ -26,7 +26,7 @@
 // counted. Codes and profiles are requested from the simulator up to 2 s ahead; time that a phone waits for them nevertheless is
 // subtracted. Latencies are of all requests, whatever came of them, in buckets a thousandth wide.
 //
-// Each request is a success, an error, or wrong. Errors keep README's contract and are counted by code (an introspection that
+// Each request is a success, an error, or wrong. Errors keep the contract (docs/api.md) and are counted by code (an introspection that
 // calls a token inactive counts as invalid_token), or are connections that were refused, cut or timed_out. What is wrong is
 // listed in package player. With -json the result is a [result].
 //

@@ -1,5 +1,5 @@
 // Package player plays one user of a mini-program against a wxlogin server and the simulator of WeChat, and checks every
-// response against README and against what is known of the user:
+// response against docs/api.md and against what is known of the user:
 //
 //	p := player.Player{Client: client, Simulator: simulator, RNG: rng}
 //	job, err := p.Prepare(ctx, player.NewUser("alice", ""), player.Returning)
@@ -22,7 +22,7 @@ import (
 // TokenLength is the length of a token in characters.
 const TokenLength = 43
 
-// Response is the part of an HTTP response that README describes.
+// Response is the part of an HTTP response that docs/api.md describes.
 type Response struct {
 	Status      int // 0 if there is no response
 	ContentType string
@@ -51,7 +51,7 @@ const (
 	errNotPlain     = Violation("200 that is not plain JSON")
 	errMissing      = Violation("a field is missing")
 	errNotJSON      = Violation("the body is not JSON")
-	errUnknownField = Violation("a field that README does not list")
+	errUnknownField = Violation("a field that docs/api.md does not list")
 	errType         = Violation("a field of another type")
 	errTrailing     = Violation("data after the body")
 	errInnerStatus  = Violation("200 with another status inside")

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Wrong is a way in which a response contradicts README or what is known of a user.
+// Wrong is a way in which a response contradicts docs/api.md or what is known of a user.
 type Wrong string
 
 const (
-	OutsideContract   Wrong = "outside_contract"    // not what README says of status, type, body, request id, code and action
+	OutsideContract   Wrong = "outside_contract"    // not what docs/api.md says of status, type, body, request id, code and action
 	OthersProfile     Wrong = "others_profile"      // a profile that this user never had
 	StaleProfile      Wrong = "stale_profile"       // an earlier one of this user, or not what was just sent
 	NewTwice          Wrong = "new_twice"           // isNewUser of a known user
