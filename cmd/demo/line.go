@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net"
+	"strings"
 	"sync"
 )
 
@@ -26,6 +27,9 @@ func newLine(target string) (*line, error) {
 	go l.serve()
 	return l, nil
 }
+
+// via returns a DSN or URL of the target with the line's address in it.
+func (l *line) via(url string) string { return strings.Replace(url, l.target, l.Addr().String(), 1) }
 
 // cut closes all connections, and new ones as well until restore is called.
 func (l *line) cut() (restore func()) {

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql" // the driver that database/sql needs by name
@@ -101,9 +100,7 @@ func (s *stack) start(ctx context.Context, o options, logger *slog.Logger) error
 		return err
 	}
 	s.onStop(func() error { return os.RemoveAll(avatarDir) })
-	c := s.config(o, avatarDir)
-	c.MySQLDSN = strings.Replace(c.MySQLDSN, s.mysql.Addr(), mysqlLine.Addr().String(), 1)
-	c.RedisURL = strings.Replace(c.RedisURL, s.redis.Addr(), redisLine.Addr().String(), 1)
+	c := s.config(o, avatarDir, mysqlLine.via(s.mysql.DSN()), redisLine.via(s.redis.URL()))
 	if s.server, err = server.Start(ctx, c, server.Options{
 		Logger:         logger,
 		StorageTimeout: 10 * time.Second, // the embedded MySQL serves one statement at a time
@@ -181,11 +178,11 @@ func (s *stack) startWeChat(addr string) (*demopage.Wire, error) {
 }
 
 // config is what the environment of cmd/wxlogin would say.
-func (s *stack) config(o options, avatarDir string) config.Config {
+func (s *stack) config(o options, avatarDir, mysqlDSN, redisURL string) config.Config {
 	return config.Config{
 		App:      config.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
 		Apps:     []config.App{{AppID: secondAppID, Secret: secondSecret}},
-		MySQLDSN: s.mysql.DSN(), RedisURL: s.redis.URL(), WeChatAPIBase: s.wxsimURL,
+		MySQLDSN: mysqlDSN, RedisURL: redisURL, WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
 		TrustedProxies: clientip.Networks{netip.MustParsePrefix("127.0.0.1/32")}, // the page, which gives each phone an address of its own
 		Limits:         config.Limits{Logins: loginsPerMinute},

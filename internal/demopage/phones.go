@@ -122,7 +122,7 @@ func (p *Page) callWeChat(ph *phone, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "unreadable body", http.StatusBadRequest)
 		return
 	}
-	p.devices(ph)
+	p.devices(ph) // the simulator knows the owner from then on
 	query := r.URL.Query()
 	query.Del("user")
 	shown := r.Clone(r.Context())
