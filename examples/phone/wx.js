@@ -1,8 +1,6 @@
-// One user's phone: the wx object of a mini-program, backed by the WeChat simulator, and the device that it runs on. It runs
-// in Node and, as CommonJS modules, in a browser.
+// One user's phone: the wx object of a mini-program, backed by the WeChat simulator, and the device that it runs on. It has
+// what the login client uses, for callers with callbacks, and runs in Node and, as CommonJS modules, in a browser.
 
-const { answer } = require('./answer.js');
-const { createDevice } = require('./device.js');
 const { send, upload } = require('./network.js');
 const { createSeen } = require('./seen.js');
 
@@ -14,10 +12,8 @@ const { createSeen } = require('./seen.js');
  * @property {{anonymous: boolean}} [release] anonymous (the default): a current release, to which WeChat gives a
  *   placeholder instead of the profile; false: one from before 2021
  * @property {typeof globalThis.fetch} [fetch]
- * @property {Map<string, any>} [storage] what the mini-program has stored: a Map, or an object with its get, set, has
- *   and delete
- * @property {boolean} [loggedIn] whether wx.login was called on this phone before. Default: true if a storage is
- *   given
+ * @property {Map<string, any>} [storage] what the mini-program has stored: a Map, or an object with its get, set and has
+ * @property {boolean} [loggedIn] whether wx.login was called on this phone before. Default: true if a storage is given
  */
 
 /**
@@ -39,17 +35,12 @@ function createWx({
       loggedIn = true;
       return { code };
     })),
-    getUserInfo: (options = {}) => answer('getUserInfo', options, () => {
-      const secret = options.withCredentials !== false;
-      if (secret && !loggedIn) throw new Error('wx.login must be called before');
-      return openData('info', secret);
-    }),
-    getUserProfile: (options = {}) => answer('getUserProfile', options, () => {
-      if (!options.desc) throw new Error('parameter error: parameter.desc should be String instead of Undefined;');
-      return openData('profile', true);
+    getUserInfo: (options) => answer('getUserInfo', options, () => {
+      if (!loggedIn) throw new Error('wx.login must be called before');
+      return sim('userinfo', { kind: device.release.anonymous ? 'anonymous' : 'info' });
     }),
     requirePrivacyAuthorize: (options) => answer('requirePrivacyAuthorize', options, () => ({})),
-    getAccountInfoSync: () => ({ miniProgram: { appId: appId || '', envVersion: 'develop', version: '' } }),
+    getAccountInfoSync: () => ({ miniProgram: { appId: appId || '' } }),
 
     request: (options) => task('request', options, (aborter) => (
       countRequest(options, () => send(fetch, options, aborter)))),
@@ -59,22 +50,29 @@ function createWx({
 
     getStorageSync: (key) => (device.storage.has(key) ? structuredClone(device.storage.get(key)) : ''),
     setStorageSync: (key, value) => { device.storage.set(key, structuredClone(value)); },
-    removeStorageSync: (key) => { device.storage.delete(key); },
   };
-
-  // openData is the user's profile, or the placeholder that a current release gets. secret: with the encrypted data.
-  async function openData(kind, secret) {
-    const { encryptedData, iv, ...open } = await sim('userinfo', { kind: device.release.anonymous ? 'anonymous' : kind });
-    return secret ? { ...open, encryptedData, iv } : open;
-  }
-
   return { wx, device };
 }
 
-/** task is a call of wx that returns an object with abort(), never a promise. */
+/**
+ * answer runs work and reports its result, never before the call itself has returned. errMsg is WeChat's: `${name}:ok`, or
+ * `${name}:fail ` and the message of the error. What a callback throws is not a failure of the call.
+ */
+async function answer(name, { success = () => {}, fail = () => {} }, work) {
+  let res;
+  try {
+    res = await work();
+  } catch (err) {
+    fail({ errMsg: `${name}:fail ${err.message}` });
+    return;
+  }
+  success({ ...res, errMsg: `${name}:ok` });
+}
+
+/** task is a call of wx that returns an object with abort(). */
 function task(name, options, work) {
   const aborter = new AbortController();
-  answer(name, { complete() {}, ...options }, () => work(aborter));
+  answer(name, options, () => work(aborter));
   return { abort: () => aborter.abort(new Error('abort')) };
 }
 
@@ -85,6 +83,36 @@ function createSim({ simulator, user, appId, fetch }) {
     const res = await fetch(`${simulator}/sim/${path}?${query}`, { method: 'POST', credentials: 'omit' });
     if (!res.ok) throw new Error(`the simulator answers ${res.status}`);
     return res.json();
+  };
+}
+
+/** createDevice returns what a test or a page does with a phone. Its release may be replaced at any time. */
+function createDevice(sim, { release, storage, seen }) {
+  const files = new Map(); // temporary ones, by path: bytes, and a type as image/jpeg
+  return {
+    release,
+    storage,
+    seen,
+    fileOf: (path) => files.get(path),
+
+    /** replaceSessionKey makes WeChat replace the session_key, as a wx.login may. */
+    replaceSessionKey: () => sim('newkey'),
+
+    /** chooseAvatar returns the detail of a chooseavatar event, and keeps the picture as a temporary file. */
+    async chooseAvatar() {
+      const { avatarUrl, data } = await sim('chooseavatar');
+      files.set(avatarUrl, { bytes: Uint8Array.from(atob(data), (char) => char.charCodeAt(0)), type: 'image/jpeg' });
+      return { avatarUrl };
+    },
+
+    /**
+     * getPhoneNumber returns the detail of a getphonenumber event. old: encryptedData and iv instead of a code; deny: the
+     * user refuses.
+     */
+    async getPhoneNumber({ old = false, deny = false } = {}) {
+      if (deny) return { errMsg: 'getPhoneNumber:fail user deny' };
+      return { ...await sim(old ? 'phonenumber' : 'phonecode'), errMsg: 'getPhoneNumber:ok' };
+    },
   };
 }
 

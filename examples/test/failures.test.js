@@ -2,14 +2,17 @@
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
-const { check, newPhone, openPhone } = require('./session.js');
+const { CALLS, logIn, ask, update, check, newPhone, planted } = require('./session.js');
 const { explain } = require('../miniprogram/utils/texts.js');
 
-const CALLS = {
-  login: (client) => client.login(),
-  request: (client) => client.request({ url: '/userInfo' }),
-  uploadFile: (client) => client.saveProfile({ avatarFile: 'wxfile://tmp_1' }),
-  getUserInfo: (client) => client.updateUserInfo(),
+/** What calls an API of wx, or gets what a button gave. */
+const STEPS = {
+  login: () => logIn,
+  request: () => ask,
+  uploadFile: () => CALLS['saveProfile, of a picture'],
+  getUserInfo: () => update,
+  getPhoneNumber: (given) => ({ client }) => client.bindPhone(given),
+  chooseAvatar: (given) => ({ client }) => client.chosenAvatar(given),
 };
 
 // By call and code: what WeChat gives to fail: errMsg after "login:fail", or errno, or both. The last two are buttons.
@@ -48,13 +51,13 @@ const FAILURES = {
   },
   getPhoneNumber: {
     refused: [' user deny', ':user cancel', ' user cancel', '', ' privacy permission is not authorized', 104, [' user deny', 103],
-      { code: '', encryptedData: '', errMsg: 'getPhoneNumber:fail' }, {}, undefined, null, { errMsg: undefined }],
+      { code: '', encryptedData: '', errMsg: 'getPhoneNumber:fail' }],
     not_permitted: [' no permission', ' jsapi has no permission', [' api scope is not declared in the privacy agreement', 112], 112],
     phone_quota: [1400001, ' no quota', [' no quota', 1400001]],
     network: [' timeout', ' network error', 600001, 5],
   },
   chooseAvatar: {
-    refused: [' cancel', '', { avatarUrl: '' }, [' privacy permission is not authorized', 104], undefined, null],
+    refused: [' cancel', '', { avatarUrl: '' }, [' privacy permission is not authorized', 104]],
     not_permitted: [[' api scope is not declared in the privacy agreement', 112], ' jsapi has no permission'],
     network: [' timeout'],
   },
@@ -67,38 +70,28 @@ function failure(api, short) {
   return Array.isArray(short) ? { errMsg: `${api}:fail${short[0]}`, errno: short[1] } : short;
 }
 
+const NOTHING = [undefined, null, {}, '', 7, [], { errMsg: undefined }, { errMsg: null }, { errMsg: {} }, { errno: {} }];
+
 for (const [api, codes] of Object.entries(FAILURES)) {
-  const all = Object.entries(codes).flatMap(([code, list]) => list.map((short) => [failure(api, short), code]));
-  const take = api === 'login' ? newPhone : openPhone;
-  const call = CALLS[api];
+  const isButton = api === 'getPhoneNumber' || api === 'chooseAvatar';
+  const meaning = Object.entries(codes).flatMap(([code, list]) => list.map((short) => [failure(api, short), code]));
+  const otherwise = isButton ? 'refused' : 'network';
+  meaning.push(...NOTHING.map((given) => [given, otherwise, '']));
+  for (const [given, detail] of [['a text', 'a text'], [new Error('an Error'), 'an Error']]) meaning.push([given, otherwise, detail]);
 
-  check(`what the failures of ${api} mean`, call ? take : newPhone, async ({ client, wx }) => {
-    const button = api === 'getPhoneNumber' ? client.bindPhone : client.chosenAvatar;
-    for (const [given, code] of all) {
-      if (call) wx[api] = ({ fail }) => fail(given);
-      const problem = { status: 0, code, action: 'none', detail: given?.errMsg || '', retryAfter: 0 };
-      await assert.rejects(call ? call(client) : button(given), problem, JSON.stringify(given));
+  check(`what the failures of ${api} mean`, api === 'login' ? newPhone : planted(), async (phone) => {
+    for (const [given, code, detail = given?.errMsg || ''] of meaning) {
+      if (!isButton) phone.wx[api] = ({ fail }) => fail(given);
+      const problem = { status: 0, code, action: 'none', detail, retryAfter: 0 };
+      await assert.rejects(STEPS[api](given)(phone), problem, JSON.stringify(given));
     }
-  }, { requests: [], ...(!call && { logins: 0 }), ...(call && api !== 'login' && { token: 'same' }) });
-
-  if (!call) continue;
-  check(`a ${api} that fails without a message is the network's`, take, async ({ client, wx }) => {
-    for (const nothing of [undefined, null, {}, '', 7, [], { errMsg: undefined }, { errMsg: null }, { errMsg: {} }, { errno: {} }]) {
-      wx[api] = ({ fail }) => fail(nothing);
-      await assert.rejects(call(client), { status: 0, code: 'network', detail: '' }, JSON.stringify(nothing));
-    }
-    for (const [given, detail] of [[`${api}:fail a text`, `${api}:fail a text`], [new Error('fail an Error'), 'fail an Error']]) {
-      wx[api] = ({ fail }) => fail(given);
-      await assert.rejects(call(client), { code: 'network', detail });
-    }
-  });
+  }, { requests: [], ...(api !== 'login' && { logins: 0, token: 'same' }) });
 }
-
-check('a number is not a detail of an event', newPhone, ({ client }) => client.bindPhone(7),
-  { fails: { code: 'refused', detail: '' } });
 
 check('an avatar that was chosen is its file', newPhone, ({ client }) => client.chosenAvatar({ avatarUrl: 'wxfile://tmp_1' }),
   { gives: 'wxfile://tmp_1' });
+
+// --- What is said of a problem.
 
 test('each code of the client has a sentence of its own', () => {
   const generic = explain({ code: 'unknown' });
@@ -107,4 +100,18 @@ test('each code of the client has a sentence of its own', () => {
     const sentence = explain({ code, status: 0, action: 'none', detail: '', requestId: '', retryAfter: 0 });
     assert.ok(sentence !== generic && /^[\u4e00-\u9fff].*。$/.test(sentence), code);
   }
+});
+
+test('a sentence says what to do, and when', () => {
+  for (const [problem, sentence] of [
+    [{ code: 'wechat_unavailable', retryAfter: 30 }, '微信现在比较忙，请 30 秒后再试。'],
+    [{ code: 'storage_unavailable', retryAfter: 45 }, '服务器现在比较忙，请 45 秒后再试。'],
+    [{ code: 'rate_limited', retryAfter: 60 }, '操作太频繁了，请 1 分钟后再试。'],
+    [{ code: 'user_blocked' }, '您的账号目前不能使用，如有疑问请联系客服。'],
+    [{ code: 'misconfigured' }, '小程序的设置有误，请联系客服，我们会尽快处理。'],
+    [{ code: 'internal', status: 500, requestId: 'refused-1' }, '没有成功，请稍后再试；如果总是这样，请把编号 refused-1 告诉客服。'],
+    [{ code: 'unknown', status: 502 }, '服务器现在比较忙，请稍后再试。'],
+    [{ code: 'phone_quota' }, '暂时无法验证手机号，请以后再试。'],
+    [{ code: 'invalid_request' }, '填写的内容不能使用，请修改后再试（昵称为 1 到 32 个字）。'],
+  ]) assert.equal(explain(problem), sentence);
 });

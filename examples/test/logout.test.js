@@ -1,20 +1,15 @@
 // logout(), here and everywhere: sessions end on the server and on the phone, and only the user's login begins another.
 
 const assert = require('node:assert/strict');
-const test = require('node:test');
-const { stopClock } = require('./clock.js');
 const { launch, watch } = require('./phone.js');
 const {
-  WEEK, LOGIN, GET_USER, logIn, logInSilently, ask, logOut, logOutEverywhere, endSession, goAway, comeBack, answering,
-  failing, atOnce, whileRequest, whileAnswer, newPhone, openPhone, check, checks, assertSeen, kept, works,
+  WEEK, LOGIN, GET_USER, LOGOUT, SECOND_APP, logIn, logInSilently, ask, logOut, logOutEverywhere, endSession, ended, stillWorks,
+  goAway, comeBack, relaunch, stop, pass, answering, failing, atOnce, whileRequest, whileAnswer, newPhone, openPhone, check, checks,
+  assertSeen, kept,
 } = require('./session.js');
 
-const LOGOUT = 'POST /logout 200';
 const LOGGED_OUT = { status: 0, code: 'logged_out', action: 'none', retryAfter: 0 };
-
 const bearerOf = ({ header }) => header.Authorization.slice('Bearer '.length);
-const ended = async ({ token }) => assert.ok(!(await works(token)));
-const stillWorks = async ({ token }) => assert.ok(await works(token));
 
 /** together begins second while the answer to first's request of this path is held, and waits for both. */
 const together = (path, first, second) => async (phone) => {
@@ -75,7 +70,7 @@ checks(openPhone, {
     await stillWorks(other);
   }],
   'a second logout sends nothing': [[logOut, logOut], { requests: [LOGOUT] }],
-  'a token that the phone considers expired is ended too': [[(_, t) => stopClock(t).pass(WEEK), logOut, ended]],
+  'a token that the phone considers expired is ended too': [[stop, pass(WEEK), logOut, ended]],
   'a logout of a session that had ended succeeds': [[endSession, logOut], { requests: [LOGOUT], loggedOut: true }],
   'a busy server is told once more, after its time': [[
     answering('POST /logout', [503, { code: 'storage_unavailable', action: 'retry' }, { 'Retry-After': '2' }]), logOut,
@@ -85,11 +80,9 @@ checks(openPhone, {
   }],
   'a gateway\'s 401 to a logout does not log in': [[answering('POST /logout', [401, {}]), logOut],
     { fails: { status: 401 }, requests: ['POST /logout 401'], logins: 0, loggedOut: true }],
-  'a logout during a launch\'s login with a token that has ended leaves no session': [[endSession, async (phone) => {
-    const relaunched = { ...phone, client: launch(phone) };
-    await together('/userInfo', logIn, logOut)(relaunched);
-    await assertSeen(relaunched, { loggedOut: true });
-  }], { requests: ['GET /userInfo 401', LOGIN, LOGOUT] }],
+  'a logout during a launch\'s login with a token that has ended leaves no session': [
+    [endSession, relaunch, together('/userInfo', logIn, logOut)],
+    { requests: ['GET /userInfo 401', LOGIN, LOGOUT], loggedOut: true }],
   'a logout waits for a relogin that outlasts the login': [async (phone) => {
     let rest;
     const login = whileAnswer('/userInfo', logIn, async () => {
@@ -108,11 +101,9 @@ checks(openPhone, {
   }, { loggedOut: true }],
   'a login during a logout begins a session that stays': [
     [whileRequest('/logout', logOut, logIn), ended, isOpen], { token: 'new' }],
-  'a request under way at a logout succeeds, and brings no session back': [async (phone, t) => {
-    const clock = stopClock(t);
-    const leaveForLong = () => logOut(phone).then(() => clock.pass(2 * 3600));
-    assert.equal((await whileAnswer('/userInfo', ask, leaveForLong)(phone)).status, 200);
-  }, { loggedOut: true }],
+  'a request under way at a logout succeeds, and brings no session back': [[
+    stop, whileAnswer('/userInfo', ask, (phone) => logOut(phone).then(() => phone.clock.pass(2 * 3600))),
+  ], { loggedOut: true }],
   'a request that a logout overtakes after a relogin is refused': [[endSession, whileAnswer('/onLogin', ask, (phone) => {
     whileRequest('/userInfo', () => {}, logOut)(phone); // the repeat
   })], { fails: LOGGED_OUT, requests: ['GET /userInfo 401', LOGIN, LOGOUT, 'GET /userInfo 401'], loggedOut: true }],
@@ -132,10 +123,9 @@ checks(newPhone, {
 
 // --- Everywhere: all sessions of the user in this mini-program, and none that begins afterwards.
 
-test('all phones of the user are logged out, and no others', async () => {
-  const phone = await openPhone();
+check('all phones of the user are logged out, and no others', openPhone, async (phone) => {
   const others = [await openPhone({ user: phone.user }), await openPhone({ user: phone.user })];
-  const otherApp = await openPhone({ user: phone.user, appId: 'wx000000000001demo' });
+  const otherApp = await openPhone({ user: phone.user, appId: SECOND_APP });
   const stranger = await openPhone();
   await logOutEverywhere(phone);
   for (const each of [phone, ...others]) await ended(each);
@@ -152,13 +142,12 @@ for (const [name, prepare, requests] of [
   check(`a phone ${name} logs in for that, and keeps nothing of it`, openPhone, async (phone) => {
     const other = await openPhone({ user: phone.user });
     await prepare(phone);
-    const relaunched = { ...phone, client: launch(phone) };
+    relaunch(phone);
     const sent = watch(phone.wx, 'request');
-    await logOutEverywhere(relaunched);
+    await logOutEverywhere(phone);
     await ended(other);
     for (const call of sent.filter(({ url }) => url.endsWith('/logout'))) await ended({ token: bearerOf(call) });
-    await assertSeen(relaunched, { loggedOut: true });
-  }, { requests, logins: 1 });
+  }, { requests, logins: 1, loggedOut: true });
 }
 
 /** loginWaits begins a login while something is held, which must not call wx.login before that goes on. */

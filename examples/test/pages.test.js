@@ -1,11 +1,10 @@
 // The example's pages: what they do at each tap, against the demo. What they show of their data is the matter of test/compiler.
 
 const assert = require('node:assert/strict');
-const { readFileSync } = require('node:fs');
-const path = require('node:path');
 const test = require('node:test');
-const { startApp, folder } = require('./page.js');
+const { startApp } = require('./page.js');
 const { server, takePhone } = require('./phone.js');
+const { GET_USER, UPDATE, UPLOAD, LOGIN, LOGOUT, BIND, goAway, comeBack, answering } = require('./session.js');
 
 const HOME = 'pages/index/index';
 const PROFILE = 'pages/profile/profile';
@@ -55,9 +54,7 @@ const LOGGED_OUT = { state: 'loggedOut', message: '' };
 
 const type = (name) => (app) => app.type(name);
 const back = (app) => app.back();
-const answering = (request, answer) => ({ phone }) => phone.net.answer(request, answer);
-const comeBack = ({ phone }) => { phone.net.away = false; phone.net.clear(); };
-const goAway = ({ phone }) => { phone.net.away = true; };
+const on = (step) => ({ phone }) => step(phone);
 const fillIn = (name) => [['选择头像'], [type(name)]];
 
 /** home and profile are tests that begin on one of the pages. requests: those that follow. */
@@ -73,18 +70,6 @@ function begin(take, name, steps, { requests, phone = phoneOfToday() } = {}) {
 const home = (...given) => begin(open, ...given);
 const profile = (...given) => begin(openProfile, ...given);
 
-for (const page of JSON.parse(readFileSync(path.join(folder, 'app.json'), 'utf8')).pages) {
-  test(`${page}: each handler that the WXML names is a method of the page`, () => {
-    const wxml = readFileSync(path.join(folder, page + '.wxml'), 'utf8');
-    const handlers = Array.from(wxml.matchAll(/\b(?:bind|catch):?\w+="([^"]*)"/g), ([, name]) => name);
-    assert.ok(handlers.length > 0);
-    let definition;
-    globalThis.Page = (given) => { definition = given; };
-    require(path.join(folder, page));
-    for (const name of handlers) assert.equal(typeof definition[name], 'function', name);
-  });
-}
-
 // --- Logins.
 
 test('the first launch logs in once, without a question, and greets a stranger', async (t) => {
@@ -93,13 +78,13 @@ test('the first launch logs in once, without a question, and greets a stranger',
   assertPage(app.page, { state: 'loading' });
   await app.idle();
   assertPage(app.page, { ...greets(''), profileComplete: false, busy: '' });
-  assert.deepEqual(phone.seen.requests, ['POST /onLogin 200']);
+  assert.deepEqual(phone.seen.requests, [LOGIN]);
 });
 
 profile('after a logout the user stays logged out, over relaunches, until 登录', async (app) => {
   const { phone, t } = app;
   await play(app, [...fillIn('小李'), ['保存'], ['退出登录', HOME, { ...LOGGED_OUT, name: '' }]]);
-  assert.equal(phone.seen.requests.at(-1), 'POST /logout 200');
+  assert.equal(phone.seen.requests.at(-1), LOGOUT);
   phone.seen.requests.length = 0;
   let again;
   for (let launches = 0; launches < 2; launches++) {
@@ -117,39 +102,26 @@ for (const button of ['刷新', '我的资料']) {
   ]);
 }
 
-profile('a logout works without the server', [[goAway], ['退出登录', HOME, LOGGED_OUT], [comeBack], ['登录', greets('')]]);
+profile('a logout works without the server', [[on(goAway)], ['退出登录', HOME, LOGGED_OUT], [on(comeBack)], ['登录', greets('')]]);
 
 home('a network that is away is reported, and a second try helps', [
-  [goAway], ['刷新', { state: 'ready', message: NETWORK }], // what is known stays
-  ['我的资料', PROFILE, { state: 'failed', message: NETWORK }], [comeBack], ['重试', { state: 'ready', editing: true }],
+  [on(goAway)], ['刷新', { state: 'ready', message: NETWORK }], // what is known stays
+  ['我的资料', PROFILE, { state: 'failed', message: NETWORK }], [on(comeBack)], ['重试', { state: 'ready', editing: true }],
   [back, HOME, { message: '' }],
 ]);
 
-test('a network that is away at launch is reported, and a second try helps', async (t) => {
-  const phone = phoneOfToday();
-  phone.net.away = true;
-  await play(await open(t, phone), [
-    [() => {}, { state: 'failed', message: NETWORK }], [comeBack], ['重试', { ...greets(''), message: '' }],
-  ]);
-});
-
-for (const [what, answer, message] of [
-  ['a busy WeChat', [503, { code: 'wechat_unavailable', action: 'retry' }, { 'Retry-After': '30' }], '微信现在比较忙，请 30 秒后再试。'],
-  ['a busy server', [503, { code: 'storage_unavailable', action: 'retry' }, { 'Retry-After': '45' }], '服务器现在比较忙，请 45 秒后再试。'],
-  ['too many requests', [429, { code: 'rate_limited', action: 'retry' }, { 'Retry-After': '60' }], '操作太频繁了，请 1 分钟后再试。'],
-  ['a blocked user', [403, { code: 'user_blocked', action: 'none' }], '您的账号目前不能使用，如有疑问请联系客服。'],
-  ['a misconfigured server', [503, { code: 'misconfigured', action: 'none' }], '小程序的设置有误，请联系客服，我们会尽快处理。'],
-  ['a bug of the server', [500, { code: 'internal', action: 'none', requestId: 'refused-1' }],
-    '没有成功，请稍后再试；如果总是这样，请把编号 refused-1 告诉客服。'],
-  ['a proxy without a server', [502, {}], '服务器现在比较忙，请稍后再试。'],
+for (const [what, fail, message] of [
+  ['a network that is away', goAway, NETWORK],
+  ['a busy WeChat', answering('*', [503, { code: 'wechat_unavailable', action: 'retry' }, { 'Retry-After': '30' }]),
+    '微信现在比较忙，请 30 秒后再试。'],
 ]) {
-  home(`${what} is reported at launch, and later on`, async (app) => {
+  home(`${what} is reported at launch, and later on, and a second try helps`, async (app) => {
     const phone = phoneOfToday();
-    phone.net.answer('POST /onLogin', answer);
-    assertPage((await open(app.t, phone)).page, { state: 'failed', message });
-    await play(app, [
-      [answering('GET /userInfo', answer)], ['刷新', { state: 'ready', message }], [comeBack], ['刷新', { message: '' }],
-    ]);
+    fail(phone);
+    const failed = await open(app.t, phone);
+    assertPage(failed.page, { state: 'failed', message });
+    await play(app, [[on(fail)], ['刷新', { state: 'ready', message }], [on(comeBack)], ['刷新', { message: '' }]]);
+    if (fail === goAway) await play(failed, [[on(comeBack)], ['重试', { ...greets(''), message: '' }]]);
   });
 }
 
@@ -164,15 +136,12 @@ profile('a chosen avatar and a typed name are kept, and known on the next phone 
   await play(app, [[back, HOME]]);
   phone.seen.requests.length = 0;
   const again = await open(t, phone);
-  assert.deepEqual([phone.seen.requests, phone.seen.logins], [['GET /userInfo 200'], 1]);
+  assert.deepEqual([phone.seen.requests, phone.seen.logins], [[GET_USER], 1]);
   for (const each of [app, again, await open(t, phoneOfToday(phone.user))]) {
     assertPage(each.page, greets('小明 🐼'));
     assert.equal(each.page.data.userInfo.avatarUrl, avatarUrl);
   }
 });
-
-const UPDATE = 'POST /updateUserInfo 200';
-const UPLOAD = 'POST /uploadAvatar 200';
 
 profile('the name may come before the picture', [
   [type('小红')], ['保存', { message: '已保存，还差一张头像。', editing: true }], ['选择头像'], ['保存', complete('小红')],
@@ -219,20 +188,16 @@ home('refresh brings what was changed elsewhere', async (app) => {
 });
 
 profile('what was typed and chosen survives an error', [
-  [goAway], ...fillIn('小赵'), ['保存', { message: NETWORK, editing: true }], [({ page }) => assert.ok(page.data.chosenAvatar)],
-  [comeBack], ['保存', complete('小赵')],
+  [on(goAway)], ...fillIn('小赵'), ['保存', { message: NETWORK, editing: true }], [({ page }) => assert.ok(page.data.chosenAvatar)],
+  [on(comeBack)], ['保存', complete('小赵')],
 ]);
 
 profile('a name that was kept before its picture was refused is not lost', [
-  [answering('POST /uploadAvatar', [422, { code: 'invalid_picture', action: 'none' }])], ...fillIn('小钱'),
-  ['保存', { message: '这张图片不能使用，请换一张。' }], [comeBack], ['选择头像', { message: '' }], ['保存', complete('小钱')],
+  [on(answering('POST /uploadAvatar', [422, { code: 'invalid_picture', action: 'none' }]))], ...fillIn('小钱'),
+  ['保存', { message: '这张图片不能使用，请换一张。' }], [on(comeBack)], ['选择头像', { message: '' }], ['保存', complete('小钱')],
 ]);
 
-profile('a name that the server does not take is reported', [
-  [type('abc\u202edef')], ['保存', { message: '填写的内容不能使用，请修改后再试（昵称为 1 到 32 个字）。' }], // a bidi override
-]);
-
-const allowing = (pass) => ({ phone }) => { phone.device.reviewNickname = () => pass; };
+const allowing = (pass) => (app) => { app.allowsNickname = pass; };
 
 profile('a name that WeChat refuses is reported, and not sent', [
   [allowing(false)], [type('不可以'), { message: '这个昵称没有通过微信的检查，请换一个。' }], ['保存'],
@@ -270,18 +235,16 @@ profile('without consent to the privacy guide the user is asked for it', [
 
 // --- The phone number.
 
-for (const [way, old] of [['by a code', false], ['the old way', true]]) {
-  profile(`a phone number is bound ${way}, and known in part from then on`, async (app) => {
-    await play(app, [[() => app.press('绑定手机号', { old })]]);
-    const { phoneNumber } = app.page.data;
-    assert.match(phoneNumber, /^\d{3}\*{4}\d{4}$/);
-    await play(app, [
-      [back, HOME], ['我的资料', { phoneNumber }], ['退出登录'], ['登录'], ['我的资料', { phoneNumber }],
-    ]);
-    assertPage((await openProfile(app.t, phoneOfToday(app.phone.user))).page, { phoneNumber });
-    assert.equal(app.phone.seen.requests.filter((request) => request.includes('/bindPhone')).length, 1);
-  });
-}
+profile('a phone number is bound, and known in part from then on', async (app) => {
+  await play(app, [['绑定手机号']]);
+  const { phoneNumber } = app.page.data;
+  assert.match(phoneNumber, /^\d{3}\*{4}\d{4}$/);
+  await play(app, [
+    [back, HOME], ['我的资料', { phoneNumber }], ['退出登录'], ['登录'], ['我的资料', { phoneNumber }],
+  ]);
+  assertPage((await openProfile(app.t, phoneOfToday(app.phone.user))).page, { phoneNumber });
+  assert.equal(app.phone.seen.requests.filter((request) => request === BIND).length, 1);
+});
 
 profile('a refused phone number changes nothing', [
   [type('打了一半')],
@@ -290,17 +253,12 @@ profile('a refused phone number changes nothing', [
   ['绑定手机号', { message: '' }], [({ page }) => assert.ok(page.data.phoneNumber)], ['保存', { name: '打了一半' }],
 ]);
 
-profile('a used-up quota of phone numbers is reported', [
-  [({ phone }) => { phone.device.getPhoneNumber = async () => ({ errMsg: 'getPhoneNumber:fail', errno: 1400001 }); }],
-  ['绑定手机号', { message: '暂时无法验证手机号，请以后再试。' }],
-]);
-
 profile('a number that an older server does not repeat stays on the page', async (app) => {
   await play(app, [['绑定手机号']]);
   const { phoneNumber } = app.page.data;
   assert.ok(phoneNumber);
   await play(app, [
-    [answering('POST /updateUserInfo', [200, { profileComplete: false, userInfo: { nickName: '小明', avatarUrl: '' } }])],
+    [on(answering('POST /updateUserInfo', [200, { profileComplete: false, userInfo: { nickName: '小明', avatarUrl: '' } }]))],
     [type('小明')], ['保存', { phoneNumber }],
   ]);
 });
@@ -317,10 +275,10 @@ home('double taps do not send twice', async (app) => {
     assert.deepEqual(seen.requests, [request]);
   }, ...expected];
   await play(app, [
-    twice('刷新', 'GET /userInfo 200'), twice('我的资料', 'GET /userInfo 200', PROFILE),
+    twice('刷新', GET_USER), twice('我的资料', GET_USER, PROFILE),
     [back, HOME], ['我的资料'], [type('快手')], // there was one page to leave
-    twice('保存', UPDATE), twice('同步微信资料', UPDATE), twice('绑定手机号', 'POST /bindPhone 200'),
-    twice('退出登录', 'POST /logout 200'), twice('登录', 'POST /onLogin 200'),
+    twice('保存', UPDATE), twice('同步微信资料', UPDATE), twice('绑定手机号', BIND),
+    twice('退出登录', LOGOUT), twice('登录', LOGIN),
   ]);
   assert.equal(seen.loginsMost, 1);
 });

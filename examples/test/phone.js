@@ -12,18 +12,22 @@ const server = process.env.WXLOGIN_SERVER;
 const simulator = process.env.WXLOGIN_SIMULATOR;
 assert.ok(server && simulator, 'set WXLOGIN_SERVER and WXLOGIN_SIMULATOR to the addresses that the demo prints');
 
+const PICTURE = 'wxfile://tmp_1';
+
 const clientFile = path.join(__dirname, '../miniprogram/utils/wxlogin.js');
 const runClientFile = compileFunction(readFileSync(clientFile, 'utf8'),
   ['require', 'module', 'exports', 'wx', 'setTimeout', 'clearTimeout'], { filename: clientFile });
 
-function newUser() {
-  return 'user-' + randomUUID().slice(0, 8);
-}
-
-/** takePhone returns a new phone: { user, wx, device, seen, net }. anonymous: WeChat gives it only a placeholder profile. */
-function takePhone({ user = newUser(), anonymous = false, ...more } = {}) {
+/**
+ * takePhone returns a new phone: { user, wx, device, seen, net }. anonymous: WeChat gives it only a placeholder profile. One of its
+ * files, PICTURE, is no picture for the server.
+ */
+function takePhone({ user = 'user-' + randomUUID().slice(0, 8), anonymous = false, ...more } = {}) {
   const net = createNetwork();
   const { wx, device } = createWx({ simulator, user, release: { anonymous }, fetch: net.fetch, ...more });
+  const { fileOf } = device;
+  const picture = { bytes: new TextEncoder().encode('no picture'), type: 'image/jpeg' };
+  device.fileOf = (file) => (file === PICTURE ? picture : fileOf(file));
   return { user, wx, device, seen: device.seen, net };
 }
 
@@ -44,41 +48,35 @@ function createNetwork() {
     answer(request, ...list) { answers.set(request, list); },
     clear() { answers.clear(); },
 
-    /** whileRequestHeld begins something, and runs act while its request of this path is held back. It returns begin's promise. */
-    whileRequestHeld: (pathname, begin, act) => whileHeld({ pathname, isRequest: true }, begin, act),
-
-    /** whileAnswerHeld does so with the answer to that request. */
-    whileAnswerHeld: (pathname, begin, act) => whileHeld({ pathname, isRequest: false }, begin, act),
+    /**
+     * whileHeld begins something, and runs act while its request of this path is held back, or the answer to it. It returns
+     * begin's promise.
+     */
+    async whileHeld(what, pathname, begin, act) {
+      const held = { what, pathname };
+      const free = new Promise((go) => { held.go = go; });
+      const came = new Promise((there) => { held.wait = () => { there(); return free; }; });
+      holds.push(held);
+      const begun = begin();
+      await came;
+      await act();
+      held.go();
+      return begun;
+    },
 
     fetch: (url, init = {}) => during(async () => {
       const { origin, pathname, protocol } = new URL(url);
       if (origin === simulator) return whole(await fetch(url, init));
-      const held = takeHold(pathname);
-      if (held && held.isRequest) await held.wait();
+      const index = holds.findIndex((each) => each.pathname === pathname);
+      const [held] = index < 0 ? [] : holds.splice(index, 1);
+      if (held?.what === 'request') await held.wait();
       const list = answers.get(`${init.method || 'GET'} ${pathname}`) || answers.get('*');
       if (net.away || (!list && protocol === 'https:')) throw new TypeError('fetch failed');
       const res = list ? made(list.length > 1 ? list.shift() : list[0]) : await whole(await fetch(url, init));
-      if (held && !held.isRequest) await held.wait();
+      if (held?.what === 'answer') await held.wait();
       return res;
     }),
   };
-
-  async function whileHeld(held, begin, act) {
-    const free = new Promise((go) => { held.go = go; });
-    const came = new Promise((there) => { held.wait = () => { there(); return free; }; });
-    holds.push(held);
-    const begun = begin();
-    await came;
-    await act();
-    held.go();
-    return begun;
-  }
-
-  function takeHold(pathname) {
-    const index = holds.findIndex((held) => held.pathname === pathname);
-    return index < 0 ? undefined : holds.splice(index, 1)[0];
-  }
-
   return net;
 }
 
@@ -92,12 +90,8 @@ async function whole(res) {
   return new Response([204, 304].includes(res.status) ? null : body, { status: res.status, headers: res.headers });
 }
 
-const realTimers = {
-  setTimeout: (...args) => globalThis.setTimeout(...args), clearTimeout: (id) => globalThis.clearTimeout(id),
-};
-
 /** load returns the client as require does on a phone, before setup. timers: those of createTimers instead of Node's. */
-function load({ wx, timers = realTimers }) {
+function load({ wx, timers = globalThis }) {
   const module = { exports: {} };
   runClientFile(undefined, module, module.exports, wx, timers.setTimeout, timers.clearTimeout);
   return module.exports;
@@ -135,4 +129,4 @@ function answerWith(wx, name, ...answers) {
   return calls;
 }
 
-module.exports = { server, simulator, newUser, takePhone, load, launch, watch, answerWith, whole };
+module.exports = { server, simulator, PICTURE, takePhone, load, launch, watch, answerWith, whole };

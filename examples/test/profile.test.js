@@ -1,22 +1,17 @@
 // updateUserInfo(), saveProfile() and bindPhone(): what is sent, under which session_key, and what comes back.
 
 const assert = require('node:assert/strict');
-const test = require('node:test');
 const classic = require('./classic.js');
-const { server, simulator, watch, answerWith } = require('./phone.js');
+const { server, simulator, PICTURE, watch, answerWith } = require('./phone.js');
 const {
-  LOGIN, GET_USER, logIn, logOut, endSession, answering, failing, atOnce, times, whileAnswer, newPhone, openPhone, check, checks,
-  kept,
+  LOGIN, GET_USER, UPDATE, UPLOAD, BIND, CALLS, logIn, update, save, logOut, endSession, answering, failing, atOnce, times, whileAnswer,
+  newPhone, openPhone, planted, check, checks, kept,
 } = require('./session.js');
 
-const UPDATE = 'POST /updateUserInfo 200';
-const UPLOAD = 'POST /uploadAvatar 200';
-const BIND = 'POST /bindPhone 200';
 const UNDECRYPTABLE = 'POST /updateUserInfo 422';
 
 // --- updateUserInfo: WeChat's own profile of the user.
 
-const update = ({ client }) => client.updateUserInfo();
 const replaceKey = ({ device }) => device.replaceSessionKey();
 const forgetRequests = ({ seen }) => { seen.requests.length = 0; };
 
@@ -70,16 +65,16 @@ checks(newPhone, {
   }, { requests: [LOGIN, UPDATE] }],
   'parallel updates on a fresh phone share one login': [times(5, updates), { logins: 1 }],
   'data under the older key with the newer token needs no login': [[logInElsewhere, async (phone) => {
-    const older = await phone.wx.getUserInfo();
+    const older = await new Promise((success) => { phone.wx.getUserInfo({ success }); });
     await replaceKey(phone);
     await logIn(phone);
     answerWith(phone.wx, 'getUserInfo', older);
   }, forgetRequests, updates], { requests: [UPDATE] }],
 });
 
-test('a placeholder is reported, and overwrites nothing', async () => {
-  const { client, user } = await openPhone();
-  const { userInfo } = await client.updateUserInfo();
+check('a placeholder is reported, and overwrites nothing', openPhone, async (phone) => {
+  const { user } = phone;
+  const { userInfo } = await update(phone);
   assert.deepEqual(await update(await openPhone({ user, anonymous: true })),
     { anonymous: true, profileComplete: true, phoneNumber: '', userInfo });
   const answer = await update(await openPhone({ anonymous: true }));
@@ -99,7 +94,6 @@ for (const [field, tamper] of Object.entries({
 
 // --- saveProfile: the nickname that the user typed, and the picture that the user chose.
 
-const saving = (given) => ({ client }) => client.saveProfile(given);
 const picture = async ({ device }) => (await device.chooseAvatar()).avatarUrl;
 const both = async (phone) => ({ nickName: '小明', avatarFile: await picture(phone) });
 const saveBoth = async (phone) => phone.client.saveProfile(await both(phone));
@@ -107,7 +101,7 @@ const saveBoth = async (phone) => phone.client.saveProfile(await both(phone));
 checks(openPhone, {
   'a nickname alone needs no picture': [async (phone) => {
     const sent = watch(phone.wx, 'request');
-    const { profileComplete, userInfo, ...more } = await saving({ nickName: '小明 🐼' })(phone);
+    const { profileComplete, userInfo, ...more } = await save({ nickName: '小明 🐼' })(phone);
     assert.deepEqual([profileComplete, userInfo.nickName, userInfo.avatarUrl, more], [false, '小明 🐼', '', { phoneNumber: '' }]);
     assert.deepEqual(sent[0].data, { nickName: '小明 🐼' });
   }, { requests: [UPDATE] }],
@@ -130,8 +124,7 @@ checks(openPhone, {
     phone.client.saveProfile({ ...await both(phone), nickName: 'x'.repeat(1000) })
   ), { fails: { status: 400, code: 'invalid_request', action: 'none' }, requests: ['POST /updateUserInfo 400'] }],
   'a picture that is refused leaves the nickname saved': [[
-    ({ device }) => { device.fileOf = () => ({ bytes: new TextEncoder().encode('no picture'), type: 'image/jpeg' }); },
-    failing(saving({ nickName: '小明', avatarFile: 'wxfile://tmp_1' }), ({ status, action }) => (
+    failing(save({ nickName: '小明', avatarFile: PICTURE }), ({ status, action }) => (
       status >= 400 && status < 500 && action === 'none')),
     ({ seen: { requests } }) => {
       assert.match(requests[1], /^POST \/uploadAvatar 4/);
@@ -139,7 +132,7 @@ checks(openPhone, {
     },
     async (phone) => assert.equal((await logIn(phone)).userInfo.nickName, '小明'),
   ]],
-  'a picture that the phone has lost is reported': [saving({ avatarFile: 'wxfile://tmp_gone' }),
+  'a picture that the phone has lost is reported': [save({ avatarFile: 'wxfile://tmp_gone' }),
     { fails: { status: 0, code: 'file_gone', detail: 'uploadFile:fail file not found' }, requests: [] }],
   'a token that ends between nickname and picture is replaced': [async (phone) => {
     assert.ok((await whileAnswer('/updateUserInfo', saveBoth, endSession)(phone)).profileComplete);
@@ -153,36 +146,35 @@ check('two saves at once both arrive', newPhone, async (phone) => {
 }, { requests: [LOGIN, UPDATE, UPDATE, UPLOAD, UPLOAD] });
 
 for (const given of [undefined, {}, { nickName: '' }, { nickName: '', avatarFile: '' }, { avatarFile: undefined }]) {
-  check(`${JSON.stringify(given)} is nothing to save, and costs no login`, newPhone, saving(given),
+  check(`${JSON.stringify(given)} is nothing to save, and costs no login`, newPhone, save(given),
     { fails: { status: 0, code: 'nothing_to_save', action: 'none' }, requests: [], logins: 0 });
 }
 
 for (const avatarFile of ['https://img.example.com/me.jpg', 'HTTPS://img.example.com/me.jpg']) {
-  check(`${avatarFile} is an address, and not uploaded`, openPhone, async (phone) => {
+  check(`${avatarFile} is an address, and not uploaded`, planted(), async (phone) => {
     const profile = { profileComplete: true, phoneNumber: '', userInfo: { nickName: '小明' } };
     phone.net.answer('POST /updateUserInfo', [200, profile]);
     const sent = watch(phone.wx, 'request');
-    assert.deepEqual(await saving({ nickName: '小明', avatarFile })(phone), profile);
-    await saving({ avatarFile })(phone);
+    assert.deepEqual(await save({ nickName: '小明', avatarFile })(phone), profile);
+    await save({ avatarFile })(phone);
     assert.deepEqual(sent.map(({ data }) => data), [{ nickName: '小明', avatarUrl: avatarFile }, { avatarUrl: avatarFile }]);
   }, { requests: [UPDATE, UPDATE] });
 }
 
-const saveFile = saving({ avatarFile: 'wxfile://tmp_1' });
-
 for (const avatarFile of ['http://tmp/a.jpg', 'wxfile://tmp_https://a.jpg']) {
-  check(`${avatarFile} is a file of the phone`, openPhone, async (phone) => {
+  check(`${avatarFile} is a file of the phone`, planted(), async (phone) => {
     const uploads = answerWith(phone.wx, 'uploadFile', { statusCode: 200, data: '{"status":200}' });
-    await saving({ avatarFile })(phone);
+    await save({ avatarFile })(phone);
     assert.equal(uploads[0].filePath, avatarFile);
   }, { requests: [] });
 }
 
-for (const [name, statusCode, data, code = 'unknown'] of [
-  ['a proxy\'s page', 502, '<html></html>'], ['nothing', 200, ''],
-  ['a Problem of the server', 413, '{"status":413,"code":"request_too_large","action":"none"}', 'request_too_large'],
+const saveFile = CALLS['saveProfile, of a picture'];
+
+for (const [statusCode, data, code = 'unknown'] of [
+  [502, '<html></html>'], [200, ''], [413, '{"status":413,"code":"request_too_large","action":"none"}', 'request_too_large'],
 ]) {
-  check(`an upload that is answered with ${name}, without headers, is a failure`, openPhone, async (phone) => {
+  check(`an upload that is answered with ${statusCode} ${data}, without headers, is a failure`, planted(), async (phone) => {
     const uploads = answerWith(phone.wx, 'uploadFile', { statusCode, data });
     await assert.rejects(saveFile(phone), { status: statusCode, code, action: 'none' });
     assert.equal(uploads.length, 1);
@@ -198,7 +190,7 @@ for (const [name, waits, ...answers] of [
   ['a busy server with a time to wait', [3], { ...BUSY, header: { 'Retry-After': '3' } }, { statusCode: 200, data: text }],
   ['a text', [], { statusCode: 200, data: text }], ['an object', [], { statusCode: 200, data: JSON.parse(text) }],
 ]) {
-  check(`an upload that meets ${name} succeeds`, openPhone, [({ wx }) => answerWith(wx, 'uploadFile', ...answers), saveFile],
+  check(`an upload that meets ${name} succeeds`, planted(), [({ wx }) => answerWith(wx, 'uploadFile', ...answers), saveFile],
     { gives: DONE, waits });
 }
 
@@ -232,8 +224,8 @@ checks(openPhone, {
   'a number that is bound comes with every answer about the user': [async (phone) => {
     const { phoneNumber } = await bind(phone);
     for (const answer of [
-      await logIn(phone), await logIn(newPhone({ user: phone.user })), await update(phone), await saving({ nickName: '小明' })(phone),
-      await saving({ avatarFile: await picture(phone) })(phone),
+      await logIn(phone), await logIn(newPhone({ user: phone.user })), await update(phone), await save({ nickName: '小明' })(phone),
+      await save({ avatarFile: await picture(phone) })(phone),
     ]) assert.equal(answer.phoneNumber, phoneNumber);
     assert.ok(!JSON.stringify(kept(phone)).includes(phoneNumber));
   }],

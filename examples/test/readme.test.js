@@ -7,9 +7,7 @@ const test = require('node:test');
 const classic = require('./classic.js');
 const { startApp } = require('./page.js');
 const { server, launch, takePhone } = require('./phone.js');
-const { LOGIN, openPhone } = require('./session.js');
-
-const UPDATE = 'POST /updateUserInfo 200';
+const { LOGIN, UPDATE, UPLOAD, BIND, openPhone } = require('./session.js');
 
 // --- The classic login.
 
@@ -77,7 +75,7 @@ test('the ten lines log in, fill the profile in and bind the phone number', asyn
   assert.equal(app.page.data.userInfo.nickName, '小明');
   await app.press('手机号');
   assert.ok(app.page.data.phoneNumber.includes('****'));
-  assert.deepEqual(phone.seen.requests, [LOGIN, UPDATE, 'POST /uploadAvatar 200', 'POST /bindPhone 200']);
+  assert.deepEqual(phone.seen.requests, [LOGIN, UPDATE, UPLOAD, BIND]);
 });
 
 test('the ten lines do not undo a logout, and reject nothing unhandled', async (t) => {

@@ -3,8 +3,8 @@
 const assert = require('node:assert/strict');
 const { watch } = require('./phone.js');
 const {
-  SHOP, UNKNOWN_TOKEN, LOGIN, GET_USER, USER_INFO, logIn, ask, order, logOut, endSession, answering, failing, times, whileAnswer,
-  newPhone, openPhone, shopPhone, planted, check, checks, tokenOf,
+  SHOP, UNKNOWN_TOKEN, LOGIN, GET_USER, BIND, USER_INFO, NOT_OURS, logIn, ask, update, save, bind, order, logOut, endSession,
+  answering, failing, atOnce, times, whileAnswer, newPhone, openPhone, shopPhone, planted, check, checks, tokenOf,
 } = require('./session.js');
 
 const RELOGIN = [401, { code: 'invalid_token', action: 'relogin' }];
@@ -13,7 +13,6 @@ const USED_CODE = [400, { code: 'invalid_code', action: 'relogin' }];
 const BUSY_LOGIN = [503, { code: 'wechat_unavailable', action: 'retry' }, { 'Retry-After': '3' }];
 const LOGGED_IN = [200, { token: UNKNOWN_TOKEN, expiresIn: 3600, isNewUser: true, profileComplete: false, userInfo: {} }];
 const ORDERS = [200, { orders: 3 }];
-const OWN = { status: 401, code: 'unknown', action: 'none', detail: '', requestId: '', retryAfter: 0 };
 
 const askTwentyTimes = async (phone) => {
   assert.ok((await times(20, ask)(phone)).every(({ status }) => status === 200));
@@ -26,19 +25,13 @@ check('twenty requests at once on a fresh phone take one code', newPhone, askTwe
 check('twenty requests with a token that has ended take one code together', openPhone, [endSession, askTwentyTimes],
   { requests: [...Array(20).fill(GET_USER), ...Array(20).fill('GET /userInfo 401'), LOGIN], logins: 1, token: 'new' });
 
-check('login, profile and requests with a token that has ended take one code together', () => (
-  planted({}, { loggedIn: true })
-), async (phone) => {
-  const { client, device, seen } = phone;
-  const detail = await device.getPhoneNumber();
-  await Promise.all([
-    logIn(phone), ask(phone), client.updateUserInfo(), client.saveProfile({ nickName: '小明' }), client.bindPhone(detail),
-    logIn(phone), ask(phone),
-  ]);
-  for (const once of [LOGIN, 'POST /bindPhone 200']) assert.equal(seen.requests.filter((one) => one === once).length, 1);
+check('login, profile and requests with a token that has ended take one code together', planted(), async (phone) => {
+  const binding = bind(await phone.device.getPhoneNumber());
+  await atOnce(logIn, ask, update, save({ nickName: '小明' }), binding, logIn, ask)(phone);
+  for (const once of [LOGIN, BIND]) assert.equal(phone.seen.requests.filter((one) => one === once).length, 1);
 }, { logins: 1 });
 
-checks(planted, {
+checks(planted(), {
   'a late refusal of the old token does not cost a second login': [async (phone) => {
     let newer;
     const late = await whileAnswer('/userInfo', ask, () => ask(phone).then(() => { newer = tokenOf(phone); }))(phone);
@@ -60,30 +53,31 @@ checks(planted, {
 // --- Which 401 is about the token, by its body and headers.
 
 const BEARER = { 'www-authenticate': 'Bearer' };
+const ASKED_TWICE = {
+  fails: { status: 401, action: 'relogin', retryAfter: 0 }, requests: ['POST /sms 401', LOGIN, 'POST /sms 401'], logins: 1,
+};
+const ASKED_ONCE = { fails: { ...NOT_OURS, status: 401 }, requests: ['POST /sms 401'], logins: 0, token: 'same' };
 
-for (const [name, isAboutToken, body, header] of [
-  ['as the server says it', true, { code: 'invalid_token', action: 'relogin' }],
-  ['with the header alone', true, '', BEARER],
-  ['with the header and a text', true, 'Unauthorized', BEARER],
-  ['with the header and JSON of its own', true, { error: 'unauthorized' }, BEARER],
-  ['with the header and an action that is not text', true, { action: 7, code: 8 }, BEARER],
-  ['with the header and an action of its own', true, { action: 'show_page' }, BEARER],
-  ['with the action, and a header about something else', true, { action: 'relogin' }, { 'www-authenticate': 'Basic realm="x"' }],
-  ['with nothing', false, ''],
-  ['as a text', false, 'Unauthorized'],
-  ['in JSON of its own', false, { error: 'wrong SMS code' }],
-  ['with fields of other types', false, { action: { type: 'relogin' }, code: 401, detail: ['relogin'], requestId: 9 }],
-  ['as a list', false, '[{"action":"relogin"}]'],
-  ['as a text in JSON', false, '"relogin"'],
-  ['for another scheme', false, '', { 'www-authenticate': 'Basic realm="Bearer, Bearer"' }],
-  ['for a scheme that begins so', false, '', { 'www-authenticate': 'BearerX' }],
+for (const [expected, body, header = {}] of [
+  [ASKED_TWICE, { code: 'invalid_token', action: 'relogin' }],
+  [ASKED_TWICE, '', BEARER],
+  [ASKED_TWICE, 'Unauthorized', BEARER],
+  [ASKED_TWICE, { error: 'unauthorized' }, BEARER],
+  [ASKED_TWICE, { action: 7, code: 8 }, BEARER],
+  [ASKED_TWICE, { action: 'show_page' }, BEARER],
+  [ASKED_TWICE, { action: 'relogin' }, { 'www-authenticate': 'Basic realm="x"' }],
+  [ASKED_ONCE, ''],
+  [ASKED_ONCE, 'Unauthorized'],
+  [ASKED_ONCE, { error: 'wrong SMS code' }],
+  [ASKED_ONCE, { action: { type: 'relogin' }, code: 401, detail: ['relogin'], requestId: 9 }],
+  [ASKED_ONCE, '[{"action":"relogin"}]'],
+  [ASKED_ONCE, '"relogin"'],
 ]) {
-  check(`a service's 401 ${name} ${isAboutToken ? 'gets one repeat' : 'is the caller\'s and costs no login'}`, shopPhone(), [
+  const about = expected === ASKED_TWICE ? 'gets one repeat' : 'is the caller\'s and costs no login';
+  check(`a service's 401 with ${JSON.stringify([body, header])} ${about}`, shopPhone(), [
     answering('POST /sms', [401, body, header]),
     ({ client }) => client.request({ url: SHOP + '/sms', method: 'POST', data: { code: '1234' } }),
-  ], isAboutToken
-    ? { fails: { status: 401, action: 'relogin', retryAfter: 0 }, requests: ['POST /sms 401', LOGIN, 'POST /sms 401'], logins: 1 }
-    : { fails: OWN, requests: ['POST /sms 401'], logins: 0, token: 'same' });
+  ], expected);
 }
 
 check('a service that says 401 and not to log in is believed, whatever its header says',
@@ -95,11 +89,12 @@ for (const [isBearer, values] of [
     'Basic realm="x", Bearer', 'Basic realm="a, b", Bearer realm="c"', 'Bearer, Basic realm="x"', 'Negotiate,Bearer',
     'Basic realm="a \\" b", bearer realm=c', 'Digest qop="auth", nonce=abc , Bearer', ', Bearer']],
   [false, ['', 'Basic', 'Basic realm="Bearer"', 'Basic realm="x, Bearer"', 'Basic realm="a \\", Bearer"', 'Digest bearer=x',
-    'Digest realm="x", bearer="y"', 'Digest realm="x", bearer = "y"', 'Bearers', 'X-Bearer', 'Bearer-Token x',
-    'Basic realm="open, Bearer']],
+    'Digest realm="x", bearer="y"', 'Digest realm="x", bearer = "y"', 'Bearers', 'BearerX', 'X-Bearer', 'Bearer-Token x',
+    'Basic realm="Bearer, Bearer"', 'Basic realm="open, Bearer']],
 ]) {
   for (const value of values) {
-    check(`WWW-Authenticate: ${value} is ${isBearer ? '' : 'not '}about the token`, openPhone, async ({ client, wx, seen }) => {
+    check(`WWW-Authenticate: ${value} is ${isBearer ? '' : 'not '}about the token`, planted(), async ({ client, wx, net, seen }) => {
+      net.answer('POST /onLogin', LOGGED_IN);
       const { request } = wx;
       for (const name of ['WWW-Authenticate', 'www-authenticate', 'Www-authenticate', 'WWW-AUTHENTICATE']) {
         for (const header of [{ [name]: value }, { [name]: ['Negotiate', value] }, { Other: 'Bearer', [name]: value }]) {
@@ -121,11 +116,11 @@ check('a 401 of a service\'s own during a logout stays the service\'s', shopPhon
 
 // --- Both remedies, once each.
 
-const ORDER_OK = { gives: { status: 200, orders: 3 }, logins: 1, waits: [2] };
 const threeOrders = ({ seen }) => assert.equal(seen.requests.filter((request) => request.includes('/orders')).length, 3);
 
 for (const [name, first, second] of [['relogin, then retry', RELOGIN, BUSY], ['retry, then relogin', BUSY, RELOGIN]]) {
-  check(`${name}: each is tried`, shopPhone(first, second, ORDERS), order, ORDER_OK);
+  check(`${name}: each is tried`, shopPhone(first, second, ORDERS), order,
+    { gives: { status: 200, orders: 3 }, logins: 1, waits: [2] });
   for (const third of [first, second]) {
     check(`${name}: each is tried once, and ${third[0]} is then reported`, shopPhone(first, second, third, ORDERS),
       [failing(order, { status: third[0], action: third[1].action }), threeOrders], { logins: 1, waits: [2] });
@@ -144,10 +139,8 @@ checks(newPhone, {
   ], { logins: 4 }],
 });
 
-for (const [name, ...answers] of [
-  ['busy, then a refused code', BUSY_LOGIN, USED_CODE, LOGGED_IN], ['a refused code, then busy', USED_CODE, BUSY_LOGIN, LOGGED_IN],
-]) {
-  check(`a login may meet both: ${name}, with a new code each time`, newPhone, async (phone) => {
+for (const answers of [[BUSY_LOGIN, USED_CODE, LOGGED_IN], [USED_CODE, BUSY_LOGIN, LOGGED_IN]]) {
+  check(`a login may be answered with ${answers.map(([status]) => status)}, with a new code each time`, newPhone, async (phone) => {
     phone.net.answer('POST /onLogin', ...answers);
     const sent = watch(phone.wx, 'request');
     await logIn(phone);

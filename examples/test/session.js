@@ -1,21 +1,30 @@
-// Sessions from both sides: what the phone keeps of one, and what the server says about its token.
+// Sessions from both sides: what the phone keeps of one, and what the server says about its token. And the form of most tests:
+// a phone, steps, and what is expected.
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
-const { server, takePhone, launch } = require('./phone.js');
+const { stopClock } = require('./clock.js');
+const { server, PICTURE, takePhone, launch } = require('./phone.js');
 
 const KEY = 'wxlogin'; // in storage
 const WEEK = 7 * 24 * 3600; // seconds: the server's lifetime of a token without use
 const UNKNOWN_TOKEN = 'A'.repeat(43); // well formed, but not issued by the server
 const SHOP = 'https://shop.example.com'; // a service of the mini-program's own
+const SECOND_APP = 'wx000000000001demo';
 
 const USER_INFO = { url: '/userInfo' };
 const NOTHING_KNOWN = {
   profileComplete: false, phoneNumber: '',
   userInfo: { nickName: '', avatarUrl: '', gender: 0, country: '', province: '', city: '', language: '' },
 };
+const NOT_OURS = { code: 'unknown', action: 'none', detail: '', requestId: '', retryAfter: 0 }; // what an answer of a proxy is
+
 const LOGIN = 'POST /onLogin 200';
 const GET_USER = 'GET /userInfo 200';
+const UPDATE = 'POST /updateUserInfo 200';
+const UPLOAD = 'POST /uploadAvatar 200';
+const BIND = 'POST /bindPhone 200';
+const LOGOUT = 'POST /logout 200';
 
 /** newPhone returns a new phone with its client. */
 function newPhone(options, changes) {
@@ -26,10 +35,15 @@ function newPhone(options, changes) {
 /** openPhone returns a phone that has logged in, with the token. What it did for that is not in seen. */
 async function openPhone(options, changes) {
   const phone = newPhone(options, changes);
+  await enter(phone);
+  return phone;
+}
+
+/** enter makes an open phone of a new one. */
+async function enter(phone) {
   await phone.client.login();
-  phone.seen.requests.length = 0;
-  phone.seen.logins = 0;
-  return { ...phone, token: tokenOf(phone) };
+  Object.assign(phone.seen, { requests: [], logins: 0 });
+  phone.token = tokenOf(phone);
 }
 
 /** shopPhone is openPhone, with a service that gives these answers to order. */
@@ -44,20 +58,43 @@ const shopPhone = (...answers) => async () => {
 const logIn = ({ client }) => client.login();
 const logInSilently = ({ client }) => client.login({ silent: true });
 const ask = ({ client }) => client.request(USER_INFO);
+const update = ({ client }) => client.updateUserInfo();
+const save = (given) => ({ client }) => client.saveProfile(given);
+const bind = (detail) => ({ client }) => client.bindPhone(detail);
 const logOut = ({ client }) => client.logout();
 const logOutEverywhere = ({ client }) => client.logout({ everywhere: true });
 const order = ({ client }) => client.request({ url: SHOP + '/orders' });
+
+/** CALLS is every kind of call, with what the server would not take. */
+const CALLS = {
+  login: logIn,
+  'login, silent': logInSilently,
+  request: ask,
+  updateUserInfo: update,
+  'saveProfile, of a name': save({ nickName: '小明' }),
+  'saveProfile, of a picture': save({ avatarFile: PICTURE }),
+  bindPhone: bind({ code: 'a code' }),
+  logout: logOut,
+  'logout everywhere': logOutEverywhere,
+};
+
 const endSession = ({ token }) => end(token);
+const ended = async ({ token }) => assert.ok(!(await works(token)));
+const stillWorks = async ({ token }) => assert.ok(await works(token));
 const goAway = ({ net }) => { net.away = true; };
 const comeBack = ({ net }) => { net.away = false; net.clear(); };
+const relaunch = (phone) => { phone.client = launch(phone); };
+const stop = (phone, t) => { phone.clock = stopClock(t); };
+const pass = (seconds) => ({ clock }) => clock.pass(seconds);
 const answering = (request, ...answers) => ({ net }) => net.answer(request, ...answers);
 const failing = (step, problem) => (phone) => assert.rejects(step(phone), problem);
+const giving = (step, value) => async (phone) => assert.deepEqual(await step(phone), value);
 const atOnce = (...steps) => (phone) => Promise.all(steps.map((step) => step(phone)));
 const times = (n, step) => atOnce(...Array(n).fill(step));
-const whileRequest = (path, begin, step) => (phone) => (
-  phone.net.whileRequestHeld(path, () => begin(phone), () => step(phone)));
-const whileAnswer = (path, begin, step) => (phone) => (
-  phone.net.whileAnswerHeld(path, () => begin(phone), () => step(phone)));
+const whileHeld = (what) => (path, begin, step) => (phone) => (
+  phone.net.whileHeld(what, path, () => begin(phone), () => step(phone)));
+const whileRequest = whileHeld('request');
+const whileAnswer = whileHeld('answer');
 
 /**
  * check is a test with a phone of its own, which take makes, and steps, one after the other. What is expected:
@@ -96,26 +133,19 @@ async function assertSeen(phone, { requests, logins, waits = [], token, loggedOu
   if (loggedOut) await assertLoggedOut(phone);
 }
 
-async function assertLoggedOut({ client, ...phone }) {
+async function assertLoggedOut(phone) {
   const before = [phone.seen.requests.length, phone.seen.logins];
-  const detail = await phone.device.getPhoneNumber();
-  for (const call of [
-    () => client.login({ silent: true }), () => client.request(USER_INFO), () => client.updateUserInfo(),
-    () => client.saveProfile({ nickName: '小明' }), () => client.saveProfile({ avatarFile: 'wxfile://tmp_1' }),
-    () => client.bindPhone(detail), () => launch(phone).login({ silent: true }), () => launch(phone).request(USER_INFO),
-  ]) await assert.rejects(call(), { status: 0, code: 'logged_out', action: 'none', retryAfter: 0, message: 'wxlogin: logged_out' });
+  const refused = { status: 0, code: 'logged_out', action: 'none', retryAfter: 0, message: 'wxlogin: logged_out' };
+  const calls = Object.entries(CALLS).filter(([name]) => !/^(login|logout.*)$/.test(name)).map(([, step]) => step);
+  for (const step of calls) await assert.rejects(step(phone), refused);
+  for (const step of [logInSilently, ask]) await assert.rejects(step({ client: launch(phone) }), refused);
   assert.deepEqual([phone.seen.requests.length, phone.seen.logins], before);
   assert.ok(tokenOf(phone) === '' && kept(phone).loggedOut === true);
 }
 
 /** kept returns what the client has stored on a phone, if anything. */
-function kept({ device }) {
-  return device.storage.get(KEY);
-}
-
-function tokenOf(phone) {
-  return kept(phone).token;
-}
+const kept = ({ device }) => device.storage.get(KEY);
+const tokenOf = (phone) => kept(phone).token;
 
 /** plant stores what an earlier launch may have left: an unknown token, unless changes say otherwise. */
 function plant({ device }, changes = {}) {
@@ -124,12 +154,12 @@ function plant({ device }, changes = {}) {
   });
 }
 
-/** planted returns a phone with such a record, and its client. */
-function planted(changes, options) {
-  const phone = newPhone(options);
+/** planted returns a phone with such a record, its token, and its client: quicker than openPhone if the server is not to answer. */
+const planted = (changes) => () => {
+  const phone = { ...newPhone({ loggedIn: true }), token: UNKNOWN_TOKEN };
   plant(phone, changes);
   return phone;
-}
+};
 
 /** works asks the server whether a token stands for a session. */
 async function works(token) {
@@ -145,8 +175,9 @@ async function end(token) {
 }
 
 module.exports = {
-  KEY, WEEK, UNKNOWN_TOKEN, SHOP, USER_INFO, NOTHING_KNOWN, LOGIN, GET_USER,
-  logIn, logInSilently, ask, order, logOut, logOutEverywhere, endSession, goAway, comeBack, answering, failing, atOnce, times,
-  whileRequest, whileAnswer,
-  newPhone, openPhone, shopPhone, check, checks, assertSeen, kept, tokenOf, plant, planted, works, end,
+  KEY, WEEK, UNKNOWN_TOKEN, SHOP, SECOND_APP, USER_INFO, NOTHING_KNOWN, NOT_OURS, LOGIN, GET_USER, UPDATE, UPLOAD, BIND, LOGOUT,
+  CALLS,
+  logIn, logInSilently, ask, update, save, bind, order, logOut, logOutEverywhere, endSession, ended, stillWorks, goAway, comeBack,
+  relaunch, stop, pass, answering, failing, giving, atOnce, times, whileRequest, whileAnswer,
+  newPhone, openPhone, enter, shopPhone, check, checks, assertSeen, kept, tokenOf, plant, planted, works, end,
 };

@@ -1,24 +1,26 @@
 // Calls of wx that never call back, or throw: every promise of the client ends, and the next call starts afresh.
 
 const assert = require('node:assert/strict');
-const test = require('node:test');
 const { createTimers } = require('./clock.js');
 const { launch, answerWith } = require('./phone.js');
 const {
-  USER_INFO, logIn, logInSilently, ask, logOut, logOutEverywhere, failing, newPhone, openPhone, check, kept, works,
+  USER_INFO, CALLS, logIn, logInSilently, ask, update, save, logOut, stillWorks, failing, newPhone, openPhone, planted, check, checks,
+  kept,
 } = require('./session.js');
 
 const LONG_ENOUGH = 10 * 60 * 1000; // milliseconds
 const NO_ANSWER = { status: 0, code: 'network', action: 'none', retryAfter: 0 };
+const FAILURE = { errMsg: 'request:fail' };
 
-const withTimers = (phone, changes) => {
+/** fresh, open and plain are phones with timers of their own; open has logged in, plain has a token that the server does not know. */
+const withTimers = (take) => async (changes) => {
+  const phone = await take();
   const timers = createTimers();
   return { ...phone, timers, client: launch({ ...phone, timers }, changes) };
 };
-
-/** fresh and open are new phones with timers of their own; open has logged in. */
-const fresh = (changes) => withTimers(newPhone(), changes);
-const open = async (changes) => withTimers(await openPhone(), changes);
+const fresh = withTimers(newPhone);
+const open = withTimers(openPhone);
+const plain = withTimers(planted());
 
 /** silence keeps wx[name] from calling back, lists the calls and counts the aborts; restore() ends it. */
 function silence(wx, name) {
@@ -34,9 +36,8 @@ function silence(wx, name) {
 
 /** fate records how a promise ends, so that a test need not wait for it. */
 function fate(promise) {
-  const seen = { pending: true, problem: null, value: undefined };
-  const end = (changes) => Object.assign(seen, { pending: false }, changes);
-  promise.then((value) => end({ value }), (problem) => end({ problem }));
+  const seen = { pending: true, problem: null };
+  promise.then(() => { seen.pending = false; }, (problem) => Object.assign(seen, { pending: false, problem }));
   return seen;
 }
 
@@ -56,24 +57,14 @@ async function assertSilent(timers, promise, message) {
   assert.equal(timers.pending, 0);
 }
 
-const CALLS = {
-  login: logIn,
-  'login, silent': logInSilently,
-  request: ask,
-  updateUserInfo: ({ client }) => client.updateUserInfo(),
-  'saveProfile, of a name': ({ client }) => client.saveProfile({ nickName: '小明' }),
-  'saveProfile, of a picture': ({ client }) => client.saveProfile({ avatarFile: 'wxfile://tmp_1' }),
-  bindPhone: ({ client }) => client.bindPhone({ code: 'a code' }),
-  logout: logOut,
-  'logout everywhere': logOutEverywhere,
-};
+const PICTURE_CALL = 'saveProfile, of a picture';
 const TOKENLESS = Object.keys(CALLS).filter((name) => name !== 'logout');
 
 for (const [state, take, api, names] of [
   ['without a token', fresh, 'login', TOKENLESS],
   ['without a token', fresh, 'request', TOKENLESS],
-  ['with a token', open, 'request', Object.keys(CALLS).filter((name) => name !== 'saveProfile, of a picture')],
-  ['with a token', open, 'uploadFile', ['saveProfile, of a picture']],
+  ['with a token', open, 'request', Object.keys(CALLS).filter((name) => name !== PICTURE_CALL)],
+  ['with a token', open, 'uploadFile', [PICTURE_CALL]],
   ['with a token', open, 'getUserInfo', ['updateUserInfo']],
 ]) {
   for (const name of names) {
@@ -88,7 +79,7 @@ for (const [state, take, api, names] of [
       if (second) assertProblem(second, NO_ANSWER, name);
       assert.ok(calls.length === 1 || (second && calls.length === 2), 'a call without an answer is not repeated');
       assert.equal(calls[0].aborts, 1);
-      if (token && !name.startsWith('logout')) assert.ok(await works(token), 'silence ends no session');
+      if (token && !name.startsWith('logout')) await stillWorks(phone);
       restore();
       wx.login = login;
       await logIn(phone);
@@ -98,30 +89,42 @@ for (const [state, take, api, names] of [
   }
 }
 
-check('a logout ends while a silent login is under way, and stays one', fresh, async (phone) => {
-  const { restore } = silence(phone.wx, 'login');
-  const login = logInSilently(phone);
-  const logout = fate(logOut(phone));
-  await assertSilent(phone.timers, login, 'login');
-  assert.deepEqual([logout.pending, logout.problem], [false, null]);
-  restore();
-  await failing(logInSilently, { code: 'logged_out' })(phone);
-  assert.deepEqual([kept(phone).loggedOut, phone.seen.requests], [true, []]);
-  await logIn(phone);
-}, { token: 'new' });
-
-check('requests that keep coming do not keep a logout from ending', fresh, async (phone) => {
-  silence(phone.wx, 'login');
-  const requests = [fate(ask(phone))];
-  const logout = fate(logOut(phone));
-  for (let i = 0; i < 20 && logout.pending; i++) {
-    requests.push(fate(ask(phone)));
-    await phone.timers.passNext();
-  }
-  assert.ok(!logout.pending && logout.problem === null);
-  assert.ok(requests.every(({ pending }) => !pending));
-  await ask(phone);
-}, { fails: { code: 'logged_out' } });
+checks(fresh, {
+  'a logout ends while a silent login is under way, and stays one': [async (phone) => {
+    const { restore } = silence(phone.wx, 'login');
+    const login = logInSilently(phone);
+    const logout = fate(logOut(phone));
+    await assertSilent(phone.timers, login, 'login');
+    assert.deepEqual(logout, { pending: false, problem: null });
+    restore();
+    await failing(logInSilently, { code: 'logged_out' })(phone);
+    assert.deepEqual([kept(phone).loggedOut, phone.seen.requests], [true, []]);
+    await logIn(phone);
+  }, { token: 'new' }],
+  'requests that keep coming do not keep a logout from ending': [async (phone) => {
+    silence(phone.wx, 'login');
+    const requests = [fate(ask(phone))];
+    const logout = fate(logOut(phone));
+    for (let i = 0; i < 20 && logout.pending; i++) {
+      requests.push(fate(ask(phone)));
+      await phone.timers.passNext();
+    }
+    assert.deepEqual(logout, { pending: false, problem: null });
+    assert.ok(requests.every(({ pending }) => !pending));
+    await ask(phone);
+  }, { fails: { code: 'logged_out' } }],
+  'no timer is left when a call has ended, well or not': [async ({ wx, timers, client, device }) => {
+    await client.login();
+    await client.updateUserInfo();
+    await client.saveProfile({ nickName: '小明', avatarFile: (await device.chooseAvatar()).avatarUrl });
+    await client.bindPhone(await device.getPhoneNumber());
+    await assert.rejects(client.request({ url: '/nowhere' }), { code: 'not_found' });
+    await assert.rejects(client.saveProfile({ avatarFile: 'wxfile://gone' }));
+    wx.request = ({ fail }) => fail(FAILURE);
+    for (const step of [logIn, logOut]) await assert.rejects(step({ client }), NO_ANSWER);
+    assert.equal(timers.pending, 0);
+  }],
+});
 
 const LATE = { statusCode: 200, data: { status: 200, token: 'T'.repeat(43), expiresIn: 3600, userInfo: {} } };
 
@@ -138,25 +141,11 @@ for (const [api, late] of [['login', { code: 'a late code' }], ['request', LATE]
   }, { requests: [] });
 }
 
-test('a task that cannot be aborted does no harm', async () => {
+check('a task that cannot be aborted does no harm', plain, async ({ wx, timers, client }) => {
   for (const task of [undefined, null, 7, {}, { abort: 1 }, { abort() { throw new Error('abort:fail'); } }]) {
-    const { wx, timers, client } = await open();
     wx.request = () => task;
     await assertSilent(timers, ask({ client }), String(task));
   }
-});
-
-check('no timer is left when a call has ended, well or not', fresh, async ({ wx, timers, client, device }) => {
-  await client.login();
-  await client.updateUserInfo();
-  await client.saveProfile({ nickName: '小明', avatarFile: (await device.chooseAvatar()).avatarUrl });
-  await client.bindPhone(await device.getPhoneNumber());
-  await assert.rejects(client.request({ url: '/nowhere' }), { code: 'not_found' });
-  await assert.rejects(client.saveProfile({ avatarFile: 'wxfile://gone' }));
-  wx.request = ({ fail }) => fail({ errMsg: 'request:fail' });
-  await assert.rejects(client.login(), NO_ANSWER);
-  await assert.rejects(client.logout(), NO_ANSWER);
-  assert.equal(timers.pending, 0);
 });
 
 // --- The bounds, in milliseconds.
@@ -174,35 +163,30 @@ for (const [name, changes, login, request, dialog] of [
   ['WeChat gets a timeout if the call takes one, and a little more time', {}, 10000, 30000, 120000],
   ['setup sets the bounds, in seconds', { loginTimeout: 3, requestTimeout: 4, dialogTimeout: 5 }, 3000, 4000, 5000],
 ]) {
-  test(name, async () => {
-    const { wx, timers, client } = fresh(changes);
-    const { calls } = silence(wx, 'login');
-    assert.equal(await boundOf(timers, client.login()), login + 2000);
-    assert.equal(calls[0].options.timeout, login);
-
-    const phone = await open(changes);
-    const [requests, uploads, dialogs] = ['request', 'uploadFile', 'getUserInfo'].map((api) => silence(phone.wx, api));
-    for (const name of ['request', 'saveProfile, of a name', 'saveProfile, of a picture']) {
-      assert.equal(await boundOf(phone.timers, CALLS[name](phone)), request + 2000);
+  check(name, () => plain(changes), async (phone) => {
+    const { timers, wx } = phone;
+    const [logins, requests, uploads, dialogs] = ['login', 'request', 'uploadFile', 'getUserInfo'].map((api) => silence(wx, api).calls);
+    for (const call of ['request', 'saveProfile, of a name', PICTURE_CALL]) {
+      assert.equal(await boundOf(timers, CALLS[call](phone)), request + 2000);
     }
-    assert.equal(await boundOf(phone.timers, phone.client.updateUserInfo()), dialog);
-    for (const { options } of [...requests.calls, ...uploads.calls]) assert.equal(options.timeout, request);
-    assert.ok(!('timeout' in dialogs.calls[0].options));
+    assert.equal(await boundOf(timers, update(phone)), dialog);
+    phone.device.storage.clear();
+    assert.equal(await boundOf(timers, launch(phone, changes).login()), login + 2000);
+    assert.deepEqual([...logins, ...requests, ...uploads].map(({ options }) => options.timeout), [login, ...Array(3).fill(request)]);
+    assert.ok(!('timeout' in dialogs[0].options));
   });
 }
 
-test('a timeout of the caller\'s own counts, if it is one', async () => {
+check('a timeout of the caller\'s own counts, if it is one', plain, async ({ wx, timers, client }) => {
+  const { calls } = silence(wx, 'request');
   for (const timeout of [1, 5000, 300000, 0, -1, NaN, null, undefined, '5000', {}]) {
-    const { wx, timers, client } = await open();
-    const { calls } = silence(wx, 'request');
     const wanted = typeof timeout === 'number' && timeout > 0 ? timeout : 30000;
     assert.equal(await boundOf(timers, client.request({ ...USER_INFO, timeout })), wanted + 2000, String(timeout));
-    assert.equal(calls[0].options.timeout, wanted);
+    assert.equal(calls.at(-1).options.timeout, wanted);
   }
 });
 
-test('a bound is never more than a timer can wait', async () => {
-  const { wx, timers, client } = await open({ dialogTimeout: 1e9 });
+check('a bound is never more than a timer can wait', () => plain({ dialogTimeout: 1e9 }), async ({ wx, timers, client }) => {
   silence(wx, 'getUserInfo');
   silence(wx, 'request');
   for (const timeout of [2 ** 31, 1e15, Infinity]) {
@@ -212,59 +196,57 @@ test('a bound is never more than a timer can wait', async () => {
   assert.ok(await boundOf(timers, client.updateUserInfo()) < 2 ** 31);
 });
 
-test('options of another type change nothing', async () => {
+check('options of another type change nothing', fresh, async (phone) => {
+  const { wx, timers, client } = phone;
+  const { restore } = silence(wx, 'login');
   for (const value of [undefined, null, NaN, -1, '5', {}, [], true]) {
-    const { wx, timers, client } = fresh({ loginTimeout: value, requestTimeout: value, dialogTimeout: value, maxWait: value });
-    silence(wx, 'login');
+    client.setup({ loginTimeout: value, requestTimeout: value, dialogTimeout: value, maxWait: value });
     assert.equal(await boundOf(timers, client.login()), 12000, String(value));
     client.setup({ server: value === '5' ? undefined : value, services: Array.isArray(value) ? null : value, wait: value });
   }
-  const { client } = fresh();
-  client.setup(undefined);
-  client.setup(null);
-  client.setup({ server: undefined, services: [undefined, null, 7, {}] });
-  assert.equal((await ask({ client })).status, 200);
+  for (const nothing of [undefined, null]) client.setup(nothing);
+  client.setup({ services: [undefined, null, 7, {}] });
+  restore();
+  assert.equal((await ask(phone)).status, 200);
 });
 
 // --- Calls that throw, or are not there.
 
-for (const [name, begin] of Object.entries({
-  login: logIn, request: ask, uploadFile: CALLS['saveProfile, of a picture'], getUserInfo: CALLS.updateUserInfo,
-})) {
+for (const [api, begin] of [['login', logIn], ['request', ask], ['uploadFile', CALLS[PICTURE_CALL]], ['getUserInfo', update]]) {
+  const take = api === 'login' ? fresh : open;
   for (const [what, values, replacement, code] of [
-    ['that throws', [new Error(`${name}:fail parameter error`), 'a text', { errMsg: `${name}:fail` }, null, undefined],
+    ['that throws', [new Error(`${api}:fail parameter error`), 'a text', { errMsg: `${api}:fail` }, null, undefined],
       (thrown) => () => { throw thrown; }, 'network'],
     ['that is missing', [undefined, null, {}], (missing) => missing, 'unsupported'],
   ]) {
-    test(`a wx.${name} ${what} is a Problem`, async () => {
+    check(`a wx.${api} ${what} is a Problem`, take, async (phone) => {
+      const { wx, timers } = phone;
+      const original = wx[api];
       for (const value of values) {
-        const { wx, timers, client } = await (name === 'login' ? fresh() : open());
-        const original = wx[name];
-        wx[name] = replacement(value);
-        const call = fate(begin({ client }));
+        wx[api] = replacement(value);
+        const call = fate(begin(phone));
         await timers.pass(0);
         assertProblem(call, { ...NO_ANSWER, code }, String(value));
         assert.equal(timers.pending, 0);
-        wx[name] = original;
-        await client.login();
       }
+      wx[api] = original;
+      await logIn(phone);
     });
   }
 
-  test(`a wx.${name} that succeeds with nothing is a Problem`, async () => {
+  check(`a wx.${api} that succeeds with nothing is a Problem`, take, async (phone) => {
     for (const nothing of [undefined, null, 'ok', 7]) {
-      const { wx, timers, client } = await (name === 'login' ? fresh() : open());
-      answerWith(wx, name, nothing);
-      await assert.rejects(begin({ client }), ({ code, action }) => typeof code === 'string' && action === 'none');
-      assert.equal(timers.pending, 0);
+      answerWith(phone.wx, api, nothing);
+      await assert.rejects(begin(phone), ({ code, action }) => typeof code === 'string' && action === 'none');
+      assert.equal(phone.timers.pending, 0);
     }
   });
 }
 
-check('a call that both fails and succeeds, or does so twice, counts once', open, [({ wx }) => {
+check('a call that both fails and succeeds, or does so twice, counts once', plain, [({ wx }) => {
   wx.request = ({ success, fail }) => {
-    fail({ errMsg: 'request:fail' });
+    fail(FAILURE);
     success({ statusCode: 200, data: {} });
-    fail({ errMsg: 'request:fail' });
+    fail(FAILURE);
   };
 }, ask], { fails: NO_ANSWER });
