@@ -77,7 +77,7 @@ for (const [api, codes] of Object.entries(FAILURES)) {
   const meaning = Object.entries(codes).flatMap(([code, list]) => list.map((short) => [failure(api, short), code]));
   const otherwise = isButton ? 'refused' : 'network';
   meaning.push(...NOTHING.map((given) => [given, otherwise, '']));
-  for (const [given, detail] of [['a text', 'a text'], [new Error('an Error'), 'an Error']]) meaning.push([given, otherwise, detail]);
+  meaning.push(['a text', otherwise, 'a text'], [new Error('an Error'), otherwise, 'an Error']);
 
   check(`what the failures of ${api} mean`, api === 'login' ? newPhone : planted(), async (phone) => {
     for (const [given, code, detail = given?.errMsg || ''] of meaning) {

@@ -14,16 +14,10 @@ const BUSY_LOGIN = [503, { code: 'wechat_unavailable', action: 'retry' }, { 'Ret
 const LOGGED_IN = [200, { token: UNKNOWN_TOKEN, expiresIn: 3600, isNewUser: true, profileComplete: false, userInfo: {} }];
 const ORDERS = [200, { orders: 3 }];
 
-const askTwentyTimes = async (phone) => {
+check('twenty requests with a token that has ended take one code together', openPhone, [endSession, async (phone) => {
   assert.ok((await times(20, ask)(phone)).every(({ status }) => status === 200));
   phone.seen.requests.sort();
-};
-
-check('twenty requests at once on a fresh phone take one code', newPhone, askTwentyTimes,
-  { requests: [...Array(20).fill(GET_USER), LOGIN], logins: 1 });
-
-check('twenty requests with a token that has ended take one code together', openPhone, [endSession, askTwentyTimes],
-  { requests: [...Array(20).fill(GET_USER), ...Array(20).fill('GET /userInfo 401'), LOGIN], logins: 1, token: 'new' });
+}], { requests: [...Array(20).fill(GET_USER), ...Array(20).fill('GET /userInfo 401'), LOGIN], logins: 1, token: 'new' });
 
 check('login, profile and requests with a token that has ended take one code together', planted(), async (phone) => {
   const binding = bind(await phone.device.getPhoneNumber());

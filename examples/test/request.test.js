@@ -118,7 +118,7 @@ check('services that setup no longer names are foreign', watched(SHOP), async ({
 }, { requests: ['GET /orders 200'] });
 
 for (const data of ['', 'gone', null, undefined, [1, 2, 3], 7, new ArrayBuffer(2), { error: 'no' }]) {
-  check(`a service may answer ${inspect(data)}: a failure only by its status, which ends no session`, planted(), async ({ client, wx }) => {
+  check(`a service may answer ${inspect(data)}: only its status makes it a failure`, planted(), async ({ client, wx }) => {
     for (const status of [200, 201, 204, 299]) {
       answerWith(wx, 'request', { statusCode: status, data, header: {} });
       assert.deepEqual(await client.request({ url: '/orders' }), data);

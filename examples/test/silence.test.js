@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const { createTimers } = require('./clock.js');
 const { launch, answerWith } = require('./phone.js');
 const {
-  USER_INFO, CALLS, logIn, logInSilently, ask, update, save, logOut, stillWorks, failing, newPhone, openPhone, planted, check, checks,
+  USER_INFO, CALLS, logIn, logInSilently, ask, update, logOut, stillWorks, failing, newPhone, openPhone, planted, check, checks,
   kept,
 } = require('./session.js');
 
@@ -12,7 +12,7 @@ const LONG_ENOUGH = 10 * 60 * 1000; // milliseconds
 const NO_ANSWER = { status: 0, code: 'network', action: 'none', retryAfter: 0 };
 const FAILURE = { errMsg: 'request:fail' };
 
-/** fresh, open and plain are phones with timers of their own; open has logged in, plain has a token that the server does not know. */
+/** fresh, open and plain take a phone with timers of its own: a new one, one that has logged in, and one with an unknown token. */
 const withTimers = (take) => async (changes) => {
   const phone = await take();
   const timers = createTimers();
@@ -165,14 +165,16 @@ for (const [name, changes, login, request, dialog] of [
 ]) {
   check(name, () => plain(changes), async (phone) => {
     const { timers, wx } = phone;
-    const [logins, requests, uploads, dialogs] = ['login', 'request', 'uploadFile', 'getUserInfo'].map((api) => silence(wx, api).calls);
+    const apis = ['login', 'request', 'uploadFile', 'getUserInfo'];
+    const [logins, requests, uploads, dialogs] = apis.map((api) => silence(wx, api).calls);
     for (const call of ['request', 'saveProfile, of a name', PICTURE_CALL]) {
       assert.equal(await boundOf(timers, CALLS[call](phone)), request + 2000);
     }
     assert.equal(await boundOf(timers, update(phone)), dialog);
     phone.device.storage.clear();
     assert.equal(await boundOf(timers, launch(phone, changes).login()), login + 2000);
-    assert.deepEqual([...logins, ...requests, ...uploads].map(({ options }) => options.timeout), [login, ...Array(3).fill(request)]);
+    const timeouts = [...logins, ...requests, ...uploads].map(({ options }) => options.timeout);
+    assert.deepEqual(timeouts, [login, request, request, request]);
     assert.ok(!('timeout' in dialogs[0].options));
   });
 }

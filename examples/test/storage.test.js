@@ -4,8 +4,8 @@ const assert = require('node:assert/strict');
 const { inspect } = require('node:util');
 const { server, watch } = require('./phone.js');
 const {
-  KEY, WEEK, UNKNOWN_TOKEN, LOGIN, GET_USER, logIn, logInSilently, ask, order, logOut, endSession, ended, relaunch, stop, pass, failing,
-  atOnce, whileAnswer, newPhone, openPhone, enter, shopPhone, planted, check, kept, works,
+  KEY, WEEK, UNKNOWN_TOKEN, LOGIN, GET_USER, logIn, logInSilently, ask, order, logOut, endSession, ended, relaunch, stop, pass,
+  failing, atOnce, whileAnswer, newPhone, openPhone, enter, shopPhone, planted, check, kept, works,
 } = require('./session.js');
 
 const HOUR = 3600; // seconds

@@ -69,9 +69,6 @@ for (const [header, seconds] of [
   ], { waits: [seconds] });
 }
 
-check('time to wait is only given if waiting helps', shopPhone([500, { code: 'internal', action: 'none' }, { 'Retry-After': '2' }]),
-  order, { fails: { status: 500, action: 'none', retryAfter: 0 } });
-
 // --- After a refusal, logins are kept back until it is time.
 
 const refusedFor = (retryAfter) => failing(logIn, { retryAfter });

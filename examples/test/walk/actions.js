@@ -1,20 +1,23 @@
 // What the user does, what goes wrong, and how likely each is: a name is as often in a list of weights as it is likely.
 
+const { logIn, logInSilently, ask, update, logOut, logOutEverywhere } = require('../session.js');
+
 const HOUR = 3600; // seconds
 
 // What a gateway answers, whatever is tried.
 const REFUSES = { statusCode: 401, data: { action: 'relogin' }, header: {} };
 const OVERLOADED = { statusCode: 503, data: { action: 'retry' }, header: { 'Retry-After': '3' } };
 
+const picture = async ({ device }) => (await device.chooseAvatar()).avatarUrl;
+
 const actions = {
-  login: ({ client }) => client.login(),
-  resume: ({ client }) => client.login({ silent: true }),
-  refresh: ({ client }) => client.request({ url: '/userInfo' }),
-  sync: ({ client }) => client.updateUserInfo(),
+  login: logIn,
+  resume: logInSilently,
+  refresh: ask,
+  sync: update,
   rename: ({ client }, random) => client.saveProfile({ nickName: `第${random.below(1000)}号` }),
-  picture: async ({ client, device }) => client.saveProfile({ avatarFile: (await device.chooseAvatar()).avatarUrl }),
-  fillIn: async ({ client, device }) => (
-    client.saveProfile({ nickName: '小明', avatarFile: (await device.chooseAvatar()).avatarUrl })),
+  picture: async (phone) => phone.client.saveProfile({ avatarFile: await picture(phone) }),
+  fillIn: async (phone) => phone.client.saveProfile({ nickName: '小明', avatarFile: await picture(phone) }),
   bindPhone: async ({ client, device }) => client.bindPhone(await device.getPhoneNumber()),
   bindOldPhone: async ({ client, device }) => client.bindPhone(await device.getPhoneNumber({ old: true })),
   bindTwice: async ({ client, device }) => {
@@ -22,24 +25,22 @@ const actions = {
     await client.bindPhone(detail);
     await client.bindPhone(detail);
   },
-  logout: ({ client }) => client.logout(),
-  logoutEverywhere: ({ client }) => client.logout({ everywhere: true }),
+  logout: logOut,
+  logoutEverywhere: logOutEverywhere,
 };
 
 /** createFaults returns what goes wrong, for a mini-program or the whole phone. inject makes the demo's page cause it. */
 function createFaults({ inject, time, random }) {
+  const breaking = (name, value) => async ({ network }) => { network[name] = value(); };
   return {
-    newkey: () => inject('newkey'),
-    expire: () => inject('expire'),
-    codetwice: () => inject('codetwice'),
-    busy: () => inject('busy'),
-    away: async ({ network }) => { network.away = true; },
-    lost: async ({ network }) => { network.lose = 1 + random.below(2); },
-    silent: async ({ network }) => { network.silent = 1 + random.below(3); },
-    mute: async ({ network }) => { network.mute = 1 + random.below(2); },
-    speechless: async ({ network }) => { network.speechless = 1 + random.below(3); },
-    refusing: async ({ network }) => { network.gateway = REFUSES; },
-    overloaded: async ({ network }) => { network.gateway = OVERLOADED; },
+    ...Object.fromEntries(['newkey', 'expire', 'codetwice', 'busy'].map((kind) => [kind, () => inject(kind)])),
+    away: breaking('away', () => true),
+    lost: breaking('lose', () => 1 + random.below(2)),
+    silent: breaking('silent', () => 1 + random.below(3)),
+    mute: breaking('mute', () => 1 + random.below(2)),
+    speechless: breaking('speechless', () => 1 + random.below(3)),
+    refusing: breaking('gateway', () => REFUSES),
+    overloaded: breaking('gateway', () => OVERLOADED),
     relaunch: async (miniprogram) => miniprogram.start(),
     reinstall: async (miniprogram) => { miniprogram.clear(); miniprogram.start(); },
     later: async () => time.pass(HOUR * random.below(10 * 24)),

@@ -5,11 +5,8 @@ const assert = require('node:assert/strict');
 const LOGIN = '/onLogin';
 
 /**
- * checkAction checks what one action sent and how it ended. trouble names what went wrong in its burst, and its actions.
- *
- * @param {string} name
- * @param {{ sent: { path: string, status: number, advice: string }[], problem: any }} seen
- * @param {Set<string>} trouble
+ * checkAction checks what one action sent, as {path, status, advice}, and how it ended. trouble is the set of what went wrong in
+ * its burst, and of the burst's actions.
  */
 function checkAction(name, { sent, problem }, trouble) {
   const what = `${name}: ${sent.map(({ path, status }) => `${path} ${status}`).join(', ')}`;

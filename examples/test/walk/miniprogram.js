@@ -51,14 +51,8 @@ function takeTime(t) {
 }
 
 /**
- * createMiniProgram returns a mini-program that can be launched again and again.
- *
- * @param {object} given
- * @param {string} given.base of the user's phone at the demo's page
- * @param {string} given.user
- * @param {string} given.appId
- * @param {{ below(n: number): number }} given.random
- * @param {ReturnType<typeof takeTime>} given.time
+ * createMiniProgram returns a mini-program that can be launched again and again. base is the address of the user's phone at the
+ * demo's page.
  */
 function createMiniProgram({ base, user, appId, random, time }) {
   const storage = new Map();
@@ -109,17 +103,17 @@ function createMiniProgram({ base, user, appId, random, time }) {
   return miniprogram;
 }
 
+/** takesOne reports whether a call or an answer has this fault, of those that are left. */
+function takesOne(network, fault) {
+  if (network[fault] === 0) return false;
+  network[fault]--;
+  return true;
+}
+
 function callOver(network, time, call, options) {
-  if (network.silent > 0) {
-    network.silent--;
-    network.held.push(() => options.fail({ errMsg: 'late' }));
-    return undefined;
-  }
-  if (network.speechless > 0) {
-    network.speechless--;
-    return time.delay(() => options.fail(), 0);
-  }
-  return call(options);
+  if (takesOne(network, 'silent')) network.held.push(() => options.fail({ errMsg: 'late' }));
+  else if (takesOne(network, 'speechless')) time.delay(() => options.fail(), 0);
+  else call(options);
 }
 
 function sendOver(network, send, options, sent) {
@@ -129,13 +123,9 @@ function sendOver(network, send, options, sent) {
     const body = typeof res.data === 'string' ? JSON.parse(res.data) : res.data;
     sent.push({ path, status: res.statusCode, advice: body.action || '' });
     if (sent.length > MAX_SENT) throw new Error(`${path} again and again`);
-    if (network.mute > 0) {
-      network.mute--;
-      return network.held.push(() => options.success(res));
-    }
-    if (network.lose === 0) return options.success(res);
-    network.lose--;
-    return lost();
+    if (takesOne(network, 'mute')) network.held.push(() => options.success(res));
+    else if (takesOne(network, 'lose')) lost();
+    else options.success(res);
   };
   if (network.away) lost();
   else if (network.gateway) answered(network.gateway);

@@ -8,6 +8,7 @@ const { randomUUID } = require('node:crypto');
 const test = require('node:test');
 const { actions, createFaults, weights } = require('./actions.js');
 const { checkAction, checkMiniProgram } = require('./invariants.js');
+const { SECOND_APP } = require('../session.js');
 const { createMiniProgram, takeTime } = require('./miniprogram.js');
 
 const page = process.env.WXLOGIN_PAGE;
@@ -15,7 +16,7 @@ assert.ok(page, 'set WXLOGIN_PAGE to the address that the demo prints');
 
 const SECONDS = Number(process.env.WALK_SECONDS || 10);
 const SEED = Number(process.env.WALK_SEED || 1);
-const APP_IDS = ['wx000000000000demo', 'wx000000000001demo'];
+const APP_IDS = ['wx000000000000demo', SECOND_APP];
 const BURSTS = 20; // of a leg, at whose end everything must be well
 const MORE_LEGS = 30; // at most, until everything has happened
 const MAX_AT_ONCE = 6;
