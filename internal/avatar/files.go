@@ -41,13 +41,10 @@ func newName(extension string) string {
 // one of this server's: it must be a path below Path, or an address that an earlier version stored, under any
 // PUBLIC_URL.
 func storedName(stored string) (name string, ok bool) {
-	if name, ok := pathName(stored); ok {
-		return name, true
-	}
 	if m := pictureURL.FindStringSubmatch(stored); m != nil {
 		return m[1], true
 	}
-	return "", false
+	return pathName(stored)
 }
 
 // pathName returns the name in a path that Put returned.
@@ -89,6 +86,14 @@ type File struct {
 type Files interface {
 	Files(ctx context.Context) iter.Seq2[File, error]
 	Remove(ctx context.Context, file File) error
+}
+
+// deletePath removes the picture of a path, if it is one.
+func deletePath(ctx context.Context, files Files, path string) error {
+	if name, ok := pathName(path); ok {
+		return files.Remove(ctx, File{Name: name})
+	}
+	return nil
 }
 
 // References is a set of pictures that database rows refer to. It takes some 40 bytes per picture.
@@ -147,7 +152,11 @@ func Sweep(ctx context.Context, files Files, o SweepOptions) (Swept, error) {
 		}
 		swept.Files++
 		if file.ModTime.Before(o.Before) && !o.Keep.has(file.Name) {
-			if err := remove(ctx, files, file, o.DryRun); err == nil {
+			var err error
+			if !o.DryRun {
+				err = files.Remove(ctx, file)
+			}
+			if err == nil {
 				swept.Removed++
 				swept.RemovedBytes += file.Size
 			} else if failed == nil {
@@ -159,13 +168,6 @@ func Sweep(ctx context.Context, files Files, o SweepOptions) (Swept, error) {
 		}
 	}
 	return swept, failed
-}
-
-func remove(ctx context.Context, files Files, file File, dryRun bool) error {
-	if dryRun {
-		return nil
-	}
-	return files.Remove(ctx, file)
 }
 
 // Usage is the number and total size of a store's files.

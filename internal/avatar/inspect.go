@@ -76,7 +76,7 @@ type Plan struct {
 	// bytes, takes 2.5 s for 4 MiB. The context of Make bounds such files.
 	Work time.Duration
 
-	frame image.Rectangle // the part of the Width x Height canvas that the first picture covers
+	frame image.Rectangle // the part of the Width x Height canvas that the first picture covers at most
 }
 
 // Inspect reads the headers of a file, without decoding its pixels, and returns what Make will take for it. It takes

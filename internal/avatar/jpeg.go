@@ -69,6 +69,8 @@ type jpegFrame struct {
 	plan        Plan
 	progressive bool
 	components  []jpegComponent
+	maxH, maxV  int   // of the components
+	mcus        int64 // minimum coded units: 8*maxH x 8*maxV pixels
 	scans       int
 	jfif        bool
 	adobe       bool
@@ -76,9 +78,8 @@ type jpegFrame struct {
 }
 
 type jpegComponent struct {
-	id     byte
-	h, v   int
-	blocks int64 // of 8 x 8 samples, padded to whole MCUs
+	id   byte
+	h, v int // blocks of 8 x 8 samples in an MCU
 }
 
 func inspectJPEG(file []byte) (Plan, error) {
@@ -130,26 +131,12 @@ func (f *jpegFrame) readFrame(segment []byte) error {
 			return ErrUnsupported
 		}
 		f.components = append(f.components, jpegComponent{id: c[0], h: h, v: v})
+		f.maxH, f.maxV = max(f.maxH, h), max(f.maxV, v)
 	}
+	f.mcus = int64((width+8*f.maxH-1)/(8*f.maxH)) * int64((height+8*f.maxV-1)/(8*f.maxV))
 	plan, err := newPlan(width, height)
 	f.plan = plan
-	f.countBlocks()
 	return err
-}
-
-func (f *jpegFrame) countBlocks() {
-	maxH, maxV := f.maxSampling()
-	mcus := int64((f.plan.Width+8*maxH-1)/(8*maxH)) * int64((f.plan.Height+8*maxV-1)/(8*maxV))
-	for i, c := range f.components {
-		f.components[i].blocks = mcus * int64(c.h*c.v)
-	}
-}
-
-func (f *jpegFrame) maxSampling() (h, v int) {
-	for _, c := range f.components {
-		h, v = max(h, c.h), max(v, c.v)
-	}
-	return h, v
 }
 
 // readScan reads the header of a scan (T.81, B.2.3) and adds its cost: the decoder visits every block of the scan's
@@ -164,7 +151,7 @@ func (f *jpegFrame) readScan(segment []byte) error {
 		if at < 0 {
 			return ErrPicture
 		}
-		blocks += f.components[at].blocks
+		blocks += f.mcus * int64(f.components[at].h*f.components[at].v)
 	}
 	each := jpegBlock
 	if f.progressive {
@@ -183,7 +170,7 @@ func (f *jpegFrame) finish(fileBytes int) (Plan, error) {
 	}
 	p, blocks := f.plan, int64(0)
 	for _, c := range f.components {
-		blocks += c.blocks
+		blocks += f.mcus * int64(c.h*c.v)
 	}
 	p.Work += nanoseconds(fileBytes, jpegByte)
 	p.Memory = f.imageMemory() + jpegMemory
@@ -203,30 +190,22 @@ func (f *jpegFrame) finish(fileBytes int) (Plan, error) {
 // image.YCbCr does not support the ratio.
 func (f *jpegFrame) imageMemory() (bytes int64) {
 	const blockBytes = 64
-	maxH, maxV := f.maxSampling()
 	for i, c := range f.components {
-		if i > 0 && i < 3 && f.upsamplesChroma() {
-			bytes += f.components[0].blocks / int64(f.components[0].h*f.components[0].v) * int64(maxH*maxV) * blockBytes
-		} else if i == 0 {
-			bytes += c.blocks / int64(c.h*c.v) * int64(maxH*maxV) * blockBytes
-		} else {
-			bytes += c.blocks * blockBytes
+		if i == 0 || i < 3 && f.upsamplesChroma() {
+			c.h, c.v = f.maxH, f.maxV
 		}
+		bytes += f.mcus * int64(c.h*c.v) * blockBytes
 	}
 	return bytes
 }
 
 // upsamplesChroma reports whether chroma gets as many samples as luma.
 func (f *jpegFrame) upsamplesChroma() bool {
-	if len(f.components) == 1 {
-		return false
-	}
 	y, cb, cr := f.components[0], f.components[1], f.components[2]
-	maxH, maxV := f.maxSampling()
-	if cb.h != cr.h || cb.v != cr.v || y.h != maxH || y.v != maxV {
+	if cb.h != cr.h || cb.v != cr.v || y.h != f.maxH || y.v != f.maxV {
 		return true
 	}
-	switch [2]int{maxH / cb.h, maxV / cb.v} {
+	switch [2]int{f.maxH / cb.h, f.maxV / cb.v} {
 	case [2]int{1, 1}, [2]int{1, 2}, [2]int{2, 1}, [2]int{2, 2}, [2]int{4, 1}, [2]int{4, 2}:
 		return false
 	}

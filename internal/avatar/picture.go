@@ -42,9 +42,11 @@ func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
 	if err != nil {
 		return Picture{}, classify(err)
 	}
-	if decoded.Bounds().Size() != plan.frame.Size() {
+	frame := decoded.Bounds().Add(plan.frame.Min)
+	if frame.Empty() || frame != plan.frame && plan.Format != "gif" { // a GIF's picture may be a part of its screen
 		return Picture{}, ErrPicture
 	}
+	plan.frame = frame
 	small, err := shrink(ctx, decoded, plan)
 	if err != nil {
 		return Picture{}, err

@@ -1,10 +1,10 @@
 package avatar
 
 import (
+	"bytes"
 	"encoding/binary"
-	"image"
+	"image/gif"
 	"iter"
-	"time"
 )
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
@@ -55,8 +55,8 @@ func inspectPNG(file []byte) (Plan, error) {
 			if plan.frame.Empty() || data == 0 {
 				return Plan{}, ErrPicture
 			}
-			plan.Memory = h.memory()
-			plan.Work = h.work() + nanoseconds(data, pngDataByte) + nanoseconds(len(file), pngFileByte)
+			h.addCosts(&plan)
+			plan.Work += nanoseconds(data, pngDataByte) + nanoseconds(len(file), pngFileByte)
 			return plan, nil
 		}
 	}
@@ -84,12 +84,6 @@ const (
 	pngRGBA      = 6
 )
 
-// bitsPerPixel returns the size of a pixel in the decompressed data.
-func (h *pngHeader) bitsPerPixel() int64 {
-	channels := map[byte]int64{pngGrey: 1, pngRGB: 3, pngPalette: 1, pngGreyAlpha: 2, pngRGBA: 4}[h.colour]
-	return channels * int64(h.depth)
-}
-
 // bytesPerPixel returns the size of a pixel in image/png's image.
 func (h *pngHeader) bytesPerPixel() int64 {
 	channels := int64(4)
@@ -102,80 +96,31 @@ func (h *pngHeader) bytesPerPixel() int64 {
 	return channels
 }
 
-// memory returns the bytes that image/png allocates: the image and two rows, and for an interlaced picture once more an
-// image and the rows of its seven passes (Adam7, section 8), the widest of which are as wide as the picture.
-func (h *pngHeader) memory() int64 {
-	image := int64(h.width) * int64(h.height) * h.bytesPerPixel()
+// addCosts adds what image/png takes: memory for the image and two rows, and for an interlaced picture once more an image
+// and the rows of its seven passes (Adam7, section 8), the widest of which are as wide as the picture.
+func (h *pngHeader) addCosts(plan *Plan) {
+	image, rows := plan.framePixels()*h.bytesPerPixel(), 2*h.rowBytes()
 	if h.interlaced {
-		return pngMemory + 2*image + 2*4*h.rowBytes()
+		image, rows = 2*image, 4*rows
 	}
-	return pngMemory + image + 2*h.rowBytes()
-}
-
-// work returns the time for the rows, without decompression.
-func (h *pngHeader) work() time.Duration {
-	return nanoseconds(int64(h.height)*h.rowBytes(), pngRowByte) + nanoseconds(int64(h.width)*int64(h.height), pngPixel)
+	plan.Memory = pngMemory + image + rows
+	plan.Work = nanoseconds(int64(h.height)*h.rowBytes(), pngRowByte) + nanoseconds(plan.framePixels(), pngPixel)
 }
 
 // rowBytes returns the size of a decompressed row.
-func (h *pngHeader) rowBytes() int64 { return 1 + (int64(h.width)*h.bitsPerPixel()+7)/8 }
+func (h *pngHeader) rowBytes() int64 {
+	channels := map[byte]int64{pngGrey: 1, pngRGB: 3, pngPalette: 1, pngGreyAlpha: 2, pngRGBA: 4}[h.colour]
+	return 1 + (int64(h.width)*channels*int64(h.depth)+7)/8
+}
 
-// inspectGIF reads a GIF (GIF89a specification) up to its first picture. Make does not read the rest either.
+// inspectGIF reads the header of a GIF. Its first picture is at most as large as the screen.
 func inspectGIF(file []byte) (Plan, error) {
-	const header = 13
-	if len(file) < header {
-		return Plan{}, ErrPicture
-	}
-	descriptor := firstGIFPicture(file[header:], file[10])
-	if descriptor == nil {
-		return Plan{}, ErrPicture
-	}
-	u16 := func(b []byte) int { return int(binary.LittleEndian.Uint16(b)) }
-	left, top := u16(descriptor), u16(descriptor[2:])
-	frame := image.Rect(left, top, left+u16(descriptor[4:]), top+u16(descriptor[6:]))
-	plan, err := newPlanWithFrame(u16(file[6:]), u16(file[8:]), frame)
+	screen, err := gif.DecodeConfig(bytes.NewReader(file))
 	if err != nil {
-		return Plan{}, err
+		return Plan{}, ErrPicture
 	}
-	plan.Memory = gifMemory + plan.framePixels()
+	plan, err := newPlan(screen.Width, screen.Height)
+	plan.Memory = gifMemory + 2*plan.framePixels() // image/gif sorts the rows of an interlaced picture into a second image
 	plan.Work = nanoseconds(plan.framePixels(), gifPixel) + nanoseconds(len(file), gifByte)
-	if interlaced := descriptor[8]&0x40 != 0; interlaced {
-		plan.Memory += plan.framePixels() // image/gif sorts the rows into a second image
-	}
-	return plan, nil
-}
-
-// firstGIFPicture returns the image descriptor (section 20) of the first picture, or nil. rest is the file after its
-// header.
-func firstGIFPicture(rest []byte, flags byte) []byte {
-	const descriptor = 9
-	for rest = skip(rest, colourTable(flags)); len(rest) > descriptor; {
-		switch rest[0] {
-		case 0x2c: // picture
-			return rest[1 : 1+descriptor]
-		case 0x21: // extension: label, then blocks
-			rest = skipBlocks(rest[2:])
-		default:
-			return nil
-		}
-	}
-	return nil
-}
-
-// skipBlocks skips data sub-blocks up to and including the empty one.
-func skipBlocks(rest []byte) []byte {
-	for len(rest) > 0 && rest[0] != 0 {
-		rest = skip(rest, 1+int(rest[0]))
-	}
-	return skip(rest, 1)
-}
-
-func skip(rest []byte, n int) []byte { return rest[min(n, len(rest)):] }
-
-// colourTable returns the length of the colour table that a packed field announces, in bytes.
-func colourTable(flags byte) int {
-	if flags&0x80 == 0 {
-		return 0
-	}
-	return 3 << (flags&7 + 1)
+	return plan, err
 }

@@ -51,7 +51,7 @@ func (f *Folder) URL(stored string) string {
 
 // Put stores a picture under a new name and returns its path; URL returns the address. The write is atomic and durable:
 // the file appears under its name only after it is complete and on disk.
-func (f *Folder) Put(_ context.Context, p Picture) (path string, err error) {
+func (f *Folder) Put(ctx context.Context, p Picture) (path string, err error) {
 	name := newName(p.Extension)
 	temporary := "." + name + "." + rand.Text()
 	err = f.write(temporary, p.Data)
@@ -59,7 +59,7 @@ func (f *Folder) Put(_ context.Context, p Picture) (path string, err error) {
 		err = f.root.Rename(temporary, name)
 	}
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("avatar: %w", err), f.remove(temporary))
+		return "", errors.Join(fmt.Errorf("avatar: %w", err), f.Remove(ctx, File{Name: temporary}))
 	}
 	return Path + name, nil
 }
@@ -76,16 +76,11 @@ func (f *Folder) write(name string, data []byte) error {
 
 // Delete deletes the picture of a path that Put returned. It is not an error if the picture does not exist, or if path
 // is not a picture's path.
-func (f *Folder) Delete(_ context.Context, path string) error {
-	name, ok := pathName(path)
-	if !ok {
-		return nil
-	}
-	return f.remove(name)
-}
+func (f *Folder) Delete(ctx context.Context, path string) error { return deletePath(ctx, f, path) }
 
-func (f *Folder) remove(name string) error {
-	if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// Remove deletes a file that Files has returned. It is not an error if the file does not exist.
+func (f *Folder) Remove(_ context.Context, file File) error {
+	if err := f.root.Remove(file.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("avatar: %w", err)
 	}
 	return nil
@@ -143,9 +138,6 @@ func describeEntry(entry fs.DirEntry) (File, bool) {
 	return File{Name: name, Size: info.Size(), ModTime: info.ModTime()}, true
 }
 
-// Remove deletes a file that Files has returned. It is not an error if the file does not exist.
-func (f *Folder) Remove(_ context.Context, file File) error { return f.remove(file.Name) }
-
 // S3Options configures an S3-compatible store. PublicURL and Region are optional.
 type S3Options struct {
 	Endpoint             string // http or https URL of the store
@@ -201,16 +193,11 @@ func (s *S3) Put(ctx context.Context, p Picture) (path string, err error) {
 
 // Delete deletes the picture of a path that Put returned. It is not an error if the picture does not exist, or if path
 // is not a picture's path.
-func (s *S3) Delete(ctx context.Context, path string) error {
-	name, ok := pathName(path)
-	if !ok {
-		return nil
-	}
-	return s.remove(ctx, name)
-}
+func (s *S3) Delete(ctx context.Context, path string) error { return deletePath(ctx, s, path) }
 
-func (s *S3) remove(ctx context.Context, name string) error {
-	if err := s.client.RemoveObject(ctx, s.bucket, name, minio.RemoveObjectOptions{}); err != nil {
+// Remove deletes an object that Files has returned. It is not an error if the object does not exist.
+func (s *S3) Remove(ctx context.Context, file File) error {
+	if err := s.client.RemoveObject(ctx, s.bucket, file.Name, minio.RemoveObjectOptions{}); err != nil {
 		return fmt.Errorf("avatar: %w", err)
 	}
 	return nil
@@ -238,6 +225,3 @@ func (s *S3) Files(ctx context.Context) iter.Seq2[File, error] {
 		}
 	}
 }
-
-// Remove deletes an object that Files has returned. It is not an error if the object does not exist.
-func (s *S3) Remove(ctx context.Context, file File) error { return s.remove(ctx, file.Name) }
