@@ -19,8 +19,14 @@ package avatar
 import (
 	"errors"
 	"image"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
 	"strings"
 	"time"
+
+	"golang.org/x/image/webp"
 )
 
 // Limits of a file and of its decoding.
@@ -85,7 +91,8 @@ func Inspect(file []byte) (Plan, error) {
 	if len(file) > MaxBytes {
 		return Plan{}, ErrTooLarge
 	}
-	inspect := inspectors[formatOf(file)]
+	name := formatOf(file)
+	inspect := formats[name].inspect
 	if inspect == nil {
 		return Plan{}, ErrPicture
 	}
@@ -93,7 +100,7 @@ func Inspect(file []byte) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Format = formatOf(file)
+	plan.Format = name
 	plan.Memory += shrinkMemory(plan)
 	plan.Work += shrinkWork(plan) + nanoseconds(plan.Memory, allocatedByte)
 	if plan.Memory > MaxMemory || plan.Work > MaxWork {
@@ -102,9 +109,13 @@ func Inspect(file []byte) (Plan, error) {
 	return plan, nil
 }
 
-// inspectors return the plan of decoding, without scaling and encoding.
-var inspectors = map[string]func(file []byte) (Plan, error){
-	"jpeg": inspectJPEG, "png": inspectPNG, "gif": inspectGIF, "webp": inspectWebP,
+// formats has for each format a function that returns the plan of decoding, without scaling and encoding, and the decoder.
+var formats = map[string]struct {
+	inspect func(file []byte) (Plan, error)
+	decode  func(io.Reader) (image.Image, error)
+}{
+	"jpeg": {inspectJPEG, jpeg.Decode}, "png": {inspectPNG, png.Decode},
+	"gif": {inspectGIF, gif.Decode}, "webp": {inspectWebP, webp.Decode},
 }
 
 // formatOf returns the format that the first bytes of a file announce, or "".

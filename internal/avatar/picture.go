@@ -6,13 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"image"
-	"image/gif"
 	"image/jpeg"
 	"image/png"
 	"io"
 	"iter"
-
-	"golang.org/x/image/webp"
 )
 
 // MaxSide is the maximum width and height of a Picture in pixels.
@@ -31,16 +28,23 @@ type Picture struct {
 // for this file. If ctx ends, Make stops soon and returns the context's error. All other errors are Err variables of
 // this package.
 func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
-	decode := decoders[plan.Format]
+	decode := formats[plan.Format].decode
 	if decode == nil {
 		return Picture{}, ErrPicture
 	}
-	decoded, err := decode(&contextReader{ctx, firstPicture(plan.Format, file)})
+	source := io.Reader(bytes.NewReader(file))
+	if plan.Format == "webp" {
+		source = firstWebPPicture(file).reader()
+	}
+	decoded, err := decode(&contextReader{ctx, source})
 	if ended := ctx.Err(); ended != nil {
 		return Picture{}, ended
 	}
+	if _, unsupported := errors.AsType[jpeg.UnsupportedError](err); unsupported {
+		return Picture{}, ErrUnsupported
+	}
 	if err != nil {
-		return Picture{}, classify(err)
+		return Picture{}, ErrPicture
 	}
 	frame := decoded.Bounds().Add(plan.frame.Min)
 	if frame.Empty() || frame != plan.frame && plan.Format != "gif" { // a GIF's picture may be a part of its screen
@@ -54,18 +58,6 @@ func Make(ctx context.Context, file []byte, plan Plan) (Picture, error) {
 	return encode(orientationOf(plan.Format, file).apply(small))
 }
 
-var decoders = map[string]func(io.Reader) (image.Image, error){
-	"jpeg": jpeg.Decode, "png": png.Decode, "gif": gif.Decode, "webp": webp.Decode,
-}
-
-// firstPicture returns what the decoder of a format reads.
-func firstPicture(format string, file []byte) io.Reader {
-	if format == "webp" {
-		return firstWebPPicture(file).reader()
-	}
-	return bytes.NewReader(file)
-}
-
 // contextReader fails once its context has ended.
 type contextReader struct {
 	ctx context.Context
@@ -77,14 +69,6 @@ func (c *contextReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return c.r.Read(p)
-}
-
-// classify maps a decoder's error to one of this package.
-func classify(err error) error {
-	if _, ok := errors.AsType[jpeg.UnsupportedError](err); ok {
-		return ErrUnsupported
-	}
-	return ErrPicture
 }
 
 func encode(picture *image.RGBA) (Picture, error) {

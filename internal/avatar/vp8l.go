@@ -1,8 +1,6 @@
 package avatar
 
-import (
-	"slices"
-)
+import "slices"
 
 // How much golang.org/x/image/vp8l allocates for a lossless WebP depends on the compressed data, not on the header: the
 // pixels are preceded by tiles for up to two transforms, a palette and up to 2600 groups of Huffman codes. This file
@@ -170,10 +168,7 @@ const vp8lGroup = 5 * (24 + 4*128)
 // group reads the codes for green, red, blue, alpha and distances into r.codes (RFC 9649, section 6.2). The decoder
 // reads groups that it does not keep, too.
 func (r *vp8lReader) group(cacheBits int, keep bool) {
-	cache := 0
-	if cacheBits > 0 {
-		cache = 1 << cacheBits
-	}
+	cache := 1 << cacheBits &^ 1 // colours; none if there are 0 bits
 	for i, alphabet := range [...]int{256 + 24 + cache, 256, 256, 256, 40} {
 		if r.failed {
 			return
