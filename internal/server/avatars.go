@@ -47,16 +47,12 @@ func openAvatars(c config.Avatars) (s avatarStorage, err error) {
 		}
 		s.store = s.folder
 	case c.S3Bucket != "":
-		bucket, err := avatar.NewS3(avatar.S3Options{
+		s.store, err = avatar.NewS3(avatar.S3Options{
 			Endpoint: c.S3Endpoint, Region: c.S3Region, Bucket: c.S3Bucket,
 			AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, PublicURL: c.S3PublicURL,
 		})
-		if err != nil {
-			return avatarStorage{}, err
-		}
-		s.store = bucket
 	}
-	return s, nil
+	return s, err
 }
 
 // setOptions sets the options of the public handler that concern pictures.
@@ -69,57 +65,43 @@ func (s avatarStorage) setOptions(o *handlers.PublicOptions) {
 	}
 }
 
-// registerMetrics adds the metrics of the folder and starts to count its files.
+// registerMetrics adds the metrics of the folder and starts to count its files. A value that is unknown is NaN.
 func (s *avatarStorage) registerMetrics(m *handlers.Metrics, logger *slog.Logger) {
 	if s.folder == nil {
 		return
 	}
-	var usage atomic.Pointer[avatar.Usage]
-	value := func(read func(avatar.Usage) float64) func() float64 {
-		return func() float64 {
-			if u := usage.Load(); u != nil {
-				return read(*u)
-			}
-			return math.NaN()
-		}
-	}
-	m.Gauge("avatar_files", "Files in AVATAR_DIR, counted every 10 minutes.", nil,
-		value(func(u avatar.Usage) float64 { return float64(u.Files) }))
-	m.Gauge("avatar_bytes", "Bytes of the files in AVATAR_DIR, counted every 10 minutes.", nil,
-		value(func(u avatar.Usage) float64 { return float64(u.Bytes) }))
+	type usage struct{ files, bytes float64 }
+	var last atomic.Pointer[usage]
+	last.Store(&usage{math.NaN(), math.NaN()})
+	m.Gauge("avatar_files", "Files in AVATAR_DIR, counted every 10 minutes.", nil, func() float64 { return last.Load().files })
+	m.Gauge("avatar_bytes", "Bytes of the files in AVATAR_DIR, counted every 10 minutes.", nil, func() float64 { return last.Load().bytes })
 	s.registerDiskMetrics(m)
 	s.stopMeasuring = startBackground(func(ctx context.Context) {
-		measureAvatars(ctx, s.folder, logger, func(u avatar.Usage) { usage.Store(&u) })
+		measure := func() {
+			switch u, err := avatar.Measure(ctx, s.folder); {
+			case err == nil:
+				last.Store(&usage{float64(u.Files), float64(u.Bytes)})
+			case ctx.Err() == nil:
+				logger.WarnContext(ctx, "counting the files in AVATAR_DIR failed", "cause", err)
+			}
+		}
+		measure()
+		every(ctx, usageInterval, measure)
 	})
 }
 
 func (s *avatarStorage) registerDiskMetrics(m *handlers.Metrics) {
-	value := func(read func(avatar.Disk) uint64) func() float64 {
-		return func() float64 {
+	gauge := func(name, help string, read func(avatar.Disk) uint64) {
+		m.Gauge(name, help, nil, func() float64 {
 			disk, err := s.folder.Disk()
 			if err != nil {
 				return math.NaN()
 			}
 			return float64(read(disk))
-		}
+		})
 	}
-	m.Gauge("avatar_disk_size_bytes", "Size of the file system of AVATAR_DIR.", nil, value(func(d avatar.Disk) uint64 { return d.Size }))
-	m.Gauge("avatar_disk_free_bytes", "Free bytes of the file system of AVATAR_DIR.", nil, value(func(d avatar.Disk) uint64 { return d.Free }))
-}
-
-// measureAvatars counts the files now and every usageInterval, until ctx ends.
-func measureAvatars(ctx context.Context, files avatar.Files, logger *slog.Logger, result func(avatar.Usage)) {
-	measure := func() {
-		usage, err := avatar.Measure(ctx, files)
-		switch {
-		case err == nil:
-			result(usage)
-		case ctx.Err() == nil:
-			logger.WarnContext(ctx, "counting the files in AVATAR_DIR failed", "cause", err)
-		}
-	}
-	measure()
-	every(ctx, usageInterval, measure)
+	gauge("avatar_disk_size_bytes", "Size of the file system of AVATAR_DIR.", func(d avatar.Disk) uint64 { return d.Size })
+	gauge("avatar_disk_free_bytes", "Free bytes of the file system of AVATAR_DIR.", func(d avatar.Disk) uint64 { return d.Free })
 }
 
 func (s avatarStorage) close() error {

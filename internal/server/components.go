@@ -60,9 +60,10 @@ func (p *components) build(ctx context.Context, c config.Config, o Options) (err
 	if p.db, err = openDatabase(c, o); err != nil {
 		return err
 	}
-	if err := checkDatabase(ctx, p.db, o.Logger); err != nil {
+	if err := checkPrimary(ctx, p.db); err != nil {
 		return err
 	}
+	checkReplicas(ctx, p.db, o.Logger)
 	p.stopLoginDays = startBackground(p.db.RunLoginDays)
 	if p.avatars, err = openAvatars(c.Avatars); err != nil {
 		return err
@@ -74,8 +75,12 @@ func (p *components) build(ctx context.Context, c config.Config, o Options) (err
 	if p.phoneNumbers, err = newPhoneNumbers(c, o, p.redis, p.metrics); err != nil {
 		return err
 	}
+	var apps []session.App
+	for _, app := range c.AllApps() {
+		apps = append(apps, session.App(app))
+	}
 	p.sessions, err = session.New(session.Options{
-		Redis: p.redis, Apps: sessionApps(c), IdleTTL: c.SessionIdleTTL, MaxLifetime: c.SessionMaxTTL,
+		Redis: p.redis, Apps: apps, IdleTTL: c.SessionIdleTTL, MaxLifetime: c.SessionMaxTTL,
 		MaxPerUser: c.MaxSessionsPerUser, Logger: o.Logger,
 		AutoPipeline: o.Tracing == nil, // a trace has a span per command
 	})
@@ -86,16 +91,18 @@ func (p *components) build(ctx context.Context, c config.Config, o Options) (err
 	return checkRedis(ctx, p.redis, p.sessions, c.Redis.Mode)
 }
 
-// openRedis makes the clients of Redis, and the counters of rate limits.
+// openRedis makes the clients of Redis, and the counters of rate limits, whose client waits less and never retries.
 func (p *components) openRedis(c config.Config, o Options) error {
-	options, err := redisOptions(c)
+	tls, err := c.Redis.TLSConfig()
 	if err != nil {
 		return err
 	}
+	options := redisclient.Options{Mode: c.Redis.Mode, URL: c.RedisURL, TLS: tls}
 	if p.redis, err = redisclient.New(options); err != nil {
 		return err
 	}
-	if p.counterRedis, err = redisclient.New(counterOptions(options)); err != nil {
+	options.Timeout, options.OverrideURL, options.NoRetry = counterTimeout, true, true
+	if p.counterRedis, err = redisclient.New(options); err != nil {
 		return err
 	}
 	p.counter = newCounter(p.counterRedis, "rate:", handlers.RateWindow, func(degraded bool) {
@@ -105,30 +112,11 @@ func (p *components) openRedis(c config.Config, o Options) error {
 	return o.Tracing.Redis(p.redis)
 }
 
-func redisOptions(c config.Config) (redisclient.Options, error) {
-	tls, err := c.Redis.TLSConfig()
-	return redisclient.Options{Mode: c.Redis.Mode, URL: c.RedisURL, TLS: tls}, err
-}
-
-// counterOptions returns the options of a separate client for rate limits, which waits less and never retries.
-func counterOptions(o redisclient.Options) redisclient.Options {
-	o.Timeout, o.OverrideURL, o.NoRetry = counterTimeout, true, true
-	return o
-}
-
 // newCounter returns a counter of limits, which all instances on one Redis share. It must be closed before client.
 func newCounter(client redis.UniversalClient, prefix string, window time.Duration, onDegraded func(bool)) *ratelimit.Counter {
 	return ratelimit.New(ratelimit.Options{
 		Redis: client, Prefix: session.DefaultKeyPrefix + prefix, Window: window, Timeout: counterTimeout, OnDegraded: onDegraded,
 	})
-}
-
-func sessionApps(c config.Config) []session.App {
-	var apps []session.App
-	for _, app := range c.AllApps() {
-		apps = append(apps, session.App(app))
-	}
-	return apps
 }
 
 // publicOptions returns the options of the public listener's handler.

@@ -50,10 +50,11 @@ func newListener(o listenerOptions) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{Listener: port, conns: newConnTracker(), served: make(chan struct{})}
+	conns := &connTracker{conns: make(map[net.Conn]struct{}), changed: make(chan struct{}, 1)}
+	l := &listener{Listener: port, conns: conns, served: make(chan struct{})}
 	l.server = &http.Server{
 		Handler:                      securityHeaders(o.handler),
-		Protocols:                    http1Only(),
+		Protocols:                    new(http.Protocols),
 		ReadHeaderTimeout:            o.limits.header,
 		ReadTimeout:                  o.limits.request,
 		WriteTimeout:                 o.limits.response,
@@ -63,20 +64,15 @@ func newListener(o listenerOptions) (*listener, error) {
 		ConnState:                    l.conns.track,
 		ErrorLog:                     slog.NewLogLogger(httpLogHandler{o.logger.Handler()}, slog.LevelDebug),
 	}
+	// HTTP/2 gains nothing for requests this small, and clients without an account could make its state machine in net/http
+	// end the process.
+	l.server.Protocols.SetHTTP1(true)
 	if o.certificate != nil {
 		l.server.TLSConfig = &tls.Config{
 			MinVersion: tls.VersionTLS12, GetCertificate: o.certificate.get, NextProtos: []string{"http/1.1"},
 		}
 	}
 	return l, nil
-}
-
-// http1Only returns HTTP/1 with and without TLS. HTTP/2 gains nothing for requests this small, and clients without an
-// account could make its state machine in net/http end the process.
-func http1Only() *http.Protocols {
-	var p http.Protocols
-	p.SetHTTP1(true)
-	return &p
 }
 
 // listenTCP opens a port for plain TCP. net.Listen would choose MPTCP, with which dropNewConnections does not work.
@@ -154,10 +150,6 @@ type connTracker struct {
 	changed chan struct{} // has one entry if a connection was removed since the last receive
 }
 
-func newConnTracker() *connTracker {
-	return &connTracker{conns: make(map[net.Conn]struct{}), changed: make(chan struct{}, 1)}
-}
-
 // track is an http.Server's ConnState hook.
 func (t *connTracker) track(c net.Conn, state http.ConnState) {
 	t.mu.Lock()
@@ -182,16 +174,14 @@ func (t *connTracker) count() int {
 // wait returns when no connection is tracked, or ctx.Err(). A new connection without a request is closed by the server's
 // ReadHeaderTimeout.
 func (t *connTracker) wait(ctx context.Context) error {
-	for {
-		if t.count() == 0 {
-			return nil
-		}
+	for t.count() > 0 {
 		select {
 		case <-t.changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 // httpLogHandler handles net/http's messages. Errors of clients, such as a failed handshake or a malformed header, have

@@ -25,7 +25,12 @@ func (p *components) registerMetrics(c config.Config, version string) {
 	p.metrics.Register(redisclient.NewPoolCollector(p.redis))
 	p.metrics.Gauge("redis_keys", "Keys in Redis (DBSIZE), over all masters; NaN if Redis does not respond.", nil, p.redisKeys)
 	p.metrics.Gauge("rate_limits_local", "1 while Redis is unavailable and this instance counts rate limits locally.", nil,
-		func() float64 { return boolToFloat(p.counter.Degraded()) })
+		func() float64 {
+			if p.counter.Degraded() {
+				return 1
+			}
+			return 0
+		})
 	p.metrics.Gauge("login_days_pending", "Logins that are counted and not yet in the table login_days.", nil,
 		func() float64 { return float64(p.db.PendingLoginDays()) })
 	p.metrics.Counter("login_days_failures_total", "Failed writes to the table login_days. The counts are retried.", nil,
@@ -49,13 +54,6 @@ func (p *components) redisKeys() float64 {
 func (c *certificate) registerMetrics(m *handlers.Metrics) {
 	m.Gauge("tls_certificate_expiry_timestamp_seconds", "When the public listener's certificate expires, in Unix time.",
 		nil, func() float64 { return float64(c.current.Load().Leaf.NotAfter.Unix()) })
-}
-
-func boolToFloat(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 const (

@@ -77,9 +77,12 @@ func Start(ctx context.Context, c config.Config, o Options) (*Server, error) {
 	}
 	o.certificateInterval = cmp.Or(o.certificateInterval, certificateCheckInterval)
 	logStartWarnings(ctx, c, o.Logger)
-	cert, err := publicCertificate(c.TLS, o)
-	if err != nil {
-		return nil, err
+	var cert *certificate // nil: the public listener speaks plain HTTP
+	if c.TLS.CertFile != "" {
+		var err error
+		if cert, err = loadCertificate(c.TLS, o.certificateInterval, o.Logger); err != nil {
+			return nil, err
+		}
 	}
 	p, err := newComponents(ctx, c, o)
 	if err != nil {
@@ -101,14 +104,6 @@ func Start(ctx context.Context, c config.Config, o Options) (*Server, error) {
 		slog.String("public", s.PublicAddr()), slog.String("internal", s.InternalAddr()),
 	}, describe(c, o)...)...)
 	return s, nil
-}
-
-// publicCertificate returns nil if the public listener speaks plain HTTP.
-func publicCertificate(c config.TLS, o Options) (*certificate, error) {
-	if c.CertFile == "" {
-		return nil, nil
-	}
-	return loadCertificate(c, o.certificateInterval, o.Logger)
 }
 
 func (s *Server) listen(c config.Config, o Options, cert *certificate) error {

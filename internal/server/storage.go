@@ -53,17 +53,9 @@ func openMySQL(dsn string, tls config.MySQLTLS, o store.Options) (db *store.DB, 
 	return store.Open(dsn, o)
 }
 
-// checkDatabase returns an error if only another configuration can help: a wrong password, an unknown database, missing
+// checkPrimary returns an error if only another configuration can help: a wrong password, an unknown database, missing
 // rights, a connection that is not utf8mb4 and would lose or refuse emoji. A database that is down, read-only or of an
-// earlier version is not an error: logOutages and /readyz report it. Unusable replicas are logged.
-func checkDatabase(ctx context.Context, db *store.DB, logger *slog.Logger) error {
-	if err := checkPrimary(ctx, db); err != nil {
-		return err
-	}
-	checkReplicas(ctx, db, logger)
-	return nil
-}
-
+// earlier version is not an error: logOutages and /readyz report it.
 func checkPrimary(ctx context.Context, db *store.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
 	defer cancel()
@@ -77,6 +69,7 @@ func checkPrimary(ctx context.Context, db *store.DB) error {
 	return nil
 }
 
+// checkReplicas logs which replicas are unusable.
 func checkReplicas(ctx context.Context, db *store.DB, logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
 	defer cancel()
