@@ -52,8 +52,9 @@ type apiFunc func(r *http.Request, body []byte) (response any, errCode int)
 func (s *Simulator) apiHandler(api API, handle apiFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		fault := s.recordCall(api)
+		_, delay, _ := parseFault(string(fault))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody)) // if it is not read, net/http does not notice that the caller disconnects
-		if err != nil || !sleep(r, s.latency+fault.delay()) {
+		if err != nil || !sleep(r, s.latency+delay) {
 			return // the caller has disconnected
 		}
 		if s.applyFault(w, fault, func() { handle(r, body) }) {
@@ -132,22 +133,34 @@ func (s *Simulator) jscode2session(r *http.Request, _ []byte) (any, int) {
 func (s *Simulator) checkParams(r *http.Request) (appID string, errCode int) {
 	query := r.URL.Query()
 	appID = query.Get("appid")
-	secret, known := s.apps[appID]
-	switch {
-	case r.Method != http.MethodGet || appID == "":
+	if r.Method != http.MethodGet {
 		return "", 41002
-	case query.Get("secret") == "":
-		return "", 41004
-	case !known:
-		return "", 40013
-	case subtle.ConstantTimeCompare([]byte(secret), []byte(query.Get("secret"))) != 1:
-		return "", 40125
+	}
+	if errCode := s.checkSecret(appID, query.Get("secret")); errCode != 0 {
+		return "", errCode
+	}
+	switch {
 	case query.Get("js_code") == "":
 		return "", 41008
 	case query.Get("grant_type") != "authorization_code":
 		return "", 40002
 	}
 	return appID, 0
+}
+
+func (s *Simulator) checkSecret(appID, secret string) (errCode int) {
+	right, known := s.apps[appID]
+	switch {
+	case appID == "":
+		return 41002
+	case secret == "":
+		return 41004
+	case !known:
+		return 40013
+	case subtle.ConstantTimeCompare([]byte(right), []byte(secret)) != 1:
+		return 40125
+	}
+	return 0
 }
 
 // exchange spends a code. It returns the current session_key, not that at the time of wx.login: a user has only one.

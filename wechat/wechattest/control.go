@@ -1,6 +1,7 @@
 package wechattest
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -16,30 +17,18 @@ const (
 	maxFaults      = 1000 // in one request
 )
 
-var (
-	errUser     = errors.New("user must be 1 to 64 printable characters")
-	errNickName = errors.New("nickname must be 1 to 64 printable characters")
-	errAppID    = errors.New("appid is not one of this simulator's")
-	errKind     = errors.New("kind must be info, profile or anonymous")
-	errAPI      = errors.New("api must be jscode2session, stable_token or getuserphonenumber")
-	errUnionID  = errors.New("unionid must be empty or 1 to 64 printable characters")
-	errCount    = errors.New("n must be 1 to 1000")
-)
-
 // registerControls registers the paths under /sim/, with which a developer controls the devices. Parameters are sent in
 // the query or as a form; responses are JSON.
 func (s *Simulator) registerControls(mux *http.ServeMux) {
-	handle := func(pattern string, handle func(*http.Request) (any, error)) {
-		mux.HandleFunc(pattern, control(handle))
-	}
-	device := func(path string, handle func(d *Device, r *http.Request) (any, error)) {
-		mux.HandleFunc("POST "+path, control(func(r *http.Request) (any, error) {
+	handle := func(pattern string, serve func(*http.Request) (any, error)) { mux.HandleFunc(pattern, control(serve)) }
+	device := func(path string, serve func(d *Device, r *http.Request) (any, error)) {
+		handle("POST "+path, func(r *http.Request) (any, error) {
 			d, err := s.controlDevice(r)
 			if err != nil {
 				return nil, err
 			}
-			return handle(d, r)
-		}))
+			return serve(d, r)
+		})
 	}
 	device("/sim/login", func(d *Device, _ *http.Request) (any, error) { return map[string]string{"code": d.Login()}, nil })
 	device("/sim/userinfo", controlUserInfo)
@@ -84,7 +73,7 @@ func controlUserInfo(d *Device, r *http.Request) (any, error) {
 	if r.Form.Has("nickname") {
 		name := r.Form.Get("nickname")
 		if !isValidName(name) {
-			return nil, errNickName
+			return nil, errors.New("nickname must be 1 to 64 printable characters")
 		}
 		d.changeUser(func(u *User) { u.Info.NickName = name }) // in all mini-programs, as in WeChat's settings
 	}
@@ -96,13 +85,13 @@ func controlUserInfo(d *Device, r *http.Request) (any, error) {
 	case "anonymous":
 		return d.GetPlaceholder(), nil
 	}
-	return nil, errKind
+	return nil, errors.New("kind must be info, profile or anonymous")
 }
 
 func controlSetUnionID(d *Device, r *http.Request) (any, error) {
 	unionID := r.FormValue("unionid")
 	if unionID != "" && !isValidName(unionID) {
-		return nil, errUnionID
+		return nil, errors.New("unionid must be empty or 1 to 64 printable characters")
 	}
 	d.SetUnionID(unionID)
 	return statusOK, nil
@@ -123,19 +112,13 @@ func (s *Simulator) controlFault(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	api := Logins
-	if text := r.FormValue("api"); text != "" {
-		api = API(text)
-	}
+	api := cmp.Or(API(r.FormValue("api")), Logins)
 	if api != Logins && api != Tokens && api != PhoneNumbers {
-		return nil, errAPI
+		return nil, errors.New("api must be jscode2session, stable_token or getuserphonenumber")
 	}
-	n := 1
-	if text := r.FormValue("n"); text != "" {
-		n, err = strconv.Atoi(text)
-	}
+	n, err := strconv.Atoi(cmp.Or(r.FormValue("n"), "1"))
 	if err != nil || n < 1 || n > maxFaults {
-		return nil, errCount
+		return nil, errors.New("n must be 1 to 1000")
 	}
 	s.FailAPI(api, slices.Repeat([]Fault{fault}, n)...)
 	return statusOK, nil
@@ -145,10 +128,10 @@ func (s *Simulator) controlFault(r *http.Request) (any, error) {
 func (s *Simulator) controlDevice(r *http.Request) (*Device, error) {
 	name, appID := r.FormValue("user"), r.FormValue("appid")
 	if !isValidName(name) {
-		return nil, errUser
+		return nil, errors.New("user must be 1 to 64 printable characters")
 	}
 	if _, known := s.apps[appID]; appID != "" && !known {
-		return nil, errAppID
+		return nil, errors.New("appid is not one of this simulator's")
 	}
 	return s.Device(appID, User{Name: name}), nil
 }

@@ -24,36 +24,43 @@ const (
 	BrokenJSON   Fault = "brokenjson"   // HTTP 200 with half a response
 )
 
-const (
-	slowPrefix    = "slow:"
-	errCodePrefix = "errcode:"
-)
-
 // Slow delays the call by d and then handles it. If the caller disconnects before, the code is not spent.
-func Slow(d time.Duration) Fault { return Fault(slowPrefix + d.String()) }
+func Slow(d time.Duration) Fault { return Fault("slow:" + d.String()) }
 
 // ErrCode makes the call return an errcode, known or not.
-func ErrCode(n int) Fault { return Fault(errCodePrefix + strconv.Itoa(n)) }
+func ErrCode(n int) Fault { return Fault("errcode:" + strconv.Itoa(n)) }
 
 var errFault = errors.New("no such fault")
 
 // ParseFault returns the Fault with a name: a constant such as "busy", or "slow:1.5s" or "errcode:40164".
 func ParseFault(name string) (Fault, error) {
+	f, _, _ := parseFault(name)
+	if f == "" {
+		return "", errFault
+	}
+	return f, nil
+}
+
+// parseFault returns the Fault with a name, "" if there is none, and its delay and errcode, if it has one.
+func parseFault(name string) (f Fault, delay time.Duration, errCode int) {
 	switch f := Fault(name); f {
-	case Busy, RateLimited, Blocked, Dropped, DroppedAfter, BadGateway, BrokenJSON:
-		return f, nil
+	case Dropped, DroppedAfter, BadGateway, BrokenJSON:
+		return f, 0, 0
+	case Busy:
+		return f, 0, -1
+	case RateLimited:
+		return f, 0, 45011
+	case Blocked:
+		return f, 0, 40226
 	}
-	if text, isSlow := strings.CutPrefix(name, slowPrefix); isSlow {
-		if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-			return Slow(d), nil
-		}
+	kind, value, _ := strings.Cut(name, ":")
+	if d, err := time.ParseDuration(value); kind == "slow" && err == nil && d >= 0 {
+		return Slow(d), d, 0
 	}
-	if text, isCode := strings.CutPrefix(name, errCodePrefix); isCode {
-		if n, err := strconv.Atoi(text); err == nil && n != 0 {
-			return ErrCode(n), nil
-		}
+	if n, err := strconv.Atoi(value); kind == "errcode" && err == nil && n != 0 {
+		return ErrCode(n), 0, n
 	}
-	return "", errFault
+	return "", 0, 0
 }
 
 // Fail queues faults for the next calls of jscode2session, one for each call, in order. It panics if ParseFault would
@@ -70,33 +77,6 @@ func (s *Simulator) FailAPI(api API, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults[api] = append(s.faults[api], faults...)
-}
-
-func (f Fault) delay() time.Duration {
-	text, isSlow := strings.CutPrefix(string(f), slowPrefix)
-	if !isSlow {
-		return 0
-	}
-	d, _ := time.ParseDuration(text) // checked by Fail
-	return d
-}
-
-// errCode returns the errcode of the fault, 0 if it has none.
-func (f Fault) errCode() int {
-	switch f {
-	case Busy:
-		return -1
-	case RateLimited:
-		return 45011
-	case Blocked:
-		return 40226
-	}
-	text, isCode := strings.CutPrefix(string(f), errCodePrefix)
-	if !isCode {
-		return 0
-	}
-	n, _ := strconv.Atoi(text) // checked by Fail
-	return n
 }
 
 // applyFault applies a fault and reports whether the response is complete. If the fault closes the connection, it
@@ -118,7 +98,7 @@ func (s *Simulator) applyFault(w http.ResponseWriter, f Fault, handle func()) (d
 		io.WriteString(w, `{"session_key":"`)
 		return true
 	}
-	if errCode := f.errCode(); errCode != 0 {
+	if _, _, errCode := parseFault(string(f)); errCode != 0 {
 		s.sendError(w, errCode)
 		return true
 	}

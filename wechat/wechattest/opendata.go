@@ -46,30 +46,16 @@ func (d *Device) GetUserProfile() OpenData {
 // GetPlaceholder is wx.getUserInfo since 2021. It returns a placeholder with openId and, if the user has one, unionId.
 func (d *Device) GetPlaceholder() OpenData {
 	user, a := d.snapshot()
-	placeholder := Info{
-		NickName:  wechat.AnonymousNickName,
-		Language:  "zh_CN",
-		AvatarURL: wechat.AnonymousAvatarURL,
-	}
+	placeholder := Info{NickName: wechat.AnonymousNickName, Language: "zh_CN", AvatarURL: wechat.AnonymousAvatarURL}
 	return d.encryptInfo("getUserInfo:ok", a, placeholder, a.openID, user.UnionID)
 }
 
 func (d *Device) encryptInfo(errMsg string, a account, info Info, openID, unionID string) OpenData {
 	raw := string(encode(info))
-	encryptedData, iv := Seal(a.sessionKey, encode(plainData{
-		OpenID:    openID,
-		Info:      info,
-		UnionID:   unionID,
-		Watermark: wechat.Watermark{Timestamp: d.sim.now().Unix(), AppID: d.id.appID},
-	}))
-	return OpenData{
-		ErrMsg:        errMsg,
-		RawData:       raw,
-		Signature:     Sign(a.sessionKey, raw),
-		EncryptedData: encryptedData,
-		IV:            iv,
-		UserInfo:      info,
-	}
+	watermark := wechat.Watermark{Timestamp: d.sim.now().Unix(), AppID: d.id.appID}
+	data := OpenData{ErrMsg: errMsg, RawData: raw, Signature: Sign(a.sessionKey, raw), UserInfo: info}
+	data.EncryptedData, data.IV = Seal(a.sessionKey, encode(plainData{openID, info, unionID, watermark}))
+	return data
 }
 
 // Seal encrypts plain as WeChat does, with a random iv: AES-128-CBC, PKCS#7, base64. It panics if sessionKey is not the
@@ -137,8 +123,9 @@ func (d *Device) GetPhoneNumber() PhoneData {
 	if user.CountryCode == "86" {
 		info.PhoneNumber = user.PhoneNumber
 	}
-	encryptedData, iv := Seal(a.sessionKey, encode(info))
-	return PhoneData{ErrMsg: "getPhoneNumber:ok", EncryptedData: encryptedData, IV: iv}
+	data := PhoneData{ErrMsg: "getPhoneNumber:ok"}
+	data.EncryptedData, data.IV = Seal(a.sessionKey, encode(info))
+	return data
 }
 
 // PhoneNumber returns the user's national phone number.

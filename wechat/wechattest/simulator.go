@@ -81,6 +81,9 @@ func New(o Options) *Simulator {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	for appID := range s.apps {
+		s.tokens[appID] = &appTokens{}
+	}
 	s.routes = s.newRoutes()
 	return s
 }
@@ -94,16 +97,14 @@ func (s *Simulator) newRoutes() *http.ServeMux {
 	mux.HandleFunc("/sns/jscode2session", s.apiHandler(Logins, s.jscode2session))
 	mux.HandleFunc("/cgi-bin/stable_token", s.apiHandler(Tokens, s.stableToken))
 	mux.HandleFunc("/wxa/business/getuserphonenumber", s.apiHandler(PhoneNumbers, s.getUserPhoneNumber))
-	mux.HandleFunc("/", s.notSimulated)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { // not simulated
+		s.mu.Lock()
+		s.stats.Others++
+		s.mu.Unlock()
+		http.NotFound(w, r)
+	})
 	s.registerControls(mux)
 	return mux
-}
-
-func (s *Simulator) notSimulated(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.stats.Others++
-	s.mu.Unlock()
-	http.NotFound(w, r)
 }
 
 // Stats counts the requests to a Simulator.
@@ -201,12 +202,7 @@ func generatedOpenID(id accountID) string {
 func generatedInfo(name string) Info {
 	sum := sha256.Sum256([]byte("profile\x00" + name))
 	return Info{
-		NickName:  name,
-		Gender:    1 + int(sum[0]%2),
-		Language:  "zh_CN",
-		City:      "Guangzhou",
-		Province:  "Guangdong",
-		Country:   "China",
+		NickName: name, Gender: 1 + int(sum[0]%2), Language: "zh_CN", City: "Guangzhou", Province: "Guangdong", Country: "China",
 		AvatarURL: "https://thirdwx.qlogo.cn/mmopen/vi_32/" + base64.RawURLEncoding.EncodeToString(sum[:]) + "/132",
 	}
 }

@@ -1,10 +1,10 @@
 package wechattest
 
 import (
-	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -30,13 +30,6 @@ type accessToken struct {
 
 func (t accessToken) remaining(now time.Time) time.Duration { return max(0, t.expires.Sub(now)) }
 
-type tokenRequest struct {
-	GrantType    string `json:"grant_type"`
-	AppID        string `json:"appid"`
-	Secret       string `json:"secret"`
-	ForceRefresh bool   `json:"force_refresh"`
-}
-
 type tokenResponse struct {
 	AccessToken string `json:"access_token"`
 	ExpiresIn   int    `json:"expires_in"`
@@ -44,26 +37,24 @@ type tokenResponse struct {
 
 // stableToken is POST /cgi-bin/stable_token.
 func (s *Simulator) stableToken(r *http.Request, body []byte) (any, int) {
-	var call tokenRequest
+	var call struct {
+		GrantType    string `json:"grant_type"`
+		AppID        string `json:"appid"`
+		Secret       string `json:"secret"`
+		ForceRefresh bool   `json:"force_refresh"`
+	}
 	if errCode := readJSON(r, body, &call); errCode != 0 {
 		return nil, errCode
 	}
-	secret, known := s.apps[call.AppID]
-	switch {
-	case call.GrantType != "client_credential":
+	if call.GrantType != "client_credential" {
 		return nil, 40002
-	case call.AppID == "":
-		return nil, 41002
-	case call.Secret == "":
-		return nil, 41004
-	case !known:
-		return nil, 40013
-	case subtle.ConstantTimeCompare([]byte(secret), []byte(call.Secret)) != 1:
-		return nil, 40125
+	}
+	if errCode := s.checkSecret(call.AppID, call.Secret); errCode != 0 {
+		return nil, errCode
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, t := s.now(), s.tokensLocked(call.AppID)
+	now, t := s.now(), s.tokens[call.AppID]
 	if call.ForceRefresh {
 		if errCode := s.forceRefreshLocked(t, now); errCode != 0 {
 			return nil, errCode
@@ -83,15 +74,6 @@ func readJSON(r *http.Request, body []byte, into any) (errCode int) {
 		return 47001
 	}
 	return 0
-}
-
-func (s *Simulator) tokensLocked(appID string) *appTokens {
-	t := s.tokens[appID]
-	if t == nil {
-		t = &appTokens{}
-		s.tokens[appID] = t
-	}
-	return t
 }
 
 // renewLocked replaces the current token. The old one stays valid until its end, which is at most tokenOverlap away.
@@ -129,10 +111,11 @@ func (s *Simulator) checkToken(value string) (appID string, errCode int) {
 	now := s.now()
 	for appID, tokens := range s.tokens {
 		for _, t := range []accessToken{tokens.current, tokens.previous} {
-			if t.value == value && t.remaining(now) > 0 {
+			switch {
+			case t.value != value:
+			case t.remaining(now) > 0:
 				return appID, 0
-			}
-			if t.value == value {
+			default:
 				return "", 42001
 			}
 		}
@@ -159,13 +142,9 @@ func (s *Simulator) AccessTokens(appID string) []string {
 	defer s.mu.Unlock()
 	var values []string
 	if t := s.tokens[appID]; t != nil {
-		for _, token := range []accessToken{t.current, t.previous} {
-			if token.value != "" {
-				values = append(values, token.value)
-			}
-		}
+		values = []string{t.current.value, t.previous.value}
 	}
-	return values
+	return slices.DeleteFunc(values, func(value string) bool { return value == "" })
 }
 
 type phoneResponse struct {
