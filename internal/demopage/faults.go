@@ -18,23 +18,26 @@ const (
 
 // faults are the failures of real life that the page's buttons cause for a phone, and what ends them.
 func (p *Page) faults() map[string]func(context.Context, *phone) error {
-	return map[string]func(context.Context, *phone) error{
-		"newkey":    p.replaceSessionKey,
-		"expire":    p.endSessions,
-		"codetwice": func(_ context.Context, ph *phone) error { ph.update(func() { ph.duplicateLogin = true }); return nil },
-		"busy": func(_ context.Context, ph *phone) error {
-			ph.update(func() { ph.busyResponses = busyResponses })
+	update := func(change func(*phone)) func(context.Context, *phone) error {
+		return func(_ context.Context, ph *phone) error {
+			ph.update(func() { change(ph) })
 			return nil
-		},
-		"awayredis":  func(_ context.Context, ph *phone) error { ph.breakStorage(p.CutRedis); return nil },
-		"awaymysql":  func(_ context.Context, ph *phone) error { ph.breakStorage(p.CutMySQL); return nil },
+		}
+	}
+	return map[string]func(context.Context, *phone) error{
+		"newkey":     p.replaceSessionKey,
+		"expire":     p.endSessions,
+		"codetwice":  update(func(ph *phone) { ph.duplicateLogin = true }),
+		"busy":       update(func(ph *phone) { ph.busyResponses = busyResponses }),
+		"awayredis":  update(func(ph *phone) { ph.breakStorage(p.CutRedis) }),
+		"awaymysql":  update(func(ph *phone) { ph.breakStorage(p.CutMySQL) }),
 		"limit":      p.useUpLimit,
-		"newnetwork": func(_ context.Context, ph *phone) error { ph.update(func() { ph.networks++ }); return nil },
+		"newnetwork": update(func(ph *phone) { ph.networks++ }),
 		"block":      func(ctx context.Context, ph *phone) error { return p.storage.setStatus(ctx, 2, p.openIDs(ph)) },
 		"unblock":    func(ctx context.Context, ph *phone) error { return p.storage.setStatus(ctx, 1, p.openIDs(ph)) },
 		// What follows is done by the phone alone, and only noted.
-		"refuse":    func(context.Context, *phone) error { return nil },
-		"secondapp": func(context.Context, *phone) error { return nil },
+		"refuse":    update(func(*phone) {}),
+		"secondapp": update(func(*phone) {}),
 	}
 }
 
@@ -65,7 +68,7 @@ func (p *Page) replaceSessionKey(_ context.Context, ph *phone) error {
 
 // endSessions deletes the owner's sessions, as if they had expired.
 func (p *Page) endSessions(ctx context.Context, ph *phone) error {
-	sessions, err := p.storage.sessionKeys(ctx, p.indexKeys(ph))
+	_, sessions, err := p.sessionKeys(ctx, ph)
 	if err != nil || len(sessions) == 0 {
 		return err
 	}
@@ -120,18 +123,8 @@ func (p *Page) sendLogin(ctx context.Context, address string) int {
 	return response.Code
 }
 
-// breakStorage makes a database unreachable for wxlogin until the phone has got a 503, or for maxOutage.
+// breakStorage makes a database unreachable for wxlogin until the phone has got a 503, or for maxOutage. ph.mu is held.
 func (ph *phone) breakStorage(cut func() (restore func())) {
-	restore := sync.OnceFunc(cut())
-	time.AfterFunc(maxOutage, restore)
-	ph.update(func() { ph.endOutage = restore })
-}
-
-func (ph *phone) restoreStorage() {
-	ph.update(func() {
-		if ph.endOutage != nil {
-			ph.endOutage()
-			ph.endOutage = nil
-		}
-	})
+	ph.endOutage = sync.OnceFunc(cut())
+	time.AfterFunc(maxOutage, ph.endOutage)
 }

@@ -92,9 +92,17 @@ func (replace replacer) rewrite(text string) json.RawMessage {
 
 func (replace replacer) copyValue(out *bytes.Buffer, decoder *json.Decoder, path string) error {
 	token, err := decoder.Token()
+	if err != nil {
+		return err
+	}
 	delim, nested := token.(json.Delim)
-	if err != nil || !nested {
-		return replace.copyScalar(out, token, path, err)
+	if !nested {
+		if replacement, secret := replace(path, fmt.Sprint(token)); secret && token != nil {
+			token = replacement
+		}
+		literal, err := json.Marshal(token)
+		out.Write(literal)
+		return err
 	}
 	out.WriteString(delim.String())
 	for separator := ""; decoder.More(); separator = "," {
@@ -114,17 +122,5 @@ func (replace replacer) copyValue(out *bytes.Buffer, decoder *json.Decoder, path
 	}
 	end, err := decoder.Token()
 	fmt.Fprint(out, end)
-	return err
-}
-
-func (replace replacer) copyScalar(out *bytes.Buffer, token json.Token, path string, err error) error {
-	if err != nil {
-		return err
-	}
-	if replacement, secret := replace(path, fmt.Sprint(token)); secret && token != nil {
-		token = replacement
-	}
-	literal, err := json.Marshal(token)
-	out.Write(literal)
 	return err
 }

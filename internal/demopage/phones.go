@@ -24,7 +24,7 @@ type phone struct {
 	duplicateLogin  bool   // send the next login twice
 	busyResponses   int    // how many calls for this phone WeChat responds -1 to
 	networks        int    // how many networks the phone has been in, each with an address of its own
-	endOutage       func() // restores a storage; called after the first 503
+	endOutage       func() // restores a storage; called after a 503
 }
 
 var phoneID = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
@@ -85,15 +85,14 @@ func (ph *phone) owner() wechattest.User {
 
 // devices returns the owner's simulated device in each mini-program.
 func (p *Page) devices(ph *phone) []*wechattest.Device {
-	devices := make([]*wechattest.Device, len(p.AppIDs))
-	for i, appID := range p.AppIDs {
-		devices[i] = p.WeChat.Device(appID, ph.owner())
+	var devices []*wechattest.Device
+	for _, appID := range p.AppIDs {
+		devices = append(devices, p.WeChat.Device(appID, ph.owner()))
 	}
 	return devices
 }
 
-func (p *Page) openIDs(ph *phone) []string {
-	var openIDs []string
+func (p *Page) openIDs(ph *phone) (openIDs []string) {
 	for _, device := range p.devices(ph) {
 		openIDs = append(openIDs, device.OpenID())
 	}
@@ -165,6 +164,6 @@ func (p *Page) forward(ph *phone, w http.ResponseWriter, r *http.Request) {
 		send(httptest.NewRecorder(), true) // discard the response: a proxy that retries does the same
 	}
 	if send(w, false) == http.StatusServiceUnavailable {
-		ph.restoreStorage()
+		ph.update(func() { ph.endOutage() })
 	}
 }

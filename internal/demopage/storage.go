@@ -135,28 +135,20 @@ func (s Storage) ttl(ctx context.Context, name string) (time.Duration, error) {
 	return 0, fmt.Errorf("key %s has no TTL", name)
 }
 
-// indexKeys returns the Redis keys of the owner's session indexes, which may not exist.
-func (p *Page) indexKeys(ph *phone) []string {
-	var keys []string
+// sessionKeys returns the Redis keys of the owner's session indexes, which may not exist, and of the sessions in them.
+func (p *Page) sessionKeys(ctx context.Context, ph *phone) (indexes, sessions []string, err error) {
 	for i, openID := range p.openIDs(ph) {
-		keys = append(keys, indexPrefix+p.AppIDs[i]+":"+openID)
-	}
-	return keys
-}
-
-// sessionKeys returns the keys of the sessions in these indexes.
-func (s Storage) sessionKeys(ctx context.Context, indexes []string) ([]string, error) {
-	var sessions []string
-	for _, index := range indexes {
-		hashes, err := s.Redis.ZRange(ctx, index, 0, -1).Result()
+		index := indexPrefix + p.AppIDs[i] + ":" + openID
+		hashes, err := p.Redis.ZRange(ctx, index, 0, -1).Result()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		indexes = append(indexes, index)
 		for _, hash := range hashes {
 			sessions = append(sessions, sessionPrefix+hash)
 		}
 	}
-	return sessions, nil
+	return indexes, sessions, nil
 }
 
 // shownColumns are the columns of user_profiles that the page shows.
@@ -197,12 +189,11 @@ func (p *Page) loadState(ctx context.Context, ph *phone, redact func(string) str
 			*column.Value = redact(*column.Value)
 		}
 	}
-	names := p.indexKeys(ph)
-	sessions, err := p.storage.sessionKeys(ctx, names)
+	indexes, sessions, err := p.sessionKeys(ctx, ph)
 	if err != nil {
 		return s, err
 	}
-	names = append(names, sessions...)
+	names := append(indexes, sessions...)
 	for _, appID := range p.AppIDs {
 		names = append(names, accessTokenPrefix+appID) // all users share them
 	}

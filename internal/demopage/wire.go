@@ -43,7 +43,7 @@ func (w *Wire) phone(id string) *phone {
 	defer w.mu.Unlock()
 	ph := w.phones[id]
 	if ph == nil && len(w.phones) < maxPhones {
-		ph = &phone{eventLog: newEventLog(), pseudonyms: newPseudonyms(), id: id}
+		ph = &phone{eventLog: newEventLog(), pseudonyms: newPseudonyms(), id: id, endOutage: func() {}}
 		w.phones[id] = ph
 	}
 	return ph
