@@ -24,19 +24,16 @@ type walk struct {
 	token string // of the latest login
 }
 
-// step is one heading with what happens under it. An error says what was not as it should be.
-type step struct {
-	title string
-	do    func(context.Context) error
-}
-
 func (w *walk) run(ctx context.Context) error {
 	w.phone = w.wechat.Device(wechattest.DemoAppID, wechattest.User{Name: "alice", Info: wechattest.Info{
 		NickName: "Alice 🐼", Gender: 2, Language: "zh_CN", City: "Guangzhou", Province: "Guangdong", Country: "China",
 		AvatarURL: "https://thirdwx.qlogo.cn/mmopen/vi_32/alice/132",
 	}})
 	w.out.intro()
-	steps := []step{
+	steps := []struct {
+		title string
+		do    func(context.Context) error
+	}{
 		{"Alice opens the mini-program: phase one, no dialog", w.firstLogin},
 		{"Alice taps \"use my WeChat profile\": phase two", w.update},
 		{"Alice comes back: the profile is there already", w.secondLogin},
@@ -66,13 +63,19 @@ func (w *walk) login(ctx context.Context) (answer, error) {
 	return a, err
 }
 
+// want returns err, or an error that says what was expected if the expectation is not met.
+func want(err error, met bool, expected string) error {
+	if err == nil && !met {
+		return errors.New("want " + expected)
+	}
+	return err
+}
+
 func (w *walk) firstLogin(ctx context.Context) error {
 	a, err := w.login(ctx)
-	if err != nil {
+	isNew := a.Status == 200 && len(a.Token) == 43 && a.IsNewUser && !a.ProfileComplete && a.UserInfo.NickName == ""
+	if err := want(err, isNew, "a token for a new user without a profile"); err != nil {
 		return err
-	}
-	if a.Status != 200 || len(a.Token) != 43 || !a.IsNewUser || a.ProfileComplete || a.UserInfo.NickName != "" {
-		return fmt.Errorf("want a token for a new user without a profile")
 	}
 	if err := w.showUser(ctx); err != nil {
 		return err
@@ -80,7 +83,7 @@ func (w *walk) firstLogin(ctx context.Context) error {
 	return w.showRedis(ctx)
 }
 
-// update is a wx.getUserInfo and POST /updateUserInfo.
+// send is a wx.getUserInfo and POST /updateUserInfo.
 func (w *walk) send(ctx context.Context, call, token string, data wechattest.OpenData) (answer, error) {
 	w.out.phone(call, "encryptedData", data.EncryptedData, "iv", data.IV, "rawData", data.RawData, "signature", data.Signature)
 	return w.post(ctx, "/updateUserInfo", url.Values{
@@ -91,24 +94,17 @@ func (w *walk) send(ctx context.Context, call, token string, data wechattest.Ope
 
 func (w *walk) update(ctx context.Context) error {
 	a, err := w.send(ctx, "wx.getUserInfo()", w.token, w.phone.GetUserInfo())
-	if err != nil {
+	filled := a.Status == 200 && a.ProfileComplete && a.UserInfo.NickName == "Alice 🐼"
+	if err := want(err, filled, "the profile filled in"); err != nil {
 		return err
-	}
-	if a.Status != 200 || !a.ProfileComplete || a.UserInfo.NickName != "Alice 🐼" {
-		return fmt.Errorf("want the profile filled in")
 	}
 	return w.showUser(ctx)
 }
 
 func (w *walk) secondLogin(ctx context.Context) error {
 	a, err := w.login(ctx)
-	if err != nil {
-		return err
-	}
-	if a.Status != 200 || a.IsNewUser || !a.ProfileComplete || a.UserInfo.NickName != "Alice 🐼" {
-		return fmt.Errorf("want a returning user with the profile filled in")
-	}
-	return nil
+	returning := a.Status == 200 && !a.IsNewUser && a.ProfileComplete && a.UserInfo.NickName == "Alice 🐼"
+	return want(err, returning, "a returning user with the profile filled in")
 }
 
 // race is the most reported failure of hand-written logins: a second wx.login replaces the session_key while data made
@@ -120,45 +116,31 @@ func (w *walk) race(ctx context.Context) error {
 		return err
 	}
 	a, err := w.send(ctx, "wx.getUserProfile()", older, w.phone.GetUserProfile())
-	if err != nil {
-		return err
-	}
-	if a.Status != 200 || a.UserInfo.NickName != "Alice 🐼" {
-		return fmt.Errorf("want the data opened with the key of the user's other session")
-	}
-	return nil
+	opened := a.Status == 200 && a.UserInfo.NickName == "Alice 🐼"
+	return want(err, opened, "the data opened with the key of the user's other session")
 }
 
 func (w *walk) anonymous(ctx context.Context) error {
 	a, err := w.send(ctx, "wx.getUserInfo()", w.token, w.phone.GetPlaceholder())
-	if err != nil {
+	kept := a.Status == 200 && a.Anonymous && a.ProfileComplete && a.UserInfo.NickName == "Alice 🐼" && a.UserInfo.Gender == 2
+	if err := want(err, kept, "the stored profile kept, and anonymous: true"); err != nil {
 		return err
-	}
-	if a.Status != 200 || !a.Anonymous || !a.ProfileComplete || a.UserInfo.NickName != "Alice 🐼" || a.UserInfo.Gender != 2 {
-		return fmt.Errorf("want the stored profile kept, and anonymous: true")
 	}
 	return w.showUser(ctx)
 }
 
 func (w *walk) refusals(ctx context.Context) error {
 	a, err := w.post(ctx, "/onLogin", url.Values{"code": {w.code}})
-	if err != nil {
+	refused := a.Status == 400 && a.Code == "invalid_code" && a.Action == "relogin"
+	if err := want(err, refused, "400 invalid_code, relogin"); err != nil {
 		return err
-	}
-	if a.Status != 400 || a.Code != "invalid_code" || a.Action != "relogin" {
-		return fmt.Errorf("want 400 invalid_code, relogin")
 	}
 	data := w.phone.GetUserInfo()
 	a, err = w.post(ctx, "/updateUserInfo", url.Values{
 		"token": {"made-up"}, "encryptedData": {data.EncryptedData}, "iv": {data.IV},
 	})
-	if err != nil {
-		return err
-	}
-	if a.Status != 401 || a.Code != "invalid_token" || a.Action != "relogin" {
-		return fmt.Errorf("want 401 invalid_token, relogin")
-	}
-	return nil
+	refused = a.Status == 401 && a.Code == "invalid_token" && a.Action == "relogin"
+	return want(err, refused, "401 invalid_token, relogin")
 }
 
 // answer holds what the walk looks at in the server's responses, of success and of failure.
@@ -213,34 +195,20 @@ var shownColumns = []string{
 // showUser prints the user's row in MySQL.
 func (w *walk) showUser(ctx context.Context) error {
 	row, err := w.storage.User(ctx, shownColumns)
-	if err != nil {
+	if err := want(err, row != nil, "a user in MySQL"); err != nil {
 		return err
-	}
-	if row == nil {
-		return errors.New("MySQL has no user")
 	}
 	w.out.row("user_profiles", row)
 	var users int
-	if err := w.storage.MySQL.QueryRowContext(ctx, "SELECT COUNT(*) FROM users").Scan(&users); err != nil {
-		return err
-	}
-	if users != 1 {
-		return errors.New("MySQL has a second user")
-	}
-	return nil
+	err = w.storage.MySQL.QueryRowContext(ctx, "SELECT COUNT(*) FROM users").Scan(&users)
+	return want(err, users == 1, "one user in MySQL")
 }
 
 // showRedis prints every key of sessions with what can be seen of its value.
 func (w *walk) showRedis(ctx context.Context) error {
 	keys, err := w.storage.Keys(ctx, session.DefaultKeyPrefix+"session*")
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 {
-		return errors.New("no session in Redis")
-	}
 	for _, key := range keys {
 		w.out.key(key)
 	}
-	return nil
+	return want(err, len(keys) > 0, "a session in Redis")
 }
