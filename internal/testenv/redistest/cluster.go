@@ -84,11 +84,7 @@ func (c *Cluster) Kill(ctx context.Context) error { return killAll(ctx, c.Server
 
 // form joins the nodes into one Cluster.
 func (c *Cluster) form(ctx context.Context) error {
-	args := []string{"--cluster", "create"}
-	for _, s := range c.Servers {
-		args = append(args, s.Addr)
-	}
-	args = append(args, "--cluster-replicas", "1", "--cluster-yes")
+	args := slices.Concat([]string{"--cluster", "create"}, addrs(c.Servers), []string{"--cluster-replicas", "1", "--cluster-yes"})
 	if out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("redis-cli: %w\n%s", err, out)
 	}
@@ -127,45 +123,40 @@ func checkReplication(ctx context.Context, node *redis.Client) error {
 
 // URL returns the Cluster's address, in the form of redis.ParseClusterURL.
 func (c *Cluster) URL() string {
-	url := "redis://" + c.Servers[0].Addr
-	for n, s := range c.Servers[1:] {
-		url += string("?&"[min(n, 1)]) + "addr=" + s.Addr
-	}
-	return url
+	return "redis://" + c.Servers[0].Addr + "?addr=" + strings.Join(addrs(c.Servers[1:]), "&addr=")
 }
 
 // Masters returns the nodes that have slots, in the order of the slots, as seen by the first living node.
 func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
-	var servers []*Server
-	err := c.onLivingNode(ctx, func(node *redis.Client) error {
-		slots, err := slotsOf(ctx, node)
-		for _, slot := range slots {
-			if s := c.master(slot); !slices.Contains(servers, s) {
-				servers = append(servers, s)
-			}
+	s, err := c.living()
+	if err != nil {
+		return nil, err
+	}
+	node := s.client()
+	defer node.Close()
+	slots, err := slotsOf(ctx, node)
+	var masters []*Server
+	for _, slot := range slots {
+		if master := c.server(slot.Nodes[0].Addr); !slices.Contains(masters, master) {
+			masters = append(masters, master)
 		}
-		return err
-	})
-	return servers, err
+	}
+	return masters, err
 }
 
 // MasterOf returns the master of a key's slot.
 func (c *Cluster) MasterOf(ctx context.Context, key string) (*Server, error) {
-	var s *Server
-	err := c.onLivingNode(ctx, func(node *redis.Client) error {
-		slot, err := node.ClusterKeySlot(ctx, key).Result()
-		if err != nil {
-			return err
-		}
-		slots, err := slotsOf(ctx, node)
-		for _, part := range slots {
-			if part.Start <= int(slot) && int(slot) <= part.End {
-				s = c.master(part)
-			}
-		}
-		return err
-	})
-	return s, err
+	s, err := c.living()
+	if err != nil {
+		return nil, err
+	}
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{s.Addr}})
+	defer client.Close()
+	master, err := client.MasterForKey(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return c.server(master.Options().Addr), nil
 }
 
 // WaitForSuccessor waits until a killed master has no slots any more.
@@ -187,22 +178,18 @@ func slotsOf(ctx context.Context, node *redis.Client) ([]redis.ClusterSlot, erro
 	return slots, err
 }
 
-// onLivingNode calls do with a client of the first node that accepts connections.
-func (c *Cluster) onLivingNode(ctx context.Context, do func(node *redis.Client) error) error {
+// living returns the first node that accepts connections. Others may have been killed.
+func (c *Cluster) living() (*Server, error) {
 	for _, s := range c.Servers {
-		if s.dial() != nil {
-			continue // it was killed
+		if s.dial() == nil {
+			return s, nil
 		}
-		node := s.client()
-		return errors.Join(do(node), node.Close())
 	}
-	return errors.New("no node accepts connections")
+	return nil, errors.New("no node accepts connections")
 }
 
-// master returns the master of slots.
-func (c *Cluster) master(slot redis.ClusterSlot) *Server {
-	return c.Servers[slices.IndexFunc(c.Servers, func(s *Server) bool { return s.Addr == slot.Nodes[0].Addr })]
-}
+// server returns the node with an address.
+func (c *Cluster) server(addr string) *Server { return c.Servers[slices.Index(addrs(c.Servers), addr)] }
 
 // Move moves the slot of a key to another master, like an operator who adds a node. It calls between after each step:
 // when the slot is marked as moving, when its keys have moved but the slot has not, and when the slot has moved.

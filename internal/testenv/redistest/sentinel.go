@@ -62,9 +62,7 @@ func (s *Sentinels) start(ctx context.Context, dir string) (err error) {
 			fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, nodeTimeout.Milliseconds()),
 			"sentinel failover-timeout " + MasterName + " 10000",
 		}, "--sentinel")
-		if err == nil {
-			s.Sentinels = append(s.Sentinels, sentinel)
-		}
+		s.Sentinels = append(s.Sentinels, sentinel)
 	}
 	if err != nil {
 		return err
@@ -96,11 +94,8 @@ func (s *Sentinels) checkSentinels(ctx context.Context) error {
 
 // URL returns the master's address by way of the Sentinels, in the form of redis.ParseFailoverURL.
 func (s *Sentinels) URL() string {
-	url := "redis://" + s.Sentinels[0].Addr + "/0?master_name=" + MasterName
-	for _, other := range s.Sentinels[1:] {
-		url += "&addr=" + other.Addr
-	}
-	return url
+	return "redis://" + s.Sentinels[0].Addr + "/0?master_name=" + MasterName +
+		"&addr=" + strings.Join(addrs(s.Sentinels[1:]), "&addr=")
 }
 
 // Kill kills all servers that were started.

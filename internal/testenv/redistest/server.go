@@ -105,12 +105,12 @@ func findServer(dir string) (*Server, error) {
 
 func (s *Server) file(ending string) string { return filepath.Join(s.dir, "redis."+ending) }
 
-func (s *Server) pid() (int, error) {
+func (s *Server) pid() (pid int, err error) {
 	text, err := os.ReadFile(s.file("pid"))
-	if err != nil {
-		return 0, err
+	if err == nil {
+		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
-	return strconv.Atoi(strings.TrimSpace(string(text)))
+	return pid, err
 }
 
 func (s *Server) dial() error {
@@ -167,6 +167,13 @@ func onEach(ctx context.Context, servers []*Server, do func(context.Context, *re
 		}
 	}
 	return nil
+}
+
+func addrs(servers []*Server) (addrs []string) {
+	for _, s := range servers {
+		addrs = append(addrs, s.Addr)
+	}
+	return addrs
 }
 
 // killAll kills servers. One that is nil was never started.
