@@ -61,13 +61,15 @@
 package embedded
 
 import (
+	"cmp"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 )
+
+const anyPort = "127.0.0.1:0"
 
 // RedisOptions configures StartRedis. The zero value is usable.
 type RedisOptions struct {
@@ -80,15 +82,12 @@ type RedisOptions struct {
 // real time.
 type Redis struct {
 	server *miniredis.Miniredis
-	addr   string
-	close  func()
+	addr   string // the server has none when it is closed
 }
 
 // StartRedis starts a server and returns when it accepts connections. The caller must Close it.
 func StartRedis(o RedisOptions) (*Redis, error) {
-	if o.Addr == "" {
-		o.Addr = "127.0.0.1:0"
-	}
+	o.Addr = cmp.Or(o.Addr, anyPort)
 	if err := RequireLoopback(o.Addr); err != nil {
 		return nil, err
 	}
@@ -97,7 +96,7 @@ func StartRedis(o RedisOptions) (*Redis, error) {
 	if err := server.StartAddr(o.Addr); err != nil {
 		return nil, fmt.Errorf("embedded: start Redis: %w", err)
 	}
-	return &Redis{server: server, addr: server.Addr(), close: sync.OnceFunc(server.Close)}, nil
+	return &Redis{server, server.Addr()}, nil
 }
 
 // Addr returns the host:port the server listens on.
@@ -112,7 +111,7 @@ func (r *Redis) FastForward(d time.Duration) { r.server.FastForward(d) }
 
 // Close stops the server and closes its connections. It never fails, and later calls are no-ops.
 func (r *Redis) Close() error {
-	r.close()
+	r.server.Close()
 	return nil
 }
 

@@ -67,9 +67,6 @@ func (l *listener) closeConns() {
 	}
 }
 
-// wait returns when the handlers of all connections have ended.
-func (l *listener) wait() { l.handlers.Wait() }
-
 // maxBuffered bounds what is buffered, in bytes, if a client sends data while its statement is still running.
 const maxBuffered = 64 << 10
 
@@ -87,13 +84,12 @@ type clientConn struct {
 func (c *clientConn) Read(p []byte) (int, error) {
 	c.stopWatch()
 	c.mu.Lock()
-	if len(c.buffered) > 0 {
-		defer c.mu.Unlock()
-		n := copy(p, c.buffered)
-		c.buffered = c.buffered[n:]
+	n := copy(p, c.buffered)
+	c.buffered = c.buffered[n:]
+	c.mu.Unlock()
+	if n > 0 {
 		return n, nil
 	}
-	c.mu.Unlock()
 	return c.Conn.Read(p)
 }
 

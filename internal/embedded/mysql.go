@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,18 +35,6 @@ type MySQLOptions struct {
 	TransactionIdle time.Duration
 }
 
-func (o *MySQLOptions) setDefaults() {
-	if o.Addr == "" {
-		o.Addr = "127.0.0.1:0"
-	}
-	if o.Database == "" {
-		o.Database = "wxlogin"
-	}
-	if o.TransactionIdle <= 0 {
-		o.TransactionIdle = 5 * time.Second
-	}
-}
-
 // MySQL is a running embedded MySQL server. Its data lives in memory and is gone when it is closed.
 type MySQL struct {
 	database   string
@@ -53,7 +42,7 @@ type MySQL struct {
 	serializer *serializer
 	server     *server.Server
 	engine     *sqle.Engine
-	acceptDone chan struct{} // closed when the accept loop has ended
+	accepting  sync.WaitGroup // the accept loop
 	close      func() error
 }
 
@@ -63,7 +52,8 @@ var startMu sync.Mutex
 // StartMySQL starts a server and returns when it accepts connections. It fails if o.Addr is not a loopback address or
 // cannot be listened on. The caller must Close it.
 func StartMySQL(o MySQLOptions) (*MySQL, error) {
-	o.setDefaults()
+	o.Addr, o.Database = cmp.Or(o.Addr, anyPort), cmp.Or(o.Database, "wxlogin")
+	o.TransactionIdle = cmp.Or(o.TransactionIdle, 5*time.Second)
 	startMu.Lock()
 	defer startMu.Unlock()
 	disableLogrus()
@@ -73,16 +63,13 @@ func StartMySQL(o MySQLOptions) (*MySQL, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &MySQL{database: o.Database, listener: l, acceptDone: make(chan struct{})}
+	m := &MySQL{database: o.Database, listener: l}
 	if err := m.wire(o); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("embedded: start MySQL: %w", err)
 	}
 	m.close = sync.OnceValue(m.shutdown)
-	go func() {
-		defer close(m.acceptDone)
-		m.server.Listener.Accept()
-	}()
+	m.accepting.Go(m.server.Listener.Accept)
 	return m, nil
 }
 
@@ -125,8 +112,8 @@ func (m *MySQL) shutdown() error {
 	close(m.serializer.closing) // first: a rollback frees the slot, and waiting statements must not run
 	err := m.server.Close()
 	m.listener.closeConns()
-	<-m.acceptDone
-	m.listener.wait()
+	m.accepting.Wait()
+	m.listener.handlers.Wait()
 	if e := m.engine.Close(); !errors.Is(e, context.Canceled) { // its background threads end with this error
 		err = errors.Join(err, e)
 	}
@@ -164,20 +151,15 @@ func splitScript(ctx context.Context, script string, options sqlparser.ParserOpt
 	if err != nil || end <= 0 || end >= len(script) {
 		return script, ""
 	}
-	return script[:end], trimEmpty(ctx, script[end:], options)
-}
-
-// trimEmpty removes empty statements and comments from the beginning of a script.
-func trimEmpty(ctx context.Context, script string, options sqlparser.ParserOptions) string {
-	for script != "" {
-		_, end, err := sqlparser.ParseOneWithOptions(ctx, script, options)
+	first, rest = script[:end], script[end:]
+	for { // skip empty statements and comments
+		_, end, err := sqlparser.ParseOneWithOptions(ctx, rest, options)
 		if !errors.Is(err, sqlparser.ErrEmpty) {
-			return script
+			return first, rest
 		}
-		if end <= 0 || end >= len(script) {
-			return ""
+		if end <= 0 || end >= len(rest) {
+			return first, ""
 		}
-		script = script[end:]
+		rest = rest[end:]
 	}
-	return ""
 }

@@ -216,21 +216,13 @@ func finishStatement(session sql.Session) bool {
 	if session == nil {
 		return false
 	}
-	inTransaction := session.GetTransaction() != nil
 	explicit := session.GetIgnoreAutoCommit()
-	switch {
-	case !inTransaction && explicit:
+	if session.GetTransaction() == nil {
 		session.SetIgnoreAutoCommit(false)
-	case inTransaction && !explicit && isAutocommit(session):
+	} else if on, err := plan.IsSessionAutocommit(sessionContext(session)); !explicit && (on || err != nil) {
 		rollback(session)
-		inTransaction = false
 	}
-	return inTransaction
-}
-
-func isAutocommit(session sql.Session) bool {
-	on, err := plan.IsSessionAutocommit(sessionContext(session))
-	return err != nil || on
+	return session.GetTransaction() != nil
 }
 
 // rollback drops the changes of the session's transaction: they exist only in the session's copies of the tables.
