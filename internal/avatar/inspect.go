@@ -101,8 +101,8 @@ func Inspect(file []byte) (Plan, error) {
 		return Plan{}, err
 	}
 	plan.Format = name
-	plan.Memory += shrinkMemory(plan)
-	plan.Work += shrinkWork(plan) + nanoseconds(plan.Memory, allocatedByte)
+	addShrinkCosts(&plan)
+	plan.Work += nanoseconds(plan.Memory, allocatedByte)
 	if plan.Memory > MaxMemory || plan.Work > MaxWork {
 		return Plan{}, ErrTooComplex
 	}

@@ -3,7 +3,6 @@ package avatar
 import (
 	"context"
 	"image"
-	"time"
 
 	"golang.org/x/image/draw"
 )
@@ -134,15 +133,11 @@ func (s shrinkage) memory() int64 {
 	return int64(bytes)
 }
 
-// shrinkWork returns the time that Make takes after decoding.
-func shrinkWork(plan Plan) time.Duration {
-	return nanoseconds(int64(plan.Width)*int64(plan.Height), shrunkPixel) + nanoseconds(1, encodeWork)
-}
-
-// shrinkMemory returns the bytes that Make allocates after decoding.
-func shrinkMemory(plan Plan) int64 {
-	s := newShrinkage(plan)
-	return s.memory() + encodeMemory(plan.Format, int64(s.w)*int64(s.h))
+// addShrinkCosts adds what Make takes after decoding.
+func addShrinkCosts(plan *Plan) {
+	s := newShrinkage(*plan)
+	plan.Memory += s.memory() + encodeMemory(plan.Format, int64(s.w)*int64(s.h))
+	plan.Work += nanoseconds(plan.Width*plan.Height, shrunkPixel) + nanoseconds(1, encodeWork)
 }
 
 // encodeMemory returns the bytes of the scaled picture, a rotated copy of it, and the encoder.

@@ -52,8 +52,7 @@
 //
 // # What this Redis cannot do
 //
-// It is one node: no cluster, no persistence, no memory limit. FastForward shortens the keys' remaining time but does
-// not move the clock that TIME and EXPIREAT see.
+// It is one node: no cluster, no persistence, no memory limit.
 //
 // # Side effects
 //
@@ -64,7 +63,6 @@ import (
 	"cmp"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 )
@@ -104,10 +102,6 @@ func (r *Redis) Addr() string { return r.addr }
 
 // URL returns the address as a redis:// URL of logical database 0.
 func (r *Redis) URL() string { return "redis://" + r.Addr() + "/0" }
-
-// FastForward subtracts d from the remaining time of every key and deletes the expired ones. The server's clock (TIME,
-// EXPIREAT) does not move.
-func (r *Redis) FastForward(d time.Duration) { r.server.FastForward(d) }
 
 // Close stops the server and closes its connections. It never fails, and later calls are no-ops.
 func (r *Redis) Close() error {

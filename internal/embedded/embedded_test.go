@@ -162,20 +162,6 @@ func TestRedis_Expiry(t *testing.T) {
 	}
 }
 
-func TestRedis_FastForward(t *testing.T) {
-	r, client := startRedis(t)
-	client.Set(t.Context(), "day", 1, 24*time.Hour)
-	client.Set(t.Context(), "ever", 1, 0)
-	r.FastForward(23 * time.Hour)
-	if n := client.Exists(t.Context(), "day", "ever").Val(); n != 2 {
-		t.Errorf("%d keys after 23 hours, want 2", n)
-	}
-	r.FastForward(time.Hour)
-	if keys := client.Keys(t.Context(), "*").Val(); len(keys) != 1 || keys[0] != "ever" {
-		t.Errorf("after a day: %q", keys)
-	}
-}
-
 func TestRedis_StartAndClose(t *testing.T) {
 	r, _ := startRedis(t)
 	if _, err := embedded.StartRedis(embedded.RedisOptions{Addr: r.Addr()}); err == nil {
