@@ -92,26 +92,23 @@ func (o orientation) apply(p *image.RGBA) *image.RGBA {
 		return p
 	}
 	w, h := p.Rect.Dx(), p.Rect.Dy()
-	rotated := image.NewRGBA(p.Rect)
-	swapped := o >= 5 // rows become columns
-	if swapped {
-		rotated.Rect, rotated.Stride = image.Rect(0, 0, h, w), 4*h
+	source := [...]func(x, y int) (fromX, fromY int){
+		2: func(x, y int) (int, int) { return w - 1 - x, y },
+		3: func(x, y int) (int, int) { return w - 1 - x, h - 1 - y },
+		4: func(x, y int) (int, int) { return x, h - 1 - y },
+		5: func(x, y int) (int, int) { return y, x },
+		6: func(x, y int) (int, int) { return y, h - 1 - x },
+		7: func(x, y int) (int, int) { return w - 1 - y, h - 1 - x },
+		8: func(x, y int) (int, int) { return w - 1 - y, x },
+	}[o]
+	size := image.Rect(0, 0, w, h)
+	if o >= 5 { // rows become columns
+		size = image.Rect(0, 0, h, w)
 	}
-	fromRight := o == 2 || o == 3 || o == 7 || o == 8
-	fromBottom := o == 3 || o == 4 || o == 6 || o == 7
-	for y := range rotated.Rect.Dy() {
-		for x := range rotated.Rect.Dx() {
-			fromX, fromY := x, y
-			if swapped {
-				fromX, fromY = y, x
-			}
-			if fromRight {
-				fromX = w - 1 - fromX
-			}
-			if fromBottom {
-				fromY = h - 1 - fromY
-			}
-			rotated.SetRGBA(x, y, p.RGBAAt(fromX, fromY))
+	rotated := image.NewRGBA(size)
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			rotated.SetRGBA(x, y, p.RGBAAt(source(x, y)))
 		}
 	}
 	return rotated

@@ -25,10 +25,7 @@
 // second connection waits for itself, until the transaction times out as idle. And a connection with autocommit = 0
 // that goes idle after any statement, SELECT included, times out as well.
 //
-// The serializer also corrects some behaviour of the engine: a statement that fails outside a transaction does not
-// leave the connection with outdated copies of the tables; CREATE TABLE inside BEGIN does not leave autocommit off; a
-// script of several statements stops at the first that fails, may hold CREATE VIEW anywhere, and may end with
-// comments.
+// The serializer also corrects some behaviour of the engine; finishStatement and splitScript say which.
 //
 // # What this MySQL cannot do
 //
