@@ -114,7 +114,7 @@ func (s *stack) start(ctx context.Context, o options, logger *slog.Logger) error
 	})
 	page, err := demopage.New(demopage.Options{
 		Wire: wire, WeChat: s.wechat, Server: &url.URL{Scheme: "http", Host: s.server.PublicAddr()},
-		MySQL: s.storage.MySQL, Redis: s.storage.Redis, CutMySQL: mysqlLine.cut, CutRedis: redisLine.cut,
+		Storage: s.storage, CutMySQL: mysqlLine.cut, CutRedis: redisLine.cut,
 		AppIDs:  []string{wechattest.DemoAppID, secondAppID},
 		Scripts: []fs.FS{examples.Client(), examples.Phone()},
 	})

@@ -33,8 +33,8 @@ func (p *Page) faults() map[string]func(context.Context, *phone) error {
 		"awaymysql":  update(func(ph *phone) { ph.breakStorage(p.CutMySQL) }),
 		"limit":      p.useUpLimit,
 		"newnetwork": update(func(ph *phone) { ph.networks++ }),
-		"block":      func(ctx context.Context, ph *phone) error { return p.storage.setStatus(ctx, 2, p.openIDs(ph)) },
-		"unblock":    func(ctx context.Context, ph *phone) error { return p.storage.setStatus(ctx, 1, p.openIDs(ph)) },
+		"block":      func(ctx context.Context, ph *phone) error { return p.Storage.setStatus(ctx, 2, p.openIDs(ph)) },
+		"unblock":    func(ctx context.Context, ph *phone) error { return p.Storage.setStatus(ctx, 1, p.openIDs(ph)) },
 		// What follows is done by the phone alone, and only noted.
 		"refuse":    update(func(*phone) {}),
 		"secondapp": update(func(*phone) {}),

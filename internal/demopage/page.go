@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -16,8 +15,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/redis/go-redis/v9"
-
 	"wxlogin/wechat/wechattest"
 )
 
@@ -26,11 +23,10 @@ var pageFiles embed.FS
 
 // Options configures a Page. All fields are required.
 type Options struct {
-	Wire   *Wire                 // records the traffic between wxlogin and WeChat
-	WeChat *wechattest.Simulator // the simulated WeChat
-	Server *url.URL              // wxlogin's public listener, which must trust this machine's X-Forwarded-For
-	MySQL  *sql.DB
-	Redis  *redis.Client
+	Wire    *Wire                 // records the traffic between wxlogin and WeChat
+	WeChat  *wechattest.Simulator // the simulated WeChat
+	Server  *url.URL              // wxlogin's public listener, which must trust this machine's X-Forwarded-For
+	Storage                       // wxlogin's databases
 
 	CutMySQL, CutRedis func() (restore func()) // make a database unreachable for wxlogin, but not for the page
 
@@ -41,7 +37,6 @@ type Options struct {
 // Page serves the demo's page.
 type Page struct {
 	Options
-	storage Storage
 	proxy   http.Handler // to wxlogin
 	handler http.Handler
 }
@@ -51,7 +46,7 @@ const forwardedFor = "X-Forwarded-For"
 // New returns a Page. It fails if the scripts cannot be read.
 func New(o Options) (*Page, error) {
 	p := &Page{
-		Options: o, storage: Storage{MySQL: o.MySQL, Redis: o.Redis},
+		Options: o,
 		proxy: &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(o.Server)

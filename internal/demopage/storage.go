@@ -181,7 +181,7 @@ func (p *Page) serveState(ph *phone, w http.ResponseWriter, r *http.Request) {
 
 func (p *Page) loadState(ctx context.Context, ph *phone, redact func(string) string) (s state, err error) {
 	s.NickName = ph.owner().Info.NickName
-	if s.MySQL, err = p.storage.User(ctx, shownColumns, p.openIDs(ph)...); err != nil {
+	if s.MySQL, err = p.Storage.User(ctx, shownColumns, p.openIDs(ph)...); err != nil {
 		return s, err
 	}
 	for _, column := range s.MySQL {
@@ -197,7 +197,7 @@ func (p *Page) loadState(ctx context.Context, ph *phone, redact func(string) str
 	for _, appID := range p.AppIDs {
 		names = append(names, accessTokenPrefix+appID) // all users share them
 	}
-	s.Redis, err = p.storage.describe(ctx, names)
+	s.Redis, err = p.Storage.describe(ctx, names)
 	for i := range s.Redis {
 		s.Redis[i].Name = redact(s.Redis[i].Name)
 	}
