@@ -39,7 +39,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -82,16 +81,16 @@ func parse(args []string, stdout, stderr io.Writer) (options, error) {
 	var kinds, growth string
 	f.StringVar(&o.mysql, "mysql", cmp.Or(os.Getenv("TEST_MYSQL_DSN"), "root@tcp(127.0.0.1:3306)/"), "`DSN` of a MySQL server, without a database")
 	f.StringVar(&o.redis, "redis", cmp.Or(os.Getenv("TEST_REDIS_URL"), "redis://127.0.0.1:6379/15"), "`URL` of an empty Redis database")
-	f.Int(&o.rounds, "rounds", 1, math.MaxInt32, "`n` rounds: each kind of request is measured once in each, on both servers")
-	f.Int(&o.requests, "requests", 1, math.MaxInt32, "`n` requests a round; a third of them for new users")
-	f.Int(&o.connections, "connections", 1, math.MaxInt32, "`n` connections at a time")
+	cli.Value(f, &o.rounds, "rounds", 1, math.MaxInt32, "`n` rounds: each kind of request is measured once in each, on both servers")
+	cli.Value(f, &o.requests, "requests", 1, math.MaxInt32, "`n` requests a round; a third of them for new users")
+	cli.Value(f, &o.connections, "connections", 1, math.MaxInt32, "`n` connections at a time")
 	f.StringVar(&kinds, "kinds", strings.Join(kindNames[:], ","), "`kinds` of requests")
 	f.BoolVar(&o.alone, "alone", false, "measure wxlogin without the bare handler")
-	f.Duration(&o.latency, "latency", 0, time.Minute, "WeChat's latency, a `duration`")
-	f.Duration(&o.pause, "pause", 0, time.Hour, "`duration` between a response and the connection's next request")
-	f.Int(&o.users, "users", 1, math.MaxInt32, "`n` users take part")
-	f.Int(&o.rows, "rows", 1, math.MaxInt32, "`n` users in MySQL")
-	f.Int(&o.sessions, "sessions", 0, math.MaxInt32, "`n` sessions in Redis before the first round")
+	cli.Value(f, &o.latency, "latency", 0, time.Minute, "WeChat's latency, a `duration`")
+	cli.Value(f, &o.pause, "pause", 0, time.Hour, "`duration` between a response and the connection's next request")
+	cli.Value(f, &o.users, "users", 1, math.MaxInt32, "`n` users take part")
+	cli.Value(f, &o.rows, "rows", 1, math.MaxInt32, "`n` users in MySQL")
+	cli.Value(f, &o.sessions, "sessions", 0, math.MaxInt32, "`n` sessions in Redis before the first round")
 	f.StringVar(&growth, "growth", "", "ascending `numbers` of users in MySQL, such as 20000,1000000")
 	f.StringVar(&o.wxlogin, "wxlogin", "", "the server's binary, a `file` (default: it is built)")
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of wxlogin under load to this `file`, for go tool pprof or default.pgo")
@@ -230,10 +229,8 @@ func (e *env) build(ctx context.Context) error {
 		return err
 	}
 	e.binary = float64(stat.Size()) / 1e6
-	migrate := exec.CommandContext(ctx, e.wxlogin, "migrate")
-	migrate.Env = []string{"MYSQL_DSN=" + e.storage.dsn}
-	if out, err := migrate.CombinedOutput(); err != nil {
-		return fmt.Errorf("wxlogin migrate: %w: %s", err, out)
+	if err := process.Migrate(ctx, e.wxlogin, e.storage.dsn); err != nil {
+		return err
 	}
 	return e.storage.makeTables(ctx)
 }

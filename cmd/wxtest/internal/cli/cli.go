@@ -57,8 +57,8 @@ func (f *Flags) Reject(name, format string, args ...any) {
 	f.errs = append(f.errs, fmt.Errorf("-%s %s", name, fmt.Sprintf(format, args...)))
 }
 
-// value declares a flag that parse reads, and that must be between low and high.
-func value[T int | float64 | time.Duration](f *Flags, into *T, name string, low, high T, usage string) {
+// Value declares a number or a duration that must be between low and high.
+func Value[T int | float64 | time.Duration](f *Flags, into *T, name string, low, high T, usage string) {
 	f.Func(name, fmt.Sprintf("%s (default %v)", usage, *into), func(text string) (err error) {
 		switch into := any(into).(type) {
 		case *time.Duration:
@@ -71,21 +71,6 @@ func value[T int | float64 | time.Duration](f *Flags, into *T, name string, low,
 		}
 		return nil
 	})
-}
-
-// Int declares a whole number.
-func (f *Flags) Int(into *int, name string, low, high int, usage string) {
-	value(f, into, name, low, high, usage)
-}
-
-// Number declares a number with decimals.
-func (f *Flags) Number(into *float64, name string, low, high float64, usage string) {
-	value(f, into, name, low, high, usage)
-}
-
-// Duration declares a duration.
-func (f *Flags) Duration(into *time.Duration, name string, low, high time.Duration, usage string) {
-	value(f, into, name, low, high, usage)
 }
 
 // URLs declares a list of base URLs, separated by commas or given by several flags.

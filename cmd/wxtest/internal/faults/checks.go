@@ -223,24 +223,13 @@ var expectedCodes = []string{"invalid_code", "invalid_token", "undecryptable", "
 
 // violation returns how a response breaks the contract, or "".
 func (r request) violation() string {
+	b, v := r.reply.Read(r.route)
 	switch {
-	case r.reply.Status == 0:
-		return "" // no response
-	case !r.ok():
-		p, err := r.reply.ReadProblem(r.reply.ID)
-		if err != nil {
-			return err.Error()
-		}
-		if !slices.Contains(expectedCodes, p.Code) {
-			return "an unexpected " + p.Code
-		}
-		return ""
-	}
-	b, err := r.reply.ReadBody(r.route, r.reply.ID)
-	switch {
-	case err != nil:
-		return err.Error()
-	case r.route == player.Update && (b.Anonymous || b.UserInfo.NickName == ""):
+	case v.Wrong != "":
+		return v.Why
+	case r.reply.Failure == "" && v.Code != "" && !slices.Contains(expectedCodes, v.Code):
+		return "an unexpected " + v.Code
+	case v.OK() && r.route == player.Update && (b.Anonymous || b.UserInfo.NickName == ""):
 		return "the profile is not what was sent"
 	}
 	return ""

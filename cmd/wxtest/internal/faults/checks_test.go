@@ -330,7 +330,7 @@ func success(t *testing.T, r request, nickname string, body map[string]any) requ
 // refusal is an error that keeps the contract.
 func refusal(t *testing.T, r request, code string) request {
 	t.Helper()
-	p, listed := player.Lookup(code)
+	p, listed := player.Problems[code]
 	if !listed {
 		t.Fatalf("%s is not listed", code)
 	}

@@ -74,7 +74,7 @@ const fewConnections = 10
 // fillConnections takes all connections of the database, like another application with a leak. For that it lowers the limit,
 // and ends the connections of the servers: with idle ones they would not notice anything.
 func fillConnections(ctx context.Context, c *cluster, _ *process.Process, _ step) (end func() error, err error) {
-	db, err := sql.Open("mysql", c.mysql.DSN("filler", "", time.Second))
+	db, err := sql.Open("mysql", c.mysql.DSN("filler", "")+"?timeout=1s")
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -51,7 +51,7 @@ func parse(args []string, stdout, stderr io.Writer) (options, error) {
 	o := options{seed: rand.Uint64N(1_000_000), rounds: defaultRounds}
 	f := cli.New("faults")
 	f.Uint64Var(&o.seed, "seed", o.seed, "`n` decides everything that is drawn at random: the order of the faults, and what users do")
-	f.Int(&o.rounds, "rounds", 1, 3, "`n` rounds: each fault is injected once in each")
+	cli.Value(f, &o.rounds, "rounds", 1, 3, "`n` rounds: each fault is injected once in each")
 	f.BoolVar(&o.keep, "keep", false, "keep logs and data")
 	f.BoolVar(&o.verbose, "v", false, "print what happens")
 	return o, f.Parse(args, func() {}, stdout, stderr)
@@ -133,9 +133,10 @@ func (c *cluster) start(ctx context.Context) (err error) {
 	if c.wechat, wechatAddr, err = process.NewSimulator(c.dir, filepath.Join(c.dir, "wxsim"), appID, appSecret); err != nil {
 		return err
 	}
-	c.simulator = player.NewSimulator("http://"+wechatAddr, "", player.SimulatorOptions{
-		Transport: player.NewTransport(phones), Timeout: 500 * time.Millisecond, InFlight: 2 * phones, CoolDown: 300 * time.Millisecond,
-	})
+	c.simulator = &player.Simulator{
+		Base: "http://" + wechatAddr, Client: &http.Client{Transport: player.NewTransport(phones), Timeout: 500 * time.Millisecond},
+		InFlight: make(chan struct{}, 2*phones), CoolDown: 300 * time.Millisecond,
+	}
 	for _, p := range []*process.Process{c.mysql.Process, c.redis, c.wechat} {
 		if err := p.StartReady(ctx); err != nil {
 			return err
@@ -148,14 +149,12 @@ func (c *cluster) start(ctx context.Context) (err error) {
 }
 
 func (c *cluster) startServers(ctx context.Context, redisAddr, wechatAddr string) error {
-	path, dsn := filepath.Join(c.dir, "wxlogin"), "MYSQL_DSN="+c.mysql.DSN("wxlogin:"+databasePassword, "wxlogin", 0)
-	migrate := exec.CommandContext(ctx, path, "migrate")
-	migrate.Env = []string{dsn}
-	if out, err := migrate.CombinedOutput(); err != nil {
-		return fmt.Errorf("wxlogin migrate: %w\n%s", err, out)
+	path, dsn := filepath.Join(c.dir, "wxlogin"), c.mysql.DSN("wxlogin:"+databasePassword, "wxlogin")
+	if err := process.Migrate(ctx, path, dsn); err != nil {
+		return err
 	}
 	for _, name := range []string{"server A", "server B"} {
-		s, err := process.NewServer(c.dir, name, path, dsn, "REDIS_URL=redis://"+redisAddr+"/0",
+		s, err := process.NewServer(c.dir, name, path, "MYSQL_DSN="+dsn, "REDIS_URL=redis://"+redisAddr+"/0",
 			"WECHAT_APPID="+appID, "WECHAT_SECRET="+appSecret, "WECHAT_API_BASE=http://"+wechatAddr,
 			"LOGIN_RATE_LIMIT=0", "UPDATE_RATE_LIMIT=0", "FAILED_UPDATE_RATE_LIMIT=0", // all users share one address
 			"LOG_FORMAT=json", "LOG_LEVEL=debug") // a secret would show there first
@@ -286,10 +285,7 @@ type runner struct {
 func runPlan(ctx context.Context, c *cluster, o options, logf func(string, ...any)) (res results, err error) {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	t, err := newTraffic(c)
-	if err != nil {
-		return results{}, err
-	}
+	t := newTraffic(c)
 	var watching errgroup.Group
 	watching.Go(func() error { t.recorder.watchPauses(ctx); return nil })
 	load := startLoad(ctx, o.seed, t)

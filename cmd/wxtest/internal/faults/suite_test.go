@@ -139,13 +139,10 @@ func TestTraffic_send_records_how_far_a_request_came(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	tr, err := newTraffic(&cluster{servers: []*process.Server{
+	tr := newTraffic(&cluster{servers: []*process.Server{
 		{Process: &process.Process{Name: "up"}, Public: server.Listener.Addr().String()},
 		{Process: &process.Process{Name: "down"}, Public: closed.Addr().String()},
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, test := range []struct {
 		server int
 		code   string

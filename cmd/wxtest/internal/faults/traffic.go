@@ -33,13 +33,13 @@ type traffic struct {
 	recorder *recorder
 }
 
-func newTraffic(c *cluster) (*traffic, error) {
+func newTraffic(c *cluster) *traffic {
 	var urls []string
 	for _, s := range c.servers {
 		urls = append(urls, "http://"+s.Public)
 	}
-	client, err := player.NewClient(urls, nil, "", requestTimeout, player.NewTransport(4*phones))
-	return &traffic{cluster: c, client: client, recorder: newRecorder()}, err
+	client := player.NewClient(urls, nil, "", requestTimeout, player.NewTransport(4*phones))
+	return &traffic{cluster: c, client: client, recorder: newRecorder()}
 }
 
 // send sends a request to a server and records it. r says what it is about; send fills in the rest.

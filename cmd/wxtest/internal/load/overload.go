@@ -60,11 +60,8 @@ func (res *overloadResult) measure(ctx context.Context, o options, t transports,
 		m[action] = 1
 		o.seed += uint64(number) // other users
 		o.phones, o.users, o.rate, o.duration, o.mix = phones, phones, rate, length, m
-		r, err := newRun(o, t)
-		if err == nil {
-			err = r.arrive(ctx)
-		}
-		return r, err
+		r := newRun(o, t)
+		return r, r.arrive(ctx)
 	}
 	fmt.Fprintf(stderr, "wxtest: unloaded, %d logins a second\n", unloadedRate)
 	r, err := stage(0, updaters, unloadedRate, unloadedTime, player.Returning)

@@ -20,10 +20,7 @@ import (
 func stage(t *testing.T, codes map[string]int, took map[string]time.Duration) result {
 	t.Helper()
 	c := configOf(t, "-rate", "300", "-duration", "1s")
-	r, err := newRun(c, transports{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := newRun(c, transports{})
 	from := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r.schedule = &schedule{rate: c.rate, start: from, end: from.Add(time.Second)}
 	r.recorder.begin(from)

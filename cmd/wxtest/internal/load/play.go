@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	randv2 "math/rand/v2"
+	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -44,7 +45,6 @@ const (
 // run is one measurement.
 type run struct {
 	options
-	client    *player.Client
 	simulator *player.Simulator
 	recorder  *recorder
 	schedule  *schedule
@@ -63,14 +63,13 @@ type phone struct {
 	waits waits
 }
 
-func newRun(o options, t transports) (*run, error) {
-	client, err := player.NewClient(o.servers, o.internals, o.internalKey, o.timeout, t.servers)
-	if err != nil {
-		return nil, err
+func newRun(o options, t transports) *run {
+	r := &run{options: o, recorder: newRecorder(cmp.Or(o.tolerance, onTimeTolerance)), name: rand.Text()[:8]}
+	r.simulator = &player.Simulator{
+		Base: o.wechat, AppID: o.appID, Client: &http.Client{Transport: t.simulator, Timeout: simulatorTimeout},
+		InFlight: make(chan struct{}, simulatorCalls),
 	}
-	r := &run{options: o, client: client, recorder: newRecorder(cmp.Or(o.tolerance, onTimeTolerance)), name: rand.Text()[:8]}
-	r.simulator = player.NewSimulator(o.wechat, o.appID,
-		player.SimulatorOptions{Transport: t.simulator, Timeout: simulatorTimeout, InFlight: simulatorCalls})
+	client := player.NewClient(o.servers, o.internals, o.internalKey, o.timeout, t.servers)
 	for i := range o.phones {
 		r.phones = append(r.phones, &phone{run: r, Player: player.Player{
 			Client: client, Simulator: r.simulator, AppID: o.appID, RNG: randv2.New(randv2.NewPCG(o.seed, uint64(i))),
@@ -80,15 +79,12 @@ func newRun(o options, t transports) (*run, error) {
 		p := r.phones[i%o.phones]
 		p.users = append(p.users, player.NewUser("w"+strconv.FormatUint(o.seed, 10)+"-"+strconv.Itoa(i), o.appID))
 	}
-	return r, nil
+	return r
 }
 
 // play runs a load. It returns a result however early ctx ends; the error is for runs that could not begin.
 func play(ctx context.Context, o options, t transports, stderr io.Writer) (result, error) {
-	r, err := newRun(o, t)
-	if err != nil {
-		return result{}, err
-	}
+	r := newRun(o, t)
 	fmt.Fprintf(stderr, "wxtest: %d users log in\n", o.users)
 	if err := r.arrive(ctx); err != nil {
 		return result{}, err

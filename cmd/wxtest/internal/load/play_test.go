@@ -83,7 +83,7 @@ func userBody(p player.Profile) map[string]any {
 
 // problem is a refusal that keeps the contract.
 func problem(r *http.Request, code string) *fakeAnswer {
-	p, _ := player.Lookup(code)
+	p := player.Problems[code]
 	return &fakeAnswer{p.Status, player.Problem{
 		Type: "t", Title: "t", Status: p.Status, Detail: "d", Code: code, Action: p.Action, RequestID: r.Header.Get("X-Request-Id"),
 	}}

@@ -23,10 +23,7 @@ func knownResult(t *testing.T) result {
 	t.Helper()
 	c := configOf(t, "-phones", "2", "-users", "3", "-rate", "2.5", "-duration", "2s", "-warmup", "1s", "-seed", "7", "-mix", "returning=1,update=2")
 	fails := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
-	l, err := newRun(c, transports{nil, inProcess{fails}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newRun(c, transports{nil, inProcess{fails}})
 	from := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	l.schedule = &schedule{rate: 2.5, start: from.Add(-time.Second), end: from.Add(2 * time.Second)}
 	l.recorder.begin(from)

@@ -31,32 +31,41 @@ type Player struct {
 	RNG       *rand.Rand // chooses the server
 }
 
-// Job is an action with everything from WeChat that it needs, ready to be sent.
+// Job is a request with everything from WeChat that it needs, ready to be sent.
 type Job struct {
-	User   *User
-	action Action
-	form   string
-	data   Sealed // of an update
+	User    *User
+	request Request
+	check   func(Reply) Verdict
 }
 
 // Prepare gets from the simulator what an action needs.
 func (p *Player) Prepare(ctx context.Context, u *User, a Action) (Job, error) {
-	j := Job{User: u, action: a}
 	switch a {
-	case Returning, Newcomer:
-		return p.prepareLogin(ctx, j)
 	case Changing, Unchanged:
-		return p.prepareUpdate(ctx, j)
+		return p.prepareUpdate(ctx, u, a == Changing)
+	case Reading:
+		return Job{u, Request{Route: ReadUser, Bearer: u.token}, u.onRead}, nil
 	case Introspecting:
-		j.form = url.Values{"token": {u.token}}.Encode()
+		return Job{u, introspection(u.token), u.onIntrospect}, nil
+	case LoggingOut:
+		return Job{u, Request{Route: Logout, Bearer: u.token}, u.onLogout}, nil
+	case Recheck:
+		r := Request{Route: ReadUser, Bearer: u.ended}
+		if p.introspects() {
+			r = introspection(u.ended)
+		}
+		return Job{u, r, func(reply Reply) Verdict { return u.onEnded(r.Route, reply) }}, nil
 	}
-	return j, nil
+	return p.prepareLogin(ctx, u)
+}
+
+func introspection(token string) Request {
+	return Request{Route: Introspect, Form: url.Values{"token": {token}}.Encode()}
 }
 
 // prepareLogin is wx.login. It may replace the session_key, and what is sealed after that belongs to the next session: until
 // the user has that, the user can do nothing else.
-func (p *Player) prepareLogin(ctx context.Context, j Job) (_ Job, err error) {
-	u := j.User
+func (p *Player) prepareLogin(ctx context.Context, u *User) (_ Job, err error) {
 	if u.openID == "" && p.introspects() {
 		if u.openID, _, err = p.Simulator.Account(ctx, u.Name); err != nil {
 			return Job{}, err
@@ -71,28 +80,23 @@ func (p *Player) prepareLogin(ctx context.Context, j Job) (_ Job, err error) {
 	if p.AppID != "" {
 		form.Set("appid", p.AppID)
 	}
-	j.form = form.Encode()
-	return j, nil
+	return Job{u, Request{Route: Login, Form: form.Encode()}, u.onLogin}, nil
 }
 
-// prepareUpdate is wx.getUserInfo.
-func (p *Player) prepareUpdate(ctx context.Context, j Job) (_ Job, err error) {
-	u := j.User
-	name := u.profiles.last().NickName
-	if name == "" {
-		j.action = Changing
+// prepareUpdate is wx.getUserInfo. A user who has no nickname yet gets one.
+func (p *Player) prepareUpdate(ctx context.Context, u *User, changes bool) (Job, error) {
+	name, revision := u.profiles.last().NickName, u.revision
+	if changes = changes || name == ""; changes {
+		revision++
+		name = Nickname(u.Name, revision)
 	}
-	if j.action == Changing {
-		name = Nickname(u.Name, u.revision+1)
-	}
-	if j.data, err = p.Simulator.UserInfo(ctx, u.Name, name); err != nil {
+	data, err := p.Simulator.UserInfo(ctx, u.Name, name)
+	if err != nil {
 		return Job{}, err
 	}
-	if j.action == Changing {
-		u.revision++
-	}
-	j.form = j.data.Form().Encode()
-	return j, nil
+	u.revision = revision
+	check := func(r Reply) Verdict { return u.onUpdate(r, data, changes) }
+	return Job{u, Request{Route: Update, Bearer: u.token, Form: data.Form().Encode()}, check}, nil
 }
 
 // introspects reports whether an internal listener can be reached.
@@ -100,36 +104,10 @@ func (p *Player) introspects() bool { return p.Client.Servers(Introspect) > 0 }
 
 // Send sends a job and checks what comes of it. It does not end with a run, so that every request ends by itself.
 func (p *Player) Send(j Job) (Route, Reply, Verdict) {
-	u := j.User
-	switch j.action {
-	case Changing, Unchanged:
-		r := p.send(Update, u.token, j.form)
-		return Update, r, u.onUpdate(r, j.data, j.action == Changing)
-	case Reading:
-		r := p.send(ReadUser, u.token, "")
-		return ReadUser, r, u.onRead(r)
-	case Introspecting:
-		r := p.send(Introspect, "", j.form)
-		return Introspect, r, u.onIntrospect(r)
-	case LoggingOut:
-		r := p.send(Logout, u.token, "")
-		return Logout, r, u.onLogout(r)
-	case Recheck:
-		route, bearer, form := ReadUser, u.ended, ""
-		if p.introspects() {
-			route, bearer, form = Introspect, "", url.Values{"token": {u.ended}}.Encode()
-		}
-		r := p.send(route, bearer, form)
-		return route, r, u.onEnded(route, r)
+	r := j.request
+	if n := p.Client.Servers(r.Route); n > 1 {
+		r.Server = p.RNG.IntN(n)
 	}
-	r := p.send(Login, "", j.form)
-	return Login, r, u.onLogin(r)
-}
-
-func (p *Player) send(route Route, bearer, form string) Reply {
-	server := 0
-	if n := p.Client.Servers(route); n > 1 {
-		server = p.RNG.IntN(n)
-	}
-	return p.Client.Send(context.Background(), Request{Route: route, Server: server, Bearer: bearer, Form: form})
+	reply := p.Client.Send(context.Background(), r)
+	return r.Route, reply, j.check(reply)
 }

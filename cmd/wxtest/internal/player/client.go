@@ -54,7 +54,8 @@ type Reply struct {
 // Client sends requests to servers.
 type Client struct {
 	transport http.RoundTripper
-	targets   [Routes][]*url.URL
+	servers   []string // base URLs
+	internals []string
 	key       string // of the internal listeners
 	timeout   time.Duration
 	prefix    string // of all request ids
@@ -72,26 +73,20 @@ func NewTransport(connections int) *http.Transport {
 
 // NewClient returns a client of the servers with these base URLs. internals are those of their internal listeners, whose API
 // key is key.
-func NewClient(servers, internals []string, key string, timeout time.Duration, transport http.RoundTripper) (*Client, error) {
-	c := &Client{transport: transport, key: key, timeout: timeout, prefix: "wxtest-" + rand.Text()[:8] + "-"}
-	for r, path := range paths {
-		bases := servers
-		if Route(r) == Introspect {
-			bases = internals
-		}
-		for _, base := range bases {
-			target, err := url.Parse(base + path)
-			if err != nil {
-				return nil, fmt.Errorf("invalid URL of %s", path)
-			}
-			c.targets[r] = append(c.targets[r], target)
-		}
+func NewClient(servers, internals []string, key string, timeout time.Duration, transport http.RoundTripper) *Client {
+	prefix := "wxtest-" + rand.Text()[:8] + "-"
+	return &Client{transport: transport, servers: servers, internals: internals, key: key, timeout: timeout, prefix: prefix}
+}
+
+func (c *Client) bases(r Route) []string {
+	if r == Introspect {
+		return c.internals
 	}
-	return c, nil
+	return c.servers
 }
 
 // Servers returns how many servers have a route.
-func (c *Client) Servers(r Route) int { return len(c.targets[r]) }
+func (c *Client) Servers(r Route) int { return len(c.bases(r)) }
 
 // Request is a request to a server. Its body is a form.
 type Request struct {
@@ -111,10 +106,7 @@ func (c *Client) Send(ctx context.Context, r Request) Reply {
 		GotFirstResponseByte: func() { begun.Store(true) },
 	})
 	reply := Reply{ID: c.prefix + strconv.FormatUint(c.count.Add(1), 36)}
-	resp, err := c.transport.RoundTrip(c.httpRequest(ctx, r, reply.ID))
-	if err == nil {
-		reply.Response, err = readResponse(resp)
-	}
+	err := c.roundTrip(ctx, r, &reply)
 	reply.Ended, reply.Begun, reply.Reused = time.Now(), begun.Load(), reused.Load()
 	if err != nil {
 		reply.Failure = failureOf(err)
@@ -122,20 +114,22 @@ func (c *Client) Send(ctx context.Context, r Request) Reply {
 	return reply
 }
 
-func (c *Client) httpRequest(ctx context.Context, r Request, id string) *http.Request {
-	target := c.targets[r.Route][r.Server]
-	req := &http.Request{
-		Method: http.MethodPost, URL: target, Host: target.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"X-Request-Id": {id}},
-	}
+// maxBody is more than any response has.
+const maxBody = 64 << 10
+
+// roundTrip sets the response of a reply unless it fails.
+func (c *Client) roundTrip(ctx context.Context, r Request, reply *Reply) error {
+	method := http.MethodPost
 	if r.Route == ReadUser {
-		req.Method = http.MethodGet
+		method = http.MethodGet
 	}
+	req, err := http.NewRequestWithContext(ctx, method, c.bases(r.Route)[r.Server]+r.Route.String(), strings.NewReader(r.Form))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("X-Request-Id", reply.ID)
 	if r.Form != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.ContentLength = int64(len(r.Form))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(r.Form)), nil }
-		req.Body, _ = req.GetBody() // never fails
 	}
 	if r.Bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+r.Bearer)
@@ -143,19 +137,21 @@ func (c *Client) httpRequest(ctx context.Context, r Request, id string) *http.Re
 	if r.Route == Introspect && c.key != "" {
 		req.Header.Set("X-Api-Key", c.key)
 	}
-	return req.WithContext(ctx)
-}
-
-// maxBody is more than any response has.
-const maxBody = 64 << 10
-
-func readResponse(resp *http.Response) (Response, error) {
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
-		return Response{}, err
+		return err
 	}
-	return responseOf(resp, body), nil
+	h := resp.Header
+	reply.Response = Response{
+		Status: resp.StatusCode, ContentType: h.Get("Content-Type"), RetryAfter: h.Get("Retry-After"),
+		Challenge: h.Get("Www-Authenticate"), RequestID: h.Get("X-Request-Id"), Body: body,
+	}
+	return nil
 }
 
 func failureOf(err error) string {
@@ -172,28 +168,13 @@ var errCoolingDown = errors.New("the simulator failed a moment ago")
 
 // Simulator is WeChat on the user's device, which the simulator plays too.
 type Simulator struct {
-	base, appID string
-	options     SimulatorOptions
-	client      *http.Client
-	slots       chan struct{} // a semaphore
+	Base     string        // URL
+	AppID    string        // may be empty if the simulator has one mini-program
+	Client   *http.Client  // with a time-out
+	InFlight chan struct{} // a semaphore: its capacity is how many calls there may be at once
+	CoolDown time.Duration // how long calls fail at once after a failure, so that they do not all wait for a dead process
 
 	requests, failures, failedAt atomic.Int64
-}
-
-// SimulatorOptions say how a simulator is called.
-type SimulatorOptions struct {
-	Transport http.RoundTripper
-	Timeout   time.Duration
-	InFlight  int           // calls at once
-	CoolDown  time.Duration // how long calls fail at once after a failure, so that they do not all wait for a dead process
-}
-
-// NewSimulator returns the simulator at a base URL. The appid may be empty if the simulator has one mini-program.
-func NewSimulator(base, appID string, o SimulatorOptions) *Simulator {
-	return &Simulator{
-		base: base, appID: appID, options: o, client: &http.Client{Timeout: o.Timeout, Transport: o.Transport},
-		slots: make(chan struct{}, o.InFlight),
-	}
 }
 
 // Counts returns how often the simulator was called, and how often that failed.
@@ -254,17 +235,17 @@ func (s *Simulator) Fail(ctx context.Context, kind string, n int) error {
 }
 
 func (s *Simulator) call(ctx context.Context, method, path string, query url.Values, into any) error {
-	if time.Since(time.Unix(0, s.failedAt.Load())) < s.options.CoolDown {
+	if time.Since(time.Unix(0, s.failedAt.Load())) < s.CoolDown {
 		return errCoolingDown
 	}
 	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
+	case s.InFlight <- struct{}{}:
+		defer func() { <-s.InFlight }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if s.appID != "" {
-		query.Set("appid", s.appID)
+	if s.AppID != "" {
+		query.Set("appid", s.AppID)
 	}
 	s.requests.Add(1)
 	err := s.send(ctx, method, path, query, into)
@@ -277,11 +258,11 @@ func (s *Simulator) call(ctx context.Context, method, path string, query url.Val
 
 // send calls the simulator. The error holds nothing secret.
 func (s *Simulator) send(ctx context.Context, method, path string, query url.Values, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path+"?"+query.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, s.Base+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return err
 	}
-	resp, err := s.client.Do(req)
+	resp, err := s.Client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package player
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -42,38 +43,23 @@ type possibleProfile struct {
 
 // allow reports whether a response may show a profile.
 func (p *profiles) allow(user string, shown Profile) bool {
-	for _, one := range p.possible {
-		if one.profile == shown {
-			return true
-		}
-	}
-	return p.anyOwn && isOwn(user, shown)
+	possible := slices.ContainsFunc(p.possible, func(one possibleProfile) bool { return one.profile == shown })
+	return possible || p.anyOwn && isOwn(user, shown)
 }
 
 // reset sets the only possible profile.
 func (p *profiles) reset(only Profile) { *p = profiles{possible: []possibleProfile{{profile: only}}} }
 
-// keepUncertain drops all but the uncertain profiles that were sealed at a time or later, and adds an acknowledged one.
-func (p *profiles) keepUncertain(from int64, data Sealed) {
-	kept := p.possible[:0]
-	for _, one := range p.possible {
-		if one.uncertain && one.sealed >= from {
-			kept = append(kept, one)
-		}
-	}
-	p.possible = append(kept, possibleProfile{profile: data.UserInfo, sealed: data.Watermark.To})
+// acknowledge notes an update that succeeded. If it was meant to change something, the server accepts nothing after it that was
+// sealed in an earlier second, so an uncertain update stays possible only if it is not certainly older. (The second more is for two
+// clocks that differ.) Otherwise the server keeps the watermark that it has, and an earlier uncertain update may still win.
+func (p *profiles) acknowledge(data Sealed, changes bool) {
+	p.possible = slices.DeleteFunc(p.possible, func(one possibleProfile) bool {
+		return !one.uncertain || changes && one.sealed < data.Watermark.From-1
+	})
+	p.possible = append(p.possible, possibleProfile{profile: data.UserInfo, sealed: data.Watermark.To})
+	p.anyOwn = p.anyOwn && !changes
 }
-
-// acknowledge notes an update that succeeded. After it the server accepts nothing that was sealed in an earlier second, so an
-// uncertain update stays possible only if it is not certainly older. (The second more is for two clocks that differ.)
-func (p *profiles) acknowledge(data Sealed) {
-	p.keepUncertain(data.Watermark.From-1, data)
-	p.anyOwn = false
-}
-
-// acknowledgeUnchanged notes a successful update that may have changed nothing: then the server keeps the watermark that it
-// has, and an earlier uncertain update may still win.
-func (p *profiles) acknowledgeUnchanged(data Sealed) { p.keepUncertain(0, data) }
 
 // markUncertain notes an update that may or may not have been done, or may be done in a moment.
 func (p *profiles) markUncertain(data Sealed) {

@@ -16,19 +16,19 @@ func TestProfiles_allow(t *testing.T) {
 		refused  []Sealed
 	}{
 		"what_was_acknowledged_last": {
-			func(p *profiles) { p.acknowledge(first); p.acknowledge(second) }, []Sealed{second}, []Sealed{first, third, {}}},
+			func(p *profiles) { p.acknowledge(first, true); p.acknowledge(second, true) }, []Sealed{second}, []Sealed{first, third, {}}},
 		"either_after_an_update_of_unknown_outcome": {
-			func(p *profiles) { p.acknowledge(first); p.markUncertain(second) }, []Sealed{first, second}, []Sealed{third, {}}},
+			func(p *profiles) { p.acknowledge(first, true); p.markUncertain(second) }, []Sealed{first, second}, []Sealed{third, {}}},
 		"no_older_one_after_a_later_update": {
-			func(p *profiles) { p.acknowledge(first); p.markUncertain(second); p.acknowledge(third) },
+			func(p *profiles) { p.acknowledge(first, true); p.markUncertain(second); p.acknowledge(third, true) },
 			[]Sealed{third}, []Sealed{first, second}},
 		"one_of_the_same_second_after_a_later_update": {
-			func(p *profiles) { p.markUncertain(first); p.acknowledge(second) }, []Sealed{first, second}, []Sealed{third}},
+			func(p *profiles) { p.markUncertain(first); p.acknowledge(second, true) }, []Sealed{first, second}, []Sealed{third}},
 		"an_earlier_one_after_an_update_that_changed_nothing": {
 			func(p *profiles) {
-				p.acknowledge(first)
+				p.acknowledge(first, true)
 				p.markUncertain(second)
-				p.acknowledgeUnchanged(named(1, 200))
+				p.acknowledge(named(1, 200), false)
 			},
 			[]Sealed{first, second}, []Sealed{third}},
 	} {
@@ -58,7 +58,7 @@ func TestProfiles_allow_any_own_one_after_many_uncertain_updates(t *testing.T) {
 	if len(p.possible) > maxPossible || !p.allow("w1-1", named(3, 0).UserInfo) || p.allow("w1-2", named(3, 0).UserInfo) {
 		t.Errorf("%d possible, any: %v", len(p.possible), p.anyOwn)
 	}
-	p.acknowledge(named(1000, 200))
+	p.acknowledge(named(1000, 200), true)
 	if p.allow("w1-1", named(3, 0).UserInfo) {
 		t.Error("it is in doubt still after an update that was answered")
 	}

@@ -32,14 +32,6 @@ type Response struct {
 	Body        []byte
 }
 
-func responseOf(resp *http.Response, body []byte) Response {
-	h := resp.Header
-	return Response{
-		Status: resp.StatusCode, ContentType: h.Get("Content-Type"), RetryAfter: h.Get("Retry-After"),
-		Challenge: h.Get("Www-Authenticate"), RequestID: h.Get("X-Request-Id"), Body: body,
-	}
-}
-
 // Violation says how a response breaks the contract. It is a constant text with at most a listed code in it, because an
 // unexpected response may hold a secret.
 type Violation string
@@ -77,13 +69,11 @@ const (
 	Retry   = "retry"
 )
 
-// Expectation is the status and the action that belong to a problem's code.
-type Expectation struct {
+// Problems are the codes of all problems, with the status and the action that belong to each.
+var Problems = map[string]struct {
 	Status int
 	Action string
-}
-
-var expectations = map[string]Expectation{
+}{
 	"invalid_request":        {400, None},
 	"invalid_code":           {400, Relogin},
 	"invalid_token":          {401, Relogin},
@@ -103,12 +93,6 @@ var expectations = map[string]Expectation{
 	"storage_unavailable":    {503, Retry},
 }
 
-// Lookup returns what is expected of a code; ok is false if there is no such code.
-func Lookup(code string) (e Expectation, ok bool) {
-	e, ok = expectations[code]
-	return e, ok
-}
-
 // ReadProblem reads an error response to the request with the given id. Its error is a Violation.
 func (r Response) ReadProblem(requestID string) (Problem, error) {
 	if r.RequestID != requestID {
@@ -118,7 +102,7 @@ func (r Response) ReadProblem(requestID string) (Problem, error) {
 	if err := strict(r.Body, &p); err != nil {
 		return Problem{}, Violation("not a problem: " + err.Error())
 	}
-	want, listed := expectations[p.Code]
+	want, listed := Problems[p.Code]
 	switch {
 	case !listed:
 		return Problem{}, Violation("a problem with a code that is not listed")

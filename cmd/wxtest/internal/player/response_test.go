@@ -30,7 +30,7 @@ func okResponse(t testing.TB, body any) Response {
 // problemResponse returns an error response that keeps the contract.
 func problemResponse(t *testing.T, code string) Response {
 	t.Helper()
-	p, listed := Lookup(code)
+	p, listed := Problems[code]
 	if !listed {
 		t.Fatalf("%s is not listed", code)
 	}
@@ -95,7 +95,7 @@ func TestResponse_ReadBody(t *testing.T) {
 		if got, err := inactive.ReadBody(Introspect, id); got != (Body{}) || err != nil {
 			t.Errorf("an inactive token: %+v, %v", got, err)
 		}
-		for code, p := range expectations {
+		for code, p := range Problems {
 			got, err := problemResponse(t, code).ReadProblem(id)
 			if err != nil || got.Code != code || (got.RetryAfter == 2) != (p.Action == Retry) {
 				t.Errorf("%s: %+v, %v", code, got, err)

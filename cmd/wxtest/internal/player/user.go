@@ -83,29 +83,29 @@ func (u *User) LoggedOut() bool { return u.ended != "" }
 // used extends the token's life, as the server did.
 func (u *User) used(now time.Time) { u.expires = now.Add(u.life) }
 
-// read returns the body of a success; otherwise done is true.
-func read(route Route, r Reply) (b Body, v Verdict, done bool) {
+// Read returns the body of a success; otherwise the verdict is not OK.
+func (r Reply) Read(route Route) (Body, Verdict) {
 	if r.Failure != "" {
-		return Body{}, Verdict{Code: r.Failure, Action: None}, true
+		return Body{}, Verdict{Code: r.Failure, Action: None}
 	}
 	if r.Status != http.StatusOK {
 		p, err := r.ReadProblem(r.ID)
 		if err != nil {
-			return Body{}, wrong(OutsideContract, err.Error()), true
+			return Body{}, wrong(OutsideContract, err.Error())
 		}
-		return Body{}, Verdict{Code: p.Code, Action: p.Action, RetryAfter: p.RetryAfter}, true
+		return Body{}, Verdict{Code: p.Code, Action: p.Action, RetryAfter: p.RetryAfter}
 	}
 	b, err := r.ReadBody(route, r.ID)
 	if err != nil {
-		return Body{}, wrong(OutsideContract, err.Error()), true
+		return Body{}, wrong(OutsideContract, err.Error())
 	}
-	return b, Verdict{}, false
+	return b, Verdict{}
 }
 
 // onLogin checks a login, and keeps its session.
 func (u *User) onLogin(r Reply) Verdict {
-	b, v, done := read(Login, r)
-	if done {
+	b, v := r.Read(Login)
+	if !v.OK() {
 		return v
 	}
 	known := u.seen
@@ -125,16 +125,13 @@ func (u *User) onLogin(r Reply) Verdict {
 
 // onUpdate checks an update with data. changes is false if the data should change nothing.
 func (u *User) onUpdate(r Reply, data Sealed, changes bool) Verdict {
-	b, v, done := read(Update, r)
-	if !done {
+	b, v := r.Read(Update)
+	if v.OK() {
 		v = u.updated(b, r, data)
 	}
-	switch {
-	case v.OK() && changes:
-		u.profiles.acknowledge(data)
-	case v.OK():
-		u.profiles.acknowledgeUnchanged(data)
-	case v.uncertain(r):
+	if v.OK() {
+		u.profiles.acknowledge(data, changes)
+	} else if v.uncertain(r) {
 		u.profiles.markUncertain(data)
 	}
 	return v
@@ -155,8 +152,8 @@ func (u *User) updated(b Body, r Reply, data Sealed) Verdict {
 
 // onRead checks a GET /userInfo.
 func (u *User) onRead(r Reply) Verdict {
-	b, v, done := read(ReadUser, r)
-	if done {
+	b, v := r.Read(ReadUser)
+	if !v.OK() {
 		return v
 	}
 	u.used(r.Ended)
@@ -176,9 +173,9 @@ func (u *User) shows(p Profile) Verdict {
 
 // onIntrospect checks an introspection. A token that Redis has lost is inactive: that is an error, like a 401.
 func (u *User) onIntrospect(r Reply) Verdict {
-	b, v, done := read(Introspect, r)
+	b, v := r.Read(Introspect)
 	switch {
-	case done:
+	case !v.OK():
 		return v
 	case !b.Active:
 		return Verdict{Code: "invalid_token", Action: Relogin}
@@ -200,8 +197,8 @@ func (u *User) onIntrospect(r Reply) Verdict {
 func (u *User) onLogout(r Reply) Verdict {
 	token := u.token
 	u.Forget()
-	_, v, done := read(Logout, r)
-	if !done {
+	_, v := r.Read(Logout)
+	if v.OK() {
 		u.ended = token
 	}
 	return v
@@ -209,20 +206,17 @@ func (u *User) onLogout(r Reply) Verdict {
 
 // onEnded checks a token after its logout, by an introspection or GET /userInfo. That it is refused is no error.
 func (u *User) onEnded(route Route, r Reply) Verdict {
-	b, v, done := read(route, r)
-	switch {
-	case done && v.Code == "invalid_token" && route == ReadUser:
-		u.ended = ""
-		return Verdict{}
-	case v.Code != "" || r.Status != http.StatusOK:
-		return v
+	b, v := r.Read(route)
+	refused := v.Code == "invalid_token" && route == ReadUser
+	if !refused && r.Status != http.StatusOK {
+		return v // it is checked again
 	}
 	u.ended = ""
 	switch {
-	case route == ReadUser:
+	case refused:
+		return Verdict{}
+	case b.Active || route == ReadUser:
 		return wrong(ActiveAfterLogout, "a token is accepted after its logout")
-	case b.Active:
-		return wrong(ActiveAfterLogout, "a token is active after its logout")
 	}
 	return v
 }

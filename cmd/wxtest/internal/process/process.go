@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"wxlogin/cmd/wxtest/internal/cli"
@@ -33,7 +33,7 @@ const (
 // account is the user that a process runs as, if it is not this process's.
 type account struct{ uid, gid uint32 }
 
-// Process is a program that can be started again and again. All its output is appended to one file.
+// Process is a program that can be started again and again. All its output is appended to one file. It is not for concurrent use.
 type Process struct {
 	Name  string
 	Path  string
@@ -43,15 +43,12 @@ type Process struct {
 	Probe func(context.Context) error
 
 	owner *account
-	mu    sync.Mutex
-	cmd   *exec.Cmd
+	cmd   *exec.Cmd     // nil before the first start
 	ended chan struct{} // closed after cmd's end
 }
 
 // Start starts the program, which must not be running.
 func (p *Process) Start() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -63,11 +60,11 @@ func (p *Process) Start() error {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
 	ended := make(chan struct{})
+	p.cmd, p.ended = cmd, ended
 	go func() {
 		cmd.Wait() // the result is in cmd.ProcessState
 		close(ended)
 	}()
-	p.cmd, p.ended = cmd, ended
 	return nil
 }
 
@@ -86,8 +83,6 @@ func (p *Process) StartReady(ctx context.Context) error {
 
 // Signal sends a signal to the process.
 func (p *Process) Signal(s os.Signal) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.cmd == nil {
 		return fmt.Errorf("%s: not started", p.Name)
 	}
@@ -102,7 +97,7 @@ func (p *Process) Resume() error { return p.Signal(resumeSignal) }
 
 // Kill ends the process at once, paused or not, and waits for it. It is no error if it was never started or has ended.
 func (p *Process) Kill() error {
-	if p == nil || p.PID() == 0 {
+	if p == nil || p.cmd == nil {
 		return nil
 	}
 	if err := p.Signal(os.Kill); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -114,26 +109,16 @@ func (p *Process) Kill() error {
 
 // Wait waits for the end of the process and returns its exit code, -1 after a signal.
 func (p *Process) Wait(limit time.Duration) (int, error) {
-	p.mu.Lock()
-	cmd, ended := p.cmd, p.ended
-	p.mu.Unlock()
 	select {
-	case <-ended:
-		return cmd.ProcessState.ExitCode(), nil
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode(), nil
 	case <-time.After(limit):
 		return 0, fmt.Errorf("%s: has not ended within %v", p.Name, limit)
 	}
 }
 
-// PID returns the id of the process that was started last; 0 if none was.
-func (p *Process) PID() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return 0
-	}
-	return p.cmd.Process.Pid
-}
+// PID returns the id of the process that was started last.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Await calls a probe until it succeeds.
 func Await(ctx context.Context, what string, limit time.Duration, probe func(context.Context) error) error {
@@ -159,10 +144,8 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false
@@ -176,20 +159,17 @@ const (
 	ports     = 10000
 )
 
-var taken sync.Map // addresses that FreeAddr has returned
+var nextPort atomic.Int32
 
-// FreeAddr returns a loopback address on which nothing listens. It returns no address twice.
+func init() { nextPort.Store(rand.Int32N(ports)) }
+
+// FreeAddr returns a loopback address on which nothing listens, each time another one.
 func FreeAddr() (string, error) {
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(ports)))
-		listener, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		if _, found := taken.LoadOrStore(addr, true); !found {
+	for range ports {
+		addr := fmt.Sprint("127.0.0.1:", firstPort+nextPort.Add(1)%ports)
+		if listener, err := net.Listen("tcp", addr); err == nil {
 			return addr, listener.Close()
 		}
-		listener.Close()
 	}
 	return "", errors.New("no free port between 20000 and 30000")
 }
@@ -200,10 +180,23 @@ func Build(ctx context.Context, dir string, packages ...string) error {
 	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+	return run(cmd)
+}
+
+// Migrate makes the tables with a wxlogin at a path.
+func Migrate(ctx context.Context, path, dsn string) error {
+	cmd := exec.CommandContext(ctx, path, "migrate")
+	cmd.Env = []string{"MYSQL_DSN=" + dsn}
+	return run(cmd)
+}
+
+// run runs a command to its end. The error has what the command said.
+func run(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
-	return nil
+	return err
 }
 
 // packages are the Debian packages of programs.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"errors"
@@ -16,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -110,26 +110,19 @@ func NewRedis(dir string) (*Process, string, error) {
 
 // ping asks Redis on a new connection.
 func ping(ctx context.Context, addr string) error {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
+	deadline, _ := ctx.Deadline()
+	conn.SetDeadline(deadline)
+	fmt.Fprint(conn, "PING\r\n")
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err == nil && answer != "+PONG\r\n" {
+		err = errors.New("redis does not answer PONG")
 	}
-	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
-		return err
-	}
-	answer := make([]byte, len("+PONG\r\n"))
-	if _, err := io.ReadFull(conn, answer); err != nil {
-		return err
-	}
-	if string(answer) != "+PONG\r\n" {
-		return errors.New("redis does not answer PONG")
-	}
-	return nil
+	return err
 }
 
 // MaxConnections of a MariaDB is a little more than what the pools of two servers may hold.
@@ -160,8 +153,8 @@ func NewMariaDB(ctx context.Context, dir string) (*MariaDB, error) {
 	install := exec.CommandContext(ctx, lookPath("mariadb-install-db"),
 		"--no-defaults", "--datadir="+filepath.Join(home, "data"), "--skip-test-db", "--auth-root-authentication-method=normal")
 	install.Dir, install.SysProcAttr = home, attributes(owner)
-	if out, err := install.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
+	if err := run(install); err != nil {
+		return nil, err
 	}
 	mysql.SetLogger(log.New(io.Discard, "", 0)) // connections are meant to break
 	m := &MariaDB{addr: addr, Process: &Process{
@@ -174,7 +167,7 @@ func NewMariaDB(ctx context.Context, dir string) (*MariaDB, error) {
 		},
 	}}
 	m.Probe = m.probeAs("root")
-	m.Root, err = sql.Open("mysql", m.DSN("root", "wxlogin", time.Second))
+	m.Root, err = sql.Open("mysql", m.DSN("root", "wxlogin")+"?timeout=1s")
 	return m, err
 }
 
@@ -192,19 +185,15 @@ func databaseAccount(home string) (*account, error) {
 	return &account{uint32(uid), uint32(gid)}, errors.Join(uidErr, gidErr, os.Chown(home, uid, gid))
 }
 
-// DSN returns the DSN of an account (name or name:password) for a database, with a time-out of connecting if it is not 0.
-func (m *MariaDB) DSN(account, database string, timeout time.Duration) string {
-	dsn := account + "@tcp(" + m.addr + ")/" + database
-	if timeout > 0 {
-		dsn += "?timeout=" + timeout.String()
-	}
-	return dsn
+// DSN returns the DSN of an account (name or name:password) for a database.
+func (m *MariaDB) DSN(account, database string) string {
+	return account + "@tcp(" + m.addr + ")/" + database
 }
 
 // Prepare makes the database wxlogin and its account, which the Probe uses from then on, and the other accounts without
 // password and rights.
 func (m *MariaDB) Prepare(ctx context.Context, password string, others ...string) error {
-	db, err := sql.Open("mysql", m.DSN("root", "", time.Second))
+	db, err := sql.Open("mysql", m.DSN("root", "")+"?timeout=1s")
 	if err != nil {
 		return err
 	}
@@ -229,7 +218,7 @@ func (m *MariaDB) Prepare(ctx context.Context, password string, others ...string
 // probeAs asks the database on a new connection, as a server would.
 func (m *MariaDB) probeAs(account string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		db, err := sql.Open("mysql", m.DSN(account, "", 500*time.Millisecond)+"&readTimeout=500ms")
+		db, err := sql.Open("mysql", m.DSN(account, "")+"?timeout=500ms&readTimeout=500ms")
 		if err != nil {
 			return err
 		}
