@@ -4,214 +4,14 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-	"time"
 
 	"wxlogin/cmd/wxtest/internal/player"
 	"wxlogin/cmd/wxtest/internal/report"
 )
 
-// claim is what the suite shows.
-type claim struct {
-	text  string
-	check func(*results, *report.Check)
-}
-
-// claims are in the order in which they are printed.
-var claims = []claim{
-	{"every 200 of /onLogin has its user in MySQL", checkLogins},
-	{"every 200 of /updateUserInfo is in MySQL or superseded", checkUpdates},
-	{"every later response showed it, or something newer", checkReading},
-	{"MySQL holds exactly the users who logged in, each once", checkRows},
-	{"isNewUser was true at most once for each user", checkNewUsers},
-	{"no response showed another user's data", checkOthersData},
-	{"no response had an openid, a session_key or a code in it", checkResponsesForSecrets},
-	{"every response kept the contract, and none was 500", checkContract},
-	{"tokens worked after each fault, except those that Redis lost: 401 relogin", checkTokens},
-	{"no response took longer than its bound during a fault", checkBounds},
-	{"all was well again within " + report.Seconds(recoveryBound) + " of each return", checkRecovery},
-	{"no request failed before the first fault", checkIdle},
-	{"SIGTERM stopped the server in order, and cut no request that it had accepted", checkOrderlyStop},
-	{"every fault was felt under load, and both servers worked after it", checkEffect},
-	{"the servers' logs have no secret and no panic in them (lines at level debug)", checkLogs},
-}
-
-const (
-	// recoveryBound is from the component's return to the last request that failed because of the fault.
-	recoveryBound = 2 * time.Second
-
-	// With fewer than these a check would have seen nothing.
-	minInFlight = 3  // requests at a server when it closed its port
-	minDuring   = 20 // requests during a fault
-	minAfter    = 10 // successes of each server on each route between the return and the next fault
-)
-
-func (res *results) check() (checks []report.Check) {
-	for _, c := range claims {
-		checks = append(checks, c.on(res))
-	}
-	return checks
-}
-
-func (c claim) on(res *results) report.Check {
-	check := report.Check{Claim: c.text}
-	c.check(res, &check)
-	return check
-}
-
-// successes yields and counts the requests that succeeded on a route, or on any (-1).
-func (res *results) successes(route player.Route, c *report.Check) func(yield func(request) bool) {
-	return func(yield func(request) bool) {
-		for _, r := range res.requests {
-			if r.ok() && (route == -1 || r.route == route) {
-				c.Count++
-				if !yield(r) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func checkLogins(res *results, c *report.Check) {
-	rows := res.database.byOpenID()
-	for r := range res.successes(player.Login, c) {
-		if row, found := rows[res.openIDs[r.user]]; !found || row.orphan {
-			c.Fail("no row: %s", r.describe())
-		}
-	}
-}
-
-// updates are a user's updates by revision.
-type updates map[int]*update
-
-type update struct {
-	watermark player.Watermark
-	uncertain bool // one attempt at least may or may not have been done
-}
-
-func (res *results) updates() map[string]updates {
-	all := map[string]updates{}
-	for _, r := range res.requests {
-		if r.route != player.Update {
-			continue
-		}
-		if all[r.user] == nil {
-			all[r.user] = updates{}
-		}
-		u := all[r.user][r.revision]
-		if u == nil {
-			u = &update{watermark: r.watermark}
-			all[r.user][r.revision] = u
-		}
-		u.uncertain = u.uncertain || r.uncertain()
-	}
-	return all
-}
-
-// lost reports whether a profile that shows one revision has lost another that was acknowledged. WeChat's watermarks have
-// seconds: of two in one second the one that MySQL got last remains, and an uncertain attempt may have got there late.
-func (u updates) lost(shown, acknowledged int) bool {
-	if shown >= acknowledged {
-		return false
-	}
-	old, found := u[shown]
-	return !found || !old.uncertain || !old.watermark.MaybeSame(u[acknowledged].watermark)
-}
-
-func checkUpdates(res *results, c *report.Check) {
-	rows, all := res.database.byOpenID(), res.updates()
-	for r := range res.successes(player.Update, c) {
-		user, shown, ok := player.ReadNickname(rows[res.openIDs[r.user]].nickname)
-		if !ok || user != r.user || all[r.user].lost(shown, r.revision) {
-			c.Fail("MySQL has revision %d of %q, not %d: %s", shown, user, r.revision, r.describe())
-		}
-	}
-}
-
-// checkReading looks at all responses to requests that were sent after an update was acknowledged.
-func checkReading(res *results, c *report.Check) {
-	all, byUser := res.updates(), map[string][]request{}
-	for r := range res.successes(-1, c) {
-		byUser[r.user] = append(byUser[r.user], r)
-	}
-	for user, requests := range byUser {
-		for _, r := range requests {
-			newest := r.revision // an update shows itself
-			for _, earlier := range requests {
-				if earlier.ended < r.sent {
-					newest = max(newest, earlier.revision)
-				}
-			}
-			_, shown, ok := player.ReadNickname(r.body().UserInfo.NickName)
-			if !ok || all[user] != nil && newest > 0 && all[user].lost(shown, newest) {
-				c.Fail("it shows revision %d, not %d: %s", shown, newest, r.describe())
-			}
-		}
-	}
-	slices.Sort(c.Failures)
-}
-
-func checkRows(res *results, c *report.Check) {
-	c.Count = res.database.users
-	owners, in := map[string]string{}, map[string]bool{}
-	for user, openID := range res.openIDs {
-		owners[openID] = user
-	}
-	for _, r := range res.requests {
-		if r.route == player.Login && r.ok() {
-			in[r.user] = true
-		}
-	}
-	identities, ids := map[string]bool{}, map[int64]bool{}
-	for _, i := range res.database.identities {
-		user := owners[i.openID]
-		switch {
-		case i.orphan:
-			c.Fail("the identity of %q has no user", user)
-		case identities[i.openID] || ids[i.userID]:
-			c.Fail("%q shares an identity or a user", user)
-		case !in[user]:
-			c.Fail("%q has a row and never logged in", user)
-		}
-		identities[i.openID], ids[i.userID] = true, true
-	}
-	if res.database.lonely != 0 {
-		c.Fail("%d users without an identity", res.database.lonely)
-	}
-	if res.database.users != len(in) {
-		c.Fail("%d users, but %d logged in", res.database.users, len(in))
-	}
-}
-
-func checkNewUsers(res *results, c *report.Check) {
-	times, logins := map[string]int{}, report.Check{}
-	for r := range res.successes(player.Login, &logins) {
-		if !r.body().IsNewUser {
-			continue
-		}
-		c.Count++
-		if times[r.user]++; times[r.user] > 1 {
-			c.Fail("once more: %s", r.describe())
-		}
-	}
-}
-
-func checkOthersData(res *results, c *report.Check) {
-	for r := range res.successes(-1, c) {
-		name := r.body().UserInfo.NickName
-		if user, _, ok := player.ReadNickname(name); !ok || name != "" && user != r.user {
-			c.Fail("it shows %q: %s", name, r.describe())
-		}
-	}
-}
-
 func checkResponsesForSecrets(res *results, c *report.Check) {
 	find := res.finder(secretOpenID, secretKey, secretCode, secretApp, secretPassword)
-	for _, r := range res.requests {
-		if r.reply.Status == 0 {
-			continue
-		}
-		c.Count++
+	for r := range res.those(request.answered, c) {
 		if found := find(r.reply.Body); len(found) > 0 {
 			c.Fail("it has %v in it: %s", found, r.describe())
 		}
@@ -236,11 +36,7 @@ func (r request) violation() string {
 }
 
 func checkContract(res *results, c *report.Check) {
-	for _, r := range res.requests {
-		if r.reply.Status == 0 {
-			continue
-		}
-		c.Count++
+	for r := range res.those(request.answered, c) {
 		if v := r.violation(); v != "" {
 			c.Fail("%s: %s", v, r.describe())
 		}
@@ -250,11 +46,7 @@ func checkContract(res *results, c *report.Check) {
 // checkTokens: a token outlives every fault except the loss of Redis, and a lost one is refused as such.
 func checkTokens(res *results, c *report.Check) {
 	back := map[int]int{} // successes of long-lived sessions, by fault
-	for _, r := range res.requests {
-		if r.route != player.Update || r.reply.Status == 0 {
-			continue
-		}
-		c.Count++
+	for r := range res.those(func(r request) bool { return r.answered() && r.route == player.Update }, c) {
 		may, must := res.sessionLost(r)
 		unauthorized := r.reply.Status == 401
 		switch {
@@ -305,11 +97,7 @@ func checkRecovery(res *results, c *report.Check) {
 }
 
 func checkIdle(res *results, c *report.Check) {
-	for _, r := range res.requests {
-		if res.injectedAt(r.ended) >= 0 {
-			continue
-		}
-		c.Count++
+	for r := range res.those(func(r request) bool { return res.injectedAt(r.ended) < 0 }, c) {
 		if r.failed() {
 			c.Fail("%s", r.describe())
 		}
@@ -329,11 +117,7 @@ func checkOrderlyStop(res *results, c *report.Check) {
 		if n := res.inFlight(one); n < minInFlight {
 			c.Fail("only %d requests were in flight when the port was closed", n)
 		}
-		for _, r := range res.requests {
-			if !r.overlaps(one.began, one.returned) {
-				continue
-			}
-			c.Count++
+		for r := range res.those(one.meets, c) {
 			logged := bytes.Contains(res.logs[r.server], []byte(`"requestId":"`+r.reply.ID+`"`))
 			if r.reply.Status >= 500 || r.cut() || r.connectionLost() && (logged || !r.reply.Reused) {
 				c.Fail("%s", r.describe())
@@ -346,7 +130,7 @@ func checkOrderlyStop(res *results, c *report.Check) {
 func (res *results) inFlight(one injected) (n int) {
 	var first *request // that was refused
 	for i, r := range res.requests {
-		if r.refused() && r.overlaps(one.began, one.returned) && (first == nil || r.sent < first.sent) {
+		if r.refused() && one.meets(r) && (first == nil || r.sent < first.sent) {
 			first = &res.requests[i]
 		}
 	}

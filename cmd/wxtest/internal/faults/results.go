@@ -2,191 +2,36 @@ package faults
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"sync"
 	"time"
 
-	"wxlogin/cmd/wxtest/internal/player"
 	"wxlogin/cmd/wxtest/internal/process"
 	"wxlogin/cmd/wxtest/internal/report"
 )
-
-// span is a period, in time since the start of the load.
-type span struct{ sent, ended time.Duration }
-
-// request is one request and what came of it.
-type request struct {
-	span
-	server    string
-	route     player.Route
-	user      string
-	longLived bool // not sent by the load
-
-	revision  int // of an update: of its nickname
-	watermark player.Watermark
-	session   span // of an update: of the login that returned its token
-
-	reply player.Reply
-}
-
-func (r request) ok() bool { return r.reply.Status == 200 }
-
-// failed reports whether a request got no response or a 5xx.
-func (r request) failed() bool { return r.reply.Status == 0 || r.reply.Status >= 500 }
-
-// uncertain reports whether an update may have been done although no response says so.
-func (r request) uncertain() bool { return r.failed() && !r.refused() }
-
-// refused reports whether no connection was made.
-func (r request) refused() bool { return r.reply.Failure == player.Refused }
-
-// cut reports whether part of a response arrived.
-func (r request) cut() bool { return r.reply.Failure != "" && r.reply.Begun }
-
-// connectionLost reports whether a request was sent, wholly or in part, and not a byte came back.
-func (r request) connectionLost() bool {
-	return r.reply.Failure != "" && !r.refused() && !r.reply.Begun
-}
-
-// overlaps reports whether a request was in flight at some time of a period.
-func (r request) overlaps(from, to time.Duration) bool { return r.ended >= from && r.sent <= to }
-
-// body returns the body of a success, as far as it can be read: the check of the contract finds what cannot.
-func (r request) body() (b player.Body) {
-	json.Unmarshal(r.reply.Body, &b)
-	return b
-}
-
-// problem returns the body of an error.
-func (r request) problem() (p player.Problem) {
-	json.Unmarshal(r.reply.Body, &p)
-	return p
-}
-
-// describe returns what may be shown of a request.
-func (r request) describe() string {
-	text := fmt.Sprintf("%s of %s to %s, sent at %s, took %s, ",
-		r.route, r.user, r.server, report.Seconds(r.sent), report.Seconds(r.ended-r.sent))
-	switch {
-	case r.refused():
-		return text + "no connection"
-	case r.connectionLost():
-		return text + "connection lost"
-	case r.cut():
-		return text + "response cut"
-	case r.ok():
-		return text + "200"
-	}
-	return text + fmt.Sprintf("%d %s", r.reply.Status, r.problem().Code)
-}
-
-// secret is a kind of secret, for messages that may not show it.
-type secret string
-
-const (
-	secretToken    secret = "token"
-	secretCode     secret = "code"
-	secretKey      secret = "session_key"
-	secretApp      secret = "AppSecret"
-	secretPassword secret = "password of MySQL"
-	secretOpenID   secret = "openid"
-)
-
-// recorder keeps all requests, and the secrets. It is safe for concurrent use.
-type recorder struct {
-	start time.Time
-
-	mu       sync.Mutex
-	requests []request
-	openIDs  map[string]string // by user
-	secrets  map[string]secret
-	pauses   []span // of the machine
-	failed   time.Duration
-}
-
-func newRecorder() *recorder {
-	return &recorder{
-		start: time.Now(), openIDs: map[string]string{},
-		secrets: map[string]secret{appSecret: secretApp, databasePassword: secretPassword},
-	}
-}
-
-func (r *recorder) now() time.Duration { return time.Since(r.start) }
-
-func (r *recorder) add(one request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.requests = append(r.requests, one)
-	if one.failed() {
-		r.failed = max(r.failed, one.ended)
-	}
-}
-
-// lastFailed returns when the last failed request ended.
-func (r *recorder) lastFailed() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failed
-}
-
-func (r *recorder) addSecret(kind secret, value string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.secrets[value] = kind
-}
-
-func (r *recorder) addUser(user, openID string) {
-	r.addSecret(secretOpenID, openID)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.openIDs[user] = openID
-}
-
-// A busy or virtual machine sometimes pauses for seconds, with everything on it. That is not the servers' time.
-const (
-	heartbeat = 20 * time.Millisecond
-	minPause  = 100 * time.Millisecond
-)
-
-// watchPauses notes when this goroutine, which sleeps almost always, wakes far too late.
-func (r *recorder) watchPauses(ctx context.Context) {
-	for last := r.now(); process.Sleep(ctx, heartbeat); {
-		now := r.now()
-		if now-last > heartbeat+minPause {
-			r.mu.Lock()
-			r.pauses = append(r.pauses, span{last + heartbeat, now})
-			r.mu.Unlock()
-		}
-		last = now
-	}
-}
 
 // results are all that the checks look at.
 type results struct {
 	requests []request
 	injected []injected
-	pauses   []span
+	pauses   []span            // of the machine
 	openIDs  map[string]string // by user
 	secrets  map[string]secret
 	database database
 	logs     map[string][]byte // by server
 }
 
-// readServers reads the servers' logs, and what the database holds in the end.
-func (res *results) readServers(ctx context.Context, c *cluster) error {
-	res.logs = map[string][]byte{}
-	for _, s := range c.servers {
-		log, err := os.ReadFile(s.Log)
-		if err != nil {
-			return err
-		}
-		res.logs[s.Name] = log
-	}
-	return res.database.read(ctx, c.mysql)
+// injected is when a fault was there, in the recorder's time.
+type injected struct {
+	scenario
+	began    time.Duration
+	returned time.Duration // the component answered its probe
+	over     time.Duration // the next fault began, or the load ended
+	stopErr  error         // why an orderly stop failed
 }
+
+// meets reports whether a request was in flight at some time of a fault.
+func (i injected) meets(r request) bool { return r.ended >= i.began && r.sent <= i.returned }
 
 // paused returns how long the machine paused between two times.
 func (res *results) paused(from, to time.Duration) (sum time.Duration) {
@@ -229,7 +74,7 @@ func (res *results) summarize(one injected) summary {
 				s.recovery, s.last = took, r
 			}
 		}
-		if !r.overlaps(one.began, one.returned) {
+		if !one.meets(r) {
 			continue
 		}
 		if took := res.took(r); took > s.slowestTook {
@@ -249,8 +94,8 @@ func (res *results) summarize(one injected) summary {
 	return s
 }
 
-// printTable prints a row for each fault.
-func printTable(w io.Writer, res results) {
+// print prints a row for each fault.
+func (res *results) print(w io.Writer) {
 	t := report.Table(w)
 	fmt.Fprintln(t, "fault\tlasted\t200\t4xx\t503\tnone\tslowest\trecovery\t")
 	for _, one := range res.injected {

@@ -57,12 +57,9 @@ func TestNewPlan_begins_alike_with_more_rounds(t *testing.T) {
 }
 
 func TestScenarios_are_complete(t *testing.T) {
-	processes := cluster{
-		mysql: &process.MariaDB{Process: &process.Process{}}, redis: &process.Process{}, wechat: &process.Process{},
-		servers: []*process.Server{{Process: &process.Process{Name: "server A"}}, {Process: &process.Process{Name: "server B"}}},
-	}
+	components := []string{"mysql", "redis", "wechat", "server A", "server B"}
 	for _, s := range scenarios {
-		if s.bound <= 0 || s.length <= 0 || s.inject == nil || processes.component(s.component) == nil {
+		if s.bound <= 0 || s.length <= 0 || s.inject == nil || !slices.Contains(components, s.component) {
 			t.Errorf("%q is incomplete", s.name)
 		}
 	}
@@ -72,7 +69,7 @@ func TestPrintTable_has_a_row_for_each_fault(t *testing.T) {
 	var out strings.Builder
 	res := sound(t)
 	res.pauses = []span{{50 * second, 51 * second}}
-	printTable(&out, res)
+	res.print(&out)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	want := []string{
 		"fault lasted 200 4xx 503 none slowest recovery",

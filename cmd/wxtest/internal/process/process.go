@@ -36,6 +36,7 @@ type account struct{ uid, gid uint32 }
 // Process is a program that can be started again and again. All its output is appended to one file. It is not for concurrent use.
 type Process struct {
 	Name  string
+	Addr  string // what it listens on, if that is one address
 	Path  string
 	Args  []string
 	Env   []string // complete: nothing is inherited

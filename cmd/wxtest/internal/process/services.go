@@ -40,13 +40,13 @@ func NewServer(dir, name, path string, env ...string) (*Server, error) {
 	}}, nil
 }
 
-// NewSimulator returns the simulator as a process, and its address.
-func NewSimulator(dir, path, appID, secret string) (*Process, string, error) {
+// NewSimulator returns the simulator as a process.
+func NewSimulator(dir, path, appID, secret string) (*Process, error) {
 	addr, err := FreeAddr()
 	return &Process{
-		Name: "wxsim", Path: path, Args: []string{"-addr", addr, "-appid", appID, "-secret", secret},
+		Name: "wxsim", Addr: addr, Path: path, Args: []string{"-addr", addr, "-appid", appID, "-secret", secret},
 		Log: filepath.Join(dir, "wxsim.log"), Probe: getOK("http://" + addr + "/sim/healthz"),
-	}, addr, err
+	}, err
 }
 
 // Get requests a URL with a token in Authorization, unless it is empty, and returns the body. A status other than 200 is an
@@ -97,15 +97,15 @@ func Metrics(ctx context.Context, transport http.RoundTripper, base string, name
 	return values, nil
 }
 
-// NewRedis returns a Redis that keeps nothing when it ends, and its address.
-func NewRedis(dir string) (*Process, string, error) {
+// NewRedis returns a Redis that keeps nothing when it ends.
+func NewRedis(dir string) (*Process, error) {
 	addr, err := FreeAddr()
 	host, port, _ := net.SplitHostPort(addr)
 	return &Process{
-		Name: "redis-server", Path: lookPath("redis-server"), Log: filepath.Join(dir, "redis.log"),
+		Name: "redis-server", Addr: addr, Path: lookPath("redis-server"), Log: filepath.Join(dir, "redis.log"),
 		Args:  []string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"},
 		Probe: func(ctx context.Context) error { return ping(ctx, addr) },
-	}, addr, err
+	}, err
 }
 
 // ping asks Redis on a new connection.
@@ -132,7 +132,6 @@ const MaxConnections = 120
 type MariaDB struct {
 	*Process
 	Root *sql.DB // for the database wxlogin
-	addr string
 }
 
 // NewMariaDB makes the data folder in dir. It needs mariadbd and mariadb-install-db.
@@ -157,8 +156,8 @@ func NewMariaDB(ctx context.Context, dir string) (*MariaDB, error) {
 		return nil, err
 	}
 	mysql.SetLogger(log.New(io.Discard, "", 0)) // connections are meant to break
-	m := &MariaDB{addr: addr, Process: &Process{
-		Name: "mariadbd", Path: lookPath("mariadbd"), owner: owner, Log: filepath.Join(dir, "mysql.log"),
+	m := &MariaDB{Process: &Process{
+		Name: "mariadbd", Addr: addr, Path: lookPath("mariadbd"), owner: owner, Log: filepath.Join(dir, "mysql.log"),
 		Args: []string{
 			"--no-defaults", "--datadir=" + filepath.Join(home, "data"), "--socket=" + filepath.Join(home, "socket"),
 			"--pid-file=" + filepath.Join(home, "pid"), "--tmpdir=" + home, "--bind-address=" + host, "--port=" + port,
@@ -187,7 +186,7 @@ func databaseAccount(home string) (*account, error) {
 
 // DSN returns the DSN of an account (name or name:password) for a database.
 func (m *MariaDB) DSN(account, database string) string {
-	return account + "@tcp(" + m.addr + ")/" + database
+	return account + "@tcp(" + m.Addr + ")/" + database
 }
 
 // Prepare makes the database wxlogin and its account, which the Probe uses from then on, and the other accounts without

@@ -5,12 +5,73 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"syscall"
 	"time"
 
 	"wxlogin/cmd/wxtest/internal/process"
 )
+
+// scenario is a fault and what its effects may be.
+type scenario struct {
+	name          string
+	component     string
+	inject        injection
+	length        time.Duration // of the fault, more or less
+	bound         time.Duration // of the slowest response meanwhile
+	losesSessions bool          // Redis comes back empty
+	orderly       bool          // a server stops as it should, and no request may be cut
+}
+
+// Bounds of the slowest response: storage has 2 s, WeChat 6 s, and a paused server cannot answer before it resumes.
+const (
+	storageBound = 2 * time.Second
+	wechatBound  = 6 * time.Second
+	spread       = 300 * time.Millisecond // by which a fault may be longer than planned
+	pausedBound  = 3*time.Second + spread + storageBound
+)
+
+var scenarios = []scenario{
+	{name: "redis paused", component: "redis", inject: pause, length: 4 * time.Second, bound: storageBound},
+	{name: "redis killed, back empty", component: "redis", inject: kill, length: time.Second, bound: storageBound, losesSessions: true},
+	{name: "mysql paused", component: "mysql", inject: pause, length: 4 * time.Second, bound: storageBound},
+	{name: "mysql killed", component: "mysql", inject: kill, length: time.Second, bound: storageBound},
+	{name: "mysql without connections", component: "mysql", inject: fillConnections, length: 4 * time.Second, bound: storageBound},
+	{name: "wechat paused", component: "wechat", inject: pause, length: 7 * time.Second, bound: wechatBound},
+	{name: "wechat killed", component: "wechat", inject: kill, length: 2 * time.Second, bound: wechatBound},
+	{name: "wechat unreliable", component: "wechat", inject: failExchanges, length: 4 * time.Second, bound: wechatBound},
+	{name: "server A killed", component: "server A", inject: kill, length: time.Second, bound: storageBound},
+	{name: "server B paused", component: "server B", inject: pause, length: 3 * time.Second, bound: pausedBound},
+	{name: "server A stopped in order", component: "server A", inject: stop, length: time.Second, bound: wechatBound, orderly: true},
+}
+
+// step is a scenario with what the seed decides.
+type step struct {
+	scenario
+	idle  time.Duration // before the fault
+	burst []string      // faults of WeChat, in their order
+}
+
+const burstLength = 60
+
+var wechatFaults = []string{"dropped", "droppedafter", "busy", "badgateway", "brokenjson", "slow:300ms"}
+
+// newPlan returns all scenarios in the order of a seed, round by round. More rounds only add to a plan.
+func newPlan(seed uint64, rounds int) (plan []step) {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range rounds {
+		for _, i := range rng.Perm(len(scenarios)) {
+			s := step{scenario: scenarios[i], idle: time.Second + time.Duration(rng.Int64N(int64(time.Second)))}
+			s.length += time.Duration(rng.Int64N(int64(spread)))
+			for range burstLength {
+				s.burst = append(s.burst, wechatFaults[rng.IntN(len(wechatFaults))])
+			}
+			plan = append(plan, s)
+		}
+	}
+	return plan
+}
 
 // injection injects a step's fault into a component. end takes it back, as far as that takes only a moment.
 type injection func(ctx context.Context, c *cluster, p *process.Process, s step) (end func() error, err error)
