@@ -30,34 +30,20 @@ package bench
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net"
-	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"wxlogin/cmd/wxtest/internal/cli"
 	"wxlogin/cmd/wxtest/internal/process"
 	"wxlogin/cmd/wxtest/internal/report"
-	"wxlogin/wechat/wechattest"
-)
-
-const (
-	appID  = "wx00000000000bench"
-	secret = "benchsecret000000000000000000000"
-
-	// keyAge keeps WeChat from replacing a session_key meanwhile.
-	keyAge = 24 * time.Hour
 )
 
 // options are the command line.
@@ -108,11 +94,12 @@ func (o *options) complete(f *cli.Flags, kinds, growth string) {
 		}
 		o.kinds = append(o.kinds, kind(k))
 	}
-	for number := range strings.SplitSeq(growth, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(number))
-		if err != nil && growth != "" {
-			f.Reject("growth", "has %q, which is not a number", number)
-		} else if growth != "" {
+	if growth != "" {
+		for number := range strings.SplitSeq(growth, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(number))
+			if err != nil {
+				f.Reject("growth", "has %q, which is not a number", number)
+			}
 			o.growth = append(o.growth, n)
 		}
 	}
@@ -139,174 +126,26 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := process.Require("go"); err != nil {
 		return err
 	}
+	file, err := report.Create(o.json)
+	if err != nil {
+		return err
+	}
 	e := &env{options: o, log: stderr, tokens: map[*process.Server][]string{}}
 	defer func() { err = errors.Join(err, e.close()) }()
 	if err := e.start(ctx); err != nil {
 		return err
 	}
+	if err := e.addSessions(ctx); err != nil {
+		return err
+	}
 	if len(o.growth) > 0 {
 		return e.grow(ctx, stdout)
 	}
-	return e.compare(ctx, stdout)
-}
-
-// env is everything that a measurement needs.
-type env struct {
-	options
-	log      io.Writer
-	dir      string
-	storage  *storage
-	wechat   *wechat
-	devices  []*wechattest.Device // of the users who take part
-	server   *process.Server
-	baseline *process.Server // nil if it takes no part
-	tokens   map[*process.Server][]string
-
-	key      string // of the internal listeners
-	newcomer int    // users and nicknames so far
-
-	binary     float64       // wxlogin's size, in MB
-	started    time.Duration // until it was ready
-	atRest     float64       // its memory after that, in MiB
-	goroutines float64       // at most
-}
-
-func (e *env) logf(format string, args ...any) { fmt.Fprintf(e.log, format+"\n", args...) }
-
-// start starts everything.
-func (e *env) start(ctx context.Context) (err error) {
-	var random [16]byte
-	rand.Read(random[:])
-	e.key = hex.EncodeToString(random[:])
-	if e.dir, err = os.MkdirTemp("", "wxtest"); err != nil {
+	if err := e.logIn(ctx); err != nil {
 		return err
 	}
-	if e.storage, err = openStorage(ctx, e.options); err != nil {
-		return err
-	}
-	if e.wechat, err = startWeChat(e.latency); err != nil {
-		return err
-	}
-	if err := e.build(ctx); err != nil {
-		return err
-	}
-	rows := e.rows
-	if len(e.growth) > 0 {
-		rows = e.growth[0]
-	}
-	if err := e.storage.fill(ctx, 0, rows, e.compares()); err != nil {
-		return err
-	}
-	e.chooseUsers(rows)
-	begun := time.Now()
-	if e.server, err = e.startServer(ctx, "wxlogin", e.wxlogin); err != nil {
-		return err
-	}
-	e.started = time.Since(begun)
-	if e.atRest, _, err = process.Memory(e.server.PID()); err != nil || !e.compares() {
-		return err
-	}
-	e.baseline, err = e.startServer(ctx, "baseline", filepath.Join(e.dir, "baseline"))
-	return err
-}
-
-// build builds the two servers, and makes the tables.
-func (e *env) build(ctx context.Context) error {
-	var packages []string
-	if e.wxlogin == "" {
-		packages, e.wxlogin = append(packages, "wxlogin/cmd/wxlogin"), filepath.Join(e.dir, "wxlogin")
-	}
-	if e.compares() {
-		packages = append(packages, "wxlogin/cmd/wxtest/baseline")
-	}
-	if len(packages) > 0 {
-		if err := process.Build(ctx, e.dir, packages...); err != nil {
-			return err
-		}
-	}
-	stat, err := os.Stat(e.wxlogin)
-	if err != nil {
-		return err
-	}
-	e.binary = float64(stat.Size()) / 1e6
-	if err := process.Migrate(ctx, e.wxlogin, e.storage.dsn); err != nil {
-		return err
-	}
-	return e.storage.makeTables(ctx)
-}
-
-// startServer starts a server with the limits that wxlogin has by default.
-func (e *env) startServer(ctx context.Context, name, path string) (*process.Server, error) {
-	s, err := process.NewServer(e.dir, name, path,
-		"WECHAT_APPID="+appID, "WECHAT_SECRET="+secret, "WECHAT_API_BASE=http://"+e.wechat.addr,
-		"MYSQL_DSN="+e.storage.dsn, "REDIS_URL="+e.redis, "INTERNAL_API_KEY="+e.key, "TRUSTED_PROXIES=127.0.0.1",
-		fmt.Sprint("MAX_LOGINS_IN_FLIGHT=", max(256, e.connections)),
-		"GOMEMLIMIT="+os.Getenv("GOMEMLIMIT"), "GOGC="+os.Getenv("GOGC"), "GODEBUG="+os.Getenv("GODEBUG"))
-	if err != nil {
-		return nil, err
-	}
-	return s, s.StartReady(ctx) // with an error too, so that close kills it
-}
-
-// compares reports whether the bare handler takes part.
-func (e *env) compares() bool { return !e.alone && len(e.growth) == 0 }
-
-// servers are those to measure, in turns.
-func (e *env) servers() []*process.Server {
-	if e.baseline == nil {
-		return []*process.Server{e.server}
-	}
-	return []*process.Server{e.server, e.baseline}
-}
-
-// chooseUsers chooses the users who take part, evenly among all rows.
-func (e *env) chooseUsers(rows int) {
-	e.devices = e.devices[:0]
-	for i := range e.users {
-		n := i * (rows / e.users)
-		e.devices = append(e.devices, e.wechat.Device(appID, wechattest.User{Name: fmt.Sprintf("user %d", n), OpenID: openIDOf(n)}))
-	}
-}
-
-func (e *env) close() error {
-	var errs []error
-	for _, s := range []*process.Server{e.server, e.baseline} {
-		if s != nil {
-			errs = append(errs, s.Kill())
-		}
-	}
-	if e.wechat != nil {
-		errs = append(errs, e.wechat.server.Close())
-	}
-	if e.storage != nil {
-		errs = append(errs, e.storage.close())
-	}
-	return errors.Join(append(errs, os.RemoveAll(e.dir))...)
-}
-
-// wechat is the simulator, and how many connections were made to it.
-type wechat struct {
-	*wechattest.Simulator
-	server      *http.Server
-	addr        string
-	connections atomic.Int64
-}
-
-func startWeChat(latency time.Duration) (*wechat, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	w := &wechat{addr: listener.Addr().String(), Simulator: wechattest.New(wechattest.Options{
-		Apps: map[string]string{appID: secret}, Latency: latency, MinKeyAge: keyAge,
-	})}
-	w.server = &http.Server{Handler: w.Simulator, ConnState: func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			w.connections.Add(1)
-		}
-	}}
-	go w.server.Serve(listener) // until close
-	return w, nil
+	results, err := e.compare(ctx)
+	return errors.Join(err, file.Write(results), e.print(stdout, results))
 }
 
 // comparison is what was measured of one kind of request.
@@ -316,14 +155,13 @@ type comparison struct {
 	Baseline []round `json:"baseline,omitempty"`
 }
 
-// compare measures all kinds on both servers in turns, and prints a table: if it is interrupted, of the rounds until then.
-func (e *env) compare(ctx context.Context, stdout io.Writer) error {
-	if err := errors.Join(e.addSessions(ctx), e.logIn(ctx)); err != nil {
-		return err
-	}
-	stopProfile, countGoroutines := e.startProfile(ctx), e.countGoroutines(ctx)
-	var results []comparison
-	var err error
+// compare measures all kinds on both servers in turns. With an error it returns the rounds until then.
+func (e *env) compare(ctx context.Context) (results []comparison, err error) {
+	profiled := make(chan error, 1)
+	go func() { profiled <- e.saveProfile(ctx) }()
+	measuring, stop := context.WithCancel(ctx)
+	var counting sync.WaitGroup
+	counting.Go(func() { e.countGoroutines(measuring) })
 	for _, k := range e.kinds {
 		var c comparison
 		c, err = e.compareKind(ctx, k)
@@ -334,11 +172,12 @@ func (e *env) compare(ctx context.Context, stdout io.Writer) error {
 			break
 		}
 	}
-	e.goroutines = countGoroutines()
+	stop()
+	counting.Wait()
 	if err == nil {
-		err = stopProfile()
+		err = <-profiled
 	}
-	return errors.Join(err, e.writeJSON(results), e.print(stdout, results))
+	return results, err
 }
 
 // compareKind measures a kind in all rounds. With an error it returns the pairs until then.
@@ -368,17 +207,6 @@ func (e *env) compareKind(ctx context.Context, k kind) (c comparison, err error)
 	return c, nil
 }
 
-func (e *env) writeJSON(results []comparison) error {
-	if e.json == "" {
-		return nil
-	}
-	file, err := report.Create(e.json)
-	if err != nil {
-		return err
-	}
-	return file.Write(results)
-}
-
 func (e *env) print(out io.Writer, results []comparison) error {
 	fmt.Fprintf(out, "%d connections, %d rounds of %d requests, %d users in MySQL, WeChat takes %v\n",
 		e.connections, e.rounds, e.requests, e.rows, e.latency)
@@ -402,9 +230,6 @@ func (e *env) print(out io.Writer, results []comparison) error {
 
 // grow measures a returning login with more and more users in MySQL.
 func (e *env) grow(ctx context.Context, stdout io.Writer) error {
-	if err := e.addSessions(ctx); err != nil {
-		return err
-	}
 	table := newTable(stdout, "users")
 	defer table.Flush()
 	for i, rows := range e.growth {

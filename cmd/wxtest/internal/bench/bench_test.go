@@ -154,13 +154,6 @@ func TestRatios_are_of_pairs(t *testing.T) {
 	}
 }
 
-func TestInfoFigure(t *testing.T) {
-	info := "# Stats\r\ntotal_commands_processed:1234\r\nused_cpu_user:1.5\r\n"
-	if infoFigure(info, "total_commands_processed") != 1234 || infoFigure(info, "used_cpu_user") != 1.5 || infoFigure(info, "used_cpu") != 0 {
-		t.Error("INFO is misread")
-	}
-}
-
 // runBench runs the command on the MySQL of TEST_MYSQL_DSN and a Redis of its own, and returns what it prints.
 func runBench(t *testing.T, args ...string) string {
 	t.Helper()

@@ -98,41 +98,26 @@ func (s *storage) close() error {
 	return errors.Join(append(errs, s.redis.FlushDB(ctx).Err(), s.redis.Close())...)
 }
 
-// work is what MySQL and Redis have done so far.
-type work struct {
-	statements, commands int64
-	mysql, redis         time.Duration // CPU
-}
-
-// work asks for it. These few questions count too.
-func (s *storage) work(ctx context.Context) (w work, err error) {
+// used sets what MySQL and Redis have done so far. These few questions count too.
+func (s *storage) used(ctx context.Context, r *round) error {
 	var name string
-	if err := s.db.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &w.statements); err != nil {
-		return work{}, err
+	if err := s.db.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &r.Statements); err != nil {
+		return err
 	}
 	if s.pid != 0 {
-		if w.mysql, err = process.CPU(s.pid); err != nil {
-			return work{}, err
+		cpu, err := process.CPU(s.pid)
+		if err != nil {
+			return err
 		}
+		r.MySQLCPU = micros(cpu)
 	}
 	info, err := s.redis.Info(ctx, "stats", "cpu").Result()
 	if err != nil {
-		return work{}, err
+		return err
 	}
-	w.commands = int64(infoFigure(info, "total_commands_processed"))
-	w.redis = time.Duration((infoFigure(info, "used_cpu_user") + infoFigure(info, "used_cpu_sys")) * float64(time.Second))
-	return w, nil
-}
-
-// infoFigure returns a figure of Redis's INFO, 0 if it is not there.
-func infoFigure(info, name string) float64 {
-	for line := range strings.Lines(info) {
-		if text, ok := strings.CutPrefix(line, name+":"); ok {
-			value, _ := strconv.ParseFloat(strings.TrimSpace(text), 64)
-			return value
-		}
-	}
-	return 0
+	figures, err := process.Figures(info, ":", "total_commands_processed", "used_cpu_user", "used_cpu_sys")
+	r.Commands, r.RedisCPU = figures[0], (figures[1]+figures[2])*1e6
+	return err
 }
 
 // openIDOf returns the openid of user n: 28 characters that begin with "o", as WeChat's do, and that SQL can make too.

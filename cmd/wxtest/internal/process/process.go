@@ -12,8 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,9 +23,6 @@ const (
 	killTimeout  = 10 * time.Second
 	probeTimeout = time.Second
 	poll         = 2 * time.Millisecond
-
-	// clockTick is the unit of /proc/PID/stat: Linux shows it as 1/100 s to programs on all its architectures.
-	clockTick = 10 * time.Millisecond
 )
 
 // account is the user that a process runs as, if it is not this process's.
@@ -227,39 +222,4 @@ func lookPath(program string) string {
 		}
 	}
 	return ""
-}
-
-// CPU returns the CPU time that a process has used, all threads together (proc_pid_stat(5): utime and stime).
-func CPU(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := bytes.Cut(stat, []byte(") ")) // the name before may contain anything
-	fields := strings.Fields(string(rest))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: too short", pid)
-	}
-	user, userErr := strconv.ParseInt(fields[11], 10, 64)
-	system, systemErr := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * clockTick, errors.Join(userErr, systemErr)
-}
-
-// Memory returns the resident memory of a process in MiB, now and at most (proc_pid_status(5): VmRSS and VmHWM).
-func Memory(pid int) (now, peak float64, err error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		name, value, _ := strings.Cut(line, ":")
-		kib, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
-		switch name {
-		case "VmRSS":
-			now = kib / 1024
-		case "VmHWM":
-			peak = kib / 1024
-		}
-	}
-	return now, peak, nil
 }

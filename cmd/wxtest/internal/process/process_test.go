@@ -135,3 +135,14 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
+
+func TestFigures(t *testing.T) {
+	const info = "# Stats\r\ntotal_commands_processed:1234\r\nused_cpu_user:1.5\r\nunit: 7 kB\nwords: many\nnothing:\n"
+	got, err := Figures(info, ":", "total_commands_processed", "used_cpu_user", "used_cpu", "unit", "nothing")
+	if err != nil || !slices.Equal(got, []float64{1234, 1.5, 0, 7, 0}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := Figures(info, ":", "words"); err == nil {
+		t.Error("words are no number")
+	}
+}

@@ -14,9 +14,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -85,16 +83,7 @@ func Metrics(ctx context.Context, transport http.RoundTripper, base string, name
 	if err != nil {
 		return nil, err
 	}
-	values := make([]float64, len(names))
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if i := slices.Index(names, name); i >= 0 {
-			if values[i], err = strconv.ParseFloat(value, 64); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return values, nil
+	return Figures(string(text), " ", names...)
 }
 
 // NewRedis returns a Redis that keeps nothing when it ends.
