@@ -135,7 +135,7 @@ func (e *env) measure(ctx context.Context, k kind, s *process.Server) (round, er
 	for _, c := range columns {
 		*c.of(&r) = (*c.of(&r) - *c.of(&before)) / n
 	}
-	r.PerSecond, r.P50, r.P99 = n/lasted.Seconds(), report.Millis(latencies.Percentile(50)), report.Millis(latencies.Percentile(99))
+	r.PerSecond, r.P50, r.P99 = n/lasted.Seconds(), latencies.Millis(50), latencies.Millis(99)
 	return r, nil
 }
 

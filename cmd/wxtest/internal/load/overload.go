@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"wxlogin/cmd/wxtest/internal/player"
@@ -54,23 +55,24 @@ func overload(ctx context.Context, o options, t transports, stderr io.Writer) (r
 	return res, err
 }
 
-func (res *overloadResult) measure(ctx context.Context, o options, t transports, stderr io.Writer) (err error) {
-	stage := func(number, phones int, rate float64, length time.Duration, action player.Action) (*run, error) {
-		o, m := o, mix{}
-		m[action] = 1
-		o.seed += uint64(number) // other users
-		o.phones, o.users, o.rate, o.duration, o.mix = phones, phones, rate, length, m
+// measure sets the result of one stage after the other.
+func (res *overloadResult) measure(ctx context.Context, o options, t transports, stderr io.Writer) error {
+	prepare := func(phones int, rate float64, length time.Duration, action player.Action) (*run, error) {
+		o.seed++ // other users
+		o.phones, o.users, o.rate, o.duration, o.mix = phones, phones, rate, length, mix{}
+		o.mix[action] = 1
 		r := newRun(o, t)
 		return r, r.arrive(ctx)
 	}
+	length := o.duration
 	fmt.Fprintf(stderr, "wxtest: unloaded, %d logins a second\n", unloadedRate)
-	r, err := stage(0, updaters, unloadedRate, unloadedTime, player.Returning)
+	r, err := prepare(updaters, unloadedRate, unloadedTime, player.Returning)
 	if err != nil {
 		return err
 	}
 	res.Unloaded = r.play(ctx, stderr)
 	fmt.Fprintf(stderr, "wxtest: sustained, %d logins at a time\n", o.overload)
-	if r, err = stage(1, o.overload, 0, sustainedTime, player.Returning); err != nil {
+	if r, err = prepare(o.overload, 0, sustainedTime, player.Returning); err != nil {
 		return err
 	}
 	res.Sustained = r.play(ctx, stderr)
@@ -78,19 +80,19 @@ func (res *overloadResult) measure(ctx context.Context, o options, t transports,
 	if rate < 1 || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	updates, err := stage(2, updaters, updateRate, o.duration, player.Changing)
+	updates, err := prepare(updaters, updateRate, length, player.Changing)
 	if err != nil {
 		return err
 	}
-	if r, err = stage(3, overloadPhones, rate, o.duration, player.Returning); err != nil {
+	if r, err = prepare(overloadPhones, rate, length, player.Returning); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "wxtest: overload, %.0f logins a second\n", rate)
-	updated, memory := make(chan result, 1), make(chan []float64, 1)
-	go func() { updated <- updates.play(ctx, io.Discard) }()
-	go func() { memory <- sampleMemory(ctx, t, o.internals[0], o.duration) }()
+	var beside sync.WaitGroup
+	beside.Go(func() { res.Updates = updates.play(ctx, io.Discard) })
+	beside.Go(func() { res.MemoryMiB = sampleMemory(ctx, t, o.internals[0], length) })
 	res.Overload = r.play(ctx, stderr)
-	res.Updates, res.MemoryMiB = <-updated, <-memory
+	beside.Wait()
 	return nil
 }
 
@@ -111,38 +113,45 @@ func sampleMemory(ctx context.Context, t transports, internal string, length tim
 }
 
 func (res *overloadResult) check() {
-	res.Checks = []report.Check{
-		res.checkSchedule(), res.checkAccepted(), res.checkRejected(), res.checkUpdates(), res.checkMemory(),
+	for _, one := range []struct {
+		claim string
+		check func(*report.Check)
+	}{
+		{"the logins were sent on time", res.checkSchedule},
+		{"", res.checkAccepted},
+		{"every rejection is a 503 wechat_unavailable with Retry-After", res.checkRejected},
+		{"no update failed", res.checkUpdates},
+		{"the server's memory levels off", res.checkMemory},
+	} {
+		c := report.Check{Claim: one.claim}
+		one.check(&c)
+		res.Checks = append(res.Checks, c)
 	}
 }
 
 // checkSchedule comes first: without the load in question, the rest means nothing.
-func (res *overloadResult) checkSchedule() report.Check {
-	c := report.Check{Claim: "the logins were sent on time"}
+func (res *overloadResult) checkSchedule(c *report.Check) {
 	s := res.Overload.Schedule
 	if s == nil || s.Due == 0 {
-		return c
+		return
 	}
 	c.Count = int(s.Sent)
 	if share := float64(s.OnTime) / float64(s.Due); share < 0.97 {
 		c.Fail("%.1f%% of them were: do not believe what follows", 100*share)
 	}
-	return c
 }
 
-func (res *overloadResult) checkAccepted() report.Check {
+func (res *overloadResult) checkAccepted(c *report.Check) {
 	accepted, limit := res.Overload.Succeeded, 3*res.Unloaded.Succeeded.P99+250
-	c := report.Check{Count: int(accepted.Requests)}
-	c.Claim = fmt.Sprintf("p99 of accepted logins <= 3 x unloaded p99 + 250 ms = %.0f ms", limit)
+	c.Claim, c.Count = fmt.Sprintf("p99 of accepted logins <= 3 x unloaded p99 + 250 ms = %.0f ms", limit), int(accepted.Requests)
 	if accepted.P99 > limit {
 		c.Fail("it is %.0f ms", accepted.P99)
 	}
-	return c
 }
 
 // checkRejected relies on the check of every response for the status and Retry-After.
-func (res *overloadResult) checkRejected() report.Check {
-	c := report.Check{Claim: "every rejection is a 503 wechat_unavailable with Retry-After", Count: int(res.Overload.All.Errors)}
+func (res *overloadResult) checkRejected(c *report.Check) {
+	c.Count = int(res.Overload.All.Errors)
 	for _, e := range res.Overload.Errors {
 		if e.Code != "wechat_unavailable" {
 			c.Fail("%d logins end with %s", e.Count, e.Code)
@@ -151,24 +160,22 @@ func (res *overloadResult) checkRejected() report.Check {
 	for _, w := range res.Overload.WrongAnswers {
 		c.Fail("%d responses are wrong: %s", w.Count, w.Kind)
 	}
-	return c
 }
 
-func (res *overloadResult) checkUpdates() report.Check {
-	c := report.Check{Claim: "no update failed", Count: int(res.Updates.All.Requests)}
+func (res *overloadResult) checkUpdates(c *report.Check) {
+	c.Count = int(res.Updates.All.Requests)
 	if failed := res.Updates.All.Errors + res.Updates.wrong(); failed > 0 {
 		c.Fail("%d failed", failed)
 	}
-	return c
 }
 
 // checkMemory compares the last third with the one before: while connections and buffers are made, memory may grow.
-func (res *overloadResult) checkMemory() report.Check {
-	c := report.Check{Claim: "the server's memory levels off", Count: len(res.MemoryMiB)}
+func (res *overloadResult) checkMemory(c *report.Check) {
+	c.Count = len(res.MemoryMiB)
 	third := len(res.MemoryMiB) / 3
 	if third == 0 {
 		c.Fail("too few samples")
-		return c
+		return
 	}
 	middle, last := slices.Max(res.MemoryMiB[third:2*third]), slices.Max(res.MemoryMiB[2*third:])
 	switch {
@@ -177,7 +184,6 @@ func (res *overloadResult) checkMemory() report.Check {
 	case last > 1.1*middle:
 		c.Fail("it went from %.1f to %.1f MiB in the last third", middle, last)
 	}
-	return c
 }
 
 func (res overloadResult) passed() bool { return report.PrintChecks(io.Discard, res.Checks) }
@@ -194,8 +200,8 @@ func (res overloadResult) print(w io.Writer) {
 	succeeded("sustained", res.Sustained.Succeeded)
 	succeeded("overload, accepted", res.Overload.Succeeded)
 	for _, e := range res.Overload.Errors {
-		percentile := func(p float64) float64 { return report.Millis(e.latencies.Percentile(p)) }
-		row("overload, "+e.Code, e.Count, float64(e.Count)/res.Overload.Seconds, percentile(50), percentile(99), report.Millis(e.latencies.Max()))
+		rate, all := float64(e.Count)/res.Overload.Seconds, e.latencies
+		row("overload, "+e.Code, e.Count, rate, all.Millis(50), all.Millis(99), report.Millis(all.Max()))
 	}
 	succeeded("updates", res.Updates.Succeeded)
 	t.Flush()

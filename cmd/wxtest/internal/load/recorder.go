@@ -159,15 +159,13 @@ func (r *recorder) addWrong(s sample, second int) {
 	}
 }
 
-// nextInterval returns what happened since the last call, with two percentiles.
-func (r *recorder) nextInterval() (t tally, p50, p99 time.Duration) {
+// nextInterval returns what happened since the last call, and begins another interval.
+func (r *recorder) nextInterval() tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t = r.interval
-	p50, p99 = t.latencies.Percentile(50), t.latencies.Percentile(99)
-	t.latencies.Reset()
-	r.interval = tally{latencies: t.latencies}
-	return t, p50, p99
+	last := r.interval
+	r.interval = newTally()
+	return last
 }
 
 // timeline is how a run went, second by second.
@@ -208,7 +206,7 @@ func (t *timeline) flush() {
 	for len(t.moments) <= i {
 		t.moments = append(t.moments, momentResult{})
 	}
-	t.present.P99 = report.Millis(t.latencies.Percentile(99))
+	t.present.P99 = t.latencies.Millis(99)
 	t.moments[i].join(t.present)
 	t.present = momentResult{}
 	t.latencies.Reset()

@@ -157,8 +157,8 @@ func (r *run) result(from, ended time.Time) result {
 		due := r.schedule.between(from, ended)
 		res.Schedule = &scheduleResult{
 			Due: due, Sent: c.all.requests, OnTime: c.onTime, Unsent: max(0, due-c.all.requests),
-			LagP50: report.Millis(c.lags.Percentile(50)), LagP99: report.Millis(c.lags.Percentile(99)),
-			LagMax: report.Millis(c.lags.Max()), WaitedForSimulator: report.Millis(c.simulator),
+			LagP50: c.lags.Millis(50), LagP99: c.lags.Millis(99), LagMax: report.Millis(c.lags.Max()),
+			WaitedForSimulator: report.Millis(c.simulator),
 		}
 	}
 	return res
@@ -173,10 +173,10 @@ func (o options) settings() settings {
 }
 
 func (t tally) result(name string, took time.Duration) routeResult {
-	percentile := func(p float64) float64 { return report.Millis(t.latencies.Percentile(p)) }
+	l := t.latencies
 	r := routeResult{
 		Route: name, Requests: t.requests, Errors: t.errors, Wrong: t.wrong,
-		P50: percentile(50), P90: percentile(90), P99: percentile(99), P999: percentile(99.9), Max: report.Millis(t.latencies.Max()),
+		P50: l.Millis(50), P90: l.Millis(90), P99: l.Millis(99), P999: l.Millis(99.9), Max: report.Millis(l.Max()),
 	}
 	if took > 0 {
 		r.PerSecond = math.Round(float64(t.requests)/took.Seconds()*1000) / 1000

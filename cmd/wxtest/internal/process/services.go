@@ -47,27 +47,6 @@ func NewSimulator(dir, path, appID, secret string) (*Process, error) {
 	}, err
 }
 
-// Get requests a URL with a token in Authorization, unless it is empty, and returns the body. A status other than 200 is an
-// error.
-func Get(ctx context.Context, transport http.RoundTripper, url, bearer string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", req.URL.Path, resp.Status)
-	}
-	return io.ReadAll(resp.Body)
-}
-
 // getOK returns a probe that succeeds if a URL answers 200 on a new connection.
 func getOK(url string) func(context.Context) error {
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -75,15 +54,6 @@ func getOK(url string) func(context.Context) error {
 		_, err := Get(ctx, transport, url, "")
 		return err
 	}
-}
-
-// Metrics returns metrics without labels of a server by the base URL of its internal listener. One that it does not have is 0.
-func Metrics(ctx context.Context, transport http.RoundTripper, base string, names ...string) ([]float64, error) {
-	text, err := Get(ctx, transport, base+"/metrics", "")
-	if err != nil {
-		return nil, err
-	}
-	return Figures(string(text), " ", names...)
 }
 
 // NewRedis returns a Redis that keeps nothing when it ends.

@@ -2,8 +2,11 @@ package process
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -40,6 +43,15 @@ func Memory(pid int) (now, peak float64, err error) {
 	return kib[0] / 1024, kib[1] / 1024, err
 }
 
+// Metrics returns metrics without labels of a server by the base URL of its internal listener. One that it does not have is 0.
+func Metrics(ctx context.Context, transport http.RoundTripper, base string, names ...string) ([]float64, error) {
+	text, err := Get(ctx, transport, base+"/metrics", "")
+	if err != nil {
+		return nil, err
+	}
+	return Figures(string(text), " ", names...)
+}
+
 // Figures returns numbers from lines of a name, a separator, a number and perhaps a unit. One that is not there is 0.
 func Figures(text, separator string, names ...string) ([]float64, error) {
 	figures, errs := make([]float64, len(names)), []error(nil)
@@ -54,4 +66,25 @@ func Figures(text, separator string, names ...string) ([]float64, error) {
 		errs = append(errs, err)
 	}
 	return figures, errors.Join(errs...)
+}
+
+// Get requests a URL with a token in Authorization, unless it is empty, and returns the body. A status other than 200 is an
+// error.
+func Get(ctx context.Context, transport http.RoundTripper, url, bearer string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s", req.URL.Path, resp.Status)
+	}
+	return io.ReadAll(resp.Body)
 }

@@ -43,6 +43,9 @@ func (h *Histogram) Percentile(p float64) time.Duration {
 	return min(d, h.max) // a bucket reaches beyond what is in it
 }
 
+// Millis returns a percentile in milliseconds.
+func (h *Histogram) Millis(p float64) float64 { return Millis(h.Percentile(p)) }
+
 // Max returns the highest latency.
 func (h *Histogram) Max() time.Duration { return h.max }
 
