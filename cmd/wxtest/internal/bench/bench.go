@@ -145,7 +145,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	results, err := e.compare(ctx)
-	return errors.Join(err, file.Write(results), e.print(stdout, results))
+	return errors.Join(err, report.WriteFile(file, results), e.print(stdout, results))
 }
 
 // comparison is what was measured of one kind of request.

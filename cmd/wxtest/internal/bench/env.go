@@ -13,7 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"wxlogin/cmd/wxtest/internal/process"
+	"wxlogin/session"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -110,15 +113,11 @@ func (e *env) build(ctx context.Context) error {
 
 // startServer starts a server with the limits that wxlogin has by default.
 func (e *env) startServer(ctx context.Context, name, path string) (*process.Server, error) {
-	s, err := process.NewServer(e.dir, name, path,
+	return process.StartServer(ctx, e.dir, name, path,
 		"WECHAT_APPID="+appID, "WECHAT_SECRET="+secret, "WECHAT_API_BASE=http://"+e.wechat.addr,
 		"MYSQL_DSN="+e.storage.dsn, "REDIS_URL="+e.redis, "INTERNAL_API_KEY="+e.key, "TRUSTED_PROXIES=127.0.0.1",
 		fmt.Sprint("MAX_LOGINS_IN_FLIGHT=", max(256, e.connections)),
 		"GOMEMLIMIT="+os.Getenv("GOMEMLIMIT"), "GOGC="+os.Getenv("GOGC"), "GODEBUG="+os.Getenv("GODEBUG"))
-	if err != nil {
-		return nil, err
-	}
-	return s, s.StartReady(ctx) // with an error too, so that close kills it
 }
 
 // compares reports whether the bare handler takes part.
@@ -180,4 +179,59 @@ func startWeChat(latency time.Duration) (*wechat, error) {
 	}}
 	go w.server.Serve(listener) // until close
 	return w, nil
+}
+
+// sessionKey is that of the sessions that the benchmark itself makes.
+const sessionKey = "AAAAAAAAAAAAAAAAAAAAAA=="
+
+// makeSessions makes n sessions as wxlogin does.
+func (e *env) makeSessions(ctx context.Context, n int, openID func(i int) string) error {
+	store, err := session.New(session.Options{
+		Redis: e.storage.redis, Apps: []session.App{{AppID: appID, Secret: secret}}, AutoPipeline: true,
+	})
+	if err != nil {
+		return err
+	}
+	return inParallel(n, func(i int) error {
+		_, err := store.Create(ctx, session.Session{AppID: appID, OpenID: openID(i), SessionKey: sessionKey})
+		return err
+	})
+}
+
+// addSessions makes the sessions that exist before the measurement, of users who take no part in it.
+func (e *env) addSessions(ctx context.Context) error {
+	if e.sessions == 0 {
+		return nil
+	}
+	e.logf("making %d sessions", e.sessions)
+	return e.makeSessions(ctx, e.sessions, func(i int) string { return fmt.Sprintf("o%027d", i/2) })
+}
+
+// loginsPerCapped is how often a user at the cap logs in in a round, so that a round has the average of the logins that end
+// other sessions and those that do not.
+const loginsPerCapped = 40
+
+// cappedUsers are those who log in so often that they are at the cap. No two connections play the same one.
+func (e *env) cappedUsers() []*wechattest.Device {
+	n := max(e.connections, e.requests/loginsPerCapped)
+	return e.devices[max(0, len(e.devices)-n):]
+}
+
+// fillCaps makes as many sessions of each of these users as a user may have.
+func (e *env) fillCaps(ctx context.Context) error {
+	n := len(e.cappedUsers())
+	first := len(e.devices) - n
+	return e.makeSessions(ctx, n*session.DefaultMaxPerUser, func(i int) string {
+		return openIDOf((first + i%n) * (e.rows / len(e.devices)))
+	})
+}
+
+// inParallel does a job for each number below n, some of them at a time, until one fails.
+func inParallel(n int, job func(i int) error) error {
+	group, ctx := errgroup.WithContext(context.Background())
+	group.SetLimit(32)
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		group.Go(func() error { return job(i) })
+	}
+	return group.Wait()
 }

@@ -135,50 +135,46 @@ type connections struct {
 // nil, it gets each body, concurrently.
 func (c connections) drive(ctx context.Context, addr string, requests [][]byte, keep func(i int, body []byte)) ([]time.Duration, error) {
 	took := make([]time.Duration, len(requests))
-	var next atomic.Int64
+	var last atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(c.n, len(requests)) {
-		group.Go(func() error { return c.driveOne(ctx, addr, requests, took, &next, keep) })
+		group.Go(func() error {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			responses := bufio.NewReader(conn)
+			for pause := time.Duration(rand.Float64() * float64(c.pause)); process.Sleep(ctx, pause); pause = c.pause {
+				i := int(last.Add(1)) - 1
+				if i >= len(requests) {
+					return nil
+				}
+				begun := time.Now()
+				body, err := exchange(conn, responses, requests[i])
+				if err != nil {
+					return err
+				}
+				if took[i] = time.Since(begun); keep != nil {
+					keep(i, body)
+				}
+			}
+			return ctx.Err()
+		})
 	}
-	err := group.Wait()
-	return took, err
+	return took, group.Wait()
 }
 
-// driveOne is one connection. It writes whole requests and reads responses without an HTTP client in between, which would take
-// as much of the machine as the server does.
-func (c connections) driveOne(ctx context.Context, addr string, requests [][]byte, took []time.Duration, next *atomic.Int64, keep func(int, []byte)) error {
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		return err
+// exchange writes a whole request and reads its response without an HTTP client in between, which would take as much of the machine
+// as the server does.
+func exchange(conn net.Conn, responses *bufio.Reader, request []byte) ([]byte, error) {
+	if err := conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
+		return nil, err
 	}
-	defer conn.Close()
-	responses := bufio.NewReader(conn)
-	for pause := time.Duration(rand.Float64() * float64(c.pause)); process.Sleep(ctx, pause); pause = c.pause {
-		i := int(next.Add(1)) - 1
-		if i >= len(requests) {
-			return nil
-		}
-		begun := time.Now()
-		if err := conn.SetDeadline(begun.Add(requestTimeout)); err != nil {
-			return err
-		}
-		if _, err := conn.Write(requests[i]); err != nil {
-			return err
-		}
-		body, err := readResponse(responses)
-		if err != nil {
-			return err
-		}
-		took[i] = time.Since(begun)
-		if keep != nil {
-			keep(i, body)
-		}
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
 	}
-	return ctx.Err()
-}
-
-func readResponse(from *bufio.Reader) ([]byte, error) {
-	resp, err := http.ReadResponse(from, nil)
+	resp, err := http.ReadResponse(responses, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -15,11 +15,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/errgroup"
 
 	"wxlogin/cmd/wxtest/internal/process"
-	"wxlogin/session"
-	"wxlogin/wechat/wechattest"
 )
 
 // storage is MySQL and Redis as the benchmark itself uses them.
@@ -219,59 +216,4 @@ func (s *storage) flush(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// sessionKey is that of the sessions that the benchmark itself makes.
-const sessionKey = "AAAAAAAAAAAAAAAAAAAAAA=="
-
-// makeSessions makes n sessions as wxlogin does.
-func (e *env) makeSessions(ctx context.Context, n int, openID func(i int) string) error {
-	store, err := session.New(session.Options{
-		Redis: e.storage.redis, Apps: []session.App{{AppID: appID, Secret: secret}}, AutoPipeline: true,
-	})
-	if err != nil {
-		return err
-	}
-	return inParallel(n, func(i int) error {
-		_, err := store.Create(ctx, session.Session{AppID: appID, OpenID: openID(i), SessionKey: sessionKey})
-		return err
-	})
-}
-
-// addSessions makes the sessions that exist before the measurement, of users who take no part in it.
-func (e *env) addSessions(ctx context.Context) error {
-	if e.sessions == 0 {
-		return nil
-	}
-	e.logf("making %d sessions", e.sessions)
-	return e.makeSessions(ctx, e.sessions, func(i int) string { return fmt.Sprintf("o%027d", i/2) })
-}
-
-// loginsPerCapped is how often a user at the cap logs in in a round, so that a round has the average of the logins that end
-// other sessions and those that do not.
-const loginsPerCapped = 40
-
-// cappedUsers are those who log in so often that they are at the cap. No two connections play the same one.
-func (e *env) cappedUsers() []*wechattest.Device {
-	n := max(e.connections, e.requests/loginsPerCapped)
-	return e.devices[max(0, len(e.devices)-n):]
-}
-
-// fillCaps makes as many sessions of each of these users as a user may have.
-func (e *env) fillCaps(ctx context.Context) error {
-	n := len(e.cappedUsers())
-	first := len(e.devices) - n
-	return e.makeSessions(ctx, n*session.DefaultMaxPerUser, func(i int) string {
-		return openIDOf((first + i%n) * (e.rows / len(e.devices)))
-	})
-}
-
-// inParallel does a job for each number below n, some of them at a time, until one fails.
-func inParallel(n int, job func(i int) error) error {
-	group, ctx := errgroup.WithContext(context.Background())
-	group.SetLimit(32)
-	for i := 0; i < n && ctx.Err() == nil; i++ {
-		group.Go(func() error { return job(i) })
-	}
-	return group.Wait()
 }

@@ -55,11 +55,7 @@ func (c *cluster) start(ctx context.Context) (err error) {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	redis, redisErr := process.NewRedis(c.dir)
-	wechat, wechatErr := process.NewSimulator(c.dir, filepath.Join(c.dir, "wxsim"), appID, appSecret)
-	if err := errors.Join(redisErr, wechatErr); err != nil {
-		return err
-	}
+	redis, wechat := process.NewRedis(c.dir), process.NewSimulator(c.dir, filepath.Join(c.dir, "wxsim"), appID, appSecret)
 	c.processes["mysql"], c.processes["redis"], c.processes["wechat"] = c.mysql.Process, redis, wechat
 	for _, p := range c.processes {
 		if err := p.StartReady(ctx); err != nil {
@@ -82,15 +78,12 @@ func (c *cluster) startServers(ctx context.Context, redisAddr, wechatAddr string
 		return err
 	}
 	for _, name := range []string{"server A", "server B"} {
-		s, err := process.NewServer(c.dir, name, path, "MYSQL_DSN="+dsn, "REDIS_URL=redis://"+redisAddr+"/0",
+		s, err := process.StartServer(ctx, c.dir, name, path, "MYSQL_DSN="+dsn, "REDIS_URL=redis://"+redisAddr+"/0",
 			"WECHAT_APPID="+appID, "WECHAT_SECRET="+appSecret, "WECHAT_API_BASE=http://"+wechatAddr,
 			"LOGIN_RATE_LIMIT=0", "UPDATE_RATE_LIMIT=0", "FAILED_UPDATE_RATE_LIMIT=0", // all users share one address
 			"LOG_FORMAT=json", "LOG_LEVEL=debug") // a secret would show there first
-		if err != nil {
-			return err
-		}
 		c.servers, c.processes[name] = append(c.servers, s), s.Process
-		if err := s.StartReady(ctx); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -126,7 +126,7 @@ type identity struct {
 
 func (d *database) read(ctx context.Context, m *process.MariaDB) error {
 	rows, err := m.Root.QueryContext(ctx, `SELECT i.openid, i.user_id, u.id IS NULL, COALESCE(u.nickname, '')
-FROM wechat_identities i LEFT JOIN users u ON u.id = i.user_id WHERE i.appid = ?`, appID)
+FROM wxlogin.wechat_identities i LEFT JOIN wxlogin.users u ON u.id = i.user_id WHERE i.appid = ?`, appID)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ FROM wechat_identities i LEFT JOIN users u ON u.id = i.user_id WHERE i.appid = ?
 		return err
 	}
 	return m.Root.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(NOT EXISTS (
-SELECT 1 FROM wechat_identities i WHERE i.user_id = u.id)), 0) FROM users u`).Scan(&d.users, &d.lonely)
+SELECT 1 FROM wxlogin.wechat_identities i WHERE i.user_id = u.id)), 0) FROM wxlogin.users u`).Scan(&d.users, &d.lonely)
 }
 
 func (d database) byOpenID() map[string]identity {

@@ -20,11 +20,10 @@ type traffic struct {
 }
 
 func newTraffic(c *cluster) *traffic {
-	var urls []string
+	client := &player.Client{Transport: player.NewTransport(4 * phones), Timeout: requestTimeout}
 	for _, s := range c.servers {
-		urls = append(urls, "http://"+s.Public)
+		client.Servers = append(client.Servers, "http://"+s.Public)
 	}
-	client := player.NewClient(urls, nil, "", requestTimeout, player.NewTransport(4*phones))
 	return &traffic{cluster: c, client: client, recorder: newRecorder()}
 }
 

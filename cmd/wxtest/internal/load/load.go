@@ -175,7 +175,7 @@ func runWith(ctx context.Context, o options, t transports, stdout, stderr io.Wri
 		err = report.WriteJSON(stdout, res)
 	} else {
 		res.print(stdout)
-		err = file.Write(res)
+		err = report.WriteFile(file, res)
 	}
 	if err == nil && !res.passed() {
 		err = cli.ErrFailed

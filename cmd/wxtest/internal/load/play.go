@@ -59,7 +59,9 @@ func newRun(o options, t transports) *run {
 		Base: o.wechat, AppID: o.appID, Client: &http.Client{Transport: t.simulator, Timeout: simulatorTimeout},
 		InFlight: make(chan struct{}, simulatorCalls),
 	}
-	client := player.NewClient(o.servers, o.internals, o.internalKey, o.timeout, t.servers)
+	client := &player.Client{
+		Transport: t.servers, Servers: o.servers, Internals: o.internals, Key: o.internalKey, Timeout: o.timeout,
+	}
 	for i := range o.phones {
 		r.phones = append(r.phones, &phone{run: r, Player: player.Player{
 			Client: client, Simulator: r.simulator, AppID: o.appID, RNG: randv2.New(randv2.NewPCG(o.seed, uint64(i))),

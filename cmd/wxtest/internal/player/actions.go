@@ -100,12 +100,12 @@ func (p *Player) prepareUpdate(ctx context.Context, u *User, changes bool) (Job,
 }
 
 // introspects reports whether an internal listener can be reached.
-func (p *Player) introspects() bool { return p.Client.Servers(Introspect) > 0 }
+func (p *Player) introspects() bool { return len(p.Client.Internals) > 0 }
 
 // Send sends a job and checks what comes of it. It does not end with a run, so that every request ends by itself.
 func (p *Player) Send(j Job) (Route, Reply, Verdict) {
 	r := j.request
-	if n := p.Client.Servers(r.Route); n > 1 {
+	if n := len(p.Client.bases(r.Route)); n > 1 {
 		r.Server = p.RNG.IntN(n)
 	}
 	reply := p.Client.Send(context.Background(), r)

@@ -3,14 +3,11 @@ package player
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -53,14 +50,18 @@ type Reply struct {
 
 // Client sends requests to servers.
 type Client struct {
-	transport http.RoundTripper
-	servers   []string // base URLs
-	internals []string
-	key       string // of the internal listeners
-	timeout   time.Duration
-	prefix    string // of all request ids
-	count     atomic.Uint64
+	Transport http.RoundTripper
+	Servers   []string // base URLs
+	Internals []string // those of their internal listeners
+	Key       string   // of the internal listeners
+	Timeout   time.Duration
 }
+
+// The ids of all requests are different.
+var (
+	idPrefix = "wxtest-" + rand.Text()[:8] + "-"
+	lastID   atomic.Uint64
+)
 
 // NewTransport returns a transport for many short requests to few hosts. It gives connections up sooner than servers end
 // idle ones, which would cut requests.
@@ -71,22 +72,13 @@ func NewTransport(connections int) *http.Transport {
 	}
 }
 
-// NewClient returns a client of the servers with these base URLs. internals are those of their internal listeners, whose API
-// key is key.
-func NewClient(servers, internals []string, key string, timeout time.Duration, transport http.RoundTripper) *Client {
-	prefix := "wxtest-" + rand.Text()[:8] + "-"
-	return &Client{transport: transport, servers: servers, internals: internals, key: key, timeout: timeout, prefix: prefix}
-}
-
+// bases returns the base URLs of the servers that have a route.
 func (c *Client) bases(r Route) []string {
 	if r == Introspect {
-		return c.internals
+		return c.Internals
 	}
-	return c.servers
+	return c.Servers
 }
-
-// Servers returns how many servers have a route.
-func (c *Client) Servers(r Route) int { return len(c.bases(r)) }
 
 // Request is a request to a server. Its body is a form.
 type Request struct {
@@ -98,14 +90,14 @@ type Request struct {
 
 // Send sends a request once; only on a connection that the server had closed before anything was written, it is sent again.
 func (c *Client) Send(ctx context.Context, r Request) Reply {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	var begun, reused atomic.Bool // set by the transport's goroutines
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:              func(c httptrace.GotConnInfo) { reused.Store(c.Reused) },
 		GotFirstResponseByte: func() { begun.Store(true) },
 	})
-	reply := Reply{ID: c.prefix + strconv.FormatUint(c.count.Add(1), 36)}
+	reply := Reply{ID: idPrefix + strconv.FormatUint(lastID.Add(1), 36)}
 	err := c.roundTrip(ctx, r, &reply)
 	reply.Ended, reply.Begun, reply.Reused = time.Now(), begun.Load(), reused.Load()
 	if err != nil {
@@ -134,10 +126,10 @@ func (c *Client) roundTrip(ctx context.Context, r Request, reply *Reply) error {
 	if r.Bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+r.Bearer)
 	}
-	if r.Route == Introspect && c.key != "" {
-		req.Header.Set("X-Api-Key", c.key)
+	if r.Route == Introspect && c.Key != "" {
+		req.Header.Set("X-Api-Key", c.Key)
 	}
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.Transport.RoundTrip(req)
 	if err != nil {
 		return err
 	}
@@ -162,117 +154,4 @@ func failureOf(err error) string {
 		return TimedOut
 	}
 	return Cut
-}
-
-var errCoolingDown = errors.New("the simulator failed a moment ago")
-
-// Simulator is WeChat on the user's device, which the simulator plays too.
-type Simulator struct {
-	Base     string        // URL
-	AppID    string        // may be empty if the simulator has one mini-program
-	Client   *http.Client  // with a time-out
-	InFlight chan struct{} // a semaphore: its capacity is how many calls there may be at once
-	CoolDown time.Duration // how long calls fail at once after a failure, so that they do not all wait for a dead process
-
-	requests, failures, failedAt atomic.Int64
-}
-
-// Counts returns how often the simulator was called, and how often that failed.
-func (s *Simulator) Counts() (requests, failures int64) { return s.requests.Load(), s.failures.Load() }
-
-// Sealed is an encrypted profile as wx.getUserInfo gives it.
-type Sealed struct {
-	RawData       string  `json:"rawData"`
-	Signature     string  `json:"signature"`
-	EncryptedData string  `json:"encryptedData"`
-	IV            string  `json:"iv"`
-	UserInfo      Profile `json:"userInfo"`
-
-	Watermark Watermark `json:"-"`
-}
-
-// Watermark is when data was encrypted, in Unix seconds before and after the call: WeChat's watermark is in this range.
-type Watermark struct{ From, To int64 }
-
-// MaybeSame reports whether two watermarks may be of the same second.
-func (w Watermark) MaybeSame(other Watermark) bool { return w.From <= other.To && other.From <= w.To }
-
-// Form returns the fields of an update.
-func (s Sealed) Form() url.Values {
-	return url.Values{"encryptedData": {s.EncryptedData}, "iv": {s.IV}}
-}
-
-// Login is wx.login: it returns a code.
-func (s *Simulator) Login(ctx context.Context, user string) (string, error) {
-	var answer struct{ Code string }
-	err := s.call(ctx, http.MethodPost, "/sim/login", url.Values{"user": {user}}, &answer)
-	return answer.Code, err
-}
-
-// UserInfo is wx.getUserInfo after the user has chosen a nickname.
-func (s *Simulator) UserInfo(ctx context.Context, user, nickname string) (data Sealed, err error) {
-	from := time.Now().Unix()
-	err = s.call(ctx, http.MethodPost, "/sim/userinfo", url.Values{"user": {user}, "nickname": {nickname}}, &data)
-	data.Watermark = Watermark{from, time.Now().Unix()}
-	return data, err
-}
-
-// NewKey replaces a user's session_key.
-func (s *Simulator) NewKey(ctx context.Context, user string) error {
-	return s.call(ctx, http.MethodPost, "/sim/newkey", url.Values{"user": {user}}, &struct{}{})
-}
-
-// Account returns what the user's device never knows.
-func (s *Simulator) Account(ctx context.Context, user string) (openID, sessionKey string, err error) {
-	var answer struct{ OpenID, SessionKey string }
-	err = s.call(ctx, http.MethodGet, "/sim/account", url.Values{"user": {user}}, &answer)
-	return answer.OpenID, answer.SessionKey, err
-}
-
-// Fail makes the next n exchanges of codes fail.
-func (s *Simulator) Fail(ctx context.Context, kind string, n int) error {
-	return s.send(ctx, http.MethodPost, "/sim/fault", url.Values{"kind": {kind}, "n": {strconv.Itoa(n)}}, &struct{}{})
-}
-
-func (s *Simulator) call(ctx context.Context, method, path string, query url.Values, into any) error {
-	if time.Since(time.Unix(0, s.failedAt.Load())) < s.CoolDown {
-		return errCoolingDown
-	}
-	select {
-	case s.InFlight <- struct{}{}:
-		defer func() { <-s.InFlight }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if s.AppID != "" {
-		query.Set("appid", s.AppID)
-	}
-	s.requests.Add(1)
-	err := s.send(ctx, method, path, query, into)
-	if err != nil && ctx.Err() == nil {
-		s.failures.Add(1)
-		s.failedAt.Store(time.Now().UnixNano())
-	}
-	return err
-}
-
-// send calls the simulator. The error holds nothing secret.
-func (s *Simulator) send(ctx context.Context, method, path string, query url.Values, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, s.Base+path+"?"+query.Encode(), nil)
-	if err != nil {
-		return err
-	}
-	resp, err := s.Client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the simulator answers %s with %d", path, resp.StatusCode)
-	}
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return fmt.Errorf("the simulator's answer to %s is not JSON", path)
-	}
-	_, err = io.Copy(io.Discard, resp.Body) // so that the connection can be used again
-	return err
 }

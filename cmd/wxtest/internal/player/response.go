@@ -46,7 +46,6 @@ const (
 	errUnknownField = Violation("a field that docs/api.md does not list")
 	errType         = Violation("a field of another type")
 	errTrailing     = Violation("data after the body")
-	errInnerStatus  = Violation("200 with another status inside")
 )
 
 // Problem is the body of an error response.
@@ -103,6 +102,7 @@ func (r Response) ReadProblem(requestID string) (Problem, error) {
 		return Problem{}, Violation("not a problem: " + err.Error())
 	}
 	want, listed := Problems[p.Code]
+	p.RetryAfter, _ = strconv.Atoi(r.RetryAfter)
 	switch {
 	case !listed:
 		return Problem{}, Violation("a problem with a code that is not listed")
@@ -118,11 +118,7 @@ func (r Response) ReadProblem(requestID string) (Problem, error) {
 		return Problem{}, Violation(p.Code + " with the wrong WWW-Authenticate")
 	case want.Action != Retry && r.RetryAfter != "":
 		return Problem{}, Violation(p.Code + " with a Retry-After")
-	case want.Action != Retry:
-		return p, nil
-	}
-	var err error
-	if p.RetryAfter, err = strconv.Atoi(r.RetryAfter); err != nil || p.RetryAfter < 1 {
+	case want.Action == Retry && p.RetryAfter < 1:
 		return Problem{}, Violation(p.Code + " without a proper Retry-After")
 	}
 	return p, nil
@@ -186,23 +182,15 @@ func (r Response) ReadBody(route Route, requestID string) (b Body, err error) {
 		return Body{}, err
 	}
 	want, optional := fields[route], ""
-	if b.Active {
+	if b.Active { // on a route without this field it is an unknown one
 		want, optional = activeFields, "unionid"
 	}
-	if err := exactly(r.Body, want, optional); err != nil {
-		return Body{}, err
+	present, err := exactly(r.Body, want, optional)
+	if err == nil && present["userInfo"] != nil {
+		_, err = exactly(present["userInfo"], profileFields, "")
 	}
-	switch route {
-	case Introspect:
-		err = b.checkIntrospection()
-	case Logout:
-		if b.Status != http.StatusOK {
-			err = errInnerStatus
-		}
-	default:
-		if err = b.checkProfile(r.Body); err == nil && route == Login && (len(b.Token) != TokenLength || b.ExpiresIn <= 0) {
-			err = Violation("a login without a proper token")
-		}
+	if err == nil {
+		err = b.check(route)
 	}
 	if err != nil {
 		return Body{}, err
@@ -210,34 +198,23 @@ func (r Response) ReadBody(route Route, requestID string) (b Body, err error) {
 	return b, nil
 }
 
-func (b Body) checkIntrospection() error {
+// check checks the values of a body that has the fields of its route.
+func (b Body) check(route Route) error {
 	switch {
-	case !b.Active:
-		return nil // exactly has seen that there is nothing else
-	case b.Subject == "" || b.ClientID == "" || b.OpenID == "":
+	case b.Active && (b.Subject == "" || b.ClientID == "" || b.OpenID == ""):
 		return errMissing
-	case b.TokenType != "Bearer" || b.IssuedAt <= 0 || b.ExpiresAt <= b.IssuedAt:
+	case b.Active && (b.TokenType != "Bearer" || b.IssuedAt <= 0 || b.ExpiresAt <= b.IssuedAt):
 		return Violation("an active token without a proper lifetime")
-	}
-	return nil
-}
-
-func (b Body) checkProfile(text []byte) error {
-	var raw struct {
-		UserInfo json.RawMessage `json:"userInfo"`
-	}
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return errNotJSON
-	}
-	switch {
-	case b.Status != http.StatusOK:
-		return errInnerStatus
+	case route != Introspect && b.Status != http.StatusOK:
+		return Violation("200 with another status inside")
 	case b.PhoneNumber != "" && !strings.Contains(b.PhoneNumber, "*"):
 		return Violation("a phone number that is not masked")
 	case b.ProfileComplete != (b.UserInfo.NickName != "" && b.UserInfo.AvatarURL != ""):
 		return Violation("profileComplete contradicts the profile")
+	case route == Login && (len(b.Token) != TokenLength || b.ExpiresIn <= 0):
+		return Violation("a login without a proper token")
 	}
-	return exactly(raw.UserInfo, profileFields, "")
+	return nil
 }
 
 // strict decodes a body. Unknown fields and data after the JSON value are violations. The decoder's own errors may quote the
@@ -260,21 +237,20 @@ func strict(body []byte, into any) error {
 	return nil
 }
 
-// exactly checks that a JSON object has the wanted fields, none of them null, and no others but the optional one.
-func exactly(object []byte, want []string, optional string) error {
-	var present map[string]json.RawMessage
+// exactly returns the fields of a JSON object, which must be the wanted ones, none of them null, and perhaps the optional one.
+func exactly(object []byte, want []string, optional string) (present map[string]json.RawMessage, err error) {
 	if err := json.Unmarshal(object, &present); err != nil {
-		return errType
+		return nil, errType
 	}
 	for _, name := range want {
 		if value, found := present[name]; !found || string(value) == "null" {
-			return errMissing
+			return nil, errMissing
 		}
 	}
 	for name := range present {
 		if name != optional && !slices.Contains(want, name) {
-			return errUnknownField
+			return nil, errUnknownField
 		}
 	}
-	return nil
+	return present, nil
 }

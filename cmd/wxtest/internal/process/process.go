@@ -159,15 +159,16 @@ var nextPort atomic.Int32
 
 func init() { nextPort.Store(rand.Int32N(ports)) }
 
-// FreeAddr returns a loopback address on which nothing listens, each time another one.
-func FreeAddr() (string, error) {
+// FreeAddr returns a loopback address on which nothing listens, each time another one. It panics if all ports are taken.
+func FreeAddr() string {
 	for range ports {
 		addr := fmt.Sprint("127.0.0.1:", firstPort+nextPort.Add(1)%ports)
 		if listener, err := net.Listen("tcp", addr); err == nil {
-			return addr, listener.Close()
+			listener.Close()
+			return addr
 		}
 	}
-	return "", errors.New("no free port between 20000 and 30000")
+	panic("no free port between 20000 and 30000")
 }
 
 // Build builds commands of this module into a folder as releases are built, but with paths: without them all that they import

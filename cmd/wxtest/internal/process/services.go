@@ -25,26 +25,24 @@ type Server struct {
 	Public, Internal string // addresses
 }
 
-// NewServer returns a server that logs to a file in dir. It adds the listeners to the environment.
-func NewServer(dir, name, path string, env ...string) (*Server, error) {
-	public, publicErr := FreeAddr()
-	internal, internalErr := FreeAddr()
-	if err := errors.Join(publicErr, internalErr); err != nil {
-		return nil, err
-	}
-	return &Server{Public: public, Internal: internal, Process: &Process{
+// StartServer starts a server that logs to a file in dir, and waits until it is ready. It adds the listeners to the environment.
+// With an error it returns the server too, which may run.
+func StartServer(ctx context.Context, dir, name, path string, env ...string) (*Server, error) {
+	public, internal := FreeAddr(), FreeAddr()
+	s := &Server{Public: public, Internal: internal, Process: &Process{
 		Name: name, Path: path, Env: append(env, "LISTEN_ADDR="+public, "INTERNAL_ADDR="+internal),
 		Log: filepath.Join(dir, name+".log"), Probe: getOK("http://" + internal + "/readyz"),
-	}}, nil
+	}}
+	return s, s.StartReady(ctx)
 }
 
 // NewSimulator returns the simulator as a process.
-func NewSimulator(dir, path, appID, secret string) (*Process, error) {
-	addr, err := FreeAddr()
+func NewSimulator(dir, path, appID, secret string) *Process {
+	addr := FreeAddr()
 	return &Process{
 		Name: "wxsim", Addr: addr, Path: path, Args: []string{"-addr", addr, "-appid", appID, "-secret", secret},
 		Log: filepath.Join(dir, "wxsim.log"), Probe: getOK("http://" + addr + "/sim/healthz"),
-	}, err
+	}
 }
 
 // getOK returns a probe that succeeds if a URL answers 200 on a new connection.
@@ -57,14 +55,14 @@ func getOK(url string) func(context.Context) error {
 }
 
 // NewRedis returns a Redis that keeps nothing when it ends.
-func NewRedis(dir string) (*Process, error) {
-	addr, err := FreeAddr()
+func NewRedis(dir string) *Process {
+	addr := FreeAddr()
 	host, port, _ := net.SplitHostPort(addr)
 	return &Process{
 		Name: "redis-server", Addr: addr, Path: lookPath("redis-server"), Log: filepath.Join(dir, "redis.log"),
 		Args:  []string{"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no"},
 		Probe: func(ctx context.Context) error { return ping(ctx, addr) },
-	}, err
+	}
 }
 
 // ping asks Redis on a new connection.
@@ -90,15 +88,12 @@ const MaxConnections = 120
 // MariaDB is a database server that loses no commit when it is killed.
 type MariaDB struct {
 	*Process
-	Root *sql.DB // for the database wxlogin
+	Root *sql.DB
 }
 
 // NewMariaDB makes the data folder in dir. It needs mariadbd and mariadb-install-db.
 func NewMariaDB(ctx context.Context, dir string) (*MariaDB, error) {
-	addr, err := FreeAddr()
-	if err != nil {
-		return nil, err
-	}
+	addr := FreeAddr()
 	host, port, _ := net.SplitHostPort(addr)
 	home := filepath.Join(dir, "mysql")
 	if err := os.Mkdir(home, 0o700); err != nil {
@@ -125,7 +120,7 @@ func NewMariaDB(ctx context.Context, dir string) (*MariaDB, error) {
 		},
 	}}
 	m.Probe = m.probeAs("root")
-	m.Root, err = sql.Open("mysql", m.DSN("root", "wxlogin")+"?timeout=1s")
+	m.Root, err = sql.Open("mysql", m.DSN("root", "")+"?timeout=1s")
 	return m, err
 }
 
@@ -151,11 +146,6 @@ func (m *MariaDB) DSN(account, database string) string {
 // Prepare makes the database wxlogin and its account, which the Probe uses from then on, and the other accounts without
 // password and rights.
 func (m *MariaDB) Prepare(ctx context.Context, password string, others ...string) error {
-	db, err := sql.Open("mysql", m.DSN("root", "")+"?timeout=1s")
-	if err != nil {
-		return err
-	}
-	defer db.Close()
 	statements := []string{
 		"CREATE DATABASE wxlogin CHARACTER SET utf8mb4",
 		"CREATE USER wxlogin@'%' IDENTIFIED BY '" + password + "'",
@@ -165,7 +155,7 @@ func (m *MariaDB) Prepare(ctx context.Context, password string, others ...string
 		statements = append(statements, "CREATE USER "+other+"@'%'")
 	}
 	for _, statement := range statements {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
+		if _, err := m.Root.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("preparing MariaDB: %w", err)
 		}
 	}

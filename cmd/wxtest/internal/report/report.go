@@ -116,22 +116,18 @@ func WriteJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// File is a file for JSON that was created before a run, so that the run is not in vain.
-type File struct{ file *os.File }
-
-// Create creates the file; no name is no file.
-func Create(name string) (File, error) {
+// Create creates a file for JSON before a run, so that the run is not in vain; no name is no file, nil.
+func Create(name string) (*os.File, error) {
 	if name == "" {
-		return File{}, nil
+		return nil, nil
 	}
-	file, err := os.Create(name)
-	return File{file}, err
+	return os.Create(name)
 }
 
-// Write writes v and closes the file.
-func (f File) Write(v any) error {
-	if f.file == nil {
+// WriteFile writes v to a file of Create, if there is one, and closes it.
+func WriteFile(file *os.File, v any) error {
+	if file == nil {
 		return nil
 	}
-	return errors.Join(WriteJSON(f.file, v), f.file.Sync(), f.file.Close())
+	return errors.Join(WriteJSON(file, v), file.Sync(), file.Close())
 }
