@@ -26,6 +26,7 @@ func TestRun(t *testing.T) {
 		"several_wrong_flags":        {[]string{"bench", "-rounds", "0", "-connections", "x"}, 2, "", "-connections must be"},
 		"a_seed_in_words":            {[]string{"faults", "-seed", "x"}, 2, "", "-seed"},
 		"no_round":                   {[]string{"faults", "-rounds", "0"}, 2, "", "-rounds must be from 1 to 3"},
+		"too_many_rounds":            {[]string{"faults", "-rounds", "4"}, 2, "", "-rounds must be from 1 to 3"},
 		"a_flag_of_another_command":  {[]string{"faults", "-rate", "1"}, 2, "", "-rate"},
 		"a_failure_before_it_begins": {[]string{"bench", "-mysql", "x", "-wxlogin", "y", "-alone"}, 1, "", "-mysql is not of the form"},
 	} {

@@ -289,6 +289,9 @@ func TestClaims_forgive(t *testing.T) {
 		"a_request_that_the_stopped_server_never_saw": {checkOrderlyStop, func(res *results) {
 			res.requests[7].reply.Failure, res.requests[7].reply.Reused = player.Cut, true
 		}},
+		"a_user_whose_login_failed": {checkLogins, func(res *results) {
+			res.requests = append(res.requests, refusal(t, request{route: player.Login, user: "u03-1"}, "storage_unavailable"))
+		}},
 		"a_session_made_while_redis_came_back": {checkTokens, func(res *results) {
 			res.requests[6] = from(refusal(t, res.requests[6], "undecryptable"), 20, 22)
 		}},
@@ -363,50 +366,28 @@ func TestRequest_violation(t *testing.T) {
 			t.Error(v)
 		}
 	}
-	for _, code := range []string{
-		"invalid_request", "invalid_code", "invalid_token", "invalid_api_key", "user_blocked", "forbidden", "not_found",
-		"method_not_allowed", "request_too_large", "unsupported_media_type", "undecryptable", "invalid_picture", "rate_limited",
-		"internal", "wechat_unavailable", "misconfigured", "storage_unavailable",
-	} {
+	for code := range player.Problems {
 		if v := refusal(t, request{}, code).violation(); (v == "") != slices.Contains(expectedCodes, code) {
 			t.Errorf("%s: %q", code, v)
 		}
 	}
 }
 
+// Package player's tests have all ways in which a response can break the contract.
 func TestRequest_violation_finds(t *testing.T) {
 	edit := func(e request, old, with string) request {
 		e.reply.Body = []byte(strings.Replace(string(e.reply.Body), old, with, 1))
 		return e
 	}
-	change := func(e request, f func(*player.Reply)) request { f(&e.reply); return e }
-	retry, relogin := refusal(t, request{}, "storage_unavailable"), refusal(t, request{}, "invalid_token")
-	login := login200(t, "u", "")
+	update, refused := update200(t, "u", 1), refusal(t, request{}, "storage_unavailable")
+	refused.reply.RetryAfter = ""
 	tests := map[string]request{
-		"another_requests_answer":  change(retry, func(a *player.Reply) { a.RequestID = "other" }),
-		"a_body_that_is_no_json":   change(retry, func(a *player.Reply) { a.Body = []byte("<html>") }),
-		"an_unlisted_code":         edit(retry, "storage_unavailable", "tired"),
-		"another_status":           change(retry, func(a *player.Reply) { a.Status = 500 }),
-		"another_status_inside":    edit(retry, `"status":503`, `"status":500`),
-		"another_action":           edit(retry, `"retry"`, `"none"`),
-		"another_content_type":     change(retry, func(a *player.Reply) { a.ContentType = "application/json" }),
-		"another_id_inside":        edit(retry, `"requestId":"r"`, `"requestId":"s"`),
-		"one_field_more":           edit(retry, `{`, `{"cause":"x",`),
-		"no_retry_after":           change(retry, func(a *player.Reply) { a.RetryAfter = "" }),
-		"retry_after_at_once":      change(retry, func(a *player.Reply) { a.RetryAfter = "0" }),
-		"retry_after_in_words":     change(retry, func(a *player.Reply) { a.RetryAfter = "soon" }),
-		"retry_after_elsewhere":    change(relogin, func(a *player.Reply) { a.RetryAfter = "2" }),
-		"no_challenge":             change(relogin, func(a *player.Reply) { a.Challenge = "" }),
-		"a_challenge_elsewhere":    change(retry, func(a *player.Reply) { a.Challenge = "Bearer" }),
-		"200_with_one_field_more":  edit(login, `{`, `{"openid":"x",`),
-		"200_with_a_short_token":   edit(login, "tt", "t"),
-		"200_with_another_status":  edit(login, `"status":200`, `"status":0`),
-		"200_as_a_problem":         change(login, func(a *player.Reply) { a.ContentType = "application/problem+json" }),
-		"200_with_retry_after":     change(login, func(a *player.Reply) { a.RetryAfter = "2" }),
-		"update_without_a_name":    edit(update200(t, "u", 1), player.Nickname("u", 1), ""),
-		"update_called_anonymous":  edit(update200(t, "u", 1), `"anonymous":false`, `"anonymous":true`),
-		"update_one_field_more":    edit(update200(t, "u", 1), `{`, `{"unionid":"x",`),
+		"no_retry_after":           refused,
 		"a_status_without_problem": {reply: player.Reply{ID: "r", Response: player.Response{Status: 500, RequestID: "r"}}},
+		"200_with_one_field_more":  edit(login200(t, "u", ""), `{`, `{"openid":"x",`),
+		"update_without_a_name":    edit(update, player.Nickname("u", 1), ""),
+		"update_called_anonymous":  edit(update, `"anonymous":false`, `"anonymous":true`),
+		"update_one_field_more":    edit(update, `{`, `{"unionid":"x",`),
 	}
 	for name, e := range tests {
 		t.Run(name, func(t *testing.T) {

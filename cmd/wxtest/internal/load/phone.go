@@ -147,3 +147,12 @@ func (p *phone) follow(u *player.User, route player.Route, v player.Verdict, now
 func (p *phone) jitter(d time.Duration) time.Duration {
 	return d + time.Duration(p.RNG.Int64N(int64(d/2)+1))
 }
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func sleepUntil(ctx context.Context, t time.Time) bool { return process.Sleep(ctx, time.Until(t)) }

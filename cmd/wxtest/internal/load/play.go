@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"wxlogin/cmd/wxtest/internal/player"
-	"wxlogin/cmd/wxtest/internal/process"
 )
 
 const (
@@ -170,15 +169,6 @@ func (r *run) newcomer() *player.User {
 	name := "w" + strconv.FormatUint(r.seed, 10) + "-" + r.name + "-" + strconv.FormatInt(r.newcomers.Add(1), 10)
 	return player.NewNewcomer(name, r.appID)
 }
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-func sleepUntil(ctx context.Context, t time.Time) bool { return process.Sleep(ctx, time.Until(t)) }
 
 // schedule is when actions are due: in an open loop at a steady rate, so that a free phone takes the oldest that is left; in a
 // closed loop (rate 0) whenever a phone is free.

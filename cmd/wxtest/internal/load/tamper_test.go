@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,14 +195,19 @@ func (p *tamperingProxy) answer(resp *http.Response) error {
 	return nil
 }
 
-func (p *tamperingProxy) before(t *testing.T, base string) string {
+// proxyTo returns a proxy before a server. change, if it is not nil, changes its responses.
+func proxyTo(t *testing.T, base string, change func(*http.Response) error) http.Handler {
 	t.Helper()
 	target, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, ModifyResponse: p.answer}
-	front := httptest.NewServer(proxy)
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, ModifyResponse: change}
+}
+
+func (p *tamperingProxy) before(t *testing.T, base string) string {
+	t.Helper()
+	front := httptest.NewServer(proxyTo(t, base, p.answer))
 	t.Cleanup(front.Close)
 	return front.URL
 }
@@ -343,11 +349,7 @@ func TestRun_finds_tampered_responses(t *testing.T) {
 // A server that says a logout is done, and does nothing.
 func TestRun_finds_tokens_that_outlive_their_logout(t *testing.T) {
 	server := startReal(t)
-	target, err := url.Parse(server.public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy := proxyTo(t, server.public, nil)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/logout" {
 			proxy.ServeHTTP(w, r)
@@ -371,28 +373,19 @@ func TestRun_finds_tokens_that_outlive_their_logout(t *testing.T) {
 // Connections that are cut after the server has done its work, so that it is unknown what was done.
 func TestRun_finds_cut_connections_and_nothing_wrong_after_them(t *testing.T) {
 	server := startReal(t)
-	target, err := url.Parse(server.public)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var mu sync.Mutex
-	requests := 0
-	front := httptest.NewServer(&httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ModifyResponse: func(resp *http.Response) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if requests++; requests > 400 {
-				stop()
-			}
-			if requests > after && requests%4 == 0 && resp.Request.Method == http.MethodPost {
-				panic(http.ErrAbortHandler)
-			}
-			return nil
-		},
-	})
+	var counter atomic.Int64
+	front := httptest.NewServer(proxyTo(t, server.public, func(resp *http.Response) error {
+		requests := counter.Add(1)
+		if requests > 400 {
+			stop()
+		}
+		if requests > after && requests%4 == 0 && resp.Request.Method == http.MethodPost {
+			panic(http.ErrAbortHandler)
+		}
+		return nil
+	}))
 	defer front.Close()
 	res, code := runJSON(t, ctx, server.args(front.URL, server.internal, "-users", "100", "-duration", "30s", "-max-errors", "0.9",
 		"-mix", "returning=1,update=5,unchanged=2,userinfo=5,introspect=1,new=1")...)
@@ -404,10 +397,6 @@ func TestRun_finds_cut_connections_and_nothing_wrong_after_them(t *testing.T) {
 // A server that is gone, and one that hangs.
 func TestRun_distinguishes_refused_and_timed_out(t *testing.T) {
 	server := startReal(t)
-	target, err := url.Parse(server.public)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, want := range []string{player.Refused, player.TimedOut} {
 		t.Run(want, func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
@@ -415,21 +404,17 @@ func TestRun_distinguishes_refused_and_timed_out(t *testing.T) {
 			var once sync.Once
 			var front *httptest.Server
 			hold := make(chan struct{})
-			front = httptest.NewServer(&httputil.ReverseProxy{
-				Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
-				ModifyResponse: func(resp *http.Response) error {
-					if resp.Request.URL.Path != "/userInfo" {
-						return nil
-					}
-					if want == player.TimedOut {
-						<-hold
-						return nil
-					}
+			front = httptest.NewServer(proxyTo(t, server.public, func(resp *http.Response) error {
+				switch {
+				case resp.Request.URL.Path != "/userInfo":
+				case want == player.TimedOut:
+					<-hold
+				default:
 					resp.Header.Set("Connection", "close")
 					once.Do(func() { front.Listener.Close() })
-					return nil
-				},
-			})
+				}
+				return nil
+			}))
 			defer front.Close()
 			defer close(hold)
 			res, code := runJSON(t, ctx, server.args(front.URL, server.internal, "-duration", "1s", "-mix", "userinfo=1", "-timeout", "500ms")...)

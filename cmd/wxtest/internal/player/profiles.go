@@ -6,6 +6,17 @@ import (
 	"strings"
 )
 
+// Profile is a user's profile under WeChat's names.
+type Profile struct {
+	NickName  string `json:"nickName"`
+	AvatarURL string `json:"avatarUrl"`
+	Gender    int    `json:"gender"`
+	Country   string `json:"country"`
+	Province  string `json:"province"`
+	City      string `json:"city"`
+	Language  string `json:"language"`
+}
+
 // Nickname says which user it belongs to, and which of that user's nicknames it is: "w7-12 r3".
 func Nickname(user string, revision int) string { return user + " r" + strconv.Itoa(revision) }
 

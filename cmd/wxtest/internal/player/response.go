@@ -124,17 +124,6 @@ func (r Response) ReadProblem(requestID string) (Problem, error) {
 	return p, nil
 }
 
-// Profile is a user's profile under WeChat's names.
-type Profile struct {
-	NickName  string `json:"nickName"`
-	AvatarURL string `json:"avatarUrl"`
-	Gender    int    `json:"gender"`
-	Country   string `json:"country"`
-	Province  string `json:"province"`
-	City      string `json:"city"`
-	Language  string `json:"language"`
-}
-
 // Body is the body of a response with status 200. The fields that a route does not have are zero.
 type Body struct {
 	Status          int     `json:"status"`
