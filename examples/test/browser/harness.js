@@ -2,7 +2,6 @@
 
 const assert = require('node:assert/strict');
 const path = require('node:path');
-const { source } = require('axe-core');
 const { chromium } = require('playwright-core');
 
 const address = process.env.WXLOGIN_PAGE;
@@ -12,18 +11,22 @@ assert.ok(address && executablePath, 'set WXLOGIN_PAGE to the address that the d
 const PATIENCE = 30000; // milliseconds, for anything, also on a busy machine
 const LAPTOP = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
+const A_PHONE = { viewport: PHONE, hasTouch: true, isMobile: true };
 const NAME = 'Lin 林';
-const FAULTS = [ // in the order of their buttons
-  'newkey', 'expire', 'codetwice', 'busy', 'refuse', 'secondapp', 'block', 'limit', 'awayredis', 'awaymysql',
-];
 const APP_IDS = ['wx000000000000demo', 'wx000000000001demo'];
 
-const idle = new Map(); // contexts for further visits, by their options: to make one takes longer than most tests
+const contexts = new Map(); // by their options: to make one takes longer than most tests
 let launched;
 
 function launch() {
   launched ||= chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
   return launched;
+}
+
+async function contextWith(options) {
+  const key = JSON.stringify(options);
+  if (!contexts.has(key)) contexts.set(key, await (await launch()).newContext({ locale: 'en-US', reducedMotion: 'reduce', ...options }));
+  return contexts.get(key);
 }
 
 async function closeBrowser() {
@@ -34,14 +37,13 @@ async function closeBrowser() {
  * visit opens the page as a new person, has the mini-program log in unless opened is false, and returns { page, context,
  * requests }. At the end of the test nothing may have been thrown in the page, requested from another origin, or logged to
  * the console, except refusals that the phone gets and what allowed matches. watch gets the page before it opens; at is
- * its address; fresh: with an empty cache.
+ * its address; other options are the context's.
  */
-async function visit(t, { allowed = /$^/, watch = () => {}, at = address, opened = true, fresh = false, ...options } = {}) {
-  const settings = { viewport: LAPTOP, locale: 'en-US', reducedMotion: 'reduce', ...options };
-  const contexts = idle.get(JSON.stringify(settings)) || [];
-  const context = (!fresh && contexts.pop()) || await (await launch()).newContext(settings);
+async function visit(t, { allowed = /$^/, watch = () => {}, at = address, opened = true, viewport = LAPTOP, ...options } = {}) {
+  const context = await contextWith(options);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
+  await page.setViewportSize(viewport);
   const requests = [];
   const faults = [];
   page.on('requestfinished', (request) => requests.push(request));
@@ -56,8 +58,7 @@ async function visit(t, { allowed = /$^/, watch = () => {}, at = address, opened
   watch(page);
   t.after(async () => {
     await page.evaluate(() => localStorage.clear());
-    await Promise.all(context.pages().map((one) => one.close()));
-    idle.set(JSON.stringify(settings), [...contexts, context]);
+    await page.close();
     assert.deepEqual(faults, []);
   });
   await page.goto(at);
@@ -72,20 +73,10 @@ function isRefusal(message) {
     /^Failed to load resource: the server responded with a status of [45]\d\d/.test(message.text());
 }
 
-/** assertAccess checks with axe-core whether everybody can use the page as it is now. */
-async function assertAccess(page, state) {
-  if (!await page.evaluate(() => 'axe' in globalThis)) await page.evaluate(source);
-  const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document, {
-    runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }, resultTypes: ['violations'],
-  }));
-  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join('\n  ')}`);
-  assert.deepEqual(found, [], state);
-  assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'axe-core has looked at nothing');
-}
-
 /** picture takes one of what can be seen, for those who want to see how the page looks. */
-function picture(page, name) {
-  return page.screenshot({ path: path.join(__dirname, '../../screenshots', `${name}.png`) });
+async function picture(page, name) {
+  await page.evaluate(() => document.querySelectorAll('.changed').forEach(({ classList }) => classList.remove('changed')));
+  await page.screenshot({ path: path.join(__dirname, '../../screenshots', `${name}.png`) });
 }
 
 const phone = (page) => page.locator('#screen');
@@ -93,6 +84,8 @@ const button = (page, name) => page.locator(`[data-tap=${name}]:visible`);
 const fault = (page, kind) => page.locator(`[data-fault=${kind}]`);
 const tap = (page, name) => button(page, name).click();
 const answer = (page, allow) => page.locator(allow ? '#allow' : '#deny').click();
+const save = (page) => page.locator('#form [type=submit]').click();
+const openTab = (page, name) => page.locator(`button[data-tab=${name}]`).click();
 const personOf = (page) => page.evaluate(() => sessionStorage.getItem('person'));
 
 /** reads waits until a text can be read on the phone. */
@@ -115,7 +108,7 @@ async function fillIn(page, name = NAME) {
   await answer(page, true);
   await page.locator('#chosen:visible').waitFor();
   await page.locator('#nickname').fill(name);
-  await page.locator('#form [type=submit]').click();
+  await save(page);
   await button(page, 'edit').waitFor();
   await tap(page, 'back');
   await page.locator('#greeting').getByText(name).waitFor();
@@ -130,24 +123,11 @@ async function play(page, kind) {
 async function ended(page) {
   await page.locator('#story .end').waitFor();
   await page.locator('[data-fault][aria-disabled]').first().waitFor({ state: 'detached' });
-  return {
-    sentences: await page.locator('#story li').allInnerTexts(),
-    end: await page.locator('#story .end').innerText(),
-    well: await page.locator('#story .end.bad').count() === 0,
-  };
-}
-
-/** holdFault keeps the next fault from being caused until the returned function is called. */
-async function holdFault(page, kind) {
-  let goOn;
-  const told = new Promise((resolve) => { goOn = resolve; });
-  await page.route('**/faults/*', async (route) => {
-    await told;
-    await route.continue();
-  });
-  await fault(page, kind).click();
-  await page.locator('#story').getByText('In progress…').waitFor();
-  return goOn;
+  return page.locator('#story').evaluate((story) => ({
+    sentences: [...story.querySelectorAll('li')].map(({ innerText }) => innerText),
+    end: story.querySelector('.end').innerText,
+    well: !story.querySelector('.end.bad'),
+  }));
 }
 
 /** choose has the page speak a language: en or zh. */
@@ -178,6 +158,8 @@ function conversation(entries, kind = 'http') {
   return entries.filter((entry) => entry.kind === kind).map(({ label, status }) => `${label} ${status}`);
 }
 
+const logins = (entries) => conversation(entries, 'wx').filter((line) => line === 'wx.login() 200').length;
+
 /** holdsToken reports whether the mini-program that is seen has a token in its storage. */
 function holdsToken(page) {
   return page.evaluate((appIds) => {
@@ -193,6 +175,6 @@ async function column(page, name, value) {
 }
 
 module.exports = {
-  APP_IDS, FAULTS, LAPTOP, NAME, PHONE, address, answer, assertAccess, button, choose, closeBrowser, column, conversation, ended,
-  fault, fillIn, greets, holdFault, holdsToken, logged, open, personOf, phone, picture, play, reads, tap, visit,
+  APP_IDS, A_PHONE, LAPTOP, NAME, PHONE, address, answer, button, choose, closeBrowser, column, conversation, ended, fault, fillIn, greets,
+  holdsToken, logged, logins, open, openTab, personOf, phone, picture, play, reads, save, tap, visit,
 };

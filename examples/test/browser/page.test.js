@@ -6,5 +6,5 @@ const { closeBrowser } = require('./harness.js');
 
 describe('the page', () => {
   after(closeBrowser);
-  for (const topic of (process.env.PAGE_TESTS || 'flow,faults,network,access,languages').split(',')) require(`./page/${topic}.js`);
+  for (const topic of (process.env.PAGE_TESTS || 'flow,faults,network,keyboard,layout').split(',')) require(`./page/${topic}.js`);
 });

@@ -3,6 +3,11 @@
 export const byId = (id) => document.getElementById(id);
 export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
+// onClick calls back with the clicked one of these elements.
+export function onClick(selector, listener) {
+  for (const element of all(selector)) element.addEventListener('click', (event) => listener(element, event));
+}
+
 // el makes an element. Attributes and children that are false, null or undefined are left out.
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

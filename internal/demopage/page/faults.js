@@ -1,10 +1,10 @@
 // The buttons that cause a fault, and have the phone run into it as a person would.
 
-import { byId, el } from './dom.js';
+import { all, byId, el } from './dom.js';
+import { closeDialog } from './screen.js';
 import { tell } from './story.js';
 import { onLanguage, say } from './words.js';
 
-const SECOND = 1;
 const REMEDY = 'remedy'; // the name under which a remedy that is owed outlives a reload
 
 // What the person does before the fault, and what runs into it.
@@ -14,7 +14,7 @@ const plays = {
   codetwice: { then: relaunch },
   busy: { then: relaunch },
   refuse: { before: openProfile, then: refuseBoth },
-  secondapp: { before: goHome, then: (phone) => phone.restart(SECOND) },
+  secondapp: { before: goHome, then: (phone) => phone.restart(1) },
   block: { before: goHome, then: refresh },
   limit: { then: relaunch },
   awayredis: { before: goHome, then: refresh },
@@ -23,7 +23,7 @@ const plays = {
 const remedies = { unblock: { then: goHome }, newnetwork: { then: relaunch } };
 
 function relaunch(phone) {
-  return phone.restart(phone.number());
+  return phone.restart();
 }
 
 function refresh(phone) {
@@ -37,9 +37,10 @@ async function refuseBoth(phone) {
 
 // goHome goes to the first page, logged in.
 async function goHome(phone) {
-  if (phone.view().screen === 'closed') await phone.act('open');
-  if (phone.view().screen === 'profile') await phone.act('back');
-  if (phone.view().state !== 'ready' || phone.view().problem) await phone.act('login');
+  if (phone.app().view.screen === 'closed') await phone.act('open');
+  const { view } = phone.app();
+  if (view.screen === 'profile') await phone.act('back');
+  if (view.state !== 'ready' || view.problem) await phone.act('login');
 }
 
 async function openProfile(phone) {
@@ -47,22 +48,22 @@ async function openProfile(phone) {
   await phone.act('profile');
 }
 
-// createFaults fills the list of buttons. busy keeps one play at a time; onTold gets the items of a play, onShow is called
-// when they are to be looked at.
-export function createFaults({ phone, wire, busy, onTold, onShow }) {
+// createFaults fills the list of buttons. onTold gets the items of a play, onShow is called when they are to be looked at.
+export function createFaults({ phone, wire, onTold, onShow }) {
   const story = byId('story');
   let last; // what was played
+  let playing = false; // one thing at a time
 
   byId('faults').append(...Object.keys(plays).map((kind) => el('li', {},
     el('button', { type: 'button', 'data-fault': kind, 'data-text': kind, 'aria-describedby': kind + '-is' }),
     el('p', { id: kind + '-is', 'data-text': kind + 'Is' }))));
   byId('faults').addEventListener('click', ({ target }) => {
     const { fault } = target.dataset;
-    if (fault) busy.run(() => play(fault, plays[fault], byId(fault + '-is')));
+    if (fault) play(fault, plays[fault], byId(fault + '-is'));
   });
   story.addEventListener('click', ({ target }) => {
     const { remedy } = target.dataset;
-    if (remedy) busy.run(() => play(remedy, remedies[remedy], last.place));
+    if (remedy) play(remedy, remedies[remedy], last.place);
     if (target.id === 'show') onShow(last.items);
   });
   onLanguage(showStory);
@@ -72,30 +73,46 @@ export function createFaults({ phone, wire, busy, onTold, onShow }) {
     if (!res.ok) throw new Error(`${res.status} ${res.statusText}`);
   }
 
-  // play shows the story at a place. A remedy that the previous fault left is applied first.
-  async function play(kind, { before = () => {}, then }, place) {
-    last = { kind, place, playing: true };
+  // set lets other buttons wait while something is played; they keep the focus.
+  function set(now) {
+    playing = now;
+    for (const control of all('[data-fault], [data-remedy], [data-app], #fresh, #another, #release input, #next')) {
+      control.ariaDisabled = now ? 'true' : null;
+    }
+  }
+
+  // play shows the story at a place.
+  async function play(kind, way, place) {
+    if (playing) return;
+    set(true);
+    last = { kind, place, playing };
     showStory();
     try {
-      phone.closeDialog();
-      await phone.settled();
-      const owed = sessionStorage.getItem(REMEDY);
-      sessionStorage.removeItem(REMEDY);
-      if (owed && owed !== kind) await cause(owed);
-      if (owed === 'newnetwork') await relaunch(phone);
-      const mark = wire.count();
-      const answersBefore = phone.answers();
-      await before(phone);
-      await cause(kind);
-      await then(phone);
-      const seen = await wire.since(mark, kind, phone.answers() - answersBefore);
-      last = { kind, place, ...seen, loggedIn: phone.loggedIn(), denied: phone.denied() };
+      last = { kind, place, ...await run(kind, way) };
       onTold(last.items);
     } catch (err) {
       last = { kind, place, problem: err.message };
     }
     showStory();
     story.scrollIntoView({ block: 'nearest' });
+    set(false);
+  }
+
+  // run returns what happened. A remedy that the previous fault left is applied first.
+  async function run(kind, { before = () => {}, then }) {
+    closeDialog();
+    await phone.app().settled();
+    const owed = sessionStorage.getItem(REMEDY);
+    sessionStorage.removeItem(REMEDY);
+    if (owed && owed !== kind) await cause(owed);
+    if (owed === 'newnetwork') await relaunch(phone);
+    const mark = wire.count();
+    const answersBefore = phone.answers();
+    await before(phone);
+    await cause(kind);
+    await then(phone);
+    const seen = await wire.since(mark, kind, phone.answers() - answersBefore);
+    return { ...seen, loggedIn: phone.app().loggedIn(), denied: phone.app().denied() };
   }
 
   function showStory() {
@@ -116,7 +133,8 @@ export function createFaults({ phone, wire, busy, onTold, onShow }) {
 
   return {
     // start plays a fault whose button is elsewhere: place is what the story follows.
-    start: (kind, place) => busy.run(() => play(kind, plays[kind], place)),
+    start: (kind, place) => play(kind, plays[kind], place),
+    playing: () => playing,
     // forget is called when the phone is another one, or another person's.
     forget() {
       last = undefined;

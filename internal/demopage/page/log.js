@@ -2,7 +2,7 @@
 
 import { byId, el, withBars } from './dom.js';
 import { onLanguage, say } from './words.js';
-import { isFailed, valueOf } from './wire.js';
+import { fieldOf, isFailed, valueOf } from './wire.js';
 
 const MOST_SHOWN = 300;
 const LONGEST = 24; // characters of a value in a line
@@ -24,53 +24,55 @@ const ANSWERED = [
 export function createLog({ curlOf }) {
   const region = byId('log');
   const list = byId('entries');
-  let shown = []; // {item, entry}
   let following = false; // whether the end stays in sight
+  const entryOf = (item) => [...list.children].find((entry) => entry.item === item);
 
   onLanguage(() => {
     const top = region.scrollTop;
-    for (const line of shown) replace(line);
+    [...list.children].forEach(replace);
     region.scrollTop = top;
   });
   region.addEventListener('scroll', () => {
     if (region.scrollTop + region.clientHeight < region.scrollHeight - 40) following = false;
   });
 
-  function replace(line) {
-    const isOpen = line.entry.querySelector('details')?.open;
-    const entry = makeEntry(line.item);
-    if (isOpen) entry.querySelector('details').open = true;
-    const focused = line.entry.contains(document.activeElement);
-    line.entry.replaceWith(entry);
-    line.entry = entry;
+  function replace(old) {
+    const entry = makeEntry(old.item);
+    if (old.querySelector('[open]')) entry.querySelector('details').open = true;
+    const focused = old.contains(document.activeElement);
+    old.replaceWith(entry);
     if (focused) entry.querySelector('summary').focus({ preventScroll: true });
   }
 
   function makeEntry(item) {
-    if (item.type === 'note') return el('li', { class: 'note' }, say(item.note + 'Done'));
-    if (item.type === 'error') return el('li', { class: 'failed' }, item.message);
+    const entry = el('li', { class: `${item.kind || item.type}${isFailed(item) ? ' failed' : ''}` });
+    entry.item = item;
+    if (item.type === 'note') entry.append(say(item.note + 'Done'));
+    else if (item.type === 'failed') entry.append(item.message);
+    else entry.append(foldable(item));
+    return entry;
+  }
+
+  function foldable(item) {
     const details = el('details', {}, el('summary', {}, ...lineOf(item)));
     details.addEventListener('toggle', () => {
       if (details.open && details.children.length === 1) details.append(unfolded(item, curlOf));
     });
-    return el('li', { class: `${item.kind}${isFailed(item) ? ' failed' : ''}` }, details);
+    return details;
   }
 
   function add(item) {
-    const line = { item, entry: makeEntry(item) };
-    shown.push(line);
-    byId('nothing').hidden = true;
-    list.append(line.entry);
-    if (shown.length > MOST_SHOWN) shown.shift().entry.remove();
+    list.append(makeEntry(item));
+    if (list.children.length > MOST_SHOWN) list.firstChild.remove();
     if (following) region.scrollTop = region.scrollHeight;
   }
 
   return {
     add,
-    addError: (message) => add({ type: 'error', message }),
+    addError: (message) => add({ type: 'failed', message }),
     answered(item) {
-      const line = shown.find((one) => one.item === item);
-      if (line) replace(line);
+      const entry = entryOf(item);
+      if (entry) replace(entry);
     },
     // follow keeps the end in sight, until someone scrolls up.
     follow() {
@@ -82,18 +84,13 @@ export function createLog({ curlOf }) {
       following = false;
       const refused = items.find((item) => item.kind === 'http' && !item.answer?.lost && isFailed(item));
       const note = items.findLast((item) => item.type === 'note' && (!refused || item.id < refused.id));
-      const [from, to] = [note, refused || note].map((item) => shown.find((line) => line.item === item)?.entry);
+      const [from, to] = [note, refused || note].map(entryOf);
       if (!from) return;
-      for (const { entry } of shown) entry.classList.toggle('told', entry === to);
+      for (const entry of list.children) entry.classList.toggle('told', entry === to);
       region.scrollTop = from.offsetTop;
-      const hidden = to.offsetTop + to.offsetHeight - region.scrollTop - region.clientHeight;
-      if (hidden > 0) region.scrollTop += hidden;
+      region.scrollTop = Math.max(from.offsetTop, to.offsetTop + to.offsetHeight - region.clientHeight);
     },
-    clear() {
-      shown = [];
-      list.replaceChildren();
-      byId('nothing').hidden = false;
-    },
+    clear: () => list.replaceChildren(),
   };
 }
 
@@ -112,25 +109,26 @@ function lineOf(item) {
 }
 
 function valuesOf(message, names) {
-  const values = names.map((name) => name.split('.').reduce((data, key) => data?.[key], message?.data))
+  const values = names.map((name) => fieldOf(message, name))
     .filter(Boolean).map((value) => (value.length > LONGEST && !value.startsWith('<') ? value.slice(0, LONGEST) + '…' : value));
   if (message?.data?.isNewUser) values.push(say('newUser'));
-  return values.flatMap((value, i) => [i > 0 && ', ', ...withBars(value)]);
+  // A bar goes with the comma before it, so that an ellipsis replaces both: beside a bar that is cut there would be none.
+  return values.map((value, i) => (
+    el('span', { class: String(value).startsWith('<') && 'whole' }, i > 0 && ', ', ...withBars(value))));
 }
 
 function unfolded(item, curlOf) {
+  const { label, at, data, answer } = item;
+  const advice = adviceOf(item);
   const button = el('button', { type: 'button', class: 'small' }, say('copyCurl'));
   button.addEventListener('click', async () => {
-    const done = await copy(curlOf(item)).then(() => 'copied', () => 'notCopied');
-    button.textContent = say(done);
-    byId('copied').textContent = say(done);
+    const done = say(await copy(curlOf(item)).then(() => 'copied', () => 'notCopied'));
+    button.textContent = done;
+    byId('copied').textContent = done;
   });
   return el('div', { class: 'unfolded' },
-    adviceOf(item).map((text) => el('p', { class: 'advice' }, text))[0],
-    el('div', { class: 'message' }, el('h3', {}, say('request')), el('code', {}, `${item.label}  ${item.at}`), jsonOf(item.data)),
-    item.answer && el('div', { class: 'message' },
-      el('h3', {}, say('response')), el('code', {}, item.answer.label), jsonOf(item.answer.data)),
-    item.answer && button);
+    advice && el('p', { class: 'advice' }, advice),
+    messageOf('request', `${label}  ${at}`, data), ...(answer ? [messageOf('response', answer.label, answer.data), button] : []));
 }
 
 async function copy(address) {
@@ -139,26 +137,26 @@ async function copy(address) {
   await navigator.clipboard.writeText(await res.text());
 }
 
+const messageOf = (title, line, data) => (
+  el('div', { class: 'message' }, el('h3', {}, say(title)), el('code', {}, line), jsonOf(data)));
+
 // jsonOf shows each field in a line, but those without a value together in one.
 function jsonOf(data) {
-  const fields = Object.entries(data || {}).map(([name, value]) => [JSON.stringify(name), JSON.stringify(value), value]);
+  const fields = Object.entries(data || {});
   if (!fields.length) return el('pre', { class: 'quiet' }, say('empty'));
-  const lines = fields.filter(([, , value]) => value || value === 0 || value === false).map(([name, json]) => `${name}: ${json}`);
-  const empties = fields.filter(([, , value]) => value === '' || value === null).map(([name, json]) => `${name}: ${json}`);
-  const text = [...lines, empties.join(', ')].filter(Boolean).map((line) => `  ${line}`).join(',\n');
-  return el('pre', {}, ...withBars(`{\n${text}\n}`));
+  const isEmpty = ([, value]) => value === '' || value === null;
+  const json = ([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`;
+  const lines = [...fields.filter((field) => !isEmpty(field)).map(json), fields.filter(isEmpty).map(json).join(', ')];
+  return el('pre', {}, ...withBars(`{\n${lines.filter(Boolean).map((line) => `  ${line}`).join(',\n')}\n}`));
 }
 
-// adviceOf returns what the client does about a refusal, and what became of a response.
+// adviceOf returns what the client does about a refusal, or what became of a response.
 function adviceOf({ kind, label, data, answer }) {
-  if (answer?.lost) return [say('lostIs')];
+  if (answer?.lost) return say('lostIs');
   const action = kind === 'http' && valueOf(answer, 'action');
-  if (!action) return [];
-  if (action === 'retry') {
-    const seconds = Number(valueOf(answer, 'Retry-After') || 1);
-    return [say(seconds > 10 ? 'retryLater' : 'retry', { seconds })];
-  }
-  if (action !== 'relogin') return [say('none')];
-  if (label === 'POST /onLogin') return [say('reloginLogin')];
-  return [say(label === 'POST /bindPhone' && data.code ? 'again' : 'relogin')];
+  const seconds = Number(valueOf(answer, 'Retry-After') || 1);
+  if (action === 'retry') return say(seconds > 10 ? 'retryLater' : 'retry', { seconds });
+  if (action === 'relogin' && label === 'POST /onLogin') return say('reloginLogin');
+  if (action === 'relogin') return say(label === 'POST /bindPhone' && data.code ? 'again' : 'relogin');
+  return action && say('none');
 }

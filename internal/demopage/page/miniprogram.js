@@ -28,7 +28,7 @@ export function launch({ base, person, appId, release, storage, fetch, onChange,
     simulator: base + '/wechat', user: person, appId, release, storage, loggedIn: holdsToken(storage), fetch,
   });
   const view = { screen: 'home', state: 'loading', user: {}, busy: '' };
-  let running; // resolves when nothing is being done
+  let running; // what is being done, or was
   let denied; // what WeChat's API said when the person refused
   let given; // the answer to the next dialog, which is not shown then
 
@@ -49,16 +49,9 @@ export function launch({ base, person, appId, release, storage, fetch, onChange,
   // run does one thing at a time, and shows why it failed.
   async function run(name, work) {
     if (view.busy) return;
-    let done;
-    running = new Promise((resolve) => { done = resolve; });
     show({ busy: name, problem: null, state: name === 'login' ? 'loading' : view.state });
-    try {
-      await work();
-    } catch (problem) {
-      fail(name, problem);
-    }
-    show({ busy: '' });
-    done();
+    running = work().catch((problem) => fail(name, problem)).then(() => show({ busy: '' }));
+    await running;
   }
 
   function fail(name, problem) {

@@ -1,111 +1,78 @@
 // The page: which part is told of what.
 
-import { all, byId } from './dom.js';
+import { all, byId, onClick } from './dom.js';
 import { createFaults } from './faults.js';
 import { createLog } from './log.js';
 import { createPhone } from './phone.js';
+import { enterName, offerName } from './screen.js';
 import { createStorage } from './storage.js';
 import { createWire } from './wire.js';
-import { onLanguage, preferredLanguage, readWords, rememberLanguage, say, useLanguage } from './words.js';
-
-await readWords();
+import { onLanguage, say, startSpeaking } from './words.js';
 
 const PLAYED = 'played';
 const secrets = byId('secrets');
 const addressOf = (path) => `/phones/${phone.person()}/${path}`;
-let gone = false;
 let unread = 0;
 
 const log = createLog({ curlOf: ({ exchange }) => addressOf(`curl/${exchange}`) });
 const storage = createStorage({
   address: () => addressOf(secrets.checked ? 'state?secrets=show' : 'state'),
-  onState: ({ nickName }) => phone.setNickName(nickName),
+  onState: ({ nickName }) => offerName(nickName),
 });
 const phone = createPhone({ onChange: showSteps, onError: (err) => log.addError(err.message) });
-const wire = createWire({ onItem, onAnswer, onClear, onGone });
-const busy = createBusy();
-const faults = createFaults({ phone, wire, busy, onTold, onShow });
-
-// createBusy lets one thing be played at a time. Buttons that have to wait keep the focus.
-function createBusy() {
-  let playing = false;
-  function set(now) {
-    playing = now;
-    for (const control of all('[data-fault], [data-remedy], [data-app], #fresh, #another, #release input, #next')) {
-      control.ariaDisabled = now ? 'true' : null;
-    }
-  }
-  return {
-    async run(play) {
-      if (playing) return;
-      set(true);
-      await play().finally(() => set(false));
-    },
-    playing: () => playing,
-  };
-}
-
-function onItem(item) {
-  log.add(item);
-  if (item.type === 'note') storage.refresh();
-  if (document.body.dataset.tab !== 'network') unread++;
-  showUnread();
-}
-
-function onAnswer(item) {
-  log.answered(item);
-  if (item.kind === 'http') storage.refresh();
-}
-
-function onClear() {
-  log.clear();
-  unread = 0;
-  showUnread();
-}
-
-function onGone(now) {
-  if (now === gone) return;
-  gone = now;
-  showGone();
-  if (!gone) storage.refresh();
-}
-
-function showGone() {
-  byId('gone').textContent = gone ? say('gone') : '';
-}
-
-function onTold(items) {
-  sessionStorage.setItem(PLAYED, phone.person());
-  log.show(items);
-  showSteps();
-}
-
-function onShow(items) {
-  openTab('network');
-  log.show(items);
-  byId('log').focus({ preventScroll: true });
-}
+const wire = createWire({
+  onItem(item) {
+    log.add(item);
+    if (item.type === 'note') storage.refresh();
+    showUnread(document.body.dataset.tab === 'network' ? 0 : unread + 1);
+  },
+  onAnswer(item) {
+    log.answered(item);
+    if (item.kind === 'http') storage.refresh();
+  },
+  onClear() {
+    log.clear();
+    showUnread(0);
+  },
+  onGone(isGone) {
+    const sentence = byId('gone').firstElementChild;
+    if (!isGone && !sentence.hidden) storage.refresh();
+    sentence.hidden = !isGone;
+  },
+});
+const faults = createFaults({
+  phone,
+  wire,
+  onTold(items) {
+    sessionStorage.setItem(PLAYED, phone.person());
+    log.show(items);
+    showSteps();
+  },
+  onShow(items) {
+    openTab('network');
+    log.show(items);
+    byId('log').focus({ preventScroll: true });
+  },
+});
 
 // The parts of the page are tabs if the screen is narrow.
 function openTab(name) {
   document.body.dataset.tab = name;
   for (const button of all('button[data-tab]')) button.ariaPressed = button.dataset.tab === name;
-  if (name === 'network') unread = 0;
-  showUnread();
+  showUnread(name === 'network' ? 0 : unread);
 }
 
-function showUnread() {
-  byId('unread').hidden = unread === 0;
+function showUnread(number) {
+  unread = number;
+  byId('unread').hidden = !unread;
   byId('unread').textContent = unread;
 }
 
-const isNarrow = () => matchMedia('(max-width: 899px)').matches;
-
 // The steps of the beginning: the first one that is not done is the page's primary action.
 const steps = [
-  { isDone: () => phone.loggedIn(), act: () => phone.act(phone.view().screen === 'closed' ? 'open' : 'login') },
-  { isDone: () => phone.view().complete, act: fillIn },
-  { isDone: () => sessionStorage.getItem(PLAYED) === phone.person(), act: () => faults.start('newkey', isNarrow() ? byId('start') : byId('newkey-is')) },
+  { isDone: () => phone.app().loggedIn(), act: () => phone.act(phone.app().view.screen === 'closed' ? 'open' : 'login') },
+  { isDone: () => phone.app().view.complete, act: fillIn },
+  { isDone: () => sessionStorage.getItem(PLAYED) === phone.person(), act: breakKey },
 ];
 
 function showSteps() {
@@ -120,10 +87,16 @@ function showSteps() {
 }
 
 async function fillIn() {
-  if (phone.view().screen !== 'profile') await phone.act('profile');
+  if (phone.app().view.screen !== 'profile') await phone.act('profile');
   await phone.act('avatar', true);
-  phone.enterName();
+  enterName();
   await phone.act('save');
+}
+
+// breakKey shows what happened beside the button that was pressed, or else beside the one of this fault.
+function breakKey() {
+  const isNarrow = matchMedia('(max-width: 899px)').matches;
+  return faults.start('newkey', byId(isNarrow ? 'start' : 'newkey-is'));
 }
 
 function follow() {
@@ -131,55 +104,39 @@ function follow() {
   storage.forget();
 }
 
-function onClick(selector, listener) {
-  for (const element of all(selector)) {
-    element.addEventListener('click', (event) => {
-      if (busy.playing()) event.preventDefault();
-      else listener(element);
-    });
-  }
+// What changes the phone or its person ends the story, and has to wait while a fault is played.
+for (const [selector, change] of Object.entries({
+  '[data-app]': ({ dataset }) => phone.see(Number(dataset.app)),
+  '#fresh': () => phone.fresh(),
+  '#another': () => {
+    phone.another();
+    follow();
+    phone.see(0);
+  },
+  '#release input': ({ value }) => phone.setRelease(value),
+})) {
+  onClick(selector, (element, event) => {
+    if (faults.playing()) return event.preventDefault();
+    faults.forget();
+    return change(element);
+  });
 }
-
-onClick('[data-app]', ({ dataset }) => {
-  faults.forget();
-  phone.see(Number(dataset.app));
-});
-onClick('#fresh', () => {
-  faults.forget();
-  phone.fresh();
-});
-onClick('#another', () => {
-  phone.another();
-  faults.forget();
-  follow();
-  phone.see(0);
-});
-onClick('#release input', ({ value }) => {
-  faults.forget();
-  phone.setRelease(value);
-});
 onClick('#next', () => {
+  if (faults.playing()) return;
   log.follow();
   steps.find(({ isDone }) => !isDone()).act();
 });
-byId('screen').addEventListener('click', log.follow);
-byId('clear').addEventListener('click', log.clear);
+onClick('#screen', log.follow);
+onClick('#clear', log.clear);
+onClick('button[data-tab]', ({ dataset }) => openTab(dataset.tab));
 secrets.addEventListener('change', follow);
-for (const button of all('button[data-tab]')) button.addEventListener('click', () => openTab(button.dataset.tab));
-for (const button of all('[data-language]')) {
-  button.addEventListener('click', () => {
-    rememberLanguage(button.dataset.language);
-    useLanguage(button.dataset.language);
-  });
-}
 
 function showTime() {
   byId('clock').textContent = new Date().toTimeString().slice(0, 5);
 }
 
-onLanguage(showGone);
 onLanguage(showSteps);
-useLanguage(preferredLanguage());
+startSpeaking();
 showTime();
 setInterval(showTime, 10000);
 openTab('phone');

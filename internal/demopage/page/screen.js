@@ -7,6 +7,7 @@ const TOAST_DURATION = 1500; // milliseconds, as in WeChat
 const screen = byId('screen');
 const dialog = byId('dialog');
 let answerDialog = () => {};
+let offered = ''; // the nickname that WeChat knows
 let toastTimer;
 let owesFocus = false; // there was no button to focus when the focused one went away
 
@@ -59,22 +60,17 @@ function put(id, name) {
 
 // ask shows a dialog of WeChat and resolves with whether the person allows it. What is below cannot be reached meanwhile.
 export function ask(question, face) {
-  const before = document.activeElement;
   for (const [id, name] of [['question', question], ['allow', question + 'Yes'], ['deny', question + 'No']]) put(id, name);
   dialog.dataset.label = question;
   dialog.ariaLabel = say(question);
   byId('face').hidden = !face;
   if (face) byId('face').src = face;
+  dialog.show(); // takes the focus, and gives it back
   screen.firstElementChild.inert = true;
-  dialog.hidden = false;
-  byId('allow').focus({ preventScroll: true });
   return new Promise((resolve) => {
     answerDialog = (allowed) => {
-      const had = dialog.contains(document.activeElement) || document.activeElement === document.body;
       screen.firstElementChild.inert = false;
-      dialog.hidden = true;
-      answerDialog = () => {};
-      if (had) before.focus({ preventScroll: true });
+      dialog.close();
       resolve(allowed);
     };
   });
@@ -89,8 +85,17 @@ export function toast(name) {
   toastTimer = setTimeout(() => { byId('toast').hidden = true; }, TOAST_DURATION);
 }
 
-// listen calls act with the name of a button that is tapped. nickNameOf returns the name that WeChat offers for the input.
-export function listen(act, nickNameOf) {
+// offerName has the phone offer the name that WeChat knows, for the input.
+export function offerName(name) {
+  offered = name;
+}
+
+export function enterName() {
+  byId('nickname').value = offered;
+}
+
+// listen calls act with the name of a button that is tapped.
+export function listen(act) {
   const input = byId('nickname');
   const offer = byId('offer');
   screen.addEventListener('click', ({ target }) => {
@@ -105,15 +110,15 @@ export function listen(act, nickNameOf) {
   byId('deny').addEventListener('click', closeDialog);
   dialog.addEventListener('keydown', ({ key }) => { if (key === 'Escape') closeDialog(); });
   input.addEventListener('focus', () => {
-    offer.textContent = say('useName', { name: nickNameOf() });
-    offer.hidden = !nickNameOf() || input.value === nickNameOf();
+    offer.textContent = say('useName', { name: offered });
+    offer.hidden = !offered || input.value === offered;
   });
   byId('form').addEventListener('focusout', ({ relatedTarget }) => {
     if (relatedTarget !== offer && relatedTarget !== input) offer.hidden = true;
   });
   offer.addEventListener('pointerdown', (event) => event.preventDefault()); // the input keeps the focus
   offer.addEventListener('click', () => {
-    input.value = nickNameOf();
+    enterName();
     input.focus({ preventScroll: true });
     offer.hidden = true;
   });

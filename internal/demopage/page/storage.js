@@ -12,8 +12,8 @@ export function createStorage({ address, onState }) {
   let timer;
   let asked = 0;
   let state;
-  let before; // values by name, to find what has changed; undefined until there is something to compare with
-  let changedAt = new Map(); // by name
+  let before; // columns and keys by name, to find what has changed; undefined until there is something to compare with
+  let changedAt; // by name
 
   onLanguage(() => state && show());
 
@@ -24,18 +24,30 @@ export function createStorage({ address, onState }) {
     const answer = res?.ok ? await res.json().catch(() => null) : null;
     if (!answer || question !== asked) return;
     state = answer;
-    const values = valuesOf(state);
-    for (const [name, value] of before ? values : []) {
-      if (differs(value, before.get(name))) changedAt.set(name, Date.now());
-    }
-    before = values;
+    const now = new Map([...(state.mysql || []), ...state.redis].map((one) => [one.name ?? one.key, one]));
+    for (const [name, one] of before ? now : []) if (differs(one, before.get(name))) changedAt.set(name, Date.now());
+    before = now;
     show();
     onState(state);
   }
 
   function show() {
-    byId('mysql').replaceChildren(showRow(state.mysql, mark));
-    byId('redis').replaceChildren(showKeys(state.redis, mark));
+    byId('mysql').replaceChildren(showRow(state.mysql));
+    byId('redis').replaceChildren(showKeys(state.redis));
+  }
+
+  function showRow(columns) {
+    if (!columns) return el('p', { class: 'quiet' }, say('noUser'));
+    return el('dl', {}, ...columns.map(({ name, value }) => (
+      mark(name, el('div', { class: LONG.includes(name) && 'long' }, el('dt', {}, name),
+        el('dd', {}, ...(value ? withBars(value) : [el('i', {}, value === null ? 'NULL' : "''")])))))));
+  }
+
+  function showKeys(keys) {
+    if (!keys.length) return el('p', { class: 'quiet' }, say('noKeys'));
+    return el('ul', { class: 'keys' }, ...keys.map(({ key, value, expiresIn }) => mark(key, el('li', {},
+      el('code', {}, ...withBars(key)),
+      el('p', {}, say('keyIs', { value: describe(value), time: span(expiresIn) }))))));
   }
 
   // mark marks what has changed lately, for the rest of that time.
@@ -48,26 +60,17 @@ export function createStorage({ address, onState }) {
     return element;
   }
 
-  function refresh() {
-    timer ??= setTimeout(look, PAUSE);
-  }
-
   return {
-    refresh,
+    refresh() {
+      timer ??= setTimeout(look, PAUSE);
+    },
     // forget is called before another person, or other values, are shown.
     forget() {
       before = undefined;
       changedAt = new Map();
-      refresh();
+      this.refresh();
     },
   };
-}
-
-function valuesOf({ mysql, redis }) {
-  return new Map([
-    ...(mysql || []).map(({ name, value }) => [name, { value }]),
-    ...redis.map(({ key, value, expiresIn }) => [key, { value, expiresIn }]),
-  ]);
 }
 
 // differs ignores that time passes, which leaves less of it.
@@ -75,24 +78,9 @@ function differs(now, then) {
   return !then || now.value !== then.value || now.expiresIn > then.expiresIn;
 }
 
-function showRow(columns, mark) {
-  if (!columns) return el('p', { class: 'quiet' }, say('noUser'));
-  return el('dl', {}, ...columns.map(({ name, value }) => (
-    mark(name, el('div', { class: LONG.includes(name) && 'long' }, el('dt', {}, name),
-      el('dd', {}, ...(value ? withBars(value) : [el('i', {}, value === null ? 'NULL' : "''")])))))));
-}
-
-function showKeys(keys, mark) {
-  if (!keys.length) return el('p', { class: 'quiet' }, say('noKeys'));
-  return el('ul', { class: 'keys' }, ...keys.map(({ key, value, expiresIn }) => mark(key, el('li', {},
-    el('code', {}, ...withBars(key)),
-    el('p', {}, say('keyIs', { value: describe(value), time: span(expiresIn) }))))));
-}
-
 // describe translates the server's description of a value.
 function describe(value) {
-  const sealed = /^(\d+) bytes, sealed with (.+)$/.exec(value);
-  if (sealed) return say('sealed', { n: sealed[1], how: sealed[2] });
-  const set = /^sorted set of (\d+) session/.exec(value);
-  return set ? say('sessions', { n: set[1] }) : value;
+  const [, bytes, how] = /^(\d+) bytes, sealed with (.+)$/.exec(value) || [];
+  const [, sessions] = /^sorted set of (\d+) session/.exec(value) || [];
+  return how ? say('sealed', { n: bytes, how }) : sessions ? say('sessions', { n: sessions }) : value;
 }

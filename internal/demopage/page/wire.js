@@ -73,8 +73,11 @@ const isForPhone = ({ kind, answer }) => answer && kind !== 'wechat' && !answer.
 // isFailed reports whether a response is one of failure. WeChat's failures have status 200 and an errcode.
 export const isFailed = ({ answer }) => Boolean(answer && (answer.status >= 400 || !answer.status || answer.data?.errcode));
 
-// valueOf returns a field of a message without the brackets of a secret's name, or undefined.
+// fieldOf returns a field of a message, or undefined.
+export const fieldOf = (message, name) => name.split('.').reduce((data, key) => data?.[key], message?.data);
+
+// valueOf returns it as a text, without the brackets of a secret's name.
 export function valueOf(message, name) {
-  const value = name.split('.').reduce((data, key) => data?.[key], message?.data);
+  const value = fieldOf(message, name);
   return value === undefined ? undefined : String(value).replace(/^<(.*)>$/, '$1');
 }

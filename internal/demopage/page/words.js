@@ -1,34 +1,16 @@
 // What the page and its phone say, in English and in Chinese.
 
+import { all, onClick } from './dom.js';
+
 const LANGUAGES = ['en', 'zh'];
 const REMEMBERED = 'language';
+const UNITS = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 0]]; // with their seconds
 
+const words = await (await fetch('/assets/words.json')).json(); // [English, Chinese] by name
 const listeners = [];
-let words; // [English, Chinese] by name
 let index = 0;
 
-// readWords must be called before anything else here.
-export async function readWords() {
-  words = await (await fetch('/assets/words.json')).json();
-}
-
 export const isChinese = () => index === 1;
-
-// preferredLanguage returns the language that was chosen on an earlier visit, or else the browser's.
-export function preferredLanguage() {
-  const chosen = localStorage.getItem(REMEMBERED);
-  if (LANGUAGES.includes(chosen)) return chosen;
-  return navigator.language.startsWith('zh') ? 'zh' : 'en';
-}
-
-// useLanguage says everything in a language.
-export function useLanguage(name) {
-  index = LANGUAGES.indexOf(name);
-  translate();
-  for (const listener of listeners) listener();
-}
-
-export const rememberLanguage = (name) => localStorage.setItem(REMEMBERED, name);
 
 // knows reports whether there is a sentence of that name.
 export const knows = (name) => Object.hasOwn(words, name);
@@ -40,10 +22,9 @@ export function say(name, fill = {}) {
 
 // span returns a length of time in words.
 export function span(seconds) {
-  const [unit, size] = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]].find(([, s]) => seconds >= s) ||
-    ['second', 1];
+  const [unit, size] = UNITS.find(([, least]) => seconds >= least);
   const style = { style: 'unit', unit, unitDisplay: 'long', maximumFractionDigits: 0 };
-  return new Intl.NumberFormat(LANGUAGES[index], style).format(Math.round(seconds / size));
+  return new Intl.NumberFormat(LANGUAGES[index], style).format(Math.round(seconds / (size || 1)));
 }
 
 // onLanguage calls back whenever the language changes.
@@ -51,15 +32,25 @@ export function onLanguage(listener) {
   listeners.push(listener);
 }
 
-// translate fills in the page's fixed words.
-function translate() {
+// speak says everything in a language.
+function speak(name) {
+  index = LANGUAGES.indexOf(name);
   document.documentElement.lang = isChinese() ? 'zh-CN' : 'en';
   document.title = say('title');
-  const fixed = { text: 'textContent', label: 'ariaLabel', placeholder: 'placeholder', alt: 'alt' };
-  for (const [name, property] of Object.entries(fixed)) {
-    for (const element of document.querySelectorAll(`[data-${name}]`)) element[property] = say(element.dataset[name]);
+  for (const [attribute, property] of [['text', 'textContent'], ['label', 'ariaLabel'], ['placeholder', 'placeholder'], ['alt', 'alt']]) {
+    for (const element of all(`[data-${attribute}]`)) element[property] = say(element.dataset[attribute]);
   }
-  for (const button of document.querySelectorAll('[data-language]')) {
-    button.ariaPressed = button.dataset.language === LANGUAGES[index];
-  }
+  for (const button of all('[data-language]')) button.ariaPressed = button.dataset.language === name;
+  for (const listener of listeners) listener();
+}
+
+// startSpeaking says everything in the language that was chosen on an earlier visit, or else the browser's, until another is
+// chosen.
+export function startSpeaking() {
+  onClick('[data-language]', ({ dataset }) => {
+    localStorage.setItem(REMEMBERED, dataset.language);
+    speak(dataset.language);
+  });
+  const chosen = localStorage.getItem(REMEMBERED);
+  speak(LANGUAGES.includes(chosen) ? chosen : navigator.language.startsWith('zh') ? 'zh' : 'en');
 }

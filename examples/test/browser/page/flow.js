@@ -4,23 +4,22 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const test = require('node:test');
 const {
-  NAME, address, answer, button, choose, column, conversation, fillIn, greets, holdsToken, logged, open, personOf, phone, picture,
-  play, reads, tap, visit,
+  NAME, address, answer, button, choose, column, conversation, fillIn, greets, holdsToken, logged, logins, open, personOf,
+  phone, picture, play, reads, save, tap, visit,
 } = require('../harness.js');
-
-const logins = (entries) => conversation(entries, 'wx').filter((line) => line.startsWith('wx.login()')).length;
+const { assertAccess, assertLanguage } = require('../states.js');
 
 for (const [locale, name] of [['en-US', 'page'], ['zh-CN', 'page.zh-CN']]) { // README has these pictures
-  test(`three steps lead from a closed mini-program to a fault (${locale})`, async (t) => {
-    const { page } = await visit(t, { opened: false, locale, viewport: { width: 1280, height: 840 } });
+  test(`three steps lead from a closed mini-program to a fault, and the language is remembered (${locale})`, async (t) => {
+    const { page, context } = await visit(t, { opened: false, locale, viewport: { width: 1280, height: 840 } });
+    const [language, other] = locale === 'zh-CN' ? ['zh', 'en'] : ['en', 'zh'];
     const next = page.locator('#next');
     assert.equal(await page.title(), locale === 'zh-CN' ? 'wxlogin：登录全过程' : 'wxlogin: a login, live');
     assert.equal(await page.locator('.primary:visible').count(), 1, 'there is one primary action');
     assert.deepEqual(await logged(page), []);
     await open(page);
     await page.locator('#redis').getByText('wxlogin:session:').waitFor();
-    const entries = await logged(page);
-    assert.deepEqual(entries.map(({ label, status }) => `${label} ${status}`), [
+    assert.deepEqual((await logged(page)).map(({ label, status }) => `${label} ${status}`), [
       'wx.login() 200', 'POST /onLogin 200', 'GET /sns/jscode2session 200']);
     await column(page, 'profile_complete', 'no');
     assert.ok(await holdsToken(page));
@@ -32,33 +31,87 @@ for (const [locale, name] of [['en-US', 'page'], ['zh-CN', 'page.zh-CN']]) { // 
     await column(page, 'profile_complete', 'yes');
     assert.equal(await page.locator('.steps .done').count(), 3);
     assert.ok(await next.isHidden());
-    await page.locator('.changed').first().waitFor({ state: 'detached' });
     await picture(page, name);
+
+    await assertLanguage(page, language); // the browser's, until another one is chosen
+    await choose(page, other);
+    await page.reload();
+    await page.locator('#mysql dl').waitFor();
+    await assertLanguage(page, other);
+    const second = await context.newPage();
+    await second.goto(address);
+    await second.locator(`html[lang=${other === 'zh' ? 'zh-CN' : other}]`).waitFor();
+    await second.close();
   });
 }
 
-test('today’s WeChat returns a placeholder, and the person fills in the profile', async (t) => {
-  const { page } = await visit(t);
-  await tap(page, 'profile');
+test('with today’s WeChat the person fills in the profile, binds the phone number, logs out and in again', async (t) => {
+  const { page } = await visit(t, { opened: false });
+  await assertAccess(page, 'closed');
+  await open(page);
+  await assertAccess(page, 'start', ['phone', 'storage']);
+  await page.locator('.people summary').click();
+
+  await tap(page, 'profile'); // WeChat returns a placeholder
   await tap(page, 'sync');
   await reads(page, 'WeChat no longer provides them: please choose your own');
   const { text } = (await logged(page, { unfold: true })).filter(({ kind }) => kind === 'http').pop();
   assert.match(text, /"anonymous": true/);
   assert.match(text, /"profileComplete": false/);
+  await assertAccess(page, 'form');
+  await save(page);
+  await reads(page, 'Please choose an avatar or enter a nickname first.');
+  await assertAccess(page, 'message');
+
+  await page.locator('#nickname').focus(); // the phone offers the name that WeChat knows
+  await assertAccess(page, 'name offered');
+  const name = (await page.locator('#offer').innerText()).split(': ')[1];
+  await page.locator('#offer').click();
+  assert.equal(await page.locator('#nickname').inputValue(), name);
+  await save(page);
+  await reads(page, 'Saved. The avatar is still missing.');
+  await column(page, 'nickname', name);
+
   await tap(page, 'back');
   const marked = page.locator('#mysql .changed').getByText(NAME).waitFor();
   await fillIn(page);
   await marked;
   await column(page, 'nickname', NAME);
   await column(page, 'profile_complete', 'yes');
-  const entries = await logged(page);
-  assert.ok(conversation(entries).includes('POST /uploadAvatar 200'));
-  assert.ok(entries.some(({ kind, text: line }) => kind === 'http' && line.includes(NAME)));
+  const filled = await logged(page);
+  assert.ok(conversation(filled).includes('POST /uploadAvatar 200'));
+  assert.ok(filled.some(({ kind, text: line }) => kind === 'http' && line.includes(NAME)));
   const avatar = phone(page).getByRole('img', { name: 'Avatar' });
   await page.waitForFunction((image) => image.complete && image.naturalWidth > 0, await avatar.elementHandle());
+
   await tap(page, 'profile');
   await reads(page, NAME);
-  await picture(page, 'profile');
+  for (const allow of [false, true]) {
+    await tap(page, 'phone');
+    await assertAccess(page, `phone number, ${allow}`);
+    await answer(page, allow);
+    await reads(page, allow ? /^Phone number .*\*\*\*\*/ : 'You did not allow it. Nothing has changed, and you can try again.');
+  }
+  await column(page, 'phone_bound', 'yes');
+  assert.ok(conversation(await logged(page)).includes('POST /bindPhone 200'));
+  await tap(page, 'edit');
+  await tap(page, 'avatar');
+  await assertAccess(page, 'avatar');
+  await answer(page, false);
+
+  await tap(page, 'logout');
+  await reads(page, 'You are logged out');
+  await assertAccess(page, 'logged out');
+  assert.equal(await holdsToken(page), false);
+  assert.equal(conversation(await logged(page)).pop(), 'POST /logout 200');
+  await page.reload(); // nothing logs in by itself
+  await reads(page, 'You are logged out');
+  await tap(page, 'login');
+  await greets(page, NAME);
+  assert.ok(await holdsToken(page));
+  assert.equal(conversation(await logged(page)).pop(), 'POST /onLogin 200');
+  assert.equal(await button(page, 'back').count(), 0, 'there is nowhere to go back to');
+  await page.locator('.changed').first().waitFor({ state: 'detached' });
 });
 
 test('WeChat from before 2021 returns the profile and the phone number encrypted, after the person has agreed', async (t) => {
@@ -69,12 +122,11 @@ test('WeChat from before 2021 returns the profile and the phone number encrypted
   await greets(page, 'new friend');
   assert.ok(await page.locator('#release [value=before]').isChecked(), 'what WeChat provides is remembered');
   await tap(page, 'profile');
-  await tap(page, 'sync');
-  await answer(page, false);
-  await reads(page, /^You did not allow it/);
-  await tap(page, 'sync');
-  await answer(page, true);
-  await reads(page, 'Profile is complete');
+  for (const allow of [false, true]) {
+    await tap(page, 'sync');
+    await answer(page, allow);
+    await reads(page, allow ? 'Profile is complete' : /^You did not allow it/);
+  }
   await column(page, 'profile_source', 'wechat');
   await tap(page, 'phone');
   await answer(page, true);
@@ -82,50 +134,7 @@ test('WeChat from before 2021 returns the profile and the phone number encrypted
   assert.match((await logged(page)).findLast(({ label }) => label === 'POST /bindPhone').text, /encryptedData/);
 });
 
-test('the phone offers the name that WeChat knows', async (t) => {
-  const { page } = await visit(t);
-  await page.locator('#mysql dl').waitFor(); // with it the phone learns the name
-  await tap(page, 'profile');
-  await page.locator('#nickname:visible').focus();
-  const name = (await page.locator('#offer').innerText()).split(': ')[1];
-  await page.locator('#offer').click();
-  assert.equal(await page.locator('#nickname').inputValue(), name);
-  await page.locator('#form [type=submit]').click();
-  await reads(page, 'Saved. The avatar is still missing.');
-  await column(page, 'nickname', name);
-});
-
-test('the phone number is bound, and only its masked form is seen', async (t) => {
-  const { page } = await visit(t);
-  await tap(page, 'profile');
-  await tap(page, 'phone');
-  await answer(page, false);
-  await reads(page, 'You did not allow it. Nothing has changed, and you can try again.');
-  await tap(page, 'phone');
-  await answer(page, true);
-  await reads(page, /^Phone number .*\*\*\*\*/);
-  await column(page, 'phone_bound', 'yes');
-  assert.ok(conversation(await logged(page)).includes('POST /bindPhone 200'));
-});
-
-test('after a logout nothing logs in by itself, and a login brings the profile back', async (t) => {
-  const { page } = await visit(t);
-  await fillIn(page);
-  await tap(page, 'profile');
-  await tap(page, 'logout');
-  await reads(page, 'You are logged out');
-  assert.equal(await holdsToken(page), false);
-  assert.equal(conversation(await logged(page)).pop(), 'POST /logout 200');
-  await page.reload();
-  await reads(page, 'You are logged out');
-  await tap(page, 'login');
-  await greets(page, NAME);
-  assert.ok(await holdsToken(page));
-  assert.equal(conversation(await logged(page)).pop(), 'POST /onLogin 200');
-  assert.equal(await button(page, 'back').count(), 0, 'there is nowhere to go back to');
-});
-
-test('a reload keeps the person and the login', async (t) => {
+test('a reload, a new phone of the same person, another person, and the second mini-program', async (t) => {
   const { page } = await visit(t);
   await fillIn(page);
   const person = await personOf(page);
@@ -139,17 +148,12 @@ test('a reload keeps the person and the login', async (t) => {
   assert.deepEqual(after.slice(0, before.length), before, 'the log is shown again');
   assert.equal(logins(after), logins(before));
   assert.equal(conversation(after).pop(), 'GET /userInfo 200');
-});
 
-test('a new phone of the same person, another person, and the second mini-program', async (t) => {
-  const { page } = await visit(t);
-  await fillIn(page);
   await play(page, 'expire');
-  const person = await personOf(page);
-  const before = logins(await logged(page));
+  const sofar = logins(await logged(page));
   await page.locator('.people summary').click();
   await page.locator('#fresh').click();
-  await page.waitForFunction((n) => [...document.querySelectorAll('#entries .wx')].length > n, before);
+  await page.waitForFunction((n) => [...document.querySelectorAll('#entries .wx')].length > n, sofar);
   await greets(page, NAME);
   assert.equal(await personOf(page), person);
   assert.ok(await page.locator('#story').isHidden(), 'the story was another phone’s');
@@ -188,7 +192,7 @@ test('a demo that goes away is reported, and found again when it is back', async
   assert.match(told.end, /^The demo could not do it: /);
   assert.ok(!told.well);
   await line.join();
-  await gone.getByText('The demo').waitFor({ state: 'detached' });
+  await gone.getByText('The demo').waitFor({ state: 'hidden' });
   assert.equal(logins(await logged(page)), 1, 'the log is not shown twice');
   assert.equal((await play(page, 'expire')).end, `The phone is logged in, with the profile of ${NAME}.`);
 });

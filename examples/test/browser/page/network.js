@@ -40,23 +40,29 @@ test('the log begins at its first entry, and follows what is done on the phone u
   assert.equal(await top(), 0);
 });
 
-test('an entry is one line that unfolds to JSON, in which empty fields share a line', async (t) => {
-  const { page } = await visit(t);
+test('the page is under 100 KB until it is logged in; a line unfolds to JSON, names secrets, and can be cleared', async (t) => {
+  const { page, requests } = await visit(t, { timezoneId: 'UTC' }); // no other test has this context: its cache is empty
+  await page.locator('#mysql dl').waitFor();
+  await page.locator('#redis').getByText('SHA-256 of token 1').waitFor();
+  await assertSmall(t, requests);
+  const document = requests.find((request) => request.resourceType() === 'document');
+  const policy = (await document.response()).headers()['content-security-policy'];
+  assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self';/);
+  assert.doesNotMatch(policy, /unsafe/);
+  const inline = 'script:not([src]), style, [onclick], [onload], [onerror], a[href^="javascript:"]';
+  assert.equal(await page.locator(inline).count(), 0);
+
+  const bars = await page.locator('#entries > li').evaluateAll((entries) => entries.map((entry) => (
+    [...entry.querySelectorAll('.secret')].map((bar) => bar.textContent))));
+  assert.deepEqual(bars, [['code 1'], ['code 1', 'token 1'], ['code 1', 'openid 1', 'session_key 1']]);
   const summaries = page.locator('#entries summary');
   for (const { height } of await Promise.all((await summaries.all()).map((one) => one.boundingBox()))) assert.ok(height < 36);
   await summaries.nth(1).click();
   const unfolded = page.locator('#entries .unfolded');
   for (const field of [/"isNewUser": true/, /"profileComplete": false/]) assert.match(await unfolded.innerText(), field);
   const lines = (await unfolded.locator('pre').nth(1).innerText()).split('\n');
-  assert.equal(lines.filter((line) => /": (""|null)/.test(line) && !line.includes('{"')).length, 1);
-});
+  assert.equal(lines.filter((line) => /": (""|null)/.test(line) && !line.includes('{"')).length, 1, 'empty fields share a line');
 
-test('secrets are named, the same one the same everywhere, and the log can be cleared', async (t) => {
-  const { page } = await visit(t);
-  const bars = await page.locator('#entries > li').evaluateAll((entries) => entries.map((entry) => (
-    [...entry.querySelectorAll('.secret')].map((bar) => bar.textContent))));
-  assert.deepEqual(bars, [['code 1'], ['code 1', 'token 1'], ['code 1', 'openid 1', 'session_key 1']]);
-  await page.locator('#redis').getByText('SHA-256 of token 1').waitFor();
   await page.locator('#clear').click();
   assert.deepEqual(await logged(page), []);
   await page.locator('#log').getByText('Every request appears here').waitFor();
@@ -65,6 +71,16 @@ test('secrets are named, the same one the same everywhere, and the log can be cl
   assert.deepEqual(conversation(await logged(page)), ['GET /userInfo 200']);
   assert.ok(await page.locator('#nothing').isHidden());
 });
+
+async function assertSmall(t, requests) {
+  const paths = requests.map((request) => new URL(request.url()).pathname);
+  for (const part of ['/', '/assets/page.css', '/assets/words.json', '/bundle.js']) assert.ok(paths.includes(part), part);
+  const counted = requests.filter((request) => !request.url().endsWith('/events'));
+  const sizes = await Promise.all(counted.map(async (request) => (await request.sizes()).responseBodySize));
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  assert.ok(bytes > LEAST && bytes < MOST, `${bytes} bytes`);
+  t.diagnostic(`${bytes} bytes in ${counted.length} responses`);
+}
 
 test('copied commands work, and get the response that they name', async (t) => {
   const { page, context } = await visit(t);
@@ -217,24 +233,4 @@ test('no secret is in the page, its events or its state, unless they are shown',
   await page.locator('#redis').getByText('SHA-256 of token').first().waitFor();
   await page.locator('#entries > li').nth(5).waitFor();
   assert.deepEqual(secrets.foundIn(await everything(page)), [], 'the document, when secrets are hidden again');
-});
-
-test('the page is under 100 KB over the wire until it is logged in, and runs nothing but its files', async (t) => {
-  const { page, requests } = await visit(t, { fresh: true });
-  await page.locator('#mysql dl').waitFor();
-  await page.locator('#redis li').first().waitFor();
-  const paths = requests.map((request) => new URL(request.url()).pathname);
-  for (const part of ['/', '/assets/page.css', '/assets/words.json', '/bundle.js']) assert.ok(paths.includes(part), part);
-  const counted = requests.filter((request) => !request.url().endsWith('/events'));
-  const sizes = await Promise.all(counted.map(async (request) => (await request.sizes()).responseBodySize));
-  const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  assert.ok(bytes > LEAST && bytes < MOST, `${bytes} bytes`);
-  t.diagnostic(`${bytes} bytes in ${counted.length} responses`);
-
-  const document = requests.find((request) => request.resourceType() === 'document');
-  const policy = (await document.response()).headers()['content-security-policy'];
-  assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self';/);
-  assert.doesNotMatch(policy, /unsafe/);
-  const inline = 'script:not([src]), style, [onclick], [onload], [onerror], a[href^="javascript:"]';
-  assert.equal(await page.locator(inline).count(), 0);
 });
