@@ -21,6 +21,7 @@ const (
 	codeInvalidRequest       code = "invalid_request"
 	codeInvalidCode          code = "invalid_code"
 	codeInvalidToken         code = "invalid_token"
+	codeStaleSession         code = "stale_session"
 	codeInvalidAPIKey        code = "invalid_api_key"
 	codeUserBlocked          code = "user_blocked"
 	codeForbidden            code = "forbidden"
@@ -63,6 +64,8 @@ var problems = map[code]problem{
 		"WeChat rejected the code: it was used before, is older than 5 minutes, or belongs to another mini-program.", actionRelogin, 0},
 	codeInvalidToken: {http.StatusUnauthorized, "Invalid token",
 		"The token is missing, malformed, unknown, expired or revoked.", actionRelogin, 0},
+	codeStaleSession: {http.StatusUnauthorized, "Stale session",
+		"This needs a session that began at most 5 minutes ago: log in again.", actionRelogin, 0},
 	codeInvalidAPIKey: {http.StatusUnauthorized, "Invalid API key",
 		"The API key is missing or wrong.", actionNone, 0},
 	codeUserBlocked: {http.StatusForbidden, "User blocked",

@@ -36,7 +36,12 @@ type InternalOptions struct {
 	Logger   *slog.Logger // required
 	Metrics  *Metrics     // required
 
-	// APIKey is required from other services that call /introspect and /verify. If it is empty, they need none.
+	// AppIDs are the mini-programs of this server.
+	AppIDs []string
+	Eraser Eraser // required
+
+	// APIKey is required from other services that call /introspect and /verify. If it is empty, they need none, and routes
+	// that write reject every request.
 	APIKey string
 
 	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
@@ -46,8 +51,8 @@ type InternalOptions struct {
 // NewInternal returns the handler of the internal listener, which serves operators, other services and gateways.
 // Mini-programs must not be able to reach it.
 func NewInternal(o InternalOptions) (http.Handler, error) {
-	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil {
-		return nil, errors.New("handlers: Sessions, Users, Logger and Metrics are required")
+	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil || o.Eraser == nil {
+		return nil, errors.New("handlers: Sessions, Users, Eraser, Logger and Metrics are required")
 	}
 	i := &introspector{accounts{o.Sessions, o.Users, cmp.Or(o.StorageTimeout, DefaultStorageTimeout)}, o.Metrics}
 	guard := func(next http.Handler) http.Handler {
@@ -59,6 +64,7 @@ func NewInternal(o InternalOptions) (http.Handler, error) {
 	r.Method(http.MethodGet, "/metrics", o.Metrics.handler())
 	r.Method(http.MethodPost, "/introspect", guard(handle(i.introspect)))
 	mountPprof(r, guard)
+	mountUsers(r, o)
 	verify := requireAPIKey(o.APIKey, apiKeyFromHeader, codeForbidden, handle(i.verify))
 	r.Handle("/verify", verify)
 	r.Handle("/verify/*", verify)

@@ -101,7 +101,10 @@ func validateCode(code string) error {
 	return nil
 }
 
-// exchange exchanges the code at WeChat, finds or creates the user, and creates a session.
+// exchange exchanges the code at WeChat, creates a session, and finds or creates the user.
+//
+// The session comes first: if the user is erased at the same time, either the erase ends the session, or the login finds
+// no user and creates a new one. In the reverse order a session could outlive its user.
 func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (loginResponse, error) {
 	exchanged, err := app.Code2Session(ctx, code)
 	if err != nil {
@@ -109,22 +112,31 @@ func (p *public) exchange(ctx context.Context, app CodeExchanger, code string) (
 	}
 	ctx, cancel := p.withStorageTimeout(ctx)
 	defer cancel()
-	user, created, err := p.findOrCreateUser(ctx, store.Identity{
-		AppID: app.AppID(), OpenID: exchanged.OpenID, UnionID: exchanged.UnionID,
-	})
-	if err != nil {
-		return loginResponse{}, err
-	}
 	token, err := p.sessions.Create(ctx, session.Session{
 		AppID: app.AppID(), OpenID: exchanged.OpenID, SessionKey: string(exchanged.SessionKey),
 	})
 	if err != nil {
 		return loginResponse{}, err
 	}
+	user, created, err := p.findOrCreateUser(ctx, store.Identity{
+		AppID: app.AppID(), OpenID: exchanged.OpenID, UnionID: exchanged.UnionID,
+	})
+	if err != nil {
+		p.dropSession(ctx, token)
+		return loginResponse{}, err
+	}
 	return loginResponse{
 		Status: http.StatusOK, Token: token, ExpiresIn: int64(p.sessions.IdleTTL().Seconds()),
 		IsNewUser: created, profileResponse: p.profileResponse(user),
 	}, nil
+}
+
+// dropSession ends the session of a login that has failed. If that fails too, the session ends unused: its token is not in
+// the response.
+func (p *public) dropSession(ctx context.Context, token string) {
+	if err := p.revokeSession(context.WithoutCancel(ctx), token); err != nil {
+		p.logger.DebugContext(ctx, "cannot end the session of a failed login", "cause", err)
+	}
 }
 
 // findOrCreateUser returns the user with an identity. A user who is not active gets an error, and so no session.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"wxlogin/wechat"
+	"wxlogin/wechat/push"
 )
 
 // Outcomes of a decryption.
@@ -46,6 +47,7 @@ type Metrics struct {
 	callSeconds    *prometheus.HistogramVec
 	rejections     *prometheus.CounterVec
 	tokenChecks    *prometheus.CounterVec
+	pushes         *prometheus.CounterVec
 
 	invalidForwardedFor prometheus.Counter
 }
@@ -69,6 +71,8 @@ func NewMetrics() *Metrics {
 			"update_rate, failed_update_rate, uploads_in_flight or daily_uploads.", "bound"),
 		tokenChecks: counter("token_checks_total",
 			"Token checks for other services by outcome: active, inactive, blocked or failed.", "outcome"),
+		pushes: counter("wechat_pushes_total", "Messages that WeChat pushed by event (other: not about personal data, or "+
+			"unreadable) and outcome: applied, ignored, forwarded, rejected, malformed or failed.", "event", "outcome"),
 		invalidForwardedFor: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "wxlogin", Name: "unreadable_forwarded_for_total",
 			Help: "Requests with an X-Forwarded-For from a trusted proxy that cannot be parsed.",
@@ -78,6 +82,7 @@ func NewMetrics() *Metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds, m.rejections, m.tokenChecks,
+		m.pushes,
 		m.invalidForwardedFor,
 	)
 	return m
@@ -129,6 +134,15 @@ func (m *Metrics) login(created bool, err error) {
 }
 
 func (m *Metrics) decryption(outcome string) { m.decryptions.WithLabelValues(outcome).Inc() }
+
+// push counts a message that WeChat pushed.
+func (m *Metrics) push(event push.Event, outcome string) {
+	name := "other"
+	if isPersonal(event) {
+		name = event.Event
+	}
+	m.pushes.WithLabelValues(name, outcome).Inc()
+}
 
 func (m *Metrics) rejected(why rejection) { m.rejections.WithLabelValues(string(why)).Inc() }
 

@@ -18,6 +18,7 @@ import (
 	"wxlogin/internal/avatar"
 	"wxlogin/internal/clientip"
 	"wxlogin/internal/ratelimit"
+	"wxlogin/wechat/push"
 )
 
 // Defaults of PublicOptions.
@@ -35,6 +36,16 @@ type PublicOptions struct {
 	Users    Users           // required
 	Logger   *slog.Logger    // required
 	Metrics  *Metrics        // required
+
+	// Eraser erases users, for POST /deleteAccount, POST /unbindPhone and the messages that WeChat pushes. Required.
+	Eraser Eraser
+
+	// Pushes reads the messages that WeChat pushes to POST /wechatPush/{appid}, by appid. Optional: for an app without one
+	// the route does not exist.
+	Pushes map[string]*push.Receiver
+	// PushForward is the URL that gets the messages that are not about personal data. Optional: without it they are
+	// confirmed and dropped.
+	PushForward string
 
 	// PhoneNumbers serves POST /bindPhone. Optional: without it the route does not exist.
 	PhoneNumbers PhoneNumbers
@@ -100,8 +111,8 @@ func (o *PublicOptions) validate() error {
 	if len(o.Apps) == 0 {
 		return errors.New("handlers: Apps is empty")
 	}
-	if o.Sessions == nil || o.Users == nil || o.Logger == nil || o.Metrics == nil {
-		return errors.New("handlers: Sessions, Users, Logger and Metrics are required")
+	if o.Sessions == nil || o.Users == nil || o.Eraser == nil || o.Logger == nil || o.Metrics == nil {
+		return errors.New("handlers: Sessions, Users, Eraser, Logger and Metrics are required")
 	}
 	return nil
 }
@@ -112,6 +123,8 @@ type public struct {
 	defaultApp string
 
 	accounts
+	eraser       Eraser
+	pushes       *pushes
 	phoneNumbers PhoneNumbers // nil: no POST /bindPhone
 	avatars      Avatars      // nil: no uploads
 	openAvatar   func(name string) (*os.File, string, error)
@@ -148,7 +161,8 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 func newPublic(o PublicOptions) *public {
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
-		accounts:     accounts{o.Sessions, o.Users, o.StorageTimeout},
+		accounts: accounts{o.Sessions, o.Users, o.StorageTimeout},
+		eraser:   o.Eraser, pushes: newPushes(o),
 		phoneNumbers: o.PhoneNumbers, avatars: o.Avatars, openAvatar: o.OpenAvatar,
 		logger: o.Logger, metrics: o.Metrics, decryptRetryDelay: o.DecryptRetryDelay,
 		loginSlots:     newLoginSemaphore(o.Limits.LoginsInFlight, o.Limits.LoginWait),
@@ -175,6 +189,11 @@ func (p *public) mount(r *chi.Mux, withClient func(http.Handler) http.Handler) {
 		r.Post("/bindPhone", handle(p.bindPhone))
 	}
 	r.Get("/userInfo", handle(p.getUserInfo))
+	r.Get("/myData", handle(p.getMyData))
+	r.Post("/unbindPhone", handle(p.unbindPhone))
+	r.Post("/deleteAccount", handle(p.deleteAccount))
+	r.Get("/wechatPush/{appid}", handle(p.pushes.check))
+	r.Post("/wechatPush/{appid}", handle(p.pushes.receive))
 	r.With(withClient).Post("/uploadAvatar", handle(p.uploadAvatar))
 	if p.openAvatar != nil {
 		r.Get(avatar.Path+"{name}", handle(p.serveAvatar))
@@ -200,7 +219,7 @@ func newRouter(logger *slog.Logger, level slog.Level, metrics *Metrics) *chi.Mux
 // allowedMethods returns the methods of the requested path (RFC 9110, section 10.2.1).
 func allowedMethods(r *http.Request) []string {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
 		if chi.RouteContext(r.Context()).Routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
 			allowed = append(allowed, method)
 		}

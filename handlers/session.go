@@ -22,6 +22,7 @@ type Sessions interface {
 	OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error)
 	Revoke(ctx context.Context, token string) error
 	RevokeAll(ctx context.Context, appID, openID string) error
+	Age(sess session.Session) time.Duration
 	IdleTTL() time.Duration
 	ExpiresAt(sess session.Session) time.Time
 }
@@ -36,6 +37,8 @@ type Users interface {
 	FindOnReplica(ctx context.Context, appID, openID string) (store.User, error)
 	UpdateProfile(ctx context.Context, appID, openID string, p store.Profile) (user store.User, replaced string, err error)
 	BindPhone(ctx context.Context, appID, openID string, p store.Phone) (store.User, error)
+	// Record returns everything about the user with this id.
+	Record(ctx context.Context, id uint64) (store.Record, error)
 }
 
 // userInfoResponse is the response of GET /userInfo.
@@ -69,7 +72,7 @@ type statusResponse struct {
 // logout serves POST /logout. It ends the session of the token or, with everywhere=true, all sessions of its user in
 // its app.
 func (p *public) logout(w http.ResponseWriter, r *http.Request) error {
-	f, err := readLogoutFields(w, r)
+	f, err := readOptionalFields(w, r)
 	if err != nil {
 		return err
 	}
@@ -96,8 +99,8 @@ func (p *public) logout(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, statusResponse{Status: http.StatusOK})
 }
 
-// readLogoutFields reads the body, which may be empty if the token is in the header.
-func readLogoutFields(w http.ResponseWriter, r *http.Request) (request.Fields, error) {
+// readOptionalFields reads a body that may be empty.
+func readOptionalFields(w http.ResponseWriter, r *http.Request) (request.Fields, error) {
 	if r.ContentLength == 0 {
 		return nil, nil
 	}

@@ -105,7 +105,7 @@ func (d *DB) addLoginDays(ctx context.Context, counts map[loginDay]loginCounts) 
 		return err
 	}
 	defer tx.Rollback() // a no-op after COMMIT; if it fails, the connection is gone and the server rolls back
-	if err := d.queries.withTx(tx).addLoginDays(ctx, counts); err != nil {
+	if err := d.queries.withTx(tx).addLoginDays(ctx, counts, d.zone.String()); err != nil {
 		return err
 	}
 	err = tx.Commit()
@@ -125,16 +125,17 @@ func commitRefused(err error) bool {
 
 // addLoginDays adds counts to the table. All servers write the rows in the same order, which avoids deadlocks. VALUES()
 // works on MySQL, MariaDB, TiDB and Vitess; MySQL's newer form with an alias works on MySQL only.
-func (q queries) addLoginDays(ctx context.Context, counts map[loginDay]loginCounts) error {
+func (q queries) addLoginDays(ctx context.Context, counts map[loginDay]loginCounts, zone string) error {
 	var rows []loginDayRow
 	for _, day := range slices.SortedFunc(maps.Keys(counts), loginDay.compare) {
 		c := counts[day]
-		rows = append(rows, loginDayRow{day.date(), day.appID, c.logins, c.newUsers, c.activeUsers})
+		rows = append(rows, loginDayRow{day.date(), day.appID, c.logins, c.newUsers, c.activeUsers, zone})
 	}
 	return q.gorm(ctx).Clauses(clause.OnConflict{DoUpdates: clause.Assignments(map[string]any{
 		"logins":       gorm.Expr("logins + VALUES(logins)"),
 		"new_users":    gorm.Expr("new_users + VALUES(new_users)"),
 		"active_users": gorm.Expr("active_users + VALUES(active_users)"),
+		"time_zone":    gorm.Expr("VALUES(time_zone)"),
 	})}).Create(&rows).Error
 }
 
@@ -145,6 +146,7 @@ type loginDayRow struct {
 	Logins      int
 	NewUsers    int
 	ActiveUsers int
+	TimeZone    string
 }
 
 // TableName implements GORM's Tabler.
@@ -160,7 +162,7 @@ func (d *DB) PendingLoginDays() int {
 // LoginDaysFailures returns how often WriteLoginDays has failed.
 func (d *DB) LoginDaysFailures() uint64 { return d.days.failures.Load() }
 
-// dailyLogins counts logins by day and mini-program until they are written. Counting is one map access, because a login
+// dailyLogins counts logins and active users by day and mini-program until they are written. Counting is one map access, because a login
 // must not wait for statistics. Memory is bounded by days times mini-programs, however long MySQL is down. The zero
 // value is ready for use.
 type dailyLogins struct {
@@ -173,7 +175,7 @@ type dailyLogins struct {
 
 // loginDay is the key of login_days.
 type loginDay struct {
-	day   int64 // since 1970-01-01, UTC
+	day   int64 // see DB.dayOf
 	appID string
 }
 
@@ -184,16 +186,13 @@ func (c loginCounts) add(other loginCounts) loginCounts {
 	return loginCounts{c.logins + other.logins, c.newUsers + other.newUsers, c.activeUsers + other.activeUsers}
 }
 
-// loginEvent is a login to count.
-type loginEvent struct {
-	at      time.Time
-	newUser bool // it created the user
-	active  bool // it is the user's first on record on that day
-}
-
 const secondsPerDay = 24 * 60 * 60
 
-func dayOf(t time.Time) int64 { return t.Unix() / secondsPerDay }
+// dayOf returns the day of a time in the zone of the reports, as the number of days since 1970-01-01.
+func (d *DB) dayOf(t time.Time) int64 {
+	year, month, day := t.In(d.zone).Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / secondsPerDay
+}
 
 // date formats the day for MySQL.
 func (d loginDay) date() string { return time.Unix(d.day*secondsPerDay, 0).UTC().Format(time.DateOnly) }
@@ -205,18 +204,11 @@ func (d loginDay) compare(other loginDay) int {
 	return strings.Compare(d.appID, other.appID)
 }
 
-func (l *dailyLogins) count(appID string, event loginEvent) {
-	c := loginCounts{logins: 1}
-	if event.newUser {
-		c.newUsers = 1
-	}
-	if event.active {
-		c.activeUsers = 1
-	}
+func (l *dailyLogins) count(day loginDay, c loginCounts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.add(loginDay{dayOf(event.at), appID}, c)
-	l.pending++
+	l.add(day, c)
+	l.pending += c.logins
 }
 
 // add must be called with l.mu held.

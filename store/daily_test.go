@@ -86,15 +86,15 @@ func TestDailyLogins(t *testing.T) {
 		f.wantDays(f.days(), map[string]string{today + appA: "4 1 1", tomorrow + appA: "2 0 1"})
 	})
 
-	t.Run("a visit past midnight belongs to the day on which it began", func(t *testing.T) {
+	t.Run("a visit past midnight counts on both days", func(t *testing.T) {
 		f := newFixture(t)
 		f.login(appA, "oAlice", "")
 		f.clock.advance(8*time.Hour + 30*time.Minute) // 23:39
 		f.login(appA, "oAlice", "")
 		f.clock.advance(30 * time.Minute) // 00:09
 		f.login(appA, "oAlice", "")
-		f.wantDays(f.days(), map[string]string{today + appA: "2 1 1", tomorrow + appA: "1 0 0"})
-		f.clock.advance(30 * time.Minute) // 00:39: an hour after the last one on record
+		f.wantDays(f.days(), map[string]string{today + appA: "2 1 1", tomorrow + appA: "1 0 1"})
+		f.clock.advance(30 * time.Minute) // 00:39
 		f.login(appA, "oAlice", "")
 		f.wantDays(f.days(), map[string]string{today + appA: "2 1 1", tomorrow + appA: "2 0 1"})
 	})

@@ -109,7 +109,7 @@ type DailyLogins struct{ days dailyLogins }
 
 // Count counts a login of an active user.
 func (l *DailyLogins) Count(appID string, at time.Time) {
-	l.days.count(appID, loginEvent{at: at, active: true})
+	l.days.count(loginDay{at.Unix() / secondsPerDay, appID}, loginCounts{logins: 1, activeUsers: 1})
 }
 
 func (l *userLocks) size() int {

@@ -187,6 +187,7 @@ func changed(before, after map[string]string) []string {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names
 }
 
@@ -194,7 +195,6 @@ func changed(before, after map[string]string) []string {
 func (f *fixture) wantWritten(t testing.TB, id uint64, before map[string]string, columns []string) {
 	t.Helper()
 	wrote, want := changed(before, f.user(id)), slices.Clone(columns)
-	slices.Sort(wrote)
 	slices.Sort(want)
 	if !slices.Equal(wrote, want) {
 		t.Errorf("wrote %v, want %v", wrote, want)

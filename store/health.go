@@ -17,10 +17,13 @@ import (
 // condition that is never true keeps the server from reading rows, and EXPLAIN does not execute. Servers check rights
 // and their own read-only modes before that.
 const (
-	tablesProbe = "SELECT 1 FROM user_merges m, login_days d WHERE 1 = 0"
+	tablesProbe = "SELECT 1 FROM user_merges m, login_days d, user_changes c, pending_deletions p WHERE 1 = 0"
 	updateProbe = "UPDATE users SET status = status WHERE 1 = 0"
 	insertProbe = "EXPLAIN INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES ('', '', 0, NOW())"
 )
+
+// deleteProbes delete nothing, likewise.
+var deleteProbes = []string{"DELETE FROM wechat_identities WHERE 1 = 0", "DELETE FROM pending_deletions WHERE 1 = 0"}
 
 // readOnlyVariables shows the system variables that make a server or a session read-only. No server has all of them.
 const readOnlyVariables = "SHOW VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only', " +
@@ -133,6 +136,17 @@ func checkReadOnly(ctx context.Context, db dbtx) error {
 		}
 	}
 	return rows.Err()
+}
+
+// CheckErase returns ErrNoRights if the account may not delete what an erase deletes. It changes nothing. Other errors:
+// ErrUnavailable, context.Canceled; any other error is a defect of the installation.
+func (d *DB) CheckErase(ctx context.Context) error {
+	for _, probe := range deleteProbes {
+		if _, err := d.sql.ExecContext(ctx, probe); err != nil {
+			return d.wrapError(ctx, "check erase", withStatement(probe, err))
+		}
+	}
+	return nil
 }
 
 // CheckCharset returns ErrCharset if the connections do not carry utf8mb4 in both directions. Tables in utf8mb4 are not

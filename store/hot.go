@@ -25,6 +25,7 @@ const (
 	update4Profiles
 	update16Profiles
 	updateLastLogin
+	updateLastSeen
 	insertUser
 	insertIdentities // one row, followed by the statements for two, three and so on
 	numStmts         = insertIdentities + batch.MaxBatch
@@ -32,7 +33,11 @@ const (
 
 const selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname, u.avatar_url, u.gender, u.country, " +
 	"u.province, u.city, u.language, u.profile_as_of, u.profile_updated_at, u.profile_source, u.phone_country_code, " +
-	"u.phone_number, u.phone_bound_at, u.created_at, u.updated_at, u.last_login_at"
+	"u.phone_number, u.phone_bound_at, u.created_at, u.updated_at, u.last_login_at, u.last_seen_at, u.nickname_as_of, " +
+	"u.avatar_as_of"
+
+// ifAsRead is the condition of a write of last_seen_at: the user is active, and has not been seen since the row was read.
+const ifAsRead = " WHERE id = ? AND status = ? AND last_login_at = ? AND last_seen_at <=> ?"
 
 const fromIdentities = " FROM wechat_identities i JOIN users u ON u.id = i.user_id WHERE i.appid = ? AND i.openid "
 
@@ -47,9 +52,10 @@ var stmtSQL = withInsertIdentities([numStmts]string{
 	updateProfile:    updateProfilesSQL(1),
 	update4Profiles:  updateProfilesSQL(4),
 	update16Profiles: updateProfilesSQL(16),
-	updateLastLogin:  "UPDATE users SET last_login_at = ? WHERE id = ? AND (last_login_at <= ? OR last_login_at > ?)",
+	updateLastLogin:  "UPDATE users SET last_login_at = ?, last_seen_at = ?" + ifAsRead,
+	updateLastSeen:   "UPDATE users SET last_seen_at = ?" + ifAsRead,
 
-	insertUser: "INSERT INTO users (unionid, status, created_at, updated_at, last_login_at) VALUES (?, ?, ?, ?, ?)",
+	insertUser: "INSERT INTO users (unionid, status, created_at, updated_at, last_login_at, last_seen_at) VALUES (?, ?, ?, ?, ?, ?)",
 })
 
 func withInsertIdentities(texts [numStmts]string) [numStmts]string {

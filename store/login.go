@@ -8,14 +8,11 @@ import (
 	"wxlogin/internal/batch"
 )
 
-// lastLoginGranularity is how old users.last_login_at may get before a login writes it again.
-const lastLoginGranularity = time.Hour
-
 // Login finds the user with this identity or creates it. created is true for exactly one call per user, the one that
 // inserted it, however many run at once. It is true for none if the connection breaks before the COMMIT is confirmed.
 //
-// A returning login is one indexed read. It writes only if the last login on record is an hour old or if the UnionID is
-// new (see the package documentation). A user that is not active is returned unchanged, and no login is recorded:
+// A returning login is one indexed read. It writes only if the last login on record is an hour old, if it is the user's
+// first request of a day, or if the UnionID is new (see the package documentation). A user that is not active is returned unchanged, and no login is recorded:
 // rejecting it is up to the caller (see [User.Active]).
 //
 // If the row of an identity's user is missing, because it was deleted by hand or lost in a restore, the login creates a
@@ -40,7 +37,7 @@ func (u *Users) Login(ctx context.Context, id Identity) (user User, created bool
 		return User{}, false, u.db.wrapError(ctx, "login", err)
 	}
 	if row.Status == StatusActive {
-		u.db.days.count(id.AppID, event)
+		u.db.countLogin(id.AppID, event)
 	}
 	return row.user(), event.newUser, nil
 }
@@ -64,26 +61,7 @@ func (u *Users) login(ctx context.Context, id Identity, isRetry bool) (row userR
 	if err != nil {
 		return userRow{}, loginEvent{}, err
 	}
-	return u.touchLastLogin(ctx, row)
-}
-
-// touchLastLogin keeps last_login_at within the hour. The statement repeats the condition, so that only one of several
-// concurrent logins writes. The write that moves last_login_at to another day makes the user active on that day.
-func (u *Users) touchLastLogin(ctx context.Context, row userRow) (userRow, loginEvent, error) {
-	now := u.db.now()
-	if row.Status != StatusActive || !row.loginDue(now) {
-		return row, loginEvent{at: now}, nil
-	}
-	rows, err := u.db.queries.update(ctx, updateLastLogin, now, row.ID, now.Add(-lastLoginGranularity), now.Add(maxClockLead))
-	event := loginEvent{at: now, active: rows > 0 && dayOf(row.LastLoginAt) < dayOf(now)}
-	row.LastLoginAt = now
-	return row, event, err
-}
-
-// loginDue reports whether a login has to write last_login_at: it is an hour old, or so far in the future that it would
-// otherwise not be written for long.
-func (r userRow) loginDue(now time.Time) bool {
-	return !r.LastLoginAt.After(now.Add(-lastLoginGranularity)) || r.LastLoginAt.After(now.Add(maxClockLead))
+	return u.recordLogin(ctx, row)
 }
 
 // firstLogin handles an identity without a user: it is linked to the user with the UnionID, or a new user is created.
@@ -151,7 +129,7 @@ func (u *Users) linkIdentity(ctx context.Context, holder userRow, id Identity, o
 	if err != nil {
 		return userRow{}, loginEvent{}, err
 	}
-	return u.touchLastLogin(ctx, holder)
+	return u.recordLogin(ctx, holder)
 }
 
 // orphan returns the row of an identity whose user is missing, or the zero value if there is no such row.
@@ -227,10 +205,10 @@ func (c *userCreator) createMany(ctx context.Context, users []newUser) ([]userRo
 
 // insert inserts the user without its identity.
 func (n newUser) insert(ctx context.Context, tx queries) (row userRow, err error) {
-	row = userRow{Status: StatusActive, CreatedAt: n.at, UpdatedAt: n.at, LastLoginAt: n.at}
+	row = userRow{Status: StatusActive, CreatedAt: n.at, UpdatedAt: n.at, LastLoginAt: n.at, LastSeenAt: &n.at}
 	if n.id.UnionID != "" {
 		row.UnionID = &n.id.UnionID
 	}
-	row.ID, err = tx.insert(ctx, insertUser, row.UnionID, row.Status, n.at, n.at, n.at)
+	row.ID, err = tx.insert(ctx, insertUser, row.UnionID, row.Status, n.at, n.at, n.at, n.at)
 	return row, err
 }

@@ -55,8 +55,8 @@ func TestUsers_Login(t *testing.T) {
 		if want := f.clock.now().Truncate(time.Millisecond); !user.LastLoginAt.Equal(want) {
 			t.Errorf("last login %v, want %v", user.LastLoginAt, want)
 		}
-		if got := changed(before, f.user(user.ID)); len(got) != 1 || got[0] != "last_login_at" {
-			t.Errorf("changed %v, want last_login_at only", got)
+		if got := changed(before, f.user(user.ID)); !slices.Equal(got, []string{"last_login_at", "last_seen_at"}) {
+			t.Errorf("changed %v, want last_login_at and last_seen_at only", got)
 		}
 		f.wire.reset()
 		f.login(appA, "oAlice", "")

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"gorm.io/gorm"
 )
 
 // attachUnionID handles a UnionID that is not the one on record of a user that has logged in before. It must come from
@@ -68,7 +66,7 @@ func (u *Users) merge(ctx context.Context, rowID, holderID uint64, id Identity) 
 			return errConflict
 		}
 		survivor, loser = olderFirst(row, holder, u.db.now())
-		return u.mergeLocked(tx.gorm(ctx), &survivor, loser, id)
+		return u.mergeLocked(ctx, tx, &survivor, loser, id)
 	})
 	if errors.Is(err, ErrNotFound) {
 		return userRow{}, errConflict // deleted by hand since it was read
@@ -107,25 +105,31 @@ func olderFirst(a, b userRow, now time.Time) (older, younger userRow) {
 
 // mergeLocked writes a merge while the transaction holds both rows. The loser gives up its UnionID before the survivor
 // gets it, because the column is unique.
-func (u *Users) mergeLocked(tx *gorm.DB, survivor *userRow, loser userRow, id Identity) error {
-	now := u.db.now()
-	if err := tx.Model(&userRow{}).Where("id = ?", loser.ID).UpdateColumns(map[string]any{
+func (u *Users) mergeLocked(ctx context.Context, tx queries, survivor *userRow, loser userRow, id Identity) error {
+	now, orm := u.db.now(), tx.gorm(ctx)
+	if err := orm.Model(&userRow{}).Where("id = ?", loser.ID).UpdateColumns(map[string]any{
 		"status": StatusMerged, "merged_into": survivor.ID, "unionid": nil, "updated_at": now,
 	}).Error; err != nil {
 		return err
 	}
 	if columns := survivor.absorb(loser, id.UnionID, now); len(columns) > 0 {
-		if err := tx.Model(&userRow{}).Where("id = ?", survivor.ID).UpdateColumns(columns).Error; err != nil {
+		if err := orm.Model(&userRow{}).Where("id = ?", survivor.ID).UpdateColumns(columns).Error; err != nil {
 			return err
 		}
 	}
-	if err := tx.Model(&identityRow{}).Where("user_id = ?", loser.ID).
+	if err := orm.Model(&identityRow{}).Where("user_id = ?", loser.ID).
 		UpdateColumn("user_id", survivor.ID).Error; err != nil {
 		return err
 	}
-	return tx.Create(&mergeRow{
-		SurvivorID: survivor.ID, MergedID: loser.ID, UnionID: id.UnionID, AppID: id.AppID, MergedAt: now,
+	err := orm.Create(&mergeRow{
+		SurvivorID: survivor.ID, MergedID: loser.ID, UnionID: &id.UnionID, AppID: &id.AppID, MergedAt: now,
 	}).Error
+	if err != nil {
+		return err
+	}
+	change := newChange(changeMerged, loser.ID, Cause{}, now)
+	change.SurvivorID = &survivor.ID
+	return tx.record(ctx, change)
 }
 
 // mergeRow is a row of user_merges.
@@ -133,8 +137,8 @@ type mergeRow struct {
 	ID         uint64 `gorm:"primaryKey;autoIncrement"`
 	SurvivorID uint64
 	MergedID   uint64
-	UnionID    string `gorm:"column:unionid"`
-	AppID      string `gorm:"column:appid"`
+	UnionID    *string `gorm:"column:unionid"` // NULL = the person was erased
+	AppID      *string `gorm:"column:appid"`
 	MergedAt   time.Time
 }
 
@@ -153,6 +157,10 @@ func (r *userRow) absorb(loser userRow, unionID string, now time.Time) map[strin
 	if deref(r.UnionID) != unionID {
 		r.UnionID = &unionID
 		columns["unionid"] = unionID
+	}
+	if seen := loser.lastSeen(); seen.After(r.lastSeen()) {
+		r.LastSeenAt = &seen
+		columns["last_seen_at"] = seen
 	}
 	if loser.Status != StatusActive && r.Status == StatusActive {
 		r.Status = loser.Status
@@ -184,6 +192,14 @@ func (r *userRow) absorbProfile(loser userRow, now time.Time) map[string]any {
 	r.setProfile(filled, r.changedAt(now))
 	if r.ProfileAsOf == nil {
 		r.ProfileAsOf = loser.ProfileAsOf
+	}
+	if filled.NickName != old.NickName {
+		r.NickNameAsOf = loser.nickNameAsOf()
+		columns["nickname_as_of"] = r.NickNameAsOf
+	}
+	if filled.AvatarURL != old.AvatarURL {
+		r.AvatarAsOf = loser.avatarAsOf()
+		columns["avatar_as_of"] = r.AvatarAsOf
 	}
 	columns["profile_as_of"] = r.ProfileAsOf
 	columns["profile_updated_at"] = r.ProfileUpdatedAt

@@ -24,7 +24,7 @@ import (
 var migrationFiles embed.FS
 
 // SchemaVersion is the version of the database that this package needs: the number of the last step.
-const SchemaVersion = 3
+const SchemaVersion = 4
 
 // Migration is the result of Migrate. If both versions are the same, nothing was done.
 type Migration struct {

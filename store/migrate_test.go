@@ -24,6 +24,7 @@ const (
 	step1 = "migrations/00001_first_version.sql"
 	step2 = "migrations/00002_profile_source_phone_merges.sql"
 	step3 = "migrations/00003_login_days_admin_views.sql"
+	step4 = "migrations/00004_personal_data.sql"
 )
 
 // newEmpty is a fixture without tables.
@@ -56,6 +57,15 @@ func newSecondVersion(t testing.TB) *fixture {
 	f.script(read(t, step2))
 	f.script(regexp.MustCompile(`(?s)CREATE TABLE IF NOT EXISTS schema_versions .*?;\n`).FindString(wxlogin.Schema))
 	f.exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (0, 1), (1, 1), (2, 1)")
+	return f
+}
+
+// newThirdVersion is a database of the third version.
+func newThirdVersion(t testing.TB) *fixture {
+	t.Helper()
+	f := newSecondVersion(t)
+	f.script(read(t, step3))
+	f.exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (3, 1)")
 	return f
 }
 
@@ -131,7 +141,7 @@ func (f *fixture) wantNewest() {
 	model.script(wxlogin.Schema)
 	got, want := f.definitions(), model.definitions()
 	names := slices.Sorted(maps.Keys(want))
-	if !slices.Equal(slices.Sorted(maps.Keys(got)), names) || len(names) != 9 {
+	if !slices.Equal(slices.Sorted(maps.Keys(got)), names) || len(names) != 15 {
 		f.t.Errorf("tables %v, want %v", slices.Sorted(maps.Keys(got)), names)
 	}
 	for _, name := range names {
@@ -143,7 +153,7 @@ func (f *fixture) wantNewest() {
 	for _, row := range f.rows("SELECT version_id FROM schema_versions WHERE is_applied = 1 ORDER BY id") {
 		versions = append(versions, row["version_id"])
 	}
-	if !slices.Equal(versions, []string{"0", "1", "2", "3"}) {
+	if !slices.Equal(versions, []string{"0", "1", "2", "3", "4"}) {
 		f.t.Errorf("recorded versions %v", versions)
 	}
 	if err := f.db.Ready(context.Background()); err != nil {
@@ -167,11 +177,10 @@ func TestDB_Migrate(t *testing.T) {
 		f.migrate(2, store.SchemaVersion)
 		f.wantNewest()
 	})
-	t.Run("second version by schema.sql", func(t *testing.T) {
-		f := newSecondVersion(t)
-		f.script(wxlogin.Schema)
+	t.Run("third version", func(t *testing.T) {
+		f := newThirdVersion(t)
+		f.migrate(3, store.SchemaVersion)
 		f.wantNewest()
-		f.migrate(store.SchemaVersion, store.SchemaVersion)
 	})
 	t.Run("made by schema.sql", func(t *testing.T) {
 		f := newEmpty(t)
@@ -205,15 +214,17 @@ func TestDB_Migrate(t *testing.T) {
 
 // If schema.sql is run by hand on an older database, it must not record a version whose columns are missing.
 func TestDB_MigrateAfterSchemaSQL(t *testing.T) {
-	f := newFirstVersion(t)
-	if err := f.tryScript(wxlogin.Schema); err == nil {
-		t.Error("schema.sql says nothing about the older tables")
+	for version, older := range map[int64]func(testing.TB) *fixture{1: newFirstVersion, 2: newSecondVersion, 3: newThirdVersion} {
+		f := older(t)
+		if err := f.tryScript(wxlogin.Schema); err == nil {
+			t.Errorf("version %d: schema.sql says nothing about the older tables", version)
+		}
+		if err := f.db.Ready(t.Context()); !errors.Is(err, store.ErrSchema) {
+			t.Errorf("version %d: Ready: %v", version, err)
+		}
+		f.migrate(version, store.SchemaVersion)
+		f.wantNewest()
 	}
-	if err := f.db.Ready(t.Context()); !errors.Is(err, store.ErrSchema) {
-		t.Errorf("Ready: %v", err)
-	}
-	f.migrate(1, store.SchemaVersion)
-	f.wantNewest()
 }
 
 // TiDB has another collation, and cannot add a column after one that the same ALTER adds.
@@ -244,7 +255,7 @@ func TestDB_MigrateResume(t *testing.T) {
 		file string
 		from int64
 		make func(testing.TB) *fixture
-	}{{step1, 1, newEmpty}, {step2, 1, newFirstVersion}, {step3, 2, newSecondVersion}} {
+	}{{step1, 1, newEmpty}, {step2, 1, newFirstVersion}, {step3, 2, newSecondVersion}, {step4, 3, newThirdVersion}} {
 		statements := strings.SplitAfter(read(t, tt.file), ";\n")
 		if len(statements) < 4 {
 			t.Fatalf("%s has %d statements", tt.file, len(statements))
@@ -277,6 +288,7 @@ func TestDB_MigrateFailedStep(t *testing.T) {
 		{step1, "CREATE TABLE user_profiles (id INT)", "DROP TABLE user_profiles", 1},
 		{step2, "CREATE TABLE user_merges (id INT)", "DROP TABLE user_merges", 1},
 		{step3, "CREATE TABLE login_days (id INT)", "DROP TABLE login_days", 2},
+		{step4, "CREATE TABLE user_changes (id INT)", "DROP TABLE user_changes", 3},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
 			f := newFirstVersion(t)

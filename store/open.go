@@ -27,6 +27,8 @@ const (
 type Options struct {
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
+	// Zone is the time zone of the days in login_days; UTC by default. All servers of a database need the same.
+	Zone *time.Location
 	// Logger logs slow statements (never with values) and contradictions in WeChat's data. By default nothing is
 	// logged.
 	Logger *slog.Logger
@@ -60,12 +62,14 @@ type DB struct {
 
 	config *mysql.Config // for the connections of Migrate, which are not from the pool
 	now    func() time.Time
+	zone   *time.Location
 	log    *slog.Logger
 	closed atomic.Bool
 
-	userLocks userLocks
-	days      dailyLogins // counted by Login, written by RunLoginDays
-	unionIDs  unionIDConflicts
+	userLocks         userLocks
+	days              dailyLogins  // counted by Login and the other requests of users, written by RunLoginDays
+	seenCooldownUntil atomic.Int64 // in nanoseconds of Unix time: see Users.seen
+	unionIDs          unionIDConflicts
 }
 
 // Open returns a DB for a DSN in go-sql-driver's form, `user:password@tcp(host:port)/database?param=value`.
@@ -87,7 +91,7 @@ func Open(dsn string, o Options) (*DB, error) {
 		return nil, errors.Join(err, pool.Close())
 	}
 	hot := newHotQueries(pool, o)
-	d := &DB{sql: pool, queries: queries{hotQueries: hot, orm: orm}, config: config, now: o.now, log: o.Logger,
+	d := &DB{sql: pool, queries: queries{hotQueries: hot, orm: orm}, config: config, now: o.now, zone: o.Zone, log: o.Logger,
 		unionIDs: unionIDConflicts{log: o.Logger}}
 	d.loader, d.profiles, d.creator = newUserLoader(hot, o.Now), newProfileWriter(hot, o.Now), newUserCreator(d, o.Now)
 	if d.replicas, err = openReplicas(o); err != nil {
@@ -99,6 +103,9 @@ func Open(dsn string, o Options) (*DB, error) {
 func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Zone == nil {
+		o.Zone = time.UTC
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

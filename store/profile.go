@@ -80,13 +80,14 @@ func (u *Users) updateProfile(ctx context.Context, q queries, row userRow, p Pro
 	if newAvatar {
 		*replaced = old.AvatarURL
 	}
+	changes.setTimes(asOf)
 	write := profileWrite{id: row.ID, changes: changes, asOf: asOf, at: row.changedAt(now), readUpdatedAt: row.ProfileUpdatedAt}
 	write.avatarChosen = newAvatar && p.Source == SourceUser
 	if err := u.db.profiles.write(ctx, q, write); err != nil {
 		return userRow{}, err
 	}
 	row.setProfile(next, write.at)
-	row.ProfileAsOf = &asOf
+	row.setTimes(changes, asOf)
 	return row, nil
 }
 
@@ -134,12 +135,22 @@ func (p Profile) empty() bool {
 // profileColumns are the columns of a profile except those of AsOf, in the order of columnChanges.
 var profileColumns = [...]string{
 	"nickname", "avatar_url", "gender", "country", "province", "city", "language", "profile_source",
+	"nickname_as_of", "avatar_as_of",
 }
 
 // columnChanges are the new values of profileColumns: nil for a column that does not change.
 type columnChanges [len(profileColumns)]any
 
 func (c columnChanges) none() bool { return c == columnChanges{} }
+
+// setTimes adds when the data was made that changes the nickname or the avatar.
+func (c *columnChanges) setTimes(asOf time.Time) {
+	for i, at := range [...]int{8, 9} {
+		if c[i] != nil {
+			c[at] = asOf
+		}
+	}
+}
 
 // changes returns the fields of next that differ from p.
 func (p Profile) changes(next Profile) (c columnChanges) {
@@ -190,6 +201,24 @@ func (r *userRow) setProfile(p Profile, now time.Time) {
 	r.ProfileSource = p.Source
 	r.ProfileUpdatedAt, r.UpdatedAt = &now, now
 }
+
+// setTimes copies when the data of a change was made into the row.
+func (r *userRow) setTimes(c columnChanges, asOf time.Time) {
+	r.ProfileAsOf = &asOf
+	if c[0] != nil {
+		r.NickNameAsOf = &asOf
+	}
+	if c[1] != nil {
+		r.AvatarAsOf = &asOf
+	}
+}
+
+// nickNameAsOf returns when the data was made that the nickname is from. Servers of version 3 of the database do not
+// write the column.
+func (r userRow) nickNameAsOf() *time.Time { return cmp.Or(r.NickNameAsOf, r.ProfileAsOf) }
+
+// avatarAsOf is nickNameAsOf for the avatar.
+func (r userRow) avatarAsOf() *time.Time { return cmp.Or(r.AvatarAsOf, r.ProfileAsOf) }
 
 // changedAt returns the time of a change of the profile: now, or later if the last change is not before now. So every
 // write changes profile_updated_at, even within a millisecond and on a slower clock. (profile_as_of does not: two

@@ -74,7 +74,8 @@ const maxOptimisticAttempts = 3
 // several times.
 type rowChange func(ctx context.Context, q queries, row userRow) (userRow, error)
 
-// changeUser changes the user with this identity. A user that is not active is returned unchanged.
+// changeUser changes the user with this identity, at the request of that user. A user that is not active is returned
+// unchanged.
 //
 // Within this process, changes of one identity run one after another, because they could only conflict. Against other
 // processes, a change first reads and writes without a transaction. After a few conflicts it locks the row, so that the
@@ -96,6 +97,9 @@ func (u *Users) changeUser(ctx context.Context, key identityKey, change rowChang
 		}
 		return err
 	})
+	if err == nil {
+		u.seen(ctx, key.appID, row)
+	}
 	return row, err
 }
 

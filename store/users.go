@@ -20,6 +20,7 @@ const (
 	StatusActive   Status = 1
 	StatusDisabled Status = 2 // by an administrator
 	StatusMerged   Status = 3 // into another user, which has all its identities now
+	StatusErased   Status = 4 // only the id and the times are left
 )
 
 // ProfileSource says where the nickname or the avatar came from last.
@@ -38,6 +39,14 @@ type Phone struct {
 	Number      string // national number, 1 to 32 digits
 }
 
+// Text returns the number as people write it, such as +8613800138000, or "" if there is none.
+func (p Phone) Text() string {
+	if p == (Phone{}) {
+		return ""
+	}
+	return "+" + p.CountryCode + p.Number
+}
+
 // User is a user as stored.
 type User struct {
 	ID      uint64
@@ -49,8 +58,9 @@ type User struct {
 	Phone            Phone
 	PhoneBoundAt     time.Time // zero = no phone bound
 	CreatedAt        time.Time // first login
-	UpdatedAt        time.Time // last change, except of LastLoginAt
+	UpdatedAt        time.Time // last change, except of LastLoginAt and LastSeenAt
 	LastLoginAt      time.Time // last login; up to an hour old
+	LastSeenAt       time.Time // last request; up to an hour old, but of the same day
 }
 
 // ProfileComplete reports whether the nickname and the avatar are known. WeChat's anonymous placeholders must not be
@@ -100,7 +110,8 @@ func isPrintable(s string, limit int) bool {
 	return true
 }
 
-// Find returns the user with this identity.
+// Find returns the user with this identity, for a request of that user: it keeps last_seen_at within the hour and the
+// day, and counts the user as active on that day. [Users.Record] is for requests of others.
 //
 // Errors: ErrNotFound, ErrIdentity, ErrUnavailable, context.Canceled; any other error is a defect of the installation.
 func (u *Users) Find(ctx context.Context, appID, openID string) (User, error) {
@@ -115,6 +126,7 @@ func (u *Users) Find(ctx context.Context, appID, openID string) (User, error) {
 	if err != nil {
 		return User{}, u.db.wrapError(ctx, "find", err)
 	}
+	u.seen(ctx, appID, row)
 	return row.user(), nil
 }
 
@@ -129,6 +141,7 @@ func (u *Users) FindOnReplica(ctx context.Context, appID, openID string) (User, 
 	}
 	if u.db.replicas.ready() {
 		if row, err := u.db.replicas.byIdentity(ctx, identityKey{appID, openID}); err == nil {
+			u.seen(ctx, appID, row)
 			return row.user(), nil
 		}
 	}
@@ -222,6 +235,9 @@ type userRow struct {
 	CreatedAt        time.Time `gorm:"autoCreateTime:false"`
 	UpdatedAt        time.Time `gorm:"autoUpdateTime:false"`
 	LastLoginAt      time.Time
+	LastSeenAt       *time.Time
+	NickNameAsOf     *time.Time `gorm:"column:nickname_as_of"`
+	AvatarAsOf       *time.Time
 }
 
 // TableName implements GORM's Tabler.
@@ -233,6 +249,7 @@ func (r *userRow) columns() []any {
 		&r.ID, &r.UnionID, &r.Status, &r.MergedInto, &r.NickName, &r.AvatarURL, &r.Gender, &r.Country,
 		&r.Province, &r.City, &r.Language, &r.ProfileAsOf, &r.ProfileUpdatedAt, &r.ProfileSource,
 		&r.PhoneCountryCode, &r.PhoneNumber, &r.PhoneBoundAt, &r.CreatedAt, &r.UpdatedAt, &r.LastLoginAt,
+		&r.LastSeenAt, &r.NickNameAsOf, &r.AvatarAsOf,
 	}
 }
 
@@ -248,6 +265,7 @@ func (r userRow) user() User {
 		CreatedAt:        r.CreatedAt,
 		UpdatedAt:        r.UpdatedAt,
 		LastLoginAt:      r.LastLoginAt,
+		LastSeenAt:       r.lastSeen(),
 	}
 }
 

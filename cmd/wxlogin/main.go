@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // for REPORT_TIME_ZONE: images have no time zones
 
 	"wxlogin/internal/config"
 	"wxlogin/internal/server"
@@ -165,13 +166,20 @@ Listeners:
   TLS_KEY_FILE               private key of the certificate
   TRUSTED_PROXIES            addresses and networks whose X-Forwarded-For is trusted
   INTERNAL_ADDR              address for services, health checks and metrics [127.0.0.1:9090]
-  INTERNAL_API_KEY *         key of the services; required unless INTERNAL_ADDR is on loopback
+  INTERNAL_API_KEY *         key of the services; required unless INTERNAL_ADDR is on loopback, and for routes that write
   SHUTDOWN_DELAY             time between not ready and closed ports when stopping [1s]
 
 Sessions:
   SESSION_IDLE_TTL           a session ends after this time without use [168h]
   SESSION_MAX_TTL            a session ends after this time [720h]
   MAX_SESSIONS_PER_USER      sessions of a user in one mini-program [20]
+
+WeChat's message push:
+  WECHAT_PUSH *              appid:Token or appid:Token:EncodingAESKey, separated by commas
+  WECHAT_PUSH_FORWARD        URL that gets the messages that are not about personal data
+
+Reports:
+  REPORT_TIME_ZONE           time zone of the days in login_days [Asia/Shanghai]
 
 Limits (0 is no limit):
   MAX_LOGINS_IN_FLIGHT       concurrent logins of this process [256]

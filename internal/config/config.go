@@ -40,6 +40,14 @@ type Config struct {
 	// required unless the internal listener is on loopback.
 	InternalAPIKey string `env:"INTERNAL_API_KEY"`
 
+	// Pushes are the mini-programs whose pushed messages this server receives.
+	Pushes []Push `env:"WECHAT_PUSH"`
+	// PushForward is the URL that gets pushed messages that are not about personal data; "" = none.
+	PushForward string `env:"WECHAT_PUSH_FORWARD"`
+
+	// ReportZone is the time zone of the days in login_days.
+	ReportZone Zone `env:"REPORT_TIME_ZONE" envDefault:"Asia/Shanghai"`
+
 	SessionIdleTTL time.Duration `env:"SESSION_IDLE_TTL" envDefault:"168h"`
 	SessionMaxTTL  time.Duration `env:"SESSION_MAX_TTL" envDefault:"720h"`
 	// MaxSessionsPerUser is the maximum number of sessions of a user in one app; 0 is session.DefaultMaxPerUser.

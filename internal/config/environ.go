@@ -17,11 +17,11 @@ import (
 // secretVariables can also be read from a file that NAME_FILE names, as container platforms mount secrets.
 var secretVariables = []string{
 	"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "WECHAT_APPS", "MYSQL_DSN", "MYSQL_REPLICA_DSNS",
-	"REDIS_URL", "INTERNAL_API_KEY", "AVATAR_S3_SECRET_KEY",
+	"REDIS_URL", "INTERNAL_API_KEY", "AVATAR_S3_SECRET_KEY", "WECHAT_PUSH",
 }
 
 // listVariables may have line breaks between their entries and around them.
-var listVariables = []string{"WECHAT_APPS", "MYSQL_REPLICA_DSNS", "TRUSTED_PROXIES"}
+var listVariables = []string{"WECHAT_APPS", "WECHAT_PUSH", "MYSQL_REPLICA_DSNS", "TRUSTED_PROXIES"}
 
 // fileSuffix ends the name of a variable that names the file of a secret.
 const fileSuffix = "_FILE"
@@ -41,7 +41,9 @@ func variables(environ, names []string) (map[string]string, []error) {
 	errs := cleanValues(vars, files)
 	errs = append(errs, readSecrets(vars, names)...)
 	errs = append(errs, cleanValues(vars, names)...)
-	vars["WECHAT_APPS"] = strings.Join(strings.FieldsFunc(vars["WECHAT_APPS"], isListSeparator), ",")
+	for _, name := range []string{"WECHAT_APPS", "WECHAT_PUSH"} {
+		vars[name] = strings.Join(strings.FieldsFunc(vars[name], isListSeparator), ",")
+	}
 	return vars, errs
 }
 

@@ -25,6 +25,7 @@ func (c Config) validate() []error {
 	if c.ShutdownDelay < 0 || c.ShutdownDelay > maxShutdownDelay {
 		fail("SHUTDOWN_DELAY: %v is not between 0s and %v", c.ShutdownDelay, maxShutdownDelay)
 	}
+	errs = append(errs, c.validatePushes()...)
 	errs = append(errs, c.validateTTLs()...)
 	if c.MaxSessionsPerUser < 1 {
 		fail("MAX_SESSIONS_PER_USER: %d is less than 1", c.MaxSessionsPerUser)

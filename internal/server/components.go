@@ -10,10 +10,12 @@ import (
 
 	"wxlogin/handlers"
 	"wxlogin/internal/config"
+	"wxlogin/internal/erasure"
 	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/redisclient"
 	"wxlogin/session"
 	"wxlogin/store"
+	"wxlogin/wechat/push"
 )
 
 const (
@@ -37,6 +39,8 @@ type components struct {
 	apps          []handlers.CodeExchanger
 	phoneNumbers  phoneNumbers
 	avatars       avatarStorage
+	eraser        *erasure.Eraser
+	stopErasures  func() // ends the goroutine that finishes erases that were cut off
 	metrics       *handlers.Metrics
 }
 
@@ -63,6 +67,7 @@ func (p *components) build(ctx context.Context, c config.Config, o Options) (err
 	if err := checkPrimary(ctx, p.db); err != nil {
 		return err
 	}
+	checkErasing(ctx, p.db, o.Logger)
 	checkReplicas(ctx, p.db, o.Logger)
 	p.stopLoginDays = startBackground(p.db.RunLoginDays)
 	if p.avatars, err = openAvatars(c.Avatars); err != nil {
@@ -87,6 +92,11 @@ func (p *components) build(ctx context.Context, c config.Config, o Options) (err
 	if err != nil {
 		return err
 	}
+	p.eraser = &erasure.Eraser{Users: p.db.Users(), Sessions: p.sessions, Logger: o.Logger}
+	if p.avatars.store != nil {
+		p.eraser.Avatars = p.avatars.store
+	}
+	p.stopErasures = startBackground(p.eraser.Run)
 	p.registerMetrics(c, o.Version)
 	return checkRedis(ctx, p.redis, p.sessions, c.Redis.Mode)
 }
@@ -124,6 +134,8 @@ func (p *components) publicOptions(c config.Config, o Options) handlers.PublicOp
 	public := handlers.PublicOptions{
 		Apps: p.apps, Sessions: p.sessions, Users: p.db.Users(), Logger: o.Logger, Metrics: p.metrics,
 		PhoneNumbers:   p.phoneNumbers,
+		Eraser:         p.eraser,
+		PushForward:    c.PushForward,
 		StorageTimeout: o.StorageTimeout,
 		TrustedProxies: c.TrustedProxies,
 		Limits: handlers.Limits{
@@ -143,6 +155,9 @@ func (p *components) handlers(
 ) (public, internal http.Handler, err error) {
 	options := p.publicOptions(c, o)
 	options.Closing = closing
+	if options.Pushes, err = pushReceivers(c); err != nil {
+		return nil, nil, err
+	}
 	if public, err = handlers.NewPublic(options); err != nil {
 		return nil, nil, err
 	}
@@ -150,8 +165,28 @@ func (p *components) handlers(
 		Checks: append(p.checks(), stopping),
 		Logger: o.Logger, Metrics: p.metrics,
 		Sessions: p.sessions, Users: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: o.StorageTimeout,
+		Eraser: p.eraser, AppIDs: appIDs(c),
 	})
 	return o.Tracing.Handler(public, c.TrustedProxies.SentDirectly), o.Tracing.Handler(internal, trustAll), err
+}
+
+func pushReceivers(c config.Config) (map[string]*push.Receiver, error) {
+	receivers := make(map[string]*push.Receiver)
+	for _, p := range c.Pushes {
+		receiver, err := p.Receiver()
+		if err != nil {
+			return nil, err // config has checked it
+		}
+		receivers[p.AppID] = receiver
+	}
+	return receivers, nil
+}
+
+func appIDs(c config.Config) (ids []string) {
+	for _, app := range c.AllApps() {
+		ids = append(ids, app.AppID)
+	}
+	return ids
 }
 
 // trustAll is for the internal listener, which only the operator's services reach.
@@ -160,6 +195,9 @@ func trustAll(*http.Request) bool { return true }
 // close releases the components. Those that newComponents has not built are skipped.
 func (p *components) close() error {
 	var errs []error
+	if p.stopErasures != nil {
+		p.stopErasures()
+	}
 	for _, counter := range []*ratelimit.Counter{p.counter, p.dailyCounter} {
 		if counter != nil {
 			errs = append(errs, counter.Close())

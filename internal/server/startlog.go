@@ -19,10 +19,6 @@ import (
 // describe returns the attributes of the log line "serving": the addresses of the dependencies and the features that are
 // on. They contain no user name, password, key or secret.
 func describe(c config.Config, o Options) []slog.Attr {
-	var apps []string
-	for _, app := range c.AllApps() {
-		apps = append(apps, app.AppID)
-	}
 	primary, ownTLS := describeDSN(c.MySQLDSN)
 	replicas := []string{}
 	for _, dsn := range c.MySQL.ReplicaDSNs {
@@ -31,7 +27,7 @@ func describe(c config.Config, o Options) []slog.Attr {
 	}
 	return []slog.Attr{
 		slog.String("version", o.Version),
-		slog.Any("apps", apps),
+		slog.Any("apps", appIDs(c)),
 		slog.String("wechat", hostOf(c.WeChatAPIBase)),
 		slog.Group("mysql", slog.String("primary", primary), slog.Any("replicas", replicas),
 			slog.Int("maxOpenConns", c.MySQL.MaxOpenConns), slog.Bool("tls", ownTLS || c.MySQL.TLS.IsSet())),
@@ -43,6 +39,8 @@ func describe(c config.Config, o Options) []slog.Attr {
 		slog.String("uploads", describeAvatars(c.Avatars)),
 		slog.Bool("tls", c.TLS.CertFile != ""),
 		slog.Bool("internalKey", c.InternalAPIKey != ""),
+		slog.Int("pushes", len(c.Pushes)),
+		slog.String("reportZone", c.ReportZone.String()),
 		slog.Bool("tracing", o.Tracing != nil),
 		slog.Any("trustedProxies", append([]netip.Prefix{}, c.TrustedProxies...)),
 	}

@@ -42,7 +42,7 @@ func Migrate(ctx context.Context, c config.Migrate, logger *slog.Logger) (store.
 func openDatabase(c config.Config, o Options) (*store.DB, error) {
 	return openMySQL(c.MySQLDSN, c.MySQL.TLS, store.Options{
 		Logger: o.Logger, MaxOpenConns: c.MySQL.MaxOpenConns, ConnMaxLifetime: c.MySQL.ConnMaxLifetime,
-		NoPrepare: bool(c.MySQL.NoPrepare), Replicas: c.MySQL.ReplicaDSNs, OpenDB: o.Tracing.OpenDB,
+		Zone: c.ReportZone.Location, NoPrepare: bool(c.MySQL.NoPrepare), Replicas: c.MySQL.ReplicaDSNs, OpenDB: o.Tracing.OpenDB,
 	})
 }
 
@@ -69,6 +69,19 @@ func checkPrimary(ctx context.Context, db *store.DB) error {
 	return nil
 }
 
+// checkErasing warns if the account may not delete: accounts of earlier versions of this server did not need that right.
+func checkErasing(ctx context.Context, db *store.DB, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
+	defer cancel()
+	if err := db.CheckErase(ctx); errors.Is(err, store.ErrNoRights) {
+		logger.WarnContext(ctx, "the account of MYSQL_DSN lacks the right DELETE: users cannot be erased; run as an account that "+
+			"may grant: GRANT DELETE ON "+quoteName(db.Database())+".* TO the account", "account", db.Account(), "cause", err)
+	}
+}
+
+// quoteName quotes a database's name for SQL.
+func quoteName(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
 // checkReplicas logs which replicas are unusable.
 func checkReplicas(ctx context.Context, db *store.DB, logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, startCheckTimeout)
@@ -82,13 +95,13 @@ func checkReplicas(ctx context.Context, db *store.DB, logger *slog.Logger) {
 }
 
 const (
-	serverRights  = "SELECT, INSERT, UPDATE" // rights on the database that the server needs
+	serverRights  = "SELECT, INSERT, UPDATE, DELETE" // rights on the database that the server needs
 	migrateRights = "CREATE, ALTER, INDEX, CREATE VIEW, DROP"
 )
 
 // databaseError returns an ErrMisconfigured if the value of MYSQL_DSN causes err, and err otherwise.
 func databaseError(db *store.DB, err error) error {
-	name := "`" + strings.ReplaceAll(db.Database(), "`", "``") + "`"
+	name := quoteName(db.Database())
 	help := ""
 	switch {
 	case errors.Is(err, store.ErrAccessDenied):
