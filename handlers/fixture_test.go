@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,12 +22,14 @@ import (
 	"wxlogin/handlers"
 	"wxlogin/internal/avatar"
 	"wxlogin/internal/clientip"
+	"wxlogin/internal/erasure"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/internal/testenv/redistest"
 	"wxlogin/session"
 	"wxlogin/store"
 	"wxlogin/wechat"
+	"wxlogin/wechat/push"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -67,6 +71,8 @@ type serverConfig struct {
 	limits       handlers.Limits
 	proxies      clientip.Networks
 	apiKey       string // of the internal listener
+	pushes       map[string]*push.Receiver
+	pushForward  string
 
 	noPhoneNumbers bool
 	noAvatars      bool
@@ -117,8 +123,10 @@ func (srv *testServer) serve(cfg serverConfig) {
 	srv.must(err)
 	srv.sessions = sessions
 	apps, phones := srv.exchangers(cfg, metrics)
+	eraser := &erasure.Eraser{Users: db.Users(), Sessions: sessions, Avatars: cfg.avatars, Logger: logger}
 	options := handlers.PublicOptions{
 		Apps: apps, PhoneNumbers: phones, Sessions: cfg.wrapSessions(sessions), Users: db.Users(), Logger: logger, Metrics: metrics,
+		Eraser: eraser, Pushes: cfg.pushes, PushForward: cfg.pushForward,
 		StorageTimeout:    time.Minute, // the machine may be busy; storage_test.go tests the timeout
 		DecryptRetryDelay: time.Nanosecond,
 		Limits:            cfg.limits, TrustedProxies: cfg.proxies,
@@ -136,6 +144,7 @@ func (srv *testServer) serve(cfg serverConfig) {
 		},
 		Logger: logger, Metrics: metrics,
 		Sessions: sessions, Users: db.Users(), APIKey: cfg.apiKey, StorageTimeout: time.Minute,
+		Eraser: eraser, AppIDs: slices.Sorted(maps.Keys(cfg.apps)),
 	})
 	srv.must(err)
 	srv.public, srv.internal = httptest.NewServer(public), httptest.NewServer(internal)

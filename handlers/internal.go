@@ -54,7 +54,8 @@ func NewInternal(o InternalOptions) (http.Handler, error) {
 	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil || o.Eraser == nil {
 		return nil, errors.New("handlers: Sessions, Users, Eraser, Logger and Metrics are required")
 	}
-	i := &introspector{accounts{o.Sessions, o.Users, cmp.Or(o.StorageTimeout, DefaultStorageTimeout)}, o.Metrics}
+	o.StorageTimeout = cmp.Or(o.StorageTimeout, DefaultStorageTimeout)
+	i := &introspector{accounts{o.Sessions, o.Users, o.StorageTimeout}, o.Metrics}
 	guard := func(next http.Handler) http.Handler {
 		return requireAPIKey(o.APIKey, apiKeyOf, codeInvalidAPIKey, next)
 	}

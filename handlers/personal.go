@@ -14,9 +14,9 @@ const (
 	// freshSession is how old a session may be for what a stolen token must not do.
 	freshSession = 5 * time.Minute
 
-	// erasureTimeout bounds an erase: a transaction, and then the end of sessions and the deletion of pictures. It is less
-	// than the 5 s in which WeChat wants a response.
-	erasureTimeout = 4 * time.Second
+	// erasureSteps is how many times the storage timeout an erase may take: a transaction of some twenty statements, the
+	// end of sessions and the deletion of pictures. By default that is less than the 5 s in which WeChat wants a response.
+	erasureSteps = 4
 )
 
 // Eraser erases users and removes parts of them, everywhere. *erasure.Eraser implements it.
@@ -53,7 +53,7 @@ func (p *public) deleteAccount(w http.ResponseWriter, r *http.Request) error {
 	if err := p.requireFresh(sess); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), erasureTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), erasureSteps*p.storageTimeout)
 	defer cancel()
 	user, err := p.eraser.EraseIdentity(ctx, sess.AppID, sess.OpenID, time.Time{}, store.Cause{Reason: store.ReasonUser})
 	if err != nil {

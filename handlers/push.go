@@ -47,7 +47,7 @@ type pushes struct {
 
 func newPushes(o PublicOptions) *pushes {
 	return &pushes{
-		receivers: o.Pushes, events: newPersonalEvents(o.Eraser), forwardTo: o.PushForward, metrics: o.Metrics,
+		receivers: o.Pushes, events: newPersonalEvents(o.Eraser, o.StorageTimeout), forwardTo: o.PushForward, metrics: o.Metrics,
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 }
@@ -188,14 +188,15 @@ func bodyError(err error) error {
 
 // personalEvents does what WeChat's events of personal data ask for.
 type personalEvents struct {
-	eraser Eraser
+	eraser  Eraser
+	timeout time.Duration // of one event
 
 	mu   sync.Mutex
 	seen map[[sha256.Size]byte]time.Time // events that were applied, until when they are remembered
 }
 
-func newPersonalEvents(e Eraser) *personalEvents {
-	return &personalEvents{eraser: e, seen: make(map[[sha256.Size]byte]time.Time)}
+func newPersonalEvents(e Eraser, storageTimeout time.Duration) *personalEvents {
+	return &personalEvents{eraser: e, timeout: erasureSteps * storageTimeout, seen: make(map[[sha256.Size]byte]time.Time)}
 }
 
 // isPersonal reports whether an event is one of personal data.
@@ -217,7 +218,7 @@ func (p *personalEvents) apply(ctx context.Context, appID string, e push.Event, 
 	if p.isRepeated(key) {
 		return pushApplied, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, erasureTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	outcome = pushApplied
 	cause := store.Cause{Reason: store.ReasonWeChat}

@@ -28,7 +28,7 @@ type userAdmin struct {
 
 // mountUsers adds the routes of the internal listener that change users. Unlike the others they require a configured key.
 func mountUsers(r *chi.Mux, o InternalOptions) {
-	u := &userAdmin{o.AppIDs, o.Eraser, newPersonalEvents(o.Eraser), o.Metrics}
+	u := &userAdmin{o.AppIDs, o.Eraser, newPersonalEvents(o.Eraser, o.StorageTimeout), o.Metrics}
 	guard := func(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 		if o.APIKey == "" {
 			h = func(http.ResponseWriter, *http.Request) error {
@@ -57,7 +57,7 @@ func (u *userAdmin) deleteUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unknownUser(store.ErrNotFound)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), erasureTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), u.events.timeout)
 	defer cancel()
 	user, err := u.eraser.Erase(ctx, id, store.Cause{Reason: store.ReasonAdmin, Actor: currentKey, Note: f["reason"]})
 	if err != nil {
