@@ -24,7 +24,7 @@ var errNoAvatars = errors.New("erasure: a picture is to be deleted, but uploads 
 
 const (
 	// retryInterval is how often Run works off what is left of the list.
-	retryInterval = time.Minute
+	retryInterval = 10 * time.Second
 
 	// batchSize is how many deletions are read at a time.
 	batchSize = 100
@@ -93,7 +93,7 @@ func (e *Eraser) finish(ctx context.Context, user store.User, err error) (store.
 	return user, nil
 }
 
-// Run works off the list at once and then every minute, until ctx ends.
+// Run works off the list at once and then every ten seconds, until ctx ends.
 func (e *Eraser) Run(ctx context.Context) {
 	ticker := time.NewTicker(retryInterval)
 	defer ticker.Stop()

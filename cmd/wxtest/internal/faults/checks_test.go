@@ -35,19 +35,24 @@ func silent(r request, failure string) request {
 }
 
 // sound are results against which there is nothing to say: two users, a paused MySQL from second 10 to 14, a Redis that came
-// back empty from 20 to 21, and an orderly stop of server A from 30 to 31. The first ten requests are their story.
+// back empty from 20 to 21, and an orderly stop of server A from 30 to 31. The first ten requests are their story. A third user
+// deletes the account and comes back.
 func sound(t *testing.T) results {
 	t.Helper()
 	shown := player.Nickname("u01-1", 3)
 	longLived := func(r request) request { r.longLived = true; return r }
 	res := results{
 		injected: soundFaults(),
-		openIDs:  map[string]string{"u01-1": "openid-of-u01-1", "u02-1": "openid-of-u02-1"},
+		openIDs: map[string]string{
+			"u01-1": "openid-of-u01-1", "u02-1": "openid-of-u02-1", "u03-1": "openid-of-u03-1", "u03-1+": "openid-of-u03-1",
+		},
+		erased: map[string]bool{"u03-1": true},
 		secrets: map[string]secret{
 			"openid-of-u01-1": secretOpenID, "key-of-u01-1": secretKey, "code-of-u01-1": secretCode, "token-of-u01-1": secretToken,
 		},
-		database: database{users: 2, identities: []identity{
+		database: database{users: 3, erased: erasedUsers{users: 1, records: 1}, identities: []identity{
 			{openID: "openid-of-u01-1", userID: 1, nickname: shown}, {openID: "openid-of-u02-1", userID: 2},
+			{openID: "openid-of-u03-1", userID: 4},
 		}},
 		logs: map[string][]byte{"A": []byte("{}\n"), "B": []byte("{}\n")},
 		requests: []request{
@@ -62,6 +67,7 @@ func sound(t *testing.T) results {
 			from(at(longLived(update200(t, "u01-1", 3)), 33, 33.1), 32, 33),
 		},
 	}
+	res.requests = append(res.requests, at(newUser(t, "u03-1"), 2, 2.1), at(newUser(t, "u03-1+"), 3, 3.1))
 	for _, r := range res.injected {
 		res.requests = append(res.requests, underLoad(t, r)...)
 	}
@@ -179,7 +185,10 @@ func logged(text string) func(*testing.T, *results) {
 func TestClaims_find_what_is_wrong_in_MySQL(t *testing.T) {
 	noRow := func(_ *testing.T, res *results) { res.database.identities = res.database.identities[1:] }
 	lonely := func(_ *testing.T, res *results) { res.database.lonely = 1 }
-	tooMany := func(_ *testing.T, res *results) { res.database.users = 3 }
+	tooMany := func(_ *testing.T, res *results) { res.database.users = 4 }
+	erased := func(change func(*erasedUsers)) func(*testing.T, *results) {
+		return func(_ *testing.T, res *results) { change(&res.database.erased) }
+	}
 	mustFind(t, map[string]violation{
 		"a_login_without_a_row":          {checkLogins, noRow},
 		"a_login_without_a_user":         {checkLogins, spoilRow(0, func(i *identity) { i.orphan = true })},
@@ -193,6 +202,14 @@ func TestClaims_find_what_is_wrong_in_MySQL(t *testing.T) {
 		"a_stranger":                     {checkRows, spoilRow(1, func(i *identity) { i.openID = "a stranger's" })},
 		"a_user_without_identity":        {checkRows, lonely},
 		"one_user_too_many":              {checkRows, tooMany},
+		"an_erased_user":                 {checkErased, spoilRow(2, func(i *identity) { i.nickname = player.Nickname("u03-1", 1) })},
+		"an_erase_without_a_tombstone":   {checkErased, erased(func(e *erasedUsers) { e.users = 0 })},
+		"one_erased_too_many":            {checkErased, erased(func(e *erasedUsers) { e.users, e.records = 2, 2 })},
+		"half_an_erase":                  {checkErased, erased(func(e *erasedUsers) { e.filled = 1 })},
+		"an_erase_without_a_record":      {checkErased, erased(func(e *erasedUsers) { e.records = 0 })},
+		"an_erase_twice":                 {checkErased, erased(func(e *erasedUsers) { e.twice = 1 })},
+		"sessions_of_an_erased_user":     {checkErased, erased(func(e *erasedUsers) { e.pending = 1 })},
+		"no_erase":                       {checkErased, func(_ *testing.T, res *results) { res.erased = nil }},
 	})
 }
 

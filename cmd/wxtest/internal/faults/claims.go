@@ -21,6 +21,7 @@ var claims = []claim{
 	{"every 200 of /updateUserInfo is in MySQL or superseded", checkUpdates},
 	{"every later response showed it, or something newer", checkReading},
 	{"MySQL holds exactly the users who logged in, each once", checkRows},
+	{"every user who deleted the account is gone, and was erased once and as a whole", checkErased},
 	{"isNewUser was true at most once for each user", checkNewUsers},
 	{"no response showed another user's data", checkOthersData},
 	{"no response had an openid, a session_key or a code in it", checkResponsesForSecrets},
@@ -76,6 +77,9 @@ func loggedIn(r request) bool { return r.ok() && r.route == player.Login }
 func checkLogins(res *results, c *report.Check) {
 	rows := res.database.byOpenID()
 	for r := range res.those(loggedIn, c) {
+		if _, mayBeErased := res.erased[r.user]; mayBeErased {
+			continue
+		}
 		if row, found := rows[res.openIDs[r.user]]; !found || row.orphan {
 			c.Fail("no row: %s", r.describe())
 		}
@@ -122,6 +126,9 @@ func (u updates) lost(shown, acknowledged int) bool {
 func checkUpdates(res *results, c *report.Check) {
 	rows, all := res.database.byOpenID(), res.updates()
 	for r := range res.those(func(r request) bool { return r.ok() && r.route == player.Update }, c) {
+		if _, mayBeErased := res.erased[r.user]; mayBeErased {
+			continue
+		}
 		user, shown, ok := player.ReadNickname(rows[res.openIDs[r.user]].nickname)
 		if !ok || user != r.user || all[r.user].lost(shown, r.revision) {
 			c.Fail("MySQL has revision %d of %q, not %d: %s", shown, user, r.revision, r.describe())
@@ -154,22 +161,20 @@ func checkReading(res *results, c *report.Check) {
 
 func checkRows(res *results, c *report.Check) {
 	c.Count = res.database.users
-	owners, in := map[string]string{}, map[string]bool{}
-	for user, openID := range res.openIDs {
-		owners[openID] = user
-	}
-	for r := range res.those(loggedIn, &report.Check{}) {
-		in[r.user] = true
-	}
-	identities, ids := map[string]bool{}, map[int64]bool{}
+	owners, erased := res.owners()
+	identities, ids, late := map[string]bool{}, map[int64]bool{}, 0
+	in := res.loggedIn()
 	for _, i := range res.database.identities {
 		user := owners[i.openID]
+		_, found := in[user]
 		switch {
 		case i.orphan:
 			c.Fail("the identity of %q has no user", user)
 		case identities[i.openID] || ids[i.userID]:
 			c.Fail("%q shares an identity or a user", user)
-		case !in[user]:
+		case user == "" && erased[i.openID]:
+			late++ // a login whose answer did not come was done after the erase
+		case !found:
 			c.Fail("%q has a row and never logged in", user)
 		}
 		identities[i.openID], ids[i.userID] = true, true
@@ -177,9 +182,40 @@ func checkRows(res *results, c *report.Check) {
 	if res.database.lonely != 0 {
 		c.Fail("%d users without an identity", res.database.lonely)
 	}
-	if res.database.users != len(in) {
-		c.Fail("%d users, but %d logged in", res.database.users, len(in))
+	want := late
+	for user, certain := range in {
+		if certain || identities[res.openIDs[user]] {
+			want++
+		}
 	}
+	if res.database.users != want {
+		c.Fail("%d users, but %d logged in and are not erased", res.database.users, want)
+	}
+}
+
+// owners returns the user of each openid, and the openids of erased users.
+func (res *results) owners() (owners map[string]string, erased map[string]bool) {
+	owners, erased = map[string]string{}, map[string]bool{}
+	for user, openID := range res.openIDs {
+		if res.erased[user] {
+			erased[openID] = true
+		} else {
+			owners[openID] = user
+		}
+	}
+	return owners, erased
+}
+
+// loggedIn returns the users who have logged in and are not erased; false for those who may be.
+func (res *results) loggedIn() map[string]bool {
+	in := map[string]bool{}
+	for r := range res.those(loggedIn, &report.Check{}) {
+		certainlyErased, maybeErased := res.erased[r.user]
+		if !certainlyErased {
+			in[r.user] = !maybeErased
+		}
+	}
+	return in
 }
 
 func checkNewUsers(res *results, c *report.Check) {

@@ -39,14 +39,16 @@ func startLoad(ctx context.Context, seed uint64, t *traffic) (stop func()) {
 	}
 }
 
-// phone plays one user after the other: wx.login, /onLogin, some /updateUserInfo, again, then the next user.
+// phone plays one person after the other: wx.login, /onLogin, some /updateUserInfo, again. Some then delete their account, and
+// some of these come back.
 type phone struct {
 	*traffic
 	index int
 	rng   *rand.Rand
 
-	number   int // of users so far
-	user     string
+	number   int    // of persons so far
+	person   string // at the simulator
+	user     string // the person's account: after an erase it is another one
 	revision int
 	session  session
 	codes    []string
@@ -56,16 +58,28 @@ type phone struct {
 // play goes on until playing ends, and then to the end of the present user's login.
 func (p *phone) play(ctx, playing context.Context) {
 	for playing.Err() == nil {
-		if !p.nextUser(ctx) || !p.firstLogin(ctx) {
+		if !p.nextPerson(ctx) || !p.firstLogin(ctx) {
 			return
 		}
-		for round := range 3 + p.rng.IntN(3) {
-			if playing.Err() != nil || round > 0 && !p.loginAgain(ctx) {
-				break
+		p.useUntil(ctx, playing)
+		if p.rng.IntN(3) == 0 && p.deleteAccount(ctx) && p.rng.IntN(2) == 0 {
+			p.beginAgain(ctx)
+			if !p.firstLogin(ctx) {
+				return
 			}
-			for n := p.updates(); n > 0 && playing.Err() == nil; n-- {
-				p.update(ctx)
-			}
+			p.update(ctx)
+		}
+	}
+}
+
+// useUntil logs in and updates the profile a few times, or until playing ends.
+func (p *phone) useUntil(ctx, playing context.Context) {
+	for round := range 3 + p.rng.IntN(3) {
+		if playing.Err() != nil || round > 0 && !p.loginAgain(ctx) {
+			break
+		}
+		for n := p.updates(); n > 0 && playing.Err() == nil; n-- {
+			p.update(ctx)
 		}
 	}
 }
@@ -78,13 +92,14 @@ func (p *phone) updates() int {
 	return 2 + p.rng.IntN(4)
 }
 
-// nextUser continues as a user who has never logged in. It waits until the simulator says the openid.
-func (p *phone) nextUser(ctx context.Context) bool {
+// nextPerson continues as a person who has never logged in. It waits until the simulator says the openid.
+func (p *phone) nextPerson(ctx context.Context) bool {
 	p.number++
-	p.user, p.revision = fmt.Sprintf("u%02d-%d", p.index, p.number), 0
+	p.person = fmt.Sprintf("u%02d-%d", p.index, p.number)
+	p.user, p.revision = p.person, 0
 	p.session, p.codes, p.profiles = session{}, nil, nil
 	for ctx.Err() == nil {
-		if p.account(ctx, p.user) == nil {
+		if p.account(ctx, p.person, p.user) == nil {
 			return true
 		}
 		p.pause(ctx, pace)
@@ -106,8 +121,8 @@ func (p *phone) loginAgain(ctx context.Context) bool {
 	case 0:
 		p.loginAtOnce(ctx, 2)
 	case 1:
-		if p.cluster.simulator.NewKey(ctx, p.user) == nil {
-			p.account(ctx, p.user) // only for the new key
+		if p.cluster.simulator.NewKey(ctx, p.person) == nil {
+			p.account(ctx, p.person, p.user) // only for the new key
 		}
 		if p.rng.IntN(2) == 0 {
 			p.profiles = nil // the next is sealed under a key that the server has not seen yet
@@ -186,7 +201,7 @@ func (p *phone) update(ctx context.Context) {
 // nextCode returns a code of wx.login: one that was prepared, or a new one.
 func (p *phone) nextCode(ctx context.Context) (string, bool) {
 	for len(p.codes) < codesAhead {
-		code, err := p.code(ctx, p.user)
+		code, err := p.code(ctx, p.person)
 		if err != nil {
 			break
 		}
@@ -199,14 +214,14 @@ func (p *phone) nextCode(ctx context.Context) (string, bool) {
 func (p *phone) nextProfile(ctx context.Context) (player.Sealed, bool) {
 	if len(p.profiles) == 0 {
 		for len(p.profiles) < profilesAhead {
-			data, err := p.cluster.simulator.UserInfo(ctx, p.user, player.Nickname(p.user, p.revision+1))
+			data, err := p.cluster.simulator.UserInfo(ctx, p.person, player.Nickname(p.user, p.revision+1))
 			if err != nil {
 				break
 			}
 			p.revision++
 			p.profiles = append(p.profiles, data)
 		}
-		p.account(ctx, p.user) // wx.login, or a restart, may have replaced the key
+		p.account(ctx, p.person, p.user) // wx.login, or a restart, may have replaced the key
 	}
 	return pop(&p.profiles)
 }

@@ -103,7 +103,7 @@ type recorder struct {
 
 func newRecorder() *recorder {
 	return &recorder{start: time.Now(), results: results{
-		openIDs: map[string]string{}, secrets: map[string]secret{appSecret: secretApp, databasePassword: secretPassword},
+		openIDs: map[string]string{}, erased: map[string]bool{}, secrets: map[string]secret{appSecret: secretApp, databasePassword: secretPassword},
 	}}
 }
 
@@ -136,6 +136,13 @@ func (r *recorder) addUser(user, openID string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.openIDs[user] = openID
+}
+
+// addErased notes that a user was erased, or may have been.
+func (r *recorder) addErased(user string, certain bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.erased[user] = certain
 }
 
 // A busy or virtual machine sometimes pauses for seconds, with everything on it. That is not the servers' time.

@@ -16,6 +16,7 @@ type results struct {
 	injected []injected
 	pauses   []span            // of the machine
 	openIDs  map[string]string // by user
+	erased   map[string]bool   // users who were erased: true, or may have been: false
 	secrets  map[string]secret
 	database database
 	logs     map[string][]byte // by server
@@ -112,8 +113,18 @@ func (res *results) print(w io.Writer) {
 // database is what MySQL holds in the end.
 type database struct {
 	identities []identity
-	users      int
-	lonely     int // users without an identity
+	users      int // but for those erased
+	lonely     int // users without an identity, likewise
+	erased     erasedUsers
+}
+
+// erasedUsers are what MySQL holds of erased users.
+type erasedUsers struct {
+	users   int
+	filled  int // of which something personal is left
+	records int // in user_changes
+	twice   int // users who have two of these
+	pending int // sessions and pictures that are still to be deleted
 }
 
 // identity is a row of wechat_identities with its user.
@@ -131,6 +142,7 @@ FROM wxlogin.wechat_identities i LEFT JOIN wxlogin.users u ON u.id = i.user_id W
 		return err
 	}
 	defer rows.Close()
+	d.identities = nil
 	for rows.Next() {
 		var i identity
 		if err := rows.Scan(&i.openID, &i.userID, &i.orphan, &i.nickname); err != nil {
@@ -141,8 +153,17 @@ FROM wxlogin.wechat_identities i LEFT JOIN wxlogin.users u ON u.id = i.user_id W
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	return m.Root.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(NOT EXISTS (
-SELECT 1 FROM wxlogin.wechat_identities i WHERE i.user_id = u.id)), 0) FROM wxlogin.users u`).Scan(&d.users, &d.lonely)
+	err = m.Root.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(NOT EXISTS (
+SELECT 1 FROM wxlogin.wechat_identities i WHERE i.user_id = u.id)), 0) FROM wxlogin.users u WHERE u.status <> 4`).Scan(&d.users, &d.lonely)
+	if err != nil {
+		return err
+	}
+	return m.Root.QueryRowContext(ctx, `SELECT COUNT(*),
+COALESCE(SUM(nickname <> '' OR avatar_url <> '' OR phone_number IS NOT NULL OR unionid IS NOT NULL), 0),
+(SELECT COUNT(*) FROM wxlogin.user_changes WHERE kind = 'erased'),
+(SELECT COUNT(*) - COUNT(DISTINCT user_id) FROM wxlogin.user_changes WHERE kind = 'erased'),
+(SELECT COUNT(*) FROM wxlogin.pending_deletions)
+FROM wxlogin.users WHERE status = 4`).Scan(&d.erased.users, &d.erased.filled, &d.erased.records, &d.erased.twice, &d.erased.pending)
 }
 
 func (d database) byOpenID() map[string]identity {

@@ -28,6 +28,9 @@ const (
 	quietTime     = 1500 * time.Millisecond
 	quietTimeout  = 12 * time.Second
 
+	// deletionInterval is how often a server works off what is to be deleted of erased users, and some time for that.
+	deletionInterval = 12 * time.Second
+
 	// requestTimeout is far above every bound, so that it is the servers' own time-outs that are measured.
 	requestTimeout = 20 * time.Second
 )
@@ -120,6 +123,10 @@ func runPlan(ctx context.Context, c *cluster, o options, logf func(string, ...an
 		res.logs, err = c.readLogs()
 	}
 	if err == nil {
+		err = res.database.read(ctx, c.mysql)
+	}
+	if err == nil && res.database.erased.pending > 0 {
+		process.Sleep(ctx, deletionInterval) // the servers work the list off again
 		err = res.database.read(ctx, c.mysql)
 	}
 	giveUp()

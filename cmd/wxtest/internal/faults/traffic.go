@@ -37,9 +37,10 @@ func (t *traffic) send(ctx context.Context, server int, r request, form url.Valu
 	return r
 }
 
-// account records what only the simulator knows of a user: the openid and the present session_key.
-func (t *traffic) account(ctx context.Context, user string) error {
-	openID, key, err := t.cluster.simulator.Account(ctx, user)
+// account records what only the simulator knows of a person: the openid and the present session_key. user is the person's
+// account at the servers.
+func (t *traffic) account(ctx context.Context, person, user string) error {
+	openID, key, err := t.cluster.simulator.Account(ctx, person)
 	if err == nil {
 		t.recorder.addUser(user, openID)
 		t.recorder.addSecret(secretKey, key)
@@ -47,8 +48,8 @@ func (t *traffic) account(ctx context.Context, user string) error {
 	return err
 }
 
-func (t *traffic) code(ctx context.Context, user string) (string, error) {
-	code, err := t.cluster.simulator.Login(ctx, user)
+func (t *traffic) code(ctx context.Context, person string) (string, error) {
+	code, err := t.cluster.simulator.Login(ctx, person)
 	if err == nil {
 		t.recorder.addSecret(secretCode, code)
 	}
@@ -112,7 +113,7 @@ func (l *longLived) login(ctx context.Context) error {
 func (l *longLived) loginAt(ctx context.Context, server int) error {
 	l.number++
 	user := fmt.Sprintf("k%02d", l.number)
-	if err := l.account(ctx, user); err != nil {
+	if err := l.account(ctx, user, user); err != nil {
 		return err
 	}
 	code, err := l.code(ctx, user)

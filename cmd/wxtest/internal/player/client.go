@@ -23,10 +23,11 @@ const (
 	ReadUser
 	Introspect
 	Logout
+	DeleteAccount
 	Routes // how many there are
 )
 
-var paths = [Routes]string{"/onLogin", "/updateUserInfo", "/userInfo", "/introspect", "/logout"}
+var paths = [Routes]string{"/onLogin", "/updateUserInfo", "/userInfo", "/introspect", "/logout", "/deleteAccount"}
 
 // String returns the path.
 func (r Route) String() string { return paths[r] }

@@ -76,9 +76,11 @@ var Problems = map[string]struct {
 	"invalid_request":        {400, None},
 	"invalid_code":           {400, Relogin},
 	"invalid_token":          {401, Relogin},
+	"stale_session":          {401, Relogin},
 	"invalid_api_key":        {401, None},
 	"user_blocked":           {403, None},
 	"forbidden":              {403, None},
+	"conflict":               {409, None},
 	"not_found":              {404, None},
 	"method_not_allowed":     {405, None},
 	"request_too_large":      {413, None},
@@ -154,6 +156,8 @@ var (
 		ReadUser:   {"status", "profileComplete", "phoneNumber", "userInfo"},
 		Introspect: {"active"},
 		Logout:     {"status"},
+
+		DeleteAccount: {"status"},
 	}
 	activeFields  = []string{"active", "token_type", "sub", "client_id", "exp", "iat", "openid"}
 	profileFields = []string{"nickName", "avatarUrl", "gender", "country", "province", "city", "language"}
