@@ -191,10 +191,16 @@ func changed(before, after map[string]string) []string {
 	return names
 }
 
-// wantWritten checks that these columns of a user, and no others, differ from before.
+// wantWritten checks that these columns of a user, and no others, differ from before. With a nickname or an avatar goes the
+// time of the data that it is from.
 func (f *fixture) wantWritten(t testing.TB, id uint64, before map[string]string, columns []string) {
 	t.Helper()
 	wrote, want := changed(before, f.user(id)), slices.Clone(columns)
+	for column, asOf := range map[string]string{"nickname": "nickname_as_of", "avatar_url": "avatar_as_of"} {
+		if slices.Contains(want, column) {
+			want = append(want, asOf)
+		}
+	}
 	slices.Sort(want)
 	if !slices.Equal(wrote, want) {
 		t.Errorf("wrote %v, want %v", wrote, want)

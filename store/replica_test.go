@@ -63,8 +63,10 @@ func newReplica(t *testing.T) (dsn string, rows *sql.DB) {
 // replicate copies the only user to a replica, under another nickname, which shows where a result came from.
 func (r *replicated) replicate(rows *sql.DB, id uint64, openID string) {
 	r.t.Helper()
+	now := r.clock.now().UTC().Format("2006-01-02 15:04:05.000")
 	for _, statement := range []string{
-		"INSERT INTO users (id, nickname, created_at, updated_at, last_login_at) VALUES (?, 'of the replica', NOW(), NOW(), NOW())",
+		"INSERT INTO users (id, nickname, created_at, updated_at, last_login_at, last_seen_at) VALUES (?, 'of the replica', NOW(), NOW(), '" +
+			now + "', '" + now + "')",
 		"INSERT INTO wechat_identities (user_id, appid, openid, created_at) VALUES (?, '" + appA + "', '" + openID + "', NOW())",
 	} {
 		if _, err := rows.Exec(statement, id); err != nil {
@@ -93,6 +95,20 @@ func TestUsers_FindOnReplica(t *testing.T) {
 			t.Errorf("found %d %q", found.ID, found.NickName)
 		}
 		r.wire.wantVerbs(t)
+	})
+
+	t.Run("the request is recorded at the primary", func(t *testing.T) {
+		dsn, rows := newReplica(t)
+		r := withReplicas(t, dsn)
+		user, _ := r.login(appA, "o1", "")
+		r.replicate(rows, user.ID, "o1")
+		r.clock.advance(time.Hour)
+		r.wire.reset()
+		r.find("o1")
+		r.wire.wantVerbs(t, "UPDATE")
+		if row := r.user(user.ID); row["last_seen_at"] == row["last_login_at"] {
+			t.Errorf("row %v", row)
+		}
 	})
 
 	// A read that must see its own write goes to the primary.

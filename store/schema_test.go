@@ -22,10 +22,12 @@ func TestSchema(t *testing.T) {
 	// The comments are read from where administrators see them.
 	t.Run("is commented", func(t *testing.T) {
 		f := newFixture(t)
-		if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 5 {
-			t.Errorf("%d tables with a comment, want 5", got)
+		if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 8 {
+			t.Errorf("%d tables with a comment, want 8", got)
 		}
-		for _, table := range []string{"users", "wechat_identities", "user_merges", "login_days", "schema_versions"} {
+		for _, table := range []string{
+			"users", "wechat_identities", "user_merges", "login_days", "user_changes", "pending_deletions", "schema_versions",
+		} {
 			columns := f.rows("SELECT column_name AS n, column_comment AS c FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?", table)
 			if len(columns) < 4 {
 				t.Errorf("%s: %d columns", table, len(columns))
@@ -103,10 +105,16 @@ func TestSchema_Views(t *testing.T) {
 		const number = "13800001234"
 		f.exec("UPDATE users SET phone_country_code = '86', phone_number = ?, phone_bound_at = created_at", number)
 		f.login(appB, "oAliceInB", "uAlice")
+		blocked, _ := f.login(appC, "oBob", "")
+		if _, _, err := f.users.SetStatus(t.Context(), blocked.ID, store.StatusDisabled, byAdmin); err != nil {
+			t.Fatal(err)
+		}
 		if err := f.db.WriteLoginDays(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for view, columns := range map[string]int{"user_profiles": 20, "user_identities": 4, "merged_users": 6, "daily_logins": 5} {
+		for view, columns := range map[string]int{
+			"user_profiles": 21, "user_identities": 4, "merged_users": 6, "daily_logins": 6, "user_history": 8, "user_list": 8, "blocked_users": 5,
+		} {
 			rows := f.rows("SELECT * FROM " + view)
 			if len(rows) == 0 || len(rows[0]) != columns {
 				t.Errorf("%s has %d rows, want columns: %d", view, len(rows), columns)
