@@ -151,3 +151,35 @@ func TestLoginDays_Week(t *testing.T) {
 		t.Errorf("login_days %v\nwant %v", got, texts)
 	}
 }
+
+// Servers of version 3 of the database, which write neither last_seen_at nor nickname_as_of, go on beside this one.
+func TestUsers_PreviousServers(t *testing.T) {
+	f := newShanghai(t)
+	now := f.clock.now().Format("2006-01-02 15:04:05.000")
+	f.exec("INSERT INTO users (unionid, status, created_at, updated_at, last_login_at) VALUES (NULL, 1, ?, ?, ?)", now, now, now)
+	f.exec("INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES (?, 'oAlice', 1, ?)", appA, now)
+	f.exec("UPDATE users SET nickname = COALESCE('Alice', nickname), profile_source = COALESCE(1, profile_source), profile_as_of = ?, "+
+		"profile_updated_at = ?, updated_at = ? WHERE id = 1 AND status = 1 AND profile_updated_at <=> NULL", now, now, now)
+	find := func() {
+		t.Helper()
+		if user, err := f.users.Find(t.Context(), appA, "oAlice"); err != nil || user.NickName != "Alice" {
+			t.Errorf("%+v, %v", user, err)
+		}
+	}
+	find()
+	if seen := f.user(1)["last_seen_at"]; seen != "NULL" {
+		t.Errorf("seen %s within the hour of the login", seen)
+	}
+	f.clock.advance(2 * time.Hour) // the next day in Shanghai
+	later := f.clock.now().Format("2006-01-02 15:04:05.000")
+	f.exec("UPDATE users SET last_login_at = ? WHERE id = 1", later) // a login at a server of version 3, which has counted it
+	find()
+	f.wantDays(f.days(), map[string]string{})
+	f.clock.advance(24 * time.Hour)
+	find()
+	f.wantDays(f.days(), map[string]string{"2025-03-16 " + appA: "0 0 1"})
+	removal := store.Removal{NickName: true, AsOf: f.clock.now().Truncate(time.Second)}
+	if user, err := f.users.Remove(t.Context(), appA, "oAlice", removal, byWeChat); err != nil || user.NickName != "" {
+		t.Errorf("%+v, %v", user, err)
+	}
+}
