@@ -139,7 +139,8 @@ func checkUpdates(res *results, c *report.Check) {
 // checkReading looks at all responses to requests that were sent after an update was acknowledged.
 func checkReading(res *results, c *report.Check) {
 	all, byUser := res.updates(), map[string][]request{}
-	for r := range res.those(request.ok, c) {
+	showsProfile := func(r request) bool { return r.ok() && r.route != player.DeleteAccount }
+	for r := range res.those(showsProfile, c) {
 		byUser[r.user] = append(byUser[r.user], r)
 	}
 	for user, requests := range byUser {
