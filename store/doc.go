@@ -11,8 +11,8 @@
 // CPU of such a call in this process: see docs/performance.md. (Migrations and checks of the server itself need no ORM.)
 //
 // The tables are in schema.sql at the root of the repository. `users` has one row per person, `wechat_identities` maps
-// (appid, openid) to a user, `user_merges` records which users were merged, and the view `user_profiles` is for
-// administrators.
+// (appid, openid) to a user, `user_merges` records which users were merged, `user_changes` records what other services must
+// follow, and the views are for administrators.
 //
 // # Identities
 //
@@ -38,10 +38,30 @@
 // blocked until its user_id is fixed, because the server does not guess its owner. If the user of an identity does not
 // exist, the identity gets a new one at its next login.
 //
-// # Daily logins
+// # Erased users
 //
-// Login counts in memory, by day and mini-program. [DB.RunLoginDays] adds the counts to the table login_days every ten
-// seconds and when it ends. Stop it before [DB.Close].
+// [Users.Erase] leaves a tombstone: the id, StatusErased and two times. The identities are deleted, so that the next login
+// creates a new user, and the users that were merged into the erased one are emptied. What is outside of this database,
+// sessions and pictures, is listed in pending_deletions in the same transaction: see [Users.PendingDeletions].
+//
+// [Users.Remove] removes a part: nickname, avatar or phone number. What the user gave after that was asked for stays; each
+// of the three has its own time for that (nickname_as_of, avatar_as_of, phone_bound_at).
+//
+// Both lock the user's row and work beside logins, updates and merges, whose conditions then fail, so that they begin again
+// with what is left.
+//
+// # Changes
+//
+// Merges, erases, removals and [Users.SetStatus] add to user_changes. Its numbers are in the order of the commits: each of
+// these transactions ends with the lock on the row of user_change_counter. They are rare.
+//
+// # Activity
+//
+// last_login_at and last_seen_at are written at most once an hour, and at the first request of a day in Options.Zone. The
+// write that moves last_seen_at to another day makes the user active on that day, once: see activity.go.
+//
+// Logins, new and active users are counted in memory, by day and mini-program. [DB.RunLoginDays] adds the counts to the
+// table login_days every ten seconds and when it ends. Stop it before [DB.Close].
 //
 // # Versions of the database
 //
