@@ -22,7 +22,7 @@ const (
 // knownFields are the fields that the server reads. Others may have any type and are ignored.
 var knownFields = map[string]fieldType{
 	"code": text, "appid": text, "token": text, "encryptedData": text, "iv": text, "rawData": text, "signature": text,
-	"everywhere": flag, "nickName": text, "avatarUrl": text,
+	"everywhere": flag, "nickName": text, "avatarUrl": text, "confirm": text, "reason": text,
 }
 
 // safeName returns the name of a known field. For any other it returns "", because a client could put anything in it.

@@ -38,6 +38,7 @@ func TestRead(t *testing.T) {
 		"json":                       {jsonType, `{"code":"a","appid":"wx1"}`, Fields{"code": "a", "appid": "wx1"}},
 		"json null or empty":         {jsonType, `{"code":null,"iv":"","everywhere":null}`, Fields{}},
 		"json unknown ones ignored":  {jsonType, `{"x":[{"code":1}],"y":true,"code":"a"}`, Fields{"code": "a"}},
+		"json of personal data":      {jsonType, `{"confirm":"delete","reason":"case 7"}`, Fields{"confirm": "delete", "reason": "case 7"}},
 		"json flag as boolean":       {jsonType, `{"everywhere":true}`, Fields{"everywhere": "true"}},
 		"json flag as false":         {jsonType, `{"everywhere":false}`, Fields{"everywhere": "false"}},
 		"json flag as string":        {jsonType, `{"everywhere":"true"}`, Fields{"everywhere": "true"}},
