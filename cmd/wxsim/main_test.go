@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"sync"
@@ -131,6 +132,43 @@ func TestRun(t *testing.T) {
 		}
 	})
 
+	t.Run("pushes events to the server", func(t *testing.T) {
+		t.Setenv("WECHAT_APPID", "wx1")
+		t.Setenv("WECHAT_APPS", "wx2:s2")
+		t.Setenv("WECHAT_PUSH", "wx1:token1, wx2:token2:"+strings.Repeat("k", 42)+"A")
+		paths := make(chan string, 1)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			paths <- r.URL.Path
+			io.WriteString(w, "success")
+		}))
+		defer server.Close()
+		event := func(baseURL, appID string) string {
+			resp, err := http.Post(baseURL+"/sim/event?user=alice&event=user_info_modified&appid="+appID, "", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, _ := io.ReadAll(resp.Body)
+			return strings.TrimSpace(string(body))
+		}
+		baseURL, greeting := start(t, "-push-url", server.URL+"/")
+		for _, appID := range []string{"wx1", "wx2"} {
+			if got := event(baseURL, appID); got != `{"status":200,"body":"success"}` {
+				t.Errorf("%s: %s", appID, got)
+			}
+			if path := <-paths; path != "/wechatPush/"+appID {
+				t.Errorf("%s gets %s", appID, path)
+			}
+		}
+		if strings.Contains(greeting, "token") {
+			t.Error("the first output has a Token")
+		}
+		baseURL, _ = start(t, "-push", "wx2:token2", "-push-url", server.URL) // overrides the environment
+		if got := event(baseURL, "wx1"); !strings.Contains(got, "no URL for pushes") {
+			t.Errorf("wx1: %s", got)
+		}
+	})
+
 	t.Run("checks the health of another simulator", func(t *testing.T) {
 		baseURL, _ := start(t)
 		addr := strings.TrimPrefix(baseURL, "http://")
@@ -155,7 +193,7 @@ func TestRun(t *testing.T) {
 		if err := run(t.Context(), []string{"-help"}, &out, &errs); err != nil || errs.Len() != 0 {
 			t.Fatalf("%v, %q", err, errs.String())
 		}
-		for _, want := range []string{"-addr", "-appid", "-secret", "-latency", "-healthcheck", "127.0.0.1:8089", wechattest.DemoAppID, "WECHAT_SECRET"} {
+		for _, want := range []string{"-addr", "-appid", "-secret", "-latency", "-push", "-push-url", "-healthcheck", "127.0.0.1:8089", wechattest.DemoAppID, "WECHAT_SECRET"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("the help lacks %s", want)
 			}
@@ -177,8 +215,14 @@ func TestRun_InvalidCommandLine(t *testing.T) {
 		"argument":         {"serve"},
 		"latency in words": {"-latency", "slow"},
 		"negative latency": {"-latency", "-1s"},
+		"push of another":  {"-push", "wxother:token"},
+		"push without":     {"-push", wechattest.DemoAppID},
+		"push of 4 parts":  {"-push", wechattest.DemoAppID + ":t:k:x"},
+		"bad push key":     {"-push", wechattest.DemoAppID + ":t:k"},
+		"bad push URL":     {"-push", wechattest.DemoAppID + ":t", "-push-url", "127.0.0.1:8080"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Setenv("WECHAT_APPID", "")
 			var out, errs bytes.Buffer
 			err := run(t.Context(), args, &out, &errs)
 			if !errors.Is(err, errUsage) || exitCode(err) != 2 || out.Len() != 0 || !strings.HasPrefix(errs.String(), "wxsim: ") {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -37,6 +38,7 @@ func (s *Simulator) registerControls(mux *http.ServeMux) {
 	device("/sim/phonenumber", func(d *Device, _ *http.Request) (any, error) { return d.GetPhoneNumber(), nil })
 	device("/sim/chooseavatar", func(d *Device, _ *http.Request) (any, error) { return d.ChooseAvatar(), nil })
 	device("/sim/bind", controlSetUnionID)
+	device("/sim/event", controlEvent)
 	device("/sim/newkey", func(d *Device, _ *http.Request) (any, error) {
 		d.NewSessionKey()
 		return statusOK, nil
@@ -95,6 +97,32 @@ func controlSetUnionID(d *Device, r *http.Request) (any, error) {
 	}
 	d.SetUnionID(unionID)
 	return statusOK, nil
+}
+
+// controlEvent pushes an event to the server and returns its response.
+func controlEvent(d *Device, r *http.Request) (any, error) {
+	e := Event{Name: r.FormValue("event"), RevokeInfo: r.FormValue("revoke")}
+	if !isValidName(e.Name) {
+		return nil, errors.New("event must be 1 to 64 printable characters")
+	}
+	if e.RevokeInfo != "" && !isValidName(e.RevokeInfo) {
+		return nil, errors.New("revoke must be empty or 1 to 64 printable characters")
+	}
+	switch r.FormValue("format") {
+	case "", "json":
+	case "xml":
+		e.XML = true
+	default:
+		return nil, errors.New("format must be json or xml")
+	}
+	if created := r.FormValue("createtime"); created != "" {
+		seconds, err := strconv.ParseInt(created, 10, 64)
+		if err != nil || seconds <= 0 {
+			return nil, errors.New("createtime must be a Unix time in seconds")
+		}
+		e.CreatedAt = time.Unix(seconds, 0)
+	}
+	return d.Push(r.Context(), e)
 }
 
 // controlAccount returns values that a device does not have, for tests that search responses and logs for leaks.

@@ -85,7 +85,12 @@ func TestSimulator_Device(t *testing.T) {
 	t.Run("panics if the user or app is invalid", func(t *testing.T) {
 		sim := newSimulator(wechattest.Options{})
 		for name, f := range map[string]func(){
-			"no apps":       func() { wechattest.New(wechattest.Options{}) },
+			"no apps":    func() { wechattest.New(wechattest.Options{}) },
+			"a bad push": func() { newSimulator(wechattest.Options{Pushes: map[string]wechattest.Push{appA: {}}}) },
+			"an other push": func() {
+				newSimulator(wechattest.Options{Pushes: map[string]wechattest.Push{"wxother": {URL: "http://127.0.0.1", Token: "t"}}})
+			},
+			"a bad key":     func() { wechattest.SealPush("AAAA", "wx1", nil) },
 			"an other app":  func() { sim.Device("wxother", wechattest.User{Name: "alice"}) },
 			"no name":       func() { sim.Device(appA, wechattest.User{}) },
 			"unknown fault": func() { sim.Fail("tired") },

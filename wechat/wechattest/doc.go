@@ -11,6 +11,8 @@
 //
 //	sim.Fail(wechattest.Busy, wechattest.Slow(time.Second)) // the next two logins
 //
+//	response, err := phone.Push(ctx, wechattest.Event{Name: "user_authorization_cancellation"}) // to Options.Pushes
+//
 // # WeChat's rules
 //
 // The simulator keeps WeChat's rules and oddities. A code lives 5 minutes and can be used once, for one mini-program. A
@@ -22,6 +24,11 @@
 // new one, while the old one stays valid. force_refresh revokes it at once, at most 20 times a day, and does nothing
 // within 30 s of the last time. A code of the phone button is valid for its user's openid; for that of another
 // mini-program the errcode is 40013.
+//
+// # Pushes
+//
+// [Device.Push] sends an event to the server of [Options].Pushes, once, signed as WeChat does and, if there is an
+// EncodingAESKey, encrypted. WeChat itself would repeat it until the response is "success" or empty.
 //
 // # Faults
 //
@@ -40,6 +47,9 @@
 //	POST /sim/chooseavatar?user=alice          the chooseAvatar button: {"avatarUrl":"http://tmp/…","data":"…"}, a JPEG in base64
 //	POST /sim/bind?user=alice&unionid=o…       sets the unionid, as if the mini-programs were bound to an Open Platform account
 //	POST /sim/newkey?user=alice                replaces the session_key
+//	POST /sim/event?user=alice&event=user_authorization_revoke&revoke=8
+//	                                           pushes an event to the server: {"status":200,"body":"success"}, its response;
+//	                                           format is json or xml; createtime=… (Unix time) repeats an earlier event
 //	POST /sim/expiretoken                      expires all access_tokens
 //	POST /sim/fault?kind=busy&n=2              the next n exchanges fail; kind is a name for ParseFault; with api=stable_token
 //	                                           or api=getuserphonenumber: the next calls of that API

@@ -36,6 +36,9 @@ type Options struct {
 
 	// Latency delays every call.
 	Latency time.Duration
+
+	// Pushes maps the appid of a mini-program to the server that gets its pushes. Optional.
+	Pushes map[string]Push
 }
 
 // Simulator is an http.Handler that simulates WeChat's API. It is safe for concurrent use.
@@ -46,6 +49,7 @@ type Simulator struct {
 	minKeyAge  time.Duration
 	codeTTL    time.Duration
 	latency    time.Duration
+	pushes     map[string]Push // by appid
 	routes     *http.ServeMux
 
 	mu       sync.Mutex // guards maps and counters; never held during I/O or a wait
@@ -58,10 +62,15 @@ type Simulator struct {
 	stats    Stats
 }
 
-// New returns a Simulator. It panics if Options.Apps is empty.
+// New returns a Simulator. It panics if Options.Apps is empty, or if a Push is invalid or for another mini-program.
 func New(o Options) *Simulator {
 	if len(o.Apps) == 0 {
 		panic("wechattest: Options.Apps is empty")
+	}
+	for appID, p := range o.Pushes {
+		if err := p.Validate(); err != nil || o.Apps[appID] == "" {
+			panic("wechattest: Options.Pushes has an invalid Push, or one for another mini-program")
+		}
 	}
 	s := &Simulator{
 		apps:       maps.Clone(o.Apps),
@@ -70,6 +79,7 @@ func New(o Options) *Simulator {
 		minKeyAge:  cmp.Or(o.MinKeyAge, defaultMinKeyAge),
 		codeTTL:    cmp.Or(o.CodeTTL, defaultCodeTTL),
 		latency:    o.Latency,
+		pushes:     maps.Clone(o.Pushes),
 		users:      map[string]User{},
 		accounts:   map[accountID]*account{},
 		codes:      map[string]*issuedCode{},
