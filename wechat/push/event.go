@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Events of personal data.
@@ -45,7 +46,7 @@ func ParseEvent(message []byte) (Event, error) {
 		return Event{}, ErrMalformed
 	}
 	e := Event{AppID: m.get("AppID"), OpenID: m.get("OpenID"), Revoked: parseRevoked(m.get("RevokeInfo"))}
-	if strings.EqualFold(m.get("MsgType"), "event") {
+	if kind := m.get("MsgType"); kind == "" || strings.EqualFold(kind, "event") {
 		e.Event = m.get("Event")
 	}
 	if seconds, err := strconv.ParseInt(m.get("CreateTime"), 10, 64); err == nil && seconds > 0 {
@@ -56,7 +57,8 @@ func ParseEvent(message []byte) (Event, error) {
 
 // parseRevoked reads RevokeInfo: a number, or several with commas between them. Elements that are no number are skipped.
 func parseRevoked(info string) (numbers []int) {
-	for _, part := range strings.FieldsFunc(info, func(r rune) bool { return strings.ContainsRune(" ,，;[]\"", r) }) {
+	between := func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",，、;；[]\"", r) }
+	for _, part := range strings.FieldsFunc(info, between) {
 		if n, err := strconv.Atoi(part); err == nil {
 			numbers = append(numbers, n)
 		}
@@ -80,9 +82,9 @@ func (f fields) set(name, value string) {
 var errNotAMessage = errors.New("push: neither a JSON object nor an XML element")
 
 // parse reads the fields of a JSON object or of an XML element. Fields that are no text or number are left out, except
-// that a JSON list is read as its text.
+// that a JSON list is read as its text. What is not UTF-8, such as half an emoji in a text, is read as U+FFFD.
 func parse(body []byte) (fields, error) {
-	body = bytes.TrimSpace(body)
+	body = bytes.TrimSpace(bytes.ToValidUTF8(body, []byte("\ufffd")))
 	switch {
 	case bytes.HasPrefix(body, []byte("{")):
 		return parseJSON(body)

@@ -77,10 +77,13 @@ func New(o Options) (*Receiver, error) {
 }
 
 // Echo returns what to answer WeChat's check of the URL, a GET request with this query: its echostr. The error is
-// ErrForbidden.
+// ErrForbidden, or ErrMalformed if echostr is not given once.
 func (r *Receiver) Echo(query url.Values) (string, error) {
 	if !r.signed(query, "signature") || !r.recent(query) {
 		return "", ErrForbidden
+	}
+	if len(query["echostr"]) != 1 {
+		return "", ErrMalformed
 	}
 	return query.Get("echostr"), nil
 }
