@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/handlers"
+	"wxlogin/wechat/push"
 	"wxlogin/wechat/wechattest"
 )
 
@@ -106,9 +107,42 @@ func (h *leakTest) phoneNumbers() {
 	h.bindPhone(token, h.bob.GetPhoneNumber())
 }
 
+// personal provokes the responses of the routes for a person's data, on both listeners, and those to WeChat's pushes.
+func (h *leakTest) personal() {
+	token := h.token()
+	h.bindPhone(token, h.alice.GetPhoneNumber())
+	h.myData(token)
+	h.myData(token + "x")
+	h.postForm("/unbindPhone", "token", token)
+	h.bindPhone(token, h.alice.GetPhoneNumber())
+	h.postForm("/deleteAccount", "token", token, "confirm", token)
+	h.getPush(appID, pushedQuery(h.clock.Now(), "e"))
+	h.getPush(appID+token, pushedQuery(h.clock.Now(), token))
+	another := push.Options{Token: "another", EncodingAESKey: pushKey}
+	for _, tt := range personalEvents {
+		for _, p := range []*wechattest.Device{h.alice, h.bob} {
+			h.pushEvent(safeMode, p, tt.event)
+			h.pushEvent(plainMode, p, tt.event)
+			h.pushEvent(another, p, tt.event)
+			h.wechatEvent(string(p.Message(tt.event)))
+		}
+	}
+	h.pushEvent(safeMode, h.alice, wechattest.Event{Name: "user_enter_tempsession"})
+	h.callInternal(http.MethodPost, "/wechatEvent", string(h.alice.Message(personalEvents[0].event)))
+	h.deleteUser("1", "r")
+	h.deleteUser(token, "r")
+	h.callInternal(http.MethodDelete, "/users/1", "reason=r", header{"X-Api-Key", apiKey + "x"})
+	token = h.token()
+	h.deleteAccount(token)
+	h.deleteAccount(token)
+}
+
 // misuse sends secrets to every route in places where they do not belong.
 func (h *leakTest) misuse() {
-	for _, path := range []string{"/onLogin", "/updateUserInfo", "/bindPhone", "/userInfo", "/logout", "/nowhere"} {
+	for _, path := range []string{
+		"/onLogin", "/updateUserInfo", "/bindPhone", "/userInfo", "/logout", "/deleteAccount", "/unbindPhone", "/myData",
+		"/wechatPush/" + appID, "/nowhere",
+	} {
 		code, token := h.code(), h.token()
 		form := url.Values{"code": {code}, "token": {token}, "encryptedData": {token}, "iv": {code}, "appid": {appID}}.Encode()
 		for contentType, body := range map[string]string{
@@ -143,12 +177,16 @@ func wantNo(t *testing.T, where, text, kind string, secrets ...string) {
 	}
 }
 
-// report searches everything that left the server. A token may be in the response of the login that created it.
+// report searches everything that left the server. A token may be in the response of the login that created it, a phone
+// number in that of /myData.
 func (h *leakTest) report(t *testing.T) {
 	t.Helper()
 	answers := h.responses.String()
 	for _, token := range h.tokens {
 		answers = strings.Replace(answers, `"token":"`+token+`"`, "", 1)
+	}
+	for _, number := range []string{phoneNumber, h.alice.PhoneNumber()} {
+		answers = strings.ReplaceAll(answers, `"phoneNumber":"+86`+number+`"`, "")
 	}
 	places := map[string]string{
 		"answers": answers, "log": h.logs.String(), "metrics": h.getInternal("/metrics"), "readiness": h.getInternal("/readyz"),
@@ -161,7 +199,9 @@ func (h *leakTest) report(t *testing.T) {
 		wantNo(t, where, text, "a session_key", h.keys...)
 		wantNo(t, where, text, "a phone number", phoneNumber, h.alice.PhoneNumber(), h.bob.PhoneNumber())
 		wantNo(t, where, text, "an access_token", h.sim.AccessTokens(appID)...)
+		wantNo(t, where, text, "a key of pushes or of the internal listener", pushToken, pushKey, apiKey)
 	}
+	wantNo(t, "log", places["log"], "an openid or unionid", h.alice.OpenID(), h.bob.OpenID(), h.unionID)
 	wantNo(t, "answers", answers, "an openid or unionid", h.alice.OpenID(), h.bob.OpenID(), h.unionID)
 	if len(answers) < 10_000 || len(places["log"]) < 10_000 {
 		t.Errorf("only %d bytes of responses and %d of log", len(answers), len(places["log"]))
@@ -187,12 +227,14 @@ func TestLeaks(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &leakTest{testServer: newTestServer(t, withTwoApps, change)}
+			down := func(cfg *serverConfig) { cfg.pushForward = "http://127.0.0.1:1/" }
+			h := &leakTest{testServer: newTestServer(t, withTwoApps, withAPIKey, withPush(safeMode), down, change)}
 			h.alice, h.bob, h.unionID = h.device("alice"), h.device("bob"), "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"
 			h.alice.SetUnionID(h.unionID)
 			h.logins()
 			h.updates()
 			h.phoneNumbers()
+			h.personal()
 			h.misuse()
 			h.report(t)
 		})

@@ -58,6 +58,12 @@ func TestStorageUnavailable(t *testing.T) {
 type blockedStore struct {
 	handlers.Sessions
 	handlers.Users
+	handlers.Eraser
+}
+
+func (blockedStore) Create(ctx context.Context, _ session.Session) (string, error) {
+	<-ctx.Done()
+	return "", fmt.Errorf("%w: %w", session.ErrUnavailable, ctx.Err())
 }
 
 func (blockedStore) Revoke(ctx context.Context, _ string) error {
@@ -77,6 +83,36 @@ func (blockedStore) Lookup(ctx context.Context, _ string) (session.Session, erro
 	return session.Session{}, fmt.Errorf("%w: %w", session.ErrUnavailable, ctx.Err())
 }
 
+// blockedMySQL has sessions that respond at once, all of one user.
+type blockedMySQL struct{ blockedStore }
+
+func (blockedMySQL) Create(context.Context, session.Session) (string, error) { return "token", nil }
+
+func (blockedMySQL) Lookup(context.Context, string) (session.Session, error) {
+	return session.Session{AppID: appID, OpenID: "o1"}, nil
+}
+
+func (blockedMySQL) Age(session.Session) time.Duration { return 0 }
+
+func (blockedMySQL) Revoke(context.Context, string) error { return nil }
+
+func (blockedMySQL) Find(ctx context.Context, _, _ string) (store.User, error) {
+	return blockedUser(ctx)
+}
+
+func (blockedMySQL) EraseIdentity(ctx context.Context, _, _ string, _ time.Time, _ store.Cause) (store.User, error) {
+	return blockedUser(ctx)
+}
+
+func (blockedMySQL) Remove(ctx context.Context, _, _ string, _ store.Removal, _ store.Cause) (store.User, error) {
+	return blockedUser(ctx)
+}
+
+func blockedUser(ctx context.Context) (store.User, error) {
+	<-ctx.Done()
+	return store.User{}, fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
+}
+
 // okWeChat is an app whose WeChat accepts every code.
 type okWeChat struct{}
 
@@ -87,22 +123,38 @@ func (okWeChat) Code2Session(context.Context, string) (wechat.Session, error) {
 }
 
 func TestStorageTimeout(t *testing.T) {
-	h, err := handlers.NewPublic(handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: blockedStore{}, Users: blockedStore{},
-		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), StorageTimeout: time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, form := range map[string]string{"/onLogin": "code=c", "/updateUserInfo": "token=t", "/logout": "token=t"} {
-		rec := httptest.NewRecorder()
-		req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form))
-		req.Header.Set("Content-Type", formType)
-		h.ServeHTTP(rec, req)
-		res := rec.Result()
-		b := decode(t, res)
-		if res.StatusCode != http.StatusServiceUnavailable || b.Code != "storage_unavailable" || res.Header.Get("Retry-After") == "" {
-			t.Errorf("%s: %d %s", path, res.StatusCode, b.Code)
+	for name, tt := range map[string]struct {
+		sessions handlers.Sessions
+		users    handlers.Users
+		eraser   handlers.Eraser
+		requests []string // method, path and form
+	}{
+		"redis": {blockedStore{}, blockedStore{}, blockedStore{}, []string{
+			"POST /onLogin code=c", "POST /updateUserInfo token=t", "POST /logout token=t", "GET /myData ",
+			"POST /deleteAccount token=t&confirm=delete", "POST /unbindPhone token=t",
+		}},
+		"mysql": {blockedMySQL{}, blockedMySQL{}, blockedMySQL{}, []string{
+			"POST /onLogin code=c", "GET /myData ", "POST /deleteAccount token=t&confirm=delete", "POST /unbindPhone token=t",
+		}},
+	} {
+		h, err := handlers.NewPublic(handlers.PublicOptions{
+			Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: tt.sessions, Users: tt.users, Eraser: tt.eraser,
+			Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(), StorageTimeout: time.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, request := range tt.requests {
+			parts := strings.SplitN(request, " ", 3)
+			rec := httptest.NewRecorder()
+			req := httptest.NewRequest(parts[0], parts[1], strings.NewReader(parts[2]))
+			req.Header.Set("Content-Type", formType)
+			h.ServeHTTP(rec, req)
+			res := rec.Result()
+			b := decode(t, res)
+			if res.StatusCode != http.StatusServiceUnavailable || b.Code != "storage_unavailable" || res.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: %s: %d %s", name, request, res.StatusCode, b.Code)
+			}
 		}
 	}
 }

@@ -42,12 +42,14 @@ type pushes struct {
 	events    *personalEvents
 	forwardTo string // "" = other events are ignored
 	client    *http.Client
+	timeout   time.Duration // of a forwarded message
 	metrics   *Metrics
 }
 
 func newPushes(o PublicOptions) *pushes {
 	return &pushes{
-		receivers: o.Pushes, events: newPersonalEvents(o.Eraser, o.StorageTimeout), forwardTo: o.PushForward, metrics: o.Metrics,
+		receivers: o.Pushes, events: newPersonalEvents(o.Eraser, o.StorageTimeout), metrics: o.Metrics,
+		forwardTo: o.PushForward, timeout: forwardTimeout,
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 }
@@ -94,7 +96,7 @@ func (p *pushes) handle(
 		return event, pushOutcome(err), pushError(err)
 	}
 	appID := chi.URLParam(r, "appid")
-	if event.AppID != "" && event.AppID != appID {
+	if event.Event != "" && event.AppID != "" && event.AppID != appID { // in a message of another kind it may be any app
 		return event, pushRejected, pushError(push.ErrForbidden)
 	}
 	if !isPersonal(event) && p.forwardTo != "" {
@@ -119,7 +121,7 @@ func (p *pushes) receiver(r *http.Request) (*push.Receiver, error) {
 
 // forward sends a message on as it came and passes the response back.
 func (p *pushes) forward(w http.ResponseWriter, r *http.Request, appID string, body []byte) (outcome string, err error) {
-	ctx, cancel := context.WithTimeout(r.Context(), forwardTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), p.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.forwardTo, bytes.NewReader(body))
 	if err != nil {

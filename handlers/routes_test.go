@@ -56,13 +56,17 @@ func TestAccessLog_ClientClosedRequest(t *testing.T) {
 
 func TestNewPublic_RequiredOptions(t *testing.T) {
 	whole := handlers.PublicOptions{
-		Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: blockedStore{}, Users: blockedStore{},
+		Apps: []handlers.CodeExchanger{okWeChat{}}, Sessions: blockedStore{}, Users: blockedStore{}, Eraser: blockedStore{},
 		Logger: slog.New(slog.DiscardHandler), Metrics: handlers.NewMetrics(),
+	}
+	if _, err := handlers.NewPublic(whole); err != nil {
+		t.Fatal(err)
 	}
 	for name, remove := range map[string]func(*handlers.PublicOptions){
 		"apps":     func(o *handlers.PublicOptions) { o.Apps = nil },
 		"sessions": func(o *handlers.PublicOptions) { o.Sessions = nil },
 		"users":    func(o *handlers.PublicOptions) { o.Users = nil },
+		"eraser":   func(o *handlers.PublicOptions) { o.Eraser = nil },
 		"logger":   func(o *handlers.PublicOptions) { o.Logger = nil },
 		"metrics":  func(o *handlers.PublicOptions) { o.Metrics = nil },
 	} {
@@ -152,6 +156,7 @@ func TestAccessLog(t *testing.T) {
 			"nickName":      srv.postForm("/updateUserInfo", "token", token, "nickName", strings.Repeat("x", 33)),
 			"avatarUrl":     srv.postForm("/updateUserInfo", "token", token, "avatarUrl", "http://tmp/x.png"),
 			"everywhere":    srv.postForm("/logout", "token", token, "everywhere", "yes"),
+			"confirm":       srv.postForm("/deleteAccount", "token", token),
 			"token":         srv.do(srv.request("/logout", "application/json", `{"token":7}`)),
 		} {
 			if r.status != http.StatusBadRequest {

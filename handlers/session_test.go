@@ -192,6 +192,8 @@ func TestUserStatus(t *testing.T) {
 				"phone":        srv.bindPhone(token, p.GetPhoneNumber()),
 				"picture":      srv.upload(token, picture),
 				"reading":      srv.getUserInfo("", "Bearer "+token),
+				"own data":     srv.myData(token),
+				"phone away":   srv.postForm("/unbindPhone", "token", token),
 				"verify":       srv.verify(token).response,
 			} {
 				t.Run(name, func(t *testing.T) {
@@ -199,6 +201,9 @@ func TestUserStatus(t *testing.T) {
 						t.Errorf("got %d %s", r.status, r.body.Code)
 					}
 				})
+			}
+			if status != 4 { // an erased user has no identity, unless somebody has edited the tables
+				srv.wantProblem(srv.postForm("/deleteAccount", "token", token, "confirm", "delete"), 403, "user_blocked", "none")
 			}
 			if a := srv.introspect(token); a.status != http.StatusOK || a.active["active"] != false || len(a.active) != 1 {
 				t.Errorf("introspect: %d %v", a.status, a.active)

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -105,6 +106,20 @@ func (srv *testServer) wantPictures(n int) {
 	if len(files) != n {
 		srv.t.Errorf("%d files are stored, want %d", len(files), n)
 	}
+}
+
+// pictures returns the stored files by name.
+func (srv *testServer) pictures() map[string]string {
+	srv.t.Helper()
+	files, err := os.ReadDir(srv.avatarDir)
+	srv.must(err)
+	contents := make(map[string]string)
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(srv.avatarDir, file.Name()))
+		srv.must(err)
+		contents[file.Name()] = string(content)
+	}
+	return contents
 }
 
 // fetch gets a picture by its URL from the server of this test.

@@ -217,8 +217,10 @@ func (s *Store) ExpiresAt(sess Session) time.Time {
 	return idle
 }
 
-// Age returns how long ago a session began.
-func (s *Store) Age(sess Session) time.Duration { return s.now().Sub(sess.CreatedAt) }
+// Age returns how long ago a session began, to the millisecond, as CreatedAt.
+func (s *Store) Age(sess Session) time.Duration {
+	return s.now().Truncate(time.Millisecond).Sub(sess.CreatedAt)
+}
 
 // expired reports whether a session has reached its absolute expiry.
 func (s *Store) expired(sess Session) bool { return !s.now().Before(sess.CreatedAt.Add(s.maxLifetime)) }
