@@ -14,6 +14,7 @@ type Record struct {
 	MergedInto uint64          // users.id of the survivor, if the status is StatusMerged
 	Identities []KnownIdentity // the oldest first
 	Merged     []User          // the users that were merged into this one, directly or by way of others
+	Merges     []Merge         // of this user and those, the oldest first
 	Changes    []Change        // the oldest first, those of merged users too
 }
 
@@ -22,6 +23,15 @@ type KnownIdentity struct {
 	AppID     string
 	OpenID    string
 	CreatedAt time.Time // first login
+}
+
+// Merge is a row of user_merges.
+type Merge struct {
+	MergedID   uint64
+	SurvivorID uint64
+	UnionID    string // which showed that they are one person; "" = not on record
+	AppID      string // of the login that brought the unionid; "" = not on record
+	At         time.Time
 }
 
 // Change is a row of user_changes.
@@ -75,6 +85,13 @@ func (q queries) recordOf(ctx context.Context, row userRow) (Record, error) {
 	for _, i := range identities {
 		r.Identities = append(r.Identities, KnownIdentity{i.AppID, i.OpenID, i.CreatedAt})
 	}
+	var merges []mergeRow
+	if err := q.gorm(ctx).Where("survivor_id IN ? OR merged_id IN ?", ids, ids).Order("id").Find(&merges).Error; err != nil {
+		return Record{}, err
+	}
+	for _, m := range merges {
+		r.Merges = append(r.Merges, Merge{m.MergedID, m.SurvivorID, deref(m.UnionID), deref(m.AppID), m.MergedAt})
+	}
 	var changes []changeRow
 	if err := q.gorm(ctx).Where("user_id IN ?", ids).Order("seq").Find(&changes).Error; err != nil {
 		return Record{}, err
@@ -92,6 +109,34 @@ func (c changeRow) change() Change {
 	}
 }
 
+// Identity returns an identity on record. It does not count as a request of the user.
+//
+// Errors: ErrNotFound, ErrIdentity, ErrUnavailable, context.Canceled; any other error is a defect of the installation.
+func (u *Users) Identity(ctx context.Context, appID, openID string) (KnownIdentity, error) {
+	if err := (Identity{AppID: appID, OpenID: openID}).validate(); err != nil {
+		return KnownIdentity{}, err
+	}
+	row, err := u.db.queries.identity(ctx, appID, openID)
+	return KnownIdentity{row.AppID, row.OpenID, row.CreatedAt}, u.db.wrapError(ctx, "identity", err)
+}
+
+// CountIdentities returns how many identities each of these users has. Users without one are not in the map.
+//
+// Errors: ErrUnavailable, context.Canceled; any other error is a defect of the installation.
+func (u *Users) CountIdentities(ctx context.Context, ids []uint64) (map[uint64]int, error) {
+	var rows []struct {
+		UserID uint64
+		Number int
+	}
+	err := u.db.queries.gorm(ctx).Model(&identityRow{}).Select("user_id, COUNT(*) AS number").
+		Where("user_id IN ?", ids).Group("user_id").Find(&rows).Error
+	counts := make(map[uint64]int, len(rows))
+	for _, row := range rows {
+		counts[row.UserID] = row.Number
+	}
+	return counts, u.db.wrapError(ctx, "count identities", err)
+}
+
 // Query says which users [Users.Search] finds. One field is set.
 type Query struct {
 	OpenID   string // in any mini-program
@@ -105,6 +150,9 @@ type Query struct {
 //
 // Errors: ErrUnavailable, context.Canceled; any other error is a defect of the installation.
 func (u *Users) Search(ctx context.Context, q Query, limit int) ([]User, error) {
+	if !isPrintable(q.OpenID, maxOpenID) || !isPrintable(q.UnionID, maxUnionID) || !isPrintable(q.Phone, maxPhone) {
+		return nil, nil // the columns are ASCII: MySQL refuses to compare them with other text
+	}
 	var rows []userRow
 	query := u.db.queries.gorm(ctx).Order("id").Limit(limit)
 	if err := q.apply(query).Find(&rows).Error; err != nil {
@@ -117,8 +165,10 @@ func (u *Users) Search(ctx context.Context, q Query, limit int) ([]User, error) 
 	return users, nil
 }
 
-// maxPhonePrefix is the longest country code: that of some islands has four digits.
-const maxPhonePrefix = 4
+const (
+	maxPhonePrefix = 4  // digits of the longest country code, which some islands have
+	maxPhone       = 40 // digits of both columns
+)
 
 func (q Query) apply(users *gorm.DB) *gorm.DB {
 	switch {
@@ -127,7 +177,7 @@ func (q Query) apply(users *gorm.DB) *gorm.DB {
 	case q.UnionID != "":
 		return users.Where("unionid = ?", q.UnionID)
 	case q.NickName != "":
-		return users.Where("nickname LIKE ?", escapeLike(q.NickName)+"%")
+		return users.Where("nickname LIKE ? ESCAPE '|'", escapeLike(q.NickName)+"%")
 	}
 	found := users.Where("phone_number = ?", q.Phone)
 	for i := 1; i <= maxPhonePrefix && i < len(q.Phone); i++ {
@@ -136,7 +186,7 @@ func (q Query) apply(users *gorm.DB) *gorm.DB {
 	return found
 }
 
-// escapeLike escapes a text for LIKE.
+// escapeLike escapes a text for LIKE … ESCAPE '|'. Not every server takes a backslash in a pattern as an escape.
 func escapeLike(text string) string {
-	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text)
+	return strings.NewReplacer("|", "||", "%", "|%", "_", "|_").Replace(text)
 }
