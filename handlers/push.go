@@ -226,7 +226,7 @@ func (p *personalEvents) apply(ctx context.Context, appID string, e push.Event, 
 	cause := store.Cause{Reason: store.ReasonWeChat}
 	var user store.User
 	if removal := removalOf(e); e.Event == push.AuthorizationCancelled {
-		user, err = p.eraser.EraseIdentity(ctx, appID, e.OpenID, endOfSecond(e.CreatedAt), cause)
+		user, err = p.eraser.EraseIdentity(ctx, appID, e.OpenID, e.Until(), cause)
 	} else if removal.NickName || removal.Avatar || removal.Phone {
 		user, err = p.eraser.Remove(ctx, appID, e.OpenID, removal, cause)
 	} else {
@@ -243,33 +243,10 @@ func (p *personalEvents) apply(ctx context.Context, appID string, e push.Event, 
 	return outcome, nil
 }
 
-// endOfSecond returns the last moment that an event's time may mean; zero stays zero.
-func endOfSecond(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.Truncate(time.Second).Add(time.Second - time.Millisecond)
-}
-
-// removalOf returns what an event takes away; nothing for unknown numbers and those of data that is not stored.
+// removalOf returns what an event takes away.
 func removalOf(e push.Event) store.Removal {
 	r := store.Removal{AsOf: e.CreatedAt}
-	if e.Event == push.UserInfoModified {
-		r.NickName, r.Avatar = true, true
-		return r
-	}
-	for _, number := range e.Revoked {
-		switch number {
-		case push.RevokedUserInfo:
-			r.NickName, r.Avatar = true, true
-		case push.RevokedNickName:
-			r.NickName = true
-		case push.RevokedAvatar:
-			r.Avatar = true
-		case push.RevokedPhone:
-			r.Phone = true
-		}
-	}
+	r.NickName, r.Avatar, r.Phone = e.Withdrawn()
 	return r
 }
 

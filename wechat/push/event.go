@@ -55,6 +55,28 @@ func ParseEvent(message []byte) (Event, error) {
 	return e, nil
 }
 
+// Withdrawn returns which data an event takes away: nothing for unknown numbers, and for those of data that a login server
+// does not have.
+func (e Event) Withdrawn() (nickName, avatar, phone bool) {
+	if e.Event == UserInfoModified {
+		return true, true, false
+	}
+	for _, number := range e.Revoked {
+		nickName = nickName || number == RevokedUserInfo || number == RevokedNickName
+		avatar = avatar || number == RevokedUserInfo || number == RevokedAvatar
+		phone = phone || number == RevokedPhone
+	}
+	return nickName, avatar, phone
+}
+
+// Until returns the last moment that CreatedAt may mean, which is known to the second; the zero time if it is unknown.
+func (e Event) Until() time.Time {
+	if e.CreatedAt.IsZero() {
+		return time.Time{}
+	}
+	return e.CreatedAt.Truncate(time.Second).Add(time.Second - time.Millisecond)
+}
+
 // parseRevoked reads RevokeInfo: a number, or several with commas between them. Elements that are no number are skipped.
 func parseRevoked(info string) (numbers []int) {
 	between := func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",，、;；[]\"", r) }
