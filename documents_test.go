@@ -163,9 +163,11 @@ func TestDocuments_CommandsAreKnown(t *testing.T) {
 			`curl -fsS http://127.0.0.1:9090/introspect -H "X-Api-Key: $INTERNAL_API_KEY" --data-urlencode "token=$TOKEN"`,
 		},
 		operations: {
-			"bash .ci/scale",             // .ci/run scale
-			"go run ./cmd/wxtest faults", // .ci/run faults
-			"wxlogin sweep -dry-run",     // cmd/wxlogin's tests
+			"bash .ci/scale",                         // .ci/run scale
+			"go run ./cmd/wxtest faults",             // .ci/run faults
+			"wxlogin sweep -dry-run",                 // cmd/wxlogin's tests
+			"wxlogin user find -nickname 小明",         // TestUser_Documented
+			"wxlogin revoke -file list.csv -dry-run", // TestRevoke_Documented
 			"WECHAT_API_BASE=http://127.0.0.1:8089 LOGIN_RATE_LIMIT=0 UPDATE_RATE_LIMIT=0 LOG_LEVEL=warn bin/wxlogin",                            // TestDocuments_Variables
 			"go run ./cmd/wxtest load -server http://127.0.0.1:8080 -wechat http://127.0.0.1:8089 -internal http://127.0.0.1:9090 -duration 30s", // cmd/wxtest's tests
 			"$ TEST_REDIS_URL=redis://127.0.0.1:6379/0 BENCH_SESSIONS=1000,1000000 go test -run '^$' -bench Lookup_among ./session",              // .ci/run bench, with fewer sessions

@@ -2,6 +2,8 @@
 //
 //	wxlogin [serve]       serve mini-programs
 //	wxlogin migrate       migrate the database to this version
+//	wxlogin user          find, show, block, erase and export users
+//	wxlogin revoke        delete what users have withdrawn, by a list of WeChat
 //	wxlogin sweep         delete pictures that no user has
 //	wxlogin healthcheck   check that the server at INTERNAL_ADDR is ready
 //	wxlogin version       print the version
@@ -38,6 +40,8 @@ type command func(ctx context.Context, args, environ []string, stdout, stderr io
 var commands = map[string]command{
 	"serve":       withoutArguments(serve),
 	"migrate":     withoutArguments(migrate),
+	"user":        user,
+	"revoke":      revoke,
 	"sweep":       sweep,
 	"healthcheck": withoutArguments(healthcheck),
 	"version":     withoutArguments(printVersion),
@@ -82,24 +86,51 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // parseFlags parses a command's flags. If that ends the command, it returns the exit code and false.
 func parseFlags(flags *flag.FlagSet, args []string, usage string, stdout, stderr io.Writer) (code int, ok bool) {
-	out := stderr
-	flags.Usage = func() {
-		fmt.Fprint(out, usage)
-		flags.SetOutput(out)
-		flags.PrintDefaults()
-	}
-	flags.SetOutput(io.Discard)
-	err := flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		out = stdout
-		flags.Usage()
-		return exitOK, false
-	}
-	if err != nil || flags.NArg() > 0 {
+	arguments, code, ok := parseArguments(flags, args, usage, stdout, stderr)
+	if ok && len(arguments) > 0 {
 		flags.Usage()
 		return exitUsage, false
 	}
-	return 0, true
+	return code, ok
+}
+
+// parseArguments parses a command's flags, which may come before and after its other arguments, and returns these. If that
+// ends the command, it returns the exit code and false.
+func parseArguments(
+	flags *flag.FlagSet, args []string, usage string, stdout, stderr io.Writer,
+) (arguments []string, code int, ok bool) {
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {} // Parse calls it for every error
+	err := flags.Parse(args)
+	for err == nil && flags.NArg() > 0 {
+		arguments = append(arguments, flags.Arg(0))
+		err = flags.Parse(flags.Args()[1:])
+	}
+	out := stderr
+	if errors.Is(err, flag.ErrHelp) {
+		out = stdout
+	}
+	flags.SetOutput(out)
+	flags.Usage = func() {
+		fmt.Fprint(out, usage)
+		flags.PrintDefaults()
+	}
+	switch {
+	case err == nil:
+		return arguments, 0, true
+	case errors.Is(err, flag.ErrHelp):
+		flags.Usage()
+		return nil, exitOK, false
+	}
+	flags.Usage()
+	return nil, exitUsage, false
+}
+
+// usageError says what is wrong with a command line, and prints the usage of the command.
+func usageError(flags *flag.FlagSet, stderr io.Writer, problem string) int {
+	fmt.Fprintf(stderr, "wxlogin: %s\n\n", problem)
+	flags.Usage()
+	return exitUsage
 }
 
 // misconfigured prints every error of the configuration, and the variables of environ that are probably misspelt.
@@ -126,6 +157,8 @@ const usage = `Usage: wxlogin [command]
 Commands:
   serve         serve mini-programs (the default command)
   migrate       migrate the database of MYSQL_DSN to this version; safe to run again
+  user          find, show, block, erase and export users; see wxlogin user -help
+  revoke        delete what users have withdrawn, by a list of WeChat; see wxlogin revoke -help
   sweep         delete uploaded pictures that no user has; see wxlogin sweep -help
   healthcheck   exit with 0 if the server at INTERNAL_ADDR is ready, with 1 if not
   version       print the version
@@ -166,7 +199,7 @@ Listeners:
   TLS_KEY_FILE               private key of the certificate
   TRUSTED_PROXIES            addresses and networks whose X-Forwarded-For is trusted
   INTERNAL_ADDR              address for services, health checks and metrics [127.0.0.1:9090]
-  INTERNAL_API_KEY *         key of the services; required unless INTERNAL_ADDR is on loopback, and for routes that write
+  INTERNAL_API_KEY *         key of services; required by routes that write, and if INTERNAL_ADDR is not on loopback
   SHUTDOWN_DELAY             time between not ready and closed ports when stopping [1s]
 
 Sessions:

@@ -60,6 +60,12 @@ type addresses struct {
 
 func newAddresses(base string) addresses { return addresses{strings.TrimRight(base, "/") + "/"} }
 
+// Address returns the address of a value of users.avatar_url, as a Folder with this publicURL does for paths, without the
+// folder.
+func Address(publicURL, stored string) string {
+	return newAddresses(strings.TrimRight(publicURL, "/") + Path).URL(stored)
+}
+
 // URL returns the address of a value of users.avatar_url: the current address if it is a picture's path, and otherwise
 // the value unchanged.
 func (a addresses) URL(stored string) string {

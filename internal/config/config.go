@@ -165,6 +165,31 @@ type Sweep struct {
 	Log      Log
 }
 
+// Users is the configuration of `wxlogin user`, except of its command erase.
+type Users struct {
+	MySQLDSN string `env:"MYSQL_DSN,notEmpty"`
+	TLS      MySQLTLS
+	Avatars  Avatars // for the addresses of pictures
+	Log      Log
+}
+
+// Erase is the configuration of `wxlogin user erase`. It has no AppSecret, because sessions end without it.
+type Erase struct {
+	MySQLDSN string `env:"MYSQL_DSN,notEmpty"`
+	TLS      MySQLTLS
+	RedisURL string `env:"REDIS_URL,notEmpty"`
+	Redis    Redis
+	Avatars  Avatars
+	Log      Log
+}
+
+// Revoke is the configuration of `wxlogin revoke`.
+type Revoke struct {
+	Erase Erase
+	App   SingleApp
+	Apps  []App `env:"WECHAT_APPS"`
+}
+
 // Load reads the server's configuration from environ, which has entries NAME=value like os.Environ. Its error lists every
 // error at once, a line each, and holds no secret.
 func Load(environ []string) (Config, error) { return load[Config](environ) }
@@ -177,3 +202,12 @@ func LoadHealth(environ []string) (Health, error) { return load[Health](environ)
 
 // LoadSweep is Load for `wxlogin sweep`.
 func LoadSweep(environ []string) (Sweep, error) { return load[Sweep](environ) }
+
+// LoadUsers is Load for `wxlogin user`.
+func LoadUsers(environ []string) (Users, error) { return load[Users](environ) }
+
+// LoadErase is Load for `wxlogin user erase`.
+func LoadErase(environ []string) (Erase, error) { return load[Erase](environ) }
+
+// LoadRevoke is Load for `wxlogin revoke`.
+func LoadRevoke(environ []string) (Revoke, error) { return load[Revoke](environ) }

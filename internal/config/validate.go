@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,6 +52,26 @@ func (s Sweep) validate() []error {
 		errs = append(errs, errors.New("neither AVATAR_DIR nor AVATAR_S3_BUCKET is set"))
 	}
 	return append(errs, s.Log.validate()...)
+}
+
+func (u Users) validate() []error {
+	return slices.Concat(u.TLS.validate(u.MySQLDSN), u.Avatars.validate(), u.Log.validate())
+}
+
+func (e Erase) validate() []error {
+	return slices.Concat(e.TLS.validate(e.MySQLDSN), e.Redis.validate(e.RedisURL), e.Avatars.validate(), e.Log.validate())
+}
+
+func (r Revoke) validate() []error {
+	return append(r.Erase.validate(), Config{App: r.App, Apps: r.Apps}.validateApps()...)
+}
+
+// AppIDs returns the appids of all mini-programs.
+func (r Revoke) AppIDs() (ids []string) {
+	for _, app := range (Config{App: r.App, Apps: r.Apps}).AllApps() {
+		ids = append(ids, app.AppID)
+	}
+	return ids
 }
 
 // validateInternal checks the internal listener. It reveals which user a token belongs to, so a network must not be its

@@ -22,7 +22,8 @@ const (
 	// sweepAge is the minimum age of a picture that a sweep deletes: the row of a newer one may not be written yet.
 	sweepAge = 24 * time.Hour
 
-	sweepProgressInterval = 10 * time.Second
+	// progressInterval is how often a long command logs its progress.
+	progressInterval = 10 * time.Second
 )
 
 // avatarStore is a folder or a bucket.
@@ -47,12 +48,16 @@ func openAvatars(c config.Avatars) (s avatarStorage, err error) {
 		}
 		s.store = s.folder
 	case c.S3Bucket != "":
-		s.store, err = avatar.NewS3(avatar.S3Options{
-			Endpoint: c.S3Endpoint, Region: c.S3Region, Bucket: c.S3Bucket,
-			AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, PublicURL: c.S3PublicURL,
-		})
+		s.store, err = openBucket(c)
 	}
 	return s, err
+}
+
+func openBucket(c config.Avatars) (*avatar.S3, error) {
+	return avatar.NewS3(avatar.S3Options{
+		Endpoint: c.S3Endpoint, Region: c.S3Region, Bucket: c.S3Bucket,
+		AccessKey: c.S3AccessKey, SecretKey: c.S3SecretKey, PublicURL: c.S3PublicURL,
+	})
 }
 
 // setOptions sets the options of the public handler that concern pictures.
@@ -160,13 +165,25 @@ func avatarReferences(ctx context.Context, db *store.DB) (*avatar.References, er
 	return &keep, err
 }
 
-// logProgress returns a function that logs the progress of a sweep every sweepProgressInterval.
+// logProgress returns a function that logs the progress of a sweep now and then.
 func logProgress(ctx context.Context, logger *slog.Logger) func(avatar.Swept) {
-	next := time.Now().Add(sweepProgressInterval)
+	due := progressDue()
 	return func(s avatar.Swept) {
-		if now := time.Now(); now.After(next) {
-			next = now.Add(sweepProgressInterval)
+		if due() {
 			logger.InfoContext(ctx, "sweeping", "files", s.Files, "deleted", s.Removed)
 		}
+	}
+}
+
+// progressDue returns a function that returns true once every progressInterval.
+func progressDue() func() bool {
+	next := time.Now().Add(progressInterval)
+	return func() bool {
+		now := time.Now()
+		due := now.After(next)
+		if due {
+			next = now.Add(progressInterval)
+		}
+		return due
 	}
 }
