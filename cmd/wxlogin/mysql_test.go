@@ -40,7 +40,10 @@ func refusingMySQL(t *testing.T, number uint16, text string) (dsn string) {
 }
 
 // commandsOfMySQL are the commands that need the database.
-var commandsOfMySQL = []string{"serve", "migrate", "sweep"}
+var commandsOfMySQL = []string{
+	"serve", "migrate", "sweep", "user find -openid=o", "user show 1", "user block 1 -reason=spam -by=li", "user export 1", "user erase 1",
+	"user erase 1 -dry-run",
+}
 
 // wantMisconfigured runs each of the commands. Each must print the words and return exitUsage.
 func wantMisconfigured(t *testing.T, dsn string, words []string, commands ...string) {
@@ -58,7 +61,7 @@ func wantMisconfiguredIn(t *testing.T, mysql, words []string, commands ...string
 	}, mysql...)
 	for _, command := range commands {
 		var out bytes.Buffer
-		code := run(t.Context(), []string{command}, env, &out, &out)
+		code := run(t.Context(), strings.Fields(command), env, &out, &out)
 		text := out.String()
 		if code != exitUsage {
 			t.Errorf("%s: exit code %d, want %d", command, code, exitUsage)
@@ -90,7 +93,7 @@ func TestMySQL_ErrorNumbers(t *testing.T) {
 		{3118, []string{"refuses the account"}},
 		{4151, []string{"refuses the account"}},
 		{1049, []string{"unknown database", "CREATE DATABASE `app` CHARACTER SET utf8mb4"}},
-		{1044, []string{"lacks a right", "GRANT SELECT, INSERT, UPDATE ON `app`.*"}},
+		{1044, []string{"lacks a right", "GRANT SELECT, INSERT, UPDATE, DELETE ON `app`.*"}},
 		{3159, []string{"no TLS", "connections without TLS are refused", "tls"}},
 		{1193, []string{"refuses a setting", "unknown system variable: SET NAMES, autocommit, "}},
 		{1115, []string{"refuses a setting", "unknown character set"}},
@@ -105,10 +108,12 @@ func TestMySQL_ErrorNumbers(t *testing.T) {
 func TestMySQL_TemporaryErrors(t *testing.T) {
 	for _, number := range []uint16{1040, 1053, 1129, 1203, 2013, 3032, 9001} {
 		dsn := refusingMySQL(t, number, "later")
-		for _, command := range []string{"migrate", "sweep"} {
+		for _, command := range []string{"migrate", "sweep", "user show 1", "user erase 1"} {
 			var out bytes.Buffer
-			env := []string{"MYSQL_DSN=" + dsn, "AVATAR_DIR=" + t.TempDir(), "PUBLIC_URL=https://login.example.com"}
-			if code := run(t.Context(), []string{command}, env, &out, &out); code != exitFailed {
+			env := []string{
+				"MYSQL_DSN=" + dsn, "REDIS_URL=redis://127.0.0.1:1", "AVATAR_DIR=" + t.TempDir(), "PUBLIC_URL=https://login.example.com",
+			}
+			if code := run(t.Context(), strings.Fields(command), env, &out, &out); code != exitFailed {
 				t.Errorf("%d: %s: exit code %d: %s", number, command, code, &out)
 			}
 		}
@@ -141,7 +146,7 @@ func TestMySQL_RealServer(t *testing.T) {
 		"needs tls": {s.DSN("tls", "", "app"), []string{"refuses the account"}},
 		"database":  {s.DSN("root", "", "nowhere"), []string{"unknown database", "CREATE DATABASE `nowhere`"}},
 		"odd name":  {s.DSN("app", "app", "od`d"), []string{"CREATE DATABASE `od``d` CHARACTER SET utf8mb4"}},
-		"rights":    {s.DSN("none", password, "app"), []string{"lacks a right", "GRANT SELECT, INSERT, UPDATE ON `app`.* TO the account \"none\""}},
+		"rights":    {s.DSN("none", password, "app"), []string{"lacks a right", "GRANT SELECT, INSERT, UPDATE, DELETE ON `app`.* TO the account \"none\""}},
 		"setting":   {dsn + "?no_such_setting=1", []string{"refuses a setting", "no_such_setting"}},
 		"no tls":    {dsn + "?tls=true", []string{"no TLS"}},
 		"latin1":    {dsn + "?charset=latin1", []string{"utf8mb4"}},

@@ -16,7 +16,7 @@ import (
 
 func TestMigrate(t *testing.T) {
 	environ := []string{"MYSQL_DSN=" + mysqltest.New(t)}
-	for _, want := range []string{"database migrated from version 0 to version 3", "database is already at version 3"} {
+	for _, want := range []string{"database migrated from version 0 to version 4", "database is already at version 4"} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), []string{"migrate"}, environ, &stdout, &stderr); code != exitOK {
 			t.Fatalf("exit code %d: %s", code, stderr.String())

@@ -76,7 +76,7 @@ func TestUser_EraseWithoutRedis(t *testing.T) {
 	alice, _ := o.alice()
 	all := slices.Clone(o.environ)
 	o.environ = append(o.environ[:3:3], "REDIS_URL=redis://"+testenv.FreeAddr(t)) // and no AVATAR_DIR
-	o.want(exitFailed, "still to be deleted (3 failed)", "user", "erase", id(alice))
+	o.want(exitFailed, "3 sessions or pictures are still to be deleted", "user", "erase", id(alice))
 	if got := o.column("SELECT status FROM users WHERE id = ?", alice.ID); got[0] != "4" {
 		t.Errorf("status %s", got[0])
 	}

@@ -184,7 +184,7 @@ func TestUser_Show(t *testing.T) {
 	alice, merged := o.alice()
 	o.want(exitOK, "", "user", "block", id(alice), "-reason", "spam 广告", "-by", "li@example.com")
 	words := []string{
-		"user " + id(alice) + "\n", "disabled", "Alice", "https://login.example.com" + picture, "深圳", "bound, country code 86, ", " UTC",
+		"user " + id(alice) + "\n", "disabled", "Alice", "https://login.example.com" + picture, "深圳", ", country code 86\n", "bound 20", " UTC",
 		"uAlice", appID, "oAlice ", otherApp, "oAliceToo", id(merged), "merged", "spam 广告", "li@example.com", "history", "merges",
 	}
 	shown := o.want(exitOK, "", "user", "show", id(alice))

@@ -140,13 +140,13 @@ func (t *erasureTools) erase(ctx context.Context, e UserErase, out io.Writer) er
 		_, err = fmt.Fprintln(out, "sessions and pictures: nothing is left")
 		return err
 	}
-	return leftError(left, err)
+	return leftError(max(left, 1), err)
 }
 
-// leftError says that sessions or pictures could not be deleted.
+// leftError says that sessions of so many identities, or pictures, could not be deleted.
 func leftError(left int, err error) error {
-	return fmt.Errorf("the users are erased, but sessions or pictures are still to be deleted (%d failed): run this again, or leave it "+
-		"to the servers, which try every minute: %w", left, err)
+	return fmt.Errorf("MySQL is done, but %d sessions or pictures are still to be deleted: run this again, or leave it to the "+
+		"servers, which try every minute: %w", left, err)
 }
 
 func printMerged(out io.Writer, asked, survivor uint64) {

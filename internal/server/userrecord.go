@@ -133,7 +133,7 @@ func phoneText(u store.User) string {
 	if u.Phone == (store.Phone{}) {
 		return "none"
 	}
-	return strings.Join(nonEmpty("bound", "country code "+u.Phone.CountryCode, utc(u.PhoneBoundAt)), ", ")
+	return "bound " + utc(u.PhoneBoundAt) + ", country code " + u.Phone.CountryCode
 }
 
 func identityRows(r store.Record) [][]string {
