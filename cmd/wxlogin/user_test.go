@@ -246,9 +246,8 @@ func TestUser_Export(t *testing.T) {
 	alice, merged := o.alice()
 	o.want(exitOK, "", "user", "block", id(alice), "-reason", "spam", "-by", "li")
 	var e struct {
-		User, MergedUser            map[string]any
-		Identities, Merges, Changes []map[string]any
-		MergedUsers                 []map[string]any
+		User                                     map[string]any
+		Identities, MergedUsers, Merges, Changes []map[string]any
 	}
 	var before string
 	o.unchanged(func() { before = o.want(exitOK, "", "user", "export", id(alice)) })

@@ -90,7 +90,7 @@ func exportRecord(w io.Writer, r store.Record, address func(string) string) erro
 
 func exportUser(u store.User, address func(string) string) exportedUser {
 	return exportedUser{
-		ID: u.ID, Status: statusNames[u.Status], UnionID: u.UnionID,
+		ID: u.ID, Status: statusName(u.Status), UnionID: u.UnionID,
 		NickName: u.NickName, AvatarURL: address(u.AvatarURL), Gender: u.Gender,
 		Country: u.Country, Province: u.Province, City: u.City, Language: u.Language,
 		ProfileSource: sourceNames[u.Source], ProfileAsOf: timeOrNull(u.AsOf), ProfileUpdatedAt: timeOrNull(u.ProfileUpdatedAt),

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -21,6 +22,9 @@ const (
 var statusNames = map[store.Status]string{
 	store.StatusActive: "active", store.StatusDisabled: "disabled", store.StatusMerged: "merged", store.StatusErased: "erased",
 }
+
+// statusName is the name of a status as the views of MySQL have it.
+func statusName(s store.Status) string { return cmp.Or(statusNames[s], "invalid") }
 
 var sourceNames = map[store.ProfileSource]string{
 	store.SourceNone: "none", store.SourceWeChat: "wechat", store.SourceUser: "person",
@@ -44,7 +48,7 @@ func printUsers(w io.Writer, users []store.User, apps map[uint64]int) error {
 		if u.ProfileComplete() {
 			profile = "complete"
 		}
-		table.Row(fmt.Sprint(u.ID), terminal.Truncate(terminal.Clean(u.NickName), maxShownNickName), statusNames[u.Status], profile,
+		table.Row(fmt.Sprint(u.ID), terminal.Truncate(terminal.Clean(u.NickName), maxShownNickName), statusName(u.Status), profile,
 			yesNo(u.Phone != store.Phone{}), fmt.Sprint(apps[u.ID]), u.CreatedAt.Format(toTheMinute), u.LastSeenAt.Format(toTheMinute))
 	}
 	if err := table.Write(w); err != nil || len(users) <= maxFound {
@@ -98,7 +102,7 @@ func userTable(r store.Record, address func(string) string) *terminal.Table {
 			table.Row(name, value)
 		}
 	}
-	row("status", statusNames[r.Status])
+	row("status", statusName(r.Status))
 	if r.Status != store.StatusErased {
 		row("profile complete", yesNo(r.ProfileComplete()))
 		row("profile from", sourceNames[r.Source])
