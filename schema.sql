@@ -12,7 +12,8 @@
 -- * There are no foreign keys, so that the tables can live in a sharded or distributed MySQL (docs/distributed-mysql.md).
 --   The server keeps the tables together by transactions; the query at the end of this file finds what a hand edit or a
 --   partial restore has torn apart.
--- * To block somebody: UPDATE users SET status = 2 WHERE id = …; to let them in again: status = 1. Every value but 1 blocks.
+-- * To block somebody: `wxlogin user block`, which records why, or UPDATE users SET status = 2 WHERE id = …; to let them in
+--   again: `wxlogin user unblock`, or status = 1. Every value but 1 blocks.
 
 SET NAMES utf8mb4;
 
@@ -194,11 +195,12 @@ SELECT
   GREATEST(COALESCE(u.last_seen_at, u.last_login_at), u.last_login_at) AS last_seen_at
 FROM users u;
 
--- Who is disabled, with the record of it; a block by a manual UPDATE has none.
+-- Who is disabled, with the record of it; a block by a manual UPDATE, or by a merge with a disabled user, has none.
 CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW blocked_users AS
 SELECT u.id, u.nickname, COALESCE(c.changed_at, u.updated_at) AS blocked_at, c.reason, c.actor
 FROM users u
-LEFT JOIN user_changes c ON c.seq = (SELECT MAX(d.seq) FROM user_changes d WHERE d.user_id = u.id AND d.kind = 'disabled')
+LEFT JOIN user_changes c ON c.kind = 'disabled'
+  AND c.seq = (SELECT MAX(d.seq) FROM user_changes d WHERE d.user_id = u.id AND d.kind IN ('disabled', 'enabled'))
 WHERE u.status = 2;
 
 -- Which version this is. `wxlogin migrate` reads it and takes the steps that are missing; the server refuses an older one.

@@ -17,7 +17,9 @@ import (
 	"wxlogin/store"
 )
 
-var adminViews = []string{"user_profiles", "user_identities", "merged_users", "daily_logins"}
+var adminViews = []string{
+	"user_profiles", "user_identities", "merged_users", "daily_logins", "user_history", "user_list", "blocked_users",
+}
 
 // adminAccount creates an account by deploy/mysql/20-admin-account.sh and returns a DSN with it. The embedded engine has no
 // accounts; there it returns dsn.
@@ -109,7 +111,8 @@ func TestAdminAccount_Rights(t *testing.T) {
 	}
 	wantDenied(t, admin,
 		"SELECT phone_number FROM users", "SELECT id FROM users", "SELECT 1 FROM wechat_identities", "SELECT 1 FROM user_merges",
-		"SELECT 1 FROM login_days", "SELECT 1 FROM schema_versions", "SHOW CREATE TABLE users", "LOCK TABLES users READ",
+		"SELECT 1 FROM login_days", "SELECT 1 FROM user_changes", "SELECT 1 FROM pending_deletions", "SELECT 1 FROM schema_versions",
+		"SHOW CREATE TABLE users", "LOCK TABLES users READ",
 		"UPDATE users SET status = 2", "UPDATE user_profiles SET nickname = 'x'", "DELETE FROM merged_users",
 		"INSERT INTO user_identities VALUES (1, 'wx1', 'oX', NOW())", "UPDATE daily_logins SET logins = 0",
 		"DROP VIEW user_profiles", "CREATE OR REPLACE VIEW user_profiles AS SELECT * FROM users", "CREATE TABLE t (i INT)",

@@ -93,6 +93,9 @@ func column(t *testing.T, db *sql.DB, query, name string) []string {
 	return values
 }
 
+// chinaTime is the zone of days in docs/admin-queries.sql, unless it is told another one.
+var chinaTime = time.FixedZone("UTC+8", 8*60*60)
+
 // past is the present, from which it counts days back.
 type past time.Time
 
@@ -100,44 +103,55 @@ func (p past) at(days int) string {
 	return "'" + time.Time(p).AddDate(0, 0, -days).Format("2006-01-02 15:04:05.000") + "'"
 }
 
-func (p past) day(days int) string { return time.Time(p).AddDate(0, 0, -days).Format(time.DateOnly) }
+// day returns the day in chinaTime.
+func (p past) day(days int) string {
+	return time.Time(p).In(chinaTime).AddDate(0, 0, -days).Format(time.DateOnly)
+}
 
 // week returns the Monday of that week.
 func (p past) week(days int) string {
-	weekday := (int(time.Time(p).Weekday()) + 6) % 7
+	weekday := (int(time.Time(p).In(chinaTime).Weekday()) + 6) % 7
 	return p.day(days + weekday)
 }
 
 // newPast leaves a minute, because MySQL's clock has whole seconds.
 func newPast() past { return past(time.Now().UTC().Add(-time.Minute)) }
 
-// people inserts seven users: dave and eve (blocked), 70 days old; alice, 35 days, in two mini-programs since zoe, 14 days,
-// was merged into her; carol and frank, 14 days; and a new one without a name.
+// people inserts eight users: dave and eve (blocked), 70 days old; alice, 35 days, in two mini-programs since zoe, 14 days,
+// was merged into her; alina and frank, 14 days, and one of that age who was erased; and a new one without a name. alina
+// logged in once, and has been seen since.
 func people(t *testing.T, db *sql.DB, p past) {
 	t.Helper()
 	const columns = "INSERT INTO users (id, unionid, status, merged_into, nickname, avatar_url, profile_source, " +
-		"profile_updated_at, phone_country_code, phone_number, created_at, last_login_at, updated_at) VALUES "
-	user := func(fixed string, created, seen int) string {
-		return fmt.Sprintf("%s(%s, %s, %s, %[3]s)", columns, fixed, p.at(created), p.at(seen))
+		"profile_updated_at, phone_country_code, phone_number, created_at, last_login_at, updated_at, last_seen_at) VALUES "
+	user := func(fixed string, created, login int, seen string) string {
+		return fmt.Sprintf("%s(%s, %s, %s, %[3]s, %[5]s)", columns, fixed, p.at(created), p.at(login), seen)
 	}
 	run(t, db,
-		user("1, NULL, 1, NULL, 'dave', 'https://a/1', 1, "+p.at(70)+", '852', '51234567'", 70, 70),
-		user("2, 'o6_bmasdasdsad6_2sgVt7hMZOPfL', 1, NULL, 'Alice', 'https://a/2', 1, "+p.at(14)+", NULL, NULL", 35, 0),
-		user("3, NULL, 1, NULL, 'Alina', '', 2, "+p.at(7)+", '86', '13800001234'", 14, 7),
-		user("4, NULL, 1, NULL, '', '', 0, NULL, NULL, NULL", 0, 0),
-		user("5, NULL, 2, NULL, 'eve', 'https://a/5', 1, "+p.at(35)+", NULL, NULL", 70, 35),
-		user("6, NULL, 3, 2, 'zoe', 'https://a/6', 1, "+p.at(7)+", '86', '13900004321'", 14, 14),
-		user("7, NULL, 1, NULL, 'frank', 'https://a/7', 2, "+p.at(7)+", NULL, NULL", 14, 14),
+		user("1, NULL, 1, NULL, 'dave', 'https://a/1', 1, "+p.at(70)+", '852', '51234567'", 70, 70, "NULL"),
+		user("2, 'o6_bmasdasdsad6_2sgVt7hMZOPfL', 1, NULL, 'Alice', 'https://a/2', 1, "+p.at(14)+", NULL, NULL", 35, 0, p.at(7)),
+		user("3, NULL, 1, NULL, 'Alina', '', 2, "+p.at(7)+", '86', '13800001234'", 14, 14, p.at(7)),
+		user("4, NULL, 1, NULL, '', '', 0, NULL, NULL, NULL", 0, 0, p.at(0)),
+		user("5, NULL, 2, NULL, 'eve', 'https://a/5', 1, "+p.at(35)+", NULL, NULL", 70, 35, "NULL"),
+		user("6, NULL, 3, 2, 'zoe', 'https://a/6', 1, "+p.at(7)+", '86', '13900004321'", 14, 14, "NULL"),
+		user("7, NULL, 1, NULL, 'frank', 'https://a/7', 2, "+p.at(7)+", NULL, NULL", 14, 14, "NULL"),
+		user("8, NULL, 4, NULL, '', '', 0, NULL, NULL, NULL", 14, 14, "NULL"),
 		"INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES ('wx1', 'oDave', 1, "+p.at(70)+"), "+
 			"('wx1', 'oGZUI0egBJY1zhBYw2KhdUfwVJJE', 2, "+p.at(35)+"), ('wx2', 'oAliceIn2', 2, "+p.at(14)+"), "+
 			"('wx1', 'oAlina', 3, "+p.at(14)+"), ('wx2', 'oNew', 4, "+p.at(0)+"), ('wx1', 'oEve', 5, "+p.at(70)+"), "+
 			"('wx2', 'oFrank', 7, "+p.at(14)+")",
 		"INSERT INTO user_merges (survivor_id, merged_id, unionid, appid, merged_at) "+
 			"VALUES (2, 6, 'o6_bmasdasdsad6_2sgVt7hMZOPfL', 'wx2', "+p.at(7)+")",
-		"INSERT INTO login_days (day, appid, logins, new_users, active_users) VALUES "+
-			fmt.Sprintf("('%s', 'wx1', 5, 0, 1), ('%[1]s', 'wx2', 3, 1, 1), ('%s', 'wx1', 2, 0, 1), ('%s', 'wx1', 4, 1, 1), "+
-				"('%[3]s', 'wx2', 2, 2, 2), ('%s', 'wx1', 6, 1, 2), ('%s', 'wx1', 2, 2, 2)",
-				p.day(0), p.day(7), p.day(14), p.day(35), p.day(70)),
+		"INSERT INTO login_days (time_zone, day, appid, logins, new_users, active_users) VALUES "+
+			fmt.Sprintf("(%s'%s', 'wx1', 5, 0, 1), (%[1]s'%[2]s', 'wx2', 3, 1, 1), (%[1]s'%[3]s', 'wx1', 2, 0, 1), "+
+				"(%[1]s'%[4]s', 'wx1', 4, 1, 1), (%[1]s'%[4]s', 'wx2', 2, 2, 2), (%[1]s'%[5]s', 'wx1', 6, 1, 2), (%[1]s'%[6]s', 'wx1', 2, 2, 2)",
+				"'Asia/Shanghai', ", p.day(0), p.day(7), p.day(14), p.day(35), p.day(70)),
+		"INSERT INTO user_changes (seq, kind, user_id, survivor_id, reason, actor, note, changed_at) VALUES "+
+			"(1, 'disabled', 5, NULL, 'test', 'carol', NULL, "+p.at(70)+"), (2, 'enabled', 5, NULL, NULL, 'carol', NULL, "+p.at(69)+"), "+
+			"(3, 'disabled', 5, NULL, 'spam', 'dora', NULL, "+p.at(35)+"), "+
+			"(4, 'profile_removed', 4, NULL, 'person', NULL, 'avatar', "+p.at(14)+"), "+
+			"(5, 'phone_removed', 4, NULL, 'person', NULL, NULL, "+p.at(14)+"), (6, 'merged', 6, 2, NULL, NULL, NULL, "+p.at(7)+"), "+
+			"(7, 'erased', 8, NULL, 'wechat', NULL, NULL, "+p.at(7)+")",
 	)
 }
 
@@ -177,7 +191,8 @@ func table(t *testing.T, db *sql.DB, query, columns string) []string {
 	return rows
 }
 
-// crowd inserts n users, created evenly over 2000 days, every tenth without a name, and the login counts of these days.
+// crowd inserts n users, created evenly over 2000 days, every tenth without a name, a merge and a change of each, and the
+// login counts of these days.
 func crowd(t *testing.T, db *sql.DB, n int, p past) {
 	t.Helper()
 	const batch = 1000
@@ -195,12 +210,15 @@ func crowd(t *testing.T, db *sql.DB, n int, p past) {
 			"VALUES "+strings.Join(users, ","),
 			"INSERT INTO wechat_identities (appid, openid, user_id, created_at) VALUES "+strings.Join(identities, ","),
 			fmt.Sprintf("INSERT INTO user_merges (survivor_id, merged_id, merged_at) SELECT id, id + 1, created_at FROM users "+
-				"WHERE id BETWEEN %d AND %d", from, from+batch-1))
+				"WHERE id BETWEEN %d AND %d", from, from+batch-1),
+			fmt.Sprintf("INSERT INTO user_changes (seq, kind, user_id, changed_at) SELECT id, "+
+				"ELT(1 + id %% 3, 'erased', 'disabled', 'phone_removed'), id, created_at FROM users WHERE id BETWEEN %d AND %d",
+				from, from+batch-1))
 	}
 	var days []string
 	for d := range n {
 		days = append(days, fmt.Sprintf("('%s', 'wx%d', 1, 1, 1)", p.day(d/10), d%10))
 	}
 	run(t, db, "INSERT INTO login_days (day, appid, logins, new_users, active_users) VALUES "+strings.Join(days, ","),
-		"ANALYZE TABLE users, wechat_identities, user_merges, login_days")
+		"ANALYZE TABLE users, wechat_identities, user_merges, login_days, user_changes")
 }

@@ -25,11 +25,10 @@ func TestSchema(t *testing.T) {
 		if got := len(regexp.MustCompile(`\) ENGINE=.* COMMENT='[^']+';`).FindAllString(wxlogin.Schema, -1)); got != 8 {
 			t.Errorf("%d tables with a comment, want 8", got)
 		}
-		for _, table := range []string{
-			"users", "wechat_identities", "user_merges", "login_days", "user_changes", "pending_deletions", "schema_versions",
-		} {
+		for _, table := range []string{"users", "wechat_identities", "user_merges", "login_days", "schema_versions", "user_changes",
+			"user_change_counter", "pending_deletions"} {
 			columns := f.rows("SELECT column_name AS n, column_comment AS c FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?", table)
-			if len(columns) < 4 {
+			if len(columns) < 4 && table != "user_change_counter" {
 				t.Errorf("%s: %d columns", table, len(columns))
 			}
 			for _, column := range columns {
@@ -97,6 +96,49 @@ func TestSchema_Views(t *testing.T) {
 		}
 	})
 
+	t.Run("blocked users have the reason of the last block", func(t *testing.T) {
+		f := newFixture(t)
+		alice, _ := f.login(appA, "oAlice", "")
+		bob, _ := f.login(appA, "oBob", "")
+		f.login(appA, "oCarol", "")
+		set := func(id uint64, status store.Status, reason string) {
+			t.Helper()
+			if _, _, err := f.users.SetStatus(t.Context(), id, status, store.Cause{Reason: reason, Actor: "li"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, id := range []uint64{alice.ID, bob.ID} {
+			set(id, store.StatusDisabled, "a test")
+			set(id, store.StatusActive, "the test is over")
+		}
+		set(alice.ID, store.StatusDisabled, "spam")
+		f.exec("UPDATE users SET status = 2, updated_at = '2025-04-01' WHERE id = ?", bob.ID)
+		var got []string
+		for _, row := range f.rows("SELECT * FROM blocked_users ORDER BY id") {
+			got = append(got, row["id"]+" "+strings.TrimSuffix(row["blocked_at"], ".000")+" "+row["reason"]+" "+row["actor"])
+		}
+		want := []string{
+			fmt.Sprintf("%d 2025-03-14 15:09:26.535 spam li", alice.ID),
+			fmt.Sprintf("%d 2025-04-01 00:00:00 NULL NULL", bob.ID),
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q\nwant %q", got, want)
+		}
+	})
+
+	t.Run("last_seen_at is no earlier than last_login_at", func(t *testing.T) {
+		f := newFixture(t)
+		alice, _ := f.login(appA, "oAlice", "")
+		for seen, want := range map[string]string{"NULL": "2025-03-14", "'2025-03-13'": "2025-03-14", "'2025-03-15'": "2025-03-15"} {
+			f.exec("UPDATE users SET last_login_at = '2025-03-14', last_seen_at = " + seen + " WHERE id = " + fmt.Sprint(alice.ID))
+			for _, view := range []string{"user_profiles", "user_list"} {
+				if got := f.row("SELECT * FROM " + view)["last_seen_at"]; !strings.HasPrefix(got, want) {
+					t.Errorf("%s with last_seen_at %s: %s, want %s", view, seen, got, want)
+				}
+			}
+		}
+	})
+
 	// No view has a phone number, under any name.
 	t.Run("no phone number", func(t *testing.T) {
 		f := newFixture(t)
@@ -112,9 +154,9 @@ func TestSchema_Views(t *testing.T) {
 		if err := f.db.WriteLoginDays(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for view, columns := range map[string]int{
-			"user_profiles": 21, "user_identities": 4, "merged_users": 6, "daily_logins": 6, "user_history": 8, "user_list": 8, "blocked_users": 5,
-		} {
+		f.exec("UPDATE users SET status = 2 WHERE status = 1")
+		for view, columns := range map[string]int{"user_profiles": 21, "user_identities": 4, "merged_users": 6, "daily_logins": 6,
+			"user_history": 8, "user_list": 8, "blocked_users": 5} {
 			rows := f.rows("SELECT * FROM " + view)
 			if len(rows) == 0 || len(rows[0]) != columns {
 				t.Errorf("%s has %d rows, want columns: %d", view, len(rows), columns)

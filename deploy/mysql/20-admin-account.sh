@@ -4,7 +4,7 @@
 # For the mysql and mariadb images' /docker-entrypoint-initdb.d. Their entrypoint sources it on the first start, because it
 # is not executable, and gives it docker_process_sql, which runs SQL as root. It must not set options of that shell.
 #
-# On a database that is there already, after `wxlogin migrate`; the arguments are those of the client mysql, for an account
+# On a database that is there already, after `wxlogin migrate` of the same version; the arguments are those of the client mysql, for an account
 # that may grant:
 #
 #   MYSQL_DATABASE=wxlogin ADMIN_RO_PASSWORD=… bash deploy/mysql/20-admin-account.sh -h HOST -u root -p
@@ -38,4 +38,7 @@ GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.user_profiles TO $admin;
 GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.user_identities TO $admin;
 GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.merged_users TO $admin;
 GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.daily_logins TO $admin;
+GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.user_history TO $admin;
+GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.user_list TO $admin;
+GRANT SELECT, SHOW VIEW ON \`$MYSQL_DATABASE\`.blocked_users TO $admin;
 SQL

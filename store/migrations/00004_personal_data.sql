@@ -132,9 +132,10 @@ SELECT
   GREATEST(COALESCE(u.last_seen_at, u.last_login_at), u.last_login_at) AS last_seen_at
 FROM users u;
 
--- Who is disabled, with the record of it; a block by a manual UPDATE has none.
+-- Who is disabled, with the record of it; a block by a manual UPDATE, or by a merge with a disabled user, has none.
 CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW blocked_users AS
 SELECT u.id, u.nickname, COALESCE(c.changed_at, u.updated_at) AS blocked_at, c.reason, c.actor
 FROM users u
-LEFT JOIN user_changes c ON c.seq = (SELECT MAX(d.seq) FROM user_changes d WHERE d.user_id = u.id AND d.kind = 'disabled')
+LEFT JOIN user_changes c ON c.kind = 'disabled'
+  AND c.seq = (SELECT MAX(d.seq) FROM user_changes d WHERE d.user_id = u.id AND d.kind IN ('disabled', 'enabled'))
 WHERE u.status = 2;
