@@ -127,7 +127,9 @@ func TestKubernetes_ConfiguresTheServer(t *testing.T) {
 		all := manifests(t, uncommented)
 		secret := secrets()
 		if !uncommented {
-			delete(secret, "AVATAR_S3_SECRET_KEY")
+			for _, name := range optionalSecrets {
+				delete(secret, name)
+			}
 		}
 		c, err := config.Load(podEnviron(t, all, serverPods, secret))
 		if err != nil {
@@ -139,6 +141,9 @@ func TestKubernetes_ConfiguresTheServer(t *testing.T) {
 		}
 		if uncommented && (c.Avatars.S3Bucket == "" || c.Avatars.S3SecretKey == "") {
 			t.Error("there is no bucket for pictures")
+		}
+		if uncommented && (len(c.Pushes) != 1 || c.PushForward == "") {
+			t.Error("WeChat's pushes are not received")
 		}
 		if got := len(all["Secret wxlogin"].pairs("stringData")); got != len(secret) {
 			t.Errorf("the Secret's example has %d entries, want %d", got, len(secret))

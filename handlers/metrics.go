@@ -82,9 +82,9 @@ func NewMetrics() *Metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.requestSeconds, m.logins, m.decryptions, m.calls, m.callSeconds, m.rejections, m.tokenChecks,
-		m.pushes,
-		m.invalidForwardedFor,
+		m.pushes, m.invalidForwardedFor,
 	)
+	m.initPushes()
 	return m
 }
 
@@ -135,9 +135,22 @@ func (m *Metrics) login(created bool, err error) {
 
 func (m *Metrics) decryption(outcome string) { m.decryptions.WithLabelValues(outcome).Inc() }
 
+// otherEvent is the label of messages that are not about personal data, or unreadable.
+const otherEvent = "other"
+
+// initPushes shows every count of messages as 0 from the start. They are rare: an alert would not see the first of a kind
+// as an increase.
+func (m *Metrics) initPushes() {
+	for _, event := range []string{push.UserInfoModified, push.AuthorizationRevoked, push.AuthorizationCancelled, otherEvent} {
+		for _, outcome := range []string{pushApplied, pushIgnored, pushForwarded, pushRejected, pushMalformed, pushFailed} {
+			m.pushes.WithLabelValues(event, outcome)
+		}
+	}
+}
+
 // push counts a message that WeChat pushed.
 func (m *Metrics) push(event push.Event, outcome string) {
-	name := "other"
+	name := otherEvent
 	if isPersonal(event) {
 		name = event.Event
 	}
