@@ -113,7 +113,9 @@ func TestDocuments_Languages(t *testing.T) {
 	if en, zh := blocks(t, english, shown...), blocks(t, chinese, shown...); len(en) < 7 || !slices.Equal(en, zh) {
 		t.Errorf("%s and %s show different blocks (%d and %d)", english, chinese, len(en), len(zh))
 	}
-	for en, zh := range map[string]string{english: chinese, "docs/faq.md": "docs/faq.zh-CN.md"} {
+	for en, zh := range map[string]string{
+		english: chinese, "docs/faq.md": "docs/faq.zh-CN.md", "docs/personal-data.md": "docs/personal-data.zh-CN.md",
+	} {
 		if en, zh := anchors(t, en), anchors(t, zh); len(en) != len(zh) {
 			t.Errorf("%d and %d headings:\n%q\n%q", len(en), len(zh), en, zh)
 		}
