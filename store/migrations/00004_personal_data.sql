@@ -134,8 +134,13 @@ FROM users u;
 
 -- Who is disabled, with the record of it; a block by a manual UPDATE, or by a merge with a disabled user, has none.
 CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW blocked_users AS
-SELECT u.id, u.nickname, COALESCE(c.changed_at, u.updated_at) AS blocked_at, c.reason, c.actor
+SELECT
+  u.id,
+  u.nickname,
+  (CASE WHEN c.kind = 'disabled' THEN c.changed_at ELSE u.updated_at END) AS blocked_at,
+  (CASE WHEN c.kind = 'disabled' THEN c.reason END) AS reason,
+  (CASE WHEN c.kind = 'disabled' THEN c.actor END) AS actor
 FROM users u
-LEFT JOIN user_changes c ON c.kind = 'disabled'
-  AND c.seq = (SELECT MAX(d.seq) FROM user_changes d WHERE d.user_id = u.id AND d.kind IN ('disabled', 'enabled'))
-WHERE u.status = 2;
+LEFT JOIN user_changes c ON c.user_id = u.id AND c.kind IN ('disabled', 'enabled')
+LEFT JOIN user_changes later ON later.user_id = u.id AND later.kind IN ('disabled', 'enabled') AND later.seq > c.seq
+WHERE u.status = 2 AND later.seq IS NULL;
