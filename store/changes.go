@@ -80,7 +80,7 @@ func nonEmpty(s string) *string {
 }
 
 // record adds changes to user_changes. It must be the last work of its transaction: from here to the COMMIT, other
-// transactions that record a change wait. So the numbers are in the order of the commits, and whoever has read up to one
+// transactions that record a change wait. So the numbers are in the order of the commits, and a reader of all up to one
 // misses nothing.
 func (q queries) record(ctx context.Context, changes ...changeRow) error {
 	if len(changes) == 0 {
