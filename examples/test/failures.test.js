@@ -111,6 +111,7 @@ test('a sentence says what to do, and when', () => {
     [{ code: 'misconfigured' }, '小程序的设置有误，请联系客服，我们会尽快处理。'],
     [{ code: 'internal', status: 500, requestId: 'refused-1' }, '没有成功，请稍后再试；如果总是这样，请把编号 refused-1 告诉客服。'],
     [{ code: 'unknown', status: 502 }, '服务器现在比较忙，请稍后再试。'],
+    [{ code: 'stale_session' }, '为了保障您的账号安全，这项操作需要重新登录，请再试一次。'],
     [{ code: 'phone_quota' }, '暂时无法验证手机号，请以后再试。'],
     [{ code: 'invalid_request' }, '填写的内容不能使用，请修改后再试（昵称为 1 到 32 个字）。'],
   ]) assert.equal(explain(problem), sentence);

@@ -3,12 +3,11 @@
 const assert = require('node:assert/strict');
 const { launch, watch } = require('./phone.js');
 const {
-  WEEK, LOGIN, GET_USER, LOGOUT, SECOND_APP, logIn, logInSilently, ask, logOut, logOutEverywhere, endSession, ended, stillWorks,
-  goAway, comeBack, relaunch, stop, pass, answering, failing, atOnce, whileRequest, whileAnswer, newPhone, openPhone, check, checks,
-  assertSeen, kept,
+  WEEK, LOGIN, GET_USER, LOGOUT, LOGGED_OUT, SECOND_APP, logIn, logInSilently, ask, logOut, logOutEverywhere, endSession, ended,
+  stillWorks, goAway, comeBack, relaunch, stop, pass, answering, failing, atOnce, whileRequest, whileAnswer, newPhone, openPhone,
+  check, checks, assertSeen, kept,
 } = require('./session.js');
 
-const LOGGED_OUT = { status: 0, code: 'logged_out', action: 'none', retryAfter: 0 };
 const bearerOf = ({ header }) => header.Authorization.slice('Bearer '.length);
 
 /** together begins second while the answer to first's request of this path is held, and waits for both. */

@@ -11,10 +11,10 @@ const PARAMETERS = ['require', 'module', 'exports', 'wx', 'App', 'Page'];
 
 /**
  * startApp runs the example mini-program on a phone: app.js, then the first page of app.json. files replaces texts of files by
- * path. What its code throws or rejects with fails the test.
+ * path. modals lists the titles of dialogs, and agrees is what the user answers. What its code throws or rejects with fails the test.
  */
 function startApp(t, phone, files = {}) {
-  const app = { phone, toasts: [], page: undefined, allowsNickname: true, idle, press, type, call, back };
+  const app = { phone, toasts: [], modals: [], agrees: true, page: undefined, allowsNickname: true, idle, press, type, call, back };
   const modules = new Map();
   const definitions = new Map();
   const stack = [];
@@ -26,6 +26,12 @@ function startApp(t, phone, files = {}) {
 
   const wx = Object.assign(Object.create(phone.wx), {
     showToast: ({ title }) => { app.toasts.push(title); },
+    showModal: ({ title, confirmText, success }) => run(async () => {
+      await null;
+      assert.ok(confirmText.length <= 4, 'WeChat takes no more');
+      app.modals.push(title);
+      success({ confirm: app.agrees, cancel: !app.agrees });
+    }),
     navigateTo: ({ url, complete }) => run(async () => { await null; open(url); if (complete) complete(); }),
     reLaunch: ({ url }) => run(async () => { await null; stack.length = 0; open(url); }),
   });
@@ -52,13 +58,13 @@ function startApp(t, phone, files = {}) {
   }
 
   function open(url) {
-    const route = url.slice(1);
+    const [route, query] = url.slice(1).split('?');
     load(route + '.js', { Page: (definition) => definitions.set(route, definition) });
     const definition = definitions.get(route);
     const page = { ...definition, data: structuredClone(definition.data || {}), route, input: { value: '' }, setData };
     stack.push(page);
     app.page = page;
-    enter(page, 'onLoad', {});
+    enter(page, 'onLoad', Object.fromEntries(new URLSearchParams(query)));
     enter(page, 'onShow');
   }
 

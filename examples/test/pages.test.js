@@ -4,7 +4,9 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { startApp } = require('./page.js');
 const { server, takePhone } = require('./phone.js');
-const { GET_USER, UPDATE, UPLOAD, LOGIN, LOGOUT, BIND, goAway, comeBack, answering } = require('./session.js');
+const {
+  GET_USER, UPDATE, UPLOAD, LOGIN, LOGOUT, BIND, UNBIND, DELETE, goAway, comeBack, answering,
+} = require('./session.js');
 
 const HOME = 'pages/index/index';
 const PROFILE = 'pages/profile/profile';
@@ -263,6 +265,55 @@ profile('a number that an older server does not repeat stays on the page', async
   ]);
 });
 
+const agreeing = (agrees) => (app) => { app.agrees = agrees; };
+
+profile('a phone number is unbound once the user has confirmed it, and another one can be bound', async (app) => {
+  await play(app, [['绑定手机号']]);
+  const { phoneNumber } = app.page.data;
+  app.phone.seen.requests.length = 0;
+  await play(app, [
+    [agreeing(false)], ['解绑手机号', { phoneNumber, busy: '', message: '' }],
+    [on(goAway)], [agreeing(true)], ['解绑手机号', { phoneNumber, busy: '', message: NETWORK }],
+    [on(comeBack)], ['解绑手机号', { phoneNumber: '', message: '' }], [back, HOME], ['我的资料', { phoneNumber: '' }],
+    ['绑定手机号', { phoneNumber }],
+  ]);
+  assert.deepEqual(app.modals, Array(3).fill('解绑手机号'));
+  assert.deepEqual(app.toasts, ['已解绑']);
+  assert.deepEqual(app.phone.seen.requests, [UNBIND, GET_USER, GET_USER, BIND]);
+});
+
+// --- The account.
+
+const DELETED = { ...LOGGED_OUT, deleted: true };
+
+profile('an account is deleted once the user has confirmed it; only 登录 makes another', async (app) => {
+  const { phone, t } = app;
+  await play(app, [...fillIn('小周'), ['保存'], ['绑定手机号']]);
+  phone.seen.requests.length = 0;
+  await play(app, [[agreeing(false)], ['注销账号', PROFILE, { ...complete('小周'), busy: '' }]]);
+  assert.deepEqual([phone.seen.requests, app.modals], [[], ['注销账号']]);
+  await play(app, [[agreeing(true)], ['注销账号', HOME, { ...DELETED, name: '' }], [({ page }) => page.onShow(), HOME, DELETED]]);
+  assert.deepEqual(phone.seen.requests, [DELETE]);
+  const again = await open(t, phone);
+  assertPage(again.page, { ...LOGGED_OUT, deleted: false });
+  assert.deepEqual(phone.seen.requests, [DELETE]);
+  await play(again, [['登录', greets('')], ['我的资料', { phoneNumber: '', profileComplete: false }]]);
+  await play(app, [['登录', { ...greets(''), deleted: false }]]);
+});
+
+for (const [what, fail, message] of [
+  ['a network that is away', goAway, NETWORK],
+  ['a user who is blocked', answering('POST /deleteAccount', [403, { code: 'user_blocked', action: 'none' }]),
+    '您的账号目前不能使用，如有疑问请联系客服。'],
+  ['a session that stays too old', answering('POST /deleteAccount', [401, { code: 'stale_session', action: 'relogin' }]),
+    '为了保障您的账号安全，这项操作需要重新登录，请再试一次。'],
+]) {
+  profile(`${what} leaves the account as it is, and says so`, [
+    ...fillIn('小吴'), ['保存'], [on(fail)], ['注销账号', PROFILE, { ...complete('小吴'), message, busy: '' }],
+    [on(comeBack)], [back, HOME, greets('小吴')], ['我的资料'], ['注销账号', HOME, DELETED],
+  ]);
+}
+
 // --- Taps.
 
 // A second tap may come before the page is drawn again, when its buttons are not yet disabled.
@@ -278,7 +329,7 @@ home('double taps do not send twice', async (app) => {
     twice('刷新', GET_USER), twice('我的资料', GET_USER, PROFILE),
     [back, HOME], ['我的资料'], [type('快手')], // there was one page to leave
     twice('保存', UPDATE), twice('同步微信资料', UPDATE), twice('绑定手机号', BIND),
-    twice('退出登录', LOGOUT), twice('登录', LOGIN),
+    twice('解绑手机号', UNBIND), twice('退出登录', LOGOUT), twice('登录', LOGIN), ['我的资料'], twice('注销账号', DELETE),
   ]);
   assert.equal(seen.loginsMost, 1);
 });

@@ -34,8 +34,8 @@ function takePhone({ user = 'user-' + randomUUID().slice(0, 8), anonymous = fals
 /**
  * createNetwork returns what is between a phone and everything but the simulator. away: every request fails. answer sets what
  * requests of a method and path ("*": all) get instead of the server's answer: these in turn, the last one forever. An answer
- * is [status, body, header]; a body that is not text becomes JSON with the status in it. Without an answer, https hosts do not
- * exist: what tests talk to is on this machine.
+ * is [status, body, header]; a body that is not text becomes JSON with the status in it; null is the server's own. Without an
+ * answer, https hosts do not exist: what tests talk to is on this machine.
  */
 function createNetwork() {
   const answers = new Map();
@@ -71,8 +71,9 @@ function createNetwork() {
       const [held] = index < 0 ? [] : holds.splice(index, 1);
       if (held?.what === 'request') await held.wait();
       const list = answers.get(`${init.method || 'GET'} ${pathname}`) || answers.get('*');
-      if (net.away || (!list && protocol === 'https:')) throw new TypeError('fetch failed');
-      const res = list ? made(list.length > 1 ? list.shift() : list[0]) : await whole(await fetch(url, init));
+      const answer = list && (list.length > 1 ? list.shift() : list[0]);
+      if (net.away || (!answer && protocol === 'https:')) throw new TypeError('fetch failed');
+      const res = answer ? made(answer) : await whole(await fetch(url, init));
       if (held?.what === 'answer') await held.wait();
       return res;
     }),

@@ -24,7 +24,11 @@ const GET_USER = 'GET /userInfo 200';
 const UPDATE = 'POST /updateUserInfo 200';
 const UPLOAD = 'POST /uploadAvatar 200';
 const BIND = 'POST /bindPhone 200';
+const UNBIND = 'POST /unbindPhone 200';
 const LOGOUT = 'POST /logout 200';
+const DELETE = 'POST /deleteAccount 200';
+
+const LOGGED_OUT = { status: 0, code: 'logged_out', action: 'none', retryAfter: 0 };
 
 /** newPhone returns a new phone with its client. */
 function newPhone(options, changes) {
@@ -61,8 +65,10 @@ const ask = ({ client }) => client.request(USER_INFO);
 const update = ({ client }) => client.updateUserInfo();
 const save = (given) => ({ client }) => client.saveProfile(given);
 const bind = (detail) => ({ client }) => client.bindPhone(detail);
+const unbind = ({ client }) => client.unbindPhone();
 const logOut = ({ client }) => client.logout();
 const logOutEverywhere = ({ client }) => client.logout({ everywhere: true });
+const deleteAccount = ({ client }) => client.deleteAccount();
 const order = ({ client }) => client.request({ url: SHOP + '/orders' });
 
 /** CALLS is every kind of call, with what the server would not take. */
@@ -74,6 +80,8 @@ const CALLS = {
   'saveProfile, of a name': save({ nickName: '小明' }),
   'saveProfile, of a picture': save({ avatarFile: PICTURE }),
   bindPhone: bind({ code: 'a code' }),
+  unbindPhone: unbind,
+  deleteAccount,
   logout: logOut,
   'logout everywhere': logOutEverywhere,
 };
@@ -135,7 +143,7 @@ async function assertSeen(phone, { requests, logins, waits = [], token, loggedOu
 
 async function assertLoggedOut(phone) {
   const before = [phone.seen.requests.length, phone.seen.logins];
-  const refused = { status: 0, code: 'logged_out', action: 'none', retryAfter: 0, message: 'wxlogin: logged_out' };
+  const refused = { ...LOGGED_OUT, message: 'wxlogin: logged_out' };
   const calls = Object.entries(CALLS).filter(([name]) => !/^(login|logout.*)$/.test(name)).map(([, step]) => step);
   for (const step of calls) await assert.rejects(step(phone), refused);
   for (const step of [logInSilently, ask]) await assert.rejects(step({ client: launch(phone) }), refused);
@@ -175,9 +183,9 @@ async function end(token) {
 }
 
 module.exports = {
-  KEY, WEEK, UNKNOWN_TOKEN, SHOP, SECOND_APP, USER_INFO, NOTHING_KNOWN, NOT_OURS, LOGIN, GET_USER, UPDATE, UPLOAD, BIND, LOGOUT,
-  CALLS,
-  logIn, logInSilently, ask, update, save, bind, order, logOut, logOutEverywhere, endSession, ended, stillWorks, goAway, comeBack,
-  relaunch, stop, pass, answering, failing, giving, atOnce, times, whileRequest, whileAnswer,
+  KEY, WEEK, UNKNOWN_TOKEN, SHOP, SECOND_APP, USER_INFO, NOTHING_KNOWN, NOT_OURS, LOGIN, GET_USER, UPDATE, UPLOAD, BIND, UNBIND,
+  LOGOUT, DELETE, LOGGED_OUT, CALLS,
+  logIn, logInSilently, ask, update, save, bind, unbind, order, logOut, logOutEverywhere, deleteAccount, endSession, ended,
+  stillWorks, goAway, comeBack, relaunch, stop, pass, answering, failing, giving, atOnce, times, whileRequest, whileAnswer,
   newPhone, openPhone, enter, shopPhone, check, checks, assertSeen, kept, tokenOf, plant, planted, works, end,
 };

@@ -118,6 +118,7 @@ checks(fresh, {
     await client.updateUserInfo();
     await client.saveProfile({ nickName: '小明', avatarFile: (await device.chooseAvatar()).avatarUrl });
     await client.bindPhone(await device.getPhoneNumber());
+    await client.unbindPhone();
     await assert.rejects(client.request({ url: '/nowhere' }), { code: 'not_found' });
     await assert.rejects(client.saveProfile({ avatarFile: 'wxfile://gone' }));
     wx.request = ({ fail }) => fail(FAILURE);

@@ -17,6 +17,7 @@ const SENTENCES = {
   misconfigured: '小程序的设置有误，请联系客服，我们会尽快处理。',
   invalid_code: '微信的授权已经过期，请再试一次。',
   undecryptable: '微信给的资料无法读取，请再试一次。',
+  stale_session: '为了保障您的账号安全，这项操作需要重新登录，请再试一次。',
   invalid_request: '填写的内容不能使用，请修改后再试（昵称为 1 到 32 个字）。',
   invalid_picture: '这张图片不能使用，请换一张。',
   request_too_large: '图片太大，请换一张小于 4 MB 的图片。',

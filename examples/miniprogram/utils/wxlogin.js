@@ -49,8 +49,9 @@
  * @typedef {{ statusCode: number, data: any, header?: Record<string, any> }} Answer
  * @typedef {'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'TRACE' | 'CONNECT'} Method
  *
- * What is kept. lifetime: of the token without use, in seconds. loggedOut: by the user, until the next login().
- * @typedef {{ server: string, token: string, expiresAt: number, lifetime: number, loggedOut: boolean }} Kept
+ * What is kept. lifetime: of the token without use, in seconds. loggedOut: by the user, until the next login(). deleted: the
+ * user has deleted the account, or has tried to and no answer said that it is still there; until the next login() too.
+ * @typedef {{ server: string, token: string, expiresAt: number, lifetime: number, loggedOut: boolean, deleted?: true }} Kept
  */
 
 const STORAGE_KEY = 'wxlogin';
@@ -121,15 +122,18 @@ function readStorage() {
   } catch (err) {
     found = null; // a storage that fails costs a login at each launch, nothing more
   }
-  const { server, token, expiresAt, lifetime, loggedOut = false } = recordOf(found);
+  const { server, token, expiresAt, lifetime, loggedOut = false, deleted } = recordOf(found);
   const usable = isText(server) && isText(token) && TOKEN.test(token) && typeof expiresAt === 'number' &&
     typeof loggedOut === 'boolean';
-  return usable ? { server, token, expiresAt, lifetime: lifetime > 0 ? Number(lifetime) : 0, loggedOut } : blank();
+  if (!usable) return blank();
+  const read = { server, token, expiresAt, lifetime: lifetime > 0 ? Number(lifetime) : 0, loggedOut };
+  return deleted === true ? Object.assign(read, { deleted }) : read;
 }
 
 /** @param {Partial<Kept>} changes */
 function keep(changes) {
   kept = Object.assign({}, record(), changes);
+  if (!kept.deleted) delete kept.deleted;
   writtenExpiry = kept.expiresAt;
   try {
     wx.setStorageSync(STORAGE_KEY, kept);
@@ -165,26 +169,24 @@ function used(token) {
 
 // --- Logging in.
 
-/** @type {Record<'login' | 'exchange' | 'leave' | 'logout' | 'logoutEverywhere', Promise<any> | null>} */
-const underWay = { login: null, exchange: null, leave: null, logout: null, logoutEverywhere: null };
+/** @type {Record<'login' | 'exchange' | 'leave' | 'logout' | 'logoutEverywhere' | 'deletion', Promise<any> | null>} */
+const underWay = { login: null, exchange: null, leave: null, logout: null, logoutEverywhere: null, deletion: null };
 /** @type {{ problem: Problem, since: number } | null} */
 let refusal = null; // of the latest login, with a time to wait
 
 /**
  * login makes sure that there is a session: with the token that is kept, if it still works, or else by wx.login.
- * Calls made while a login is under way share it. After logout() only a login that is not silent begins a new session;
- * a silent one rejects with the code logged_out.
+ * Calls made while a login is under way share it. After logout() or deleteAccount() only a login that is not silent begins
+ * a new session; a silent one rejects with the code logged_out.
  * @param {{ silent?: boolean }} [how]
  * @returns {Promise<Profile & { isNewUser: boolean }>}
  */
 function login(how) {
   const silent = Boolean(recordOf(how).silent);
-  const leaving = underWay.logoutEverywhere || underWay.leave;
+  const leaving = underWay.logoutEverywhere || underWay.leave || underWay.deletion;
   if (leaving) return settled(leaving).then(() => login({ silent })); // what was asked for last is what counts
-  if (record().loggedOut) {
-    if (silent) return Promise.reject(loggedOut());
-    keep({ loggedOut: false });
-  }
+  if (silent && record().loggedOut) return Promise.reject(loggedOut());
+  if (!silent && (record().loggedOut || record().deleted)) keep({ loggedOut: false, deleted: undefined });
   return shared('login', resume);
 }
 
@@ -213,6 +215,7 @@ async function resume() {
       if (asProblem(problem).action !== 'relogin') throw problem;
       forget(token);
     }
+    while (underWay.deletion) await settled(underWay.deletion); // it may be why the token was refused
     if (currentToken()) return knownUser(await withToken(getUser)); // a parallel call has logged in meanwhile
   }
   const answer = await newToken();
@@ -229,8 +232,13 @@ function knownUser(answer) {
   return Object.assign({ isNewUser: false }, profileOf(answer));
 }
 
-/** newToken exchanges a code of wx.login for a token: never two at once, because each replaces the other's session_key. */
-function newToken() {
+/**
+ * newToken exchanges a code of wx.login for a token: never two at once, because each replaces the other's session_key. It
+ * makes no new account of one that the user has deleted, even if the answer to that was lost.
+ */
+async function newToken() {
+  if (record().deleted) keep({ token: '', expiresAt: 0, loggedOut: true });
+  if (record().loggedOut) throw loggedOut();
   return shared('exchange', exchange);
 }
 
@@ -367,6 +375,15 @@ async function bindPhone(detail) {
 }
 
 /**
+ * unbindPhone removes the phone number that is bound, and returns what bindPhone does if there is none.
+ * @returns {Promise<{ phoneNumber: string, countryCode: string }>}
+ */
+async function unbindPhone() {
+  await withToken((token) => post('/unbindPhone', {}, token));
+  return { phoneNumber: '', countryCode: '' };
+}
+
+/**
  * buttonAgain removes advice that is meant for codes of wx.login: no login makes the button's code valid.
  * @param {Answer} res
  */
@@ -394,18 +411,49 @@ async function leaveHere() {
 
 async function leaveEverywhere() {
   let token = await shared('leave', leave);
+  const { deleted } = record(); // no session is left then, and a login would make a new account
+  if (deleted && !token) return;
   await attempt(async () => {
     token = token || (await beginSession()).token; // the server must know whose sessions should end
     return post('/logout', { everywhere: 'true' }, token);
-  }, () => { token = ''; });
+  }, deleted ? null : () => { token = ''; });
 }
 
 /** leave logs the phone out, and returns the token that it had. */
 async function leave() {
-  while (underWay.login || underWay.exchange) await settled(underWay.login || underWay.exchange);
+  const before = () => underWay.deletion || underWay.login || underWay.exchange;
+  while (before()) await settled(before());
   const { token } = record();
   keep({ token: '', expiresAt: 0, loggedOut: true }); // before the request: what is refused from then on must not log in again
   return token;
+}
+
+/**
+ * deleteAccount erases the user on the server: profile, phone number and all sessions, in all of the server's mini-programs
+ * that know the person as the same. Ask the user once more before. The server wants a new login for it, which shows no
+ * dialog. Afterwards the phone is logged out, as after logout(); the next login() makes a new account. If the promise
+ * rejects, the user stays logged in; with a status of 0 or 5xx it may be done all the same, and should be called again.
+ * @returns {Promise<void>}
+ */
+function deleteAccount() {
+  return shared('deletion', erase);
+}
+
+async function erase() {
+  const { server } = options;
+  let token = '';
+  await attempt(async () => {
+    if (record().loggedOut) throw loggedOut();
+    // If the account is gone already, this login makes a new one, which goes with the repeat: nothing is left.
+    token = currentToken() || (await shared('exchange', exchange)).token;
+    const { deleted } = record(); // by an earlier call whose answer got lost
+    keep({ deleted: true }); // before the request: its answer may get lost too
+    const res = await post('/deleteAccount', { confirm: 'delete' }, token);
+    const isTokenBad = res.statusCode === 401 && bodyOf(res).code !== 'stale_session'; // which says nothing of the account
+    if (res.statusCode >= 400 && res.statusCode < 500) keep({ deleted: isTokenBad ? deleted : undefined });
+    return res;
+  }, () => forget(token));
+  keep({ server, token: '', expiresAt: 0, loggedOut: true, deleted: true });
 }
 
 /**
@@ -416,13 +464,15 @@ async function leave() {
 function withToken(send, isSuccess) {
   let token = '';
   return attempt(async () => {
+    while (!currentToken() && underWay.deletion) await settled(underWay.deletion);
     if (record().loggedOut) throw loggedOut();
     token = currentToken();
     if (!token && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
     if (!token) token = (await newToken()).token;
     const res = await sendWith(token, send);
     const isRefused = res.statusCode === 401 && actionOf(res) === 'relogin';
-    if (isRefused && record().loggedOut) throw loggedOut(); // by a logout that was faster
+    while (isRefused && underWay.deletion) await settled(underWay.deletion);
+    if (isRefused && record().loggedOut) throw loggedOut(); // by a logout or a deletion that was faster
     return res;
   }, () => forget(token), isSuccess);
 }
@@ -784,4 +834,6 @@ function isBelow(url, base) {
   return base !== '' && url.startsWith(base) && /^($|[/?#])/.test(rest) && !STEP_BACK.test(rest);
 }
 
-module.exports = { setup, login, request, updateUserInfo, chosenAvatar, saveProfile, bindPhone, logout };
+module.exports = {
+  setup, login, request, updateUserInfo, chosenAvatar, saveProfile, bindPhone, unbindPhone, logout, deleteAccount,
+};

@@ -50,7 +50,7 @@ function shown(route, data) {
 const NOTHING = { texts: [], buttons: [], working: [], pictures: [], inputs: [] };
 const KNOWN = { profileComplete: true, userInfo: { nickName: '小明', avatarUrl: 'https://a/1' } };
 const FORM = ['选择头像', '昵称'];
-const READY = ['同步微信资料', '绑定手机号', '退出登录'];
+const READY = ['同步微信资料', '绑定手机号', '退出登录', '注销账号'];
 const STRANGER = ['还没有昵称', '资料还不完整'];
 
 for (const [route, states] of Object.entries({
@@ -62,6 +62,7 @@ for (const [route, states] of Object.entries({
     [{ state: 'ready', ...KNOWN, busy: 'refresh' },
       { texts: ['你好，小明', '已通过微信自动登录'], working: ['刷新'], pictures: ['https://a/1'] }],
     [{ state: 'loggedOut', ...KNOWN }, { texts: ['您已退出登录', '登录后可以继续使用您的资料'], buttons: ['登录'] }],
+    [{ state: 'loggedOut', deleted: true }, { texts: ['账号已注销', '您的资料已删除，再次登录将创建新账号'], buttons: ['登录'] }],
     [{ state: 'failed', message: '怎么办' }, { texts: ['还没有登录', '怎么办'], buttons: ['重试'] }],
   ],
   'pages/profile/profile': [
@@ -75,8 +76,13 @@ for (const [route, states] of Object.entries({
       pictures: ['https://a/1', 'http://tmp/2'], inputs: ['旧名'],
     }],
     [{ state: 'ready', ...KNOWN, phoneNumber: '138****1234' }, {
-      texts: ['小明', '资料已完整', '手机号 138****1234'], buttons: ['修改资料', '同步微信资料', '退出登录'], pictures: ['https://a/1'],
+      texts: ['小明', '资料已完整', '手机号 138****1234'],
+      buttons: ['修改资料', '同步微信资料', '解绑手机号', '退出登录', '注销账号'], pictures: ['https://a/1'],
     }],
+    ...[['unbind', '解绑手机号'], ['delete', '注销账号']].map(([busy, text]) => [
+      { state: 'ready', ...KNOWN, phoneNumber: '138****1234', busy },
+      { texts: ['小明', '资料已完整', '手机号 138****1234'], working: [text], pictures: ['https://a/1'] },
+    ]),
   ],
 })) {
   test(`${route}: what WeChat's compiler makes of it shows each state`, () => {

@@ -1,6 +1,6 @@
 // What the user does, what goes wrong, and how likely each is: a name is as often in a list of weights as it is likely.
 
-const { logIn, logInSilently, ask, update, logOut, logOutEverywhere } = require('../session.js');
+const { logIn, logInSilently, ask, update, unbind, logOut, logOutEverywhere, deleteAccount } = require('../session.js');
 
 const HOUR = 3600; // seconds
 
@@ -25,8 +25,10 @@ const actions = {
     await client.bindPhone(detail);
     await client.bindPhone(detail);
   },
+  unbindPhone: unbind,
   logout: logOut,
   logoutEverywhere: logOutEverywhere,
+  deleteAccount,
 };
 
 /** createFaults returns what goes wrong, for a mini-program or the whole phone. inject makes the demo's page cause it. */
@@ -49,10 +51,10 @@ function createFaults({ inject, time, random }) {
 }
 
 const often = ['login', 'login', 'resume', 'resume', 'refresh', 'refresh', 'sync', 'sync', 'rename', 'picture', 'fillIn',
-  'bindPhone', 'bindOldPhone', 'bindTwice'];
+  'bindPhone', 'bindOldPhone', 'bindTwice', 'unbindPhone'];
 
 const weights = {
-  actions: [...often, ...often, ...often, 'logout', 'logoutEverywhere'],
+  actions: [...often, ...often, ...often, 'logout', 'logoutEverywhere', 'deleteAccount', 'deleteAccount'],
   betweenBursts: ['relaunch', 'relaunch', 'reinstall', 'later', 'clockSetBack'], // nothing of an earlier launch is under way then
   anyTime: ['newkey', 'newkey', 'newkey', 'expire', 'expire', 'expire', 'codetwice', 'codetwice', 'busy', 'busy',
     'away', 'lost', 'silent', 'mute', 'speechless', 'refusing', 'overloaded'],

@@ -45,18 +45,18 @@ function checkEnd(name, what, problem, trouble) {
     wechat_unavailable: true, // still busy
     network: one('away', 'lost', 'silent', 'mute', 'speechless'),
     unknown: one('refusing', 'overloaded') || problem?.action === 'retry', // a gateway's; or its time to wait goes on
-    invalid_token: one('meanwhile', 'logout', 'logoutEverywhere'),
+    invalid_token: one('meanwhile', 'logout', 'logoutEverywhere', 'deleteAccount'),
     undecryptable: one('meanwhile'),
     invalid_code: name === 'bindTwice' || one('meanwhile'),
   }[code];
   assert.ok(explained, `${what} ended with ${code}`);
 }
 
-/** checkMiniProgram checks a mini-program after a burst of these actions. */
-function checkMiniProgram({ device, token }, names) {
+/** checkMiniProgram checks a mini-program after a burst of these actions, of which some were done. */
+function checkMiniProgram({ device, token }, names, done) {
   assert.ok(device.seen.loginsMost <= 1, 'two logins at once');
-  const loggedOut = names.some((name) => name.startsWith('logout')) && !names.includes('login');
-  assert.ok(!(loggedOut && token()), `a token after ${names.join(', ')}`);
+  const left = names.some((name) => name.startsWith('logout')) || done.includes('deleteAccount');
+  assert.ok(!(left && !names.includes('login') && token()), `a token after ${names.join(', ')}`);
 }
 
 module.exports = { checkAction, checkMiniProgram };

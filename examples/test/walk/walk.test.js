@@ -62,7 +62,7 @@ function createWalk(t, random) {
     tally(name);
     if (seen.problem) tally(seen.problem.code);
     for (const { status, advice } of seen.sent) if (advice) tally(`${status} ${advice}`);
-    return () => checkAction(name, seen, trouble);
+    return { name, miniprogram, isDone: !seen.problem, check: () => checkAction(name, seen, trouble) };
   }
 
   async function strike(names, trouble) {
@@ -85,9 +85,11 @@ function createWalk(t, random) {
       await strike(weights.anyTime, trouble);
     }
     for (const { name } of plans) trouble.add(name);
-    for (const check of await time.settle(Promise.all(atOnce))) check();
+    const ends = await time.settle(Promise.all(atOnce));
+    for (const { check } of ends) check();
     for (const miniprogram of miniprograms) {
-      checkMiniProgram(miniprogram, plans.filter((plan) => plan.miniprogram === miniprogram).map(({ name }) => name));
+      const own = ends.filter((end) => end.miniprogram === miniprogram);
+      checkMiniProgram(miniprogram, own.map(({ name }) => name), own.filter(({ isDone }) => isDone).map(({ name }) => name));
       miniprogram.mend();
     }
   }

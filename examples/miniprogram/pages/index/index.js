@@ -6,8 +6,14 @@ Page({
     state: 'loading', // or ready, loggedOut, failed
     userInfo: { nickName: '', avatarUrl: '' },
     profileComplete: false,
+    deleted: false, // the account, a moment ago
     busy: '', // the button that is at work: until it is done, none can be tapped
     message: '',
+  },
+
+  /** @param {{deleted?: string}} query */
+  onLoad({ deleted }) {
+    this.setData({ deleted: Boolean(deleted) });
   },
 
   // At launch this shares the login that app.js began. It comes again on the way back from the profile, where anything
@@ -40,7 +46,7 @@ Page({
 
   // onLogin is for 登录 and 重试. It is not silent: the user asked for it, which ends a logout.
   onLogin() {
-    this.setData({ state: 'loading', message: '' });
+    this.setData({ state: 'loading', deleted: false, message: '' });
     return this.show(wxlogin.login());
   },
 

@@ -2,6 +2,24 @@ const wxlogin = require('../../utils/wxlogin.js');
 const { explain } = require('../../utils/texts.js');
 
 const HOME = '/pages/index/index';
+const WARNING = '#c0271d';
+
+const UNBINDING = { title: '解绑手机号', content: '解绑后将删除您的手机号，需要时可以重新绑定。', confirmText: '解绑' };
+const DELETING = {
+  title: '注销账号', confirmText: '确认注销', confirmColor: WARNING,
+  content: '注销后，您的头像、昵称、手机号和其他资料将被永久删除，所有设备都会退出登录，且无法恢复。确定要注销吗？',
+};
+
+/**
+ * confirmed asks the user, and reports whether the answer is yes.
+ * @param {{title: string, content: string, confirmText: string, confirmColor?: string}} question
+ * @returns {Promise<boolean>}
+ */
+function confirmed(question) {
+  return new Promise((resolve) => {
+    wx.showModal({ ...question, success: ({ confirm }) => resolve(confirm), fail: () => resolve(false) });
+  });
+}
 
 Page({
   data: {
@@ -125,6 +143,23 @@ Page({
     return this.run('phone', async () => {
       const { phoneNumber } = await wxlogin.bindPhone(detail);
       this.setData({ phoneNumber });
+    });
+  },
+
+  onUnbindPhone() {
+    return this.run('unbind', async () => {
+      if (!await confirmed(UNBINDING)) return;
+      const { phoneNumber } = await wxlogin.unbindPhone();
+      this.setData({ phoneNumber });
+      wx.showToast({ title: '已解绑' });
+    });
+  },
+
+  onDeleteAccount() {
+    return this.run('delete', async () => {
+      if (!await confirmed(DELETING)) return;
+      await wxlogin.deleteAccount();
+      wx.reLaunch({ url: HOME + '?deleted=yes' });
     });
   },
 
