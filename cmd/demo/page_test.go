@@ -151,7 +151,7 @@ func (v *visitor) events() []shown {
 
 func (v *visitor) holdsNoSecret(what, text string) {
 	v.t.Helper()
-	for i, secret := range append(v.seen, wechattest.DemoSecret, secondSecret) {
+	for i, secret := range append(v.seen, wechattest.DemoSecret, secondSecret, pushToken, pushKey) {
 		if strings.Contains(text, secret) {
 			v.t.Errorf("%s holds the secret number %d", what, i)
 		}
@@ -285,6 +285,49 @@ func TestPage_shows_what_is_stored(t *testing.T) {
 	}
 }
 
+// The person withdraws nickname, avatar and phone number in WeChat's settings of the second mini-program, which goes for
+// both.
+func TestPage_pushes_a_withdrawn_consent(t *testing.T) {
+	s := startPage(t)
+	ann, bob := s.visitor(t, "ann"), s.visitor(t, "bob")
+	for _, v := range []*visitor{ann, bob} {
+		token := v.login(wechattest.DemoAppID).Token
+		v.login(secondAppID)
+		v.post("/server/updateUserInfo", url.Values{"token": {token}, "nickName": {"安"}, "avatarUrl": {"https://a.example/1"}}, nil)
+		var phone struct{ Code string }
+		v.post("/wechat/sim/phonecode", nil, &phone)
+		v.seen = append(v.seen, phone.Code)
+		v.post("/server/bindPhone", url.Values{"token": {token}, "code": {phone.Code}}, nil)
+		if columns, _ := v.state(); columns["nickname"] != "安" || columns["phone_bound"] != "yes" {
+			t.Fatalf("before: %v", columns)
+		}
+	}
+	ann.fault("withdraw?appid=" + secondAppID)
+	columns, keys := ann.state()
+	if columns["nickname"] != "" || columns["avatar_url"] != "" || columns["phone_bound"] != "no" || columns["status"] != "active" {
+		t.Errorf("after: %v", columns)
+	}
+	if len(keys) < 4 {
+		t.Errorf("the sessions have ended: %q", keys)
+	}
+	if columns, _ := bob.state(); columns["nickname"] != "安" || columns["phone_bound"] != "yes" {
+		t.Errorf("bob: %v", columns)
+	}
+	events := ann.events()
+	events = events[slices.IndexFunc(events, func(e shown) bool { return e.Type == "note" }):]
+	want := []string{"note withdraw", "push POST /wechatPush/" + secondAppID, "push answer 200"}
+	if got := lines(events); !slices.Equal(got, want) {
+		t.Fatalf("got %q", got)
+	}
+	opened, _ := events[1].Data["(decrypted)"].(map[string]any)
+	if opened["Event"] != "user_authorization_revoke" || opened["RevokeInfo"] != "6,8" || opened["OpenID"] != "<openid 2>" {
+		t.Errorf("the event is %v", opened)
+	}
+	if encrypted := events[1].field("Encrypt"); encrypted != "<Encrypt 1>" || events[1].field("msg_signature") != "<msg_signature 1>" {
+		t.Errorf("the request is %v", events[1].Data)
+	}
+}
+
 func newRequest(t *testing.T, address string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, address, nil)
@@ -360,8 +403,9 @@ func TestPage_brings_about_what_goes_wrong(t *testing.T) {
 			t.Errorf("the update after %s: %d", kind, a.Status)
 		}
 	}
+	ann.fault("withdraw")
 	told := lines(ann.events())
-	for _, note := range []string{"newkey", "expire", "codetwice", "busy", "block", "limit", "awayredis", "awaymysql"} {
+	for _, note := range []string{"newkey", "expire", "codetwice", "busy", "block", "limit", "awayredis", "awaymysql", "withdraw"} {
 		if !slices.Contains(told, "note "+note) {
 			t.Errorf("the log lacks %s", note)
 		}

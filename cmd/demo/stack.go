@@ -35,6 +35,10 @@ const (
 	secondAppID  = "wx000000000001demo"
 	secondSecret = "demosecret0000000000000000000001"
 
+	// What both mini-programs have in their consoles for messages that WeChat pushes.
+	pushToken = "demopushtoken"
+	pushKey   = "demopushkey00000000000000000000000000000000" // 43 characters
+
 	// loginsPerMinute is the limit by address. The page uses it up on purpose, each time from an address of its own.
 	loginsPerMinute = 2000
 )
@@ -116,6 +120,7 @@ func (s *stack) start(ctx context.Context, o options, logger *slog.Logger) error
 		Wire: wire, WeChat: s.wechat, Server: &url.URL{Scheme: "http", Host: s.server.PublicAddr()},
 		Storage: s.storage, CutMySQL: mysqlLine.cut, CutRedis: redisLine.cut,
 		AppIDs:  []string{wechattest.DemoAppID, secondAppID},
+		Push:    demopage.PushSettings{Token: pushToken, EncodingAESKey: pushKey},
 		Scripts: []fs.FS{examples.Client(), examples.Phone()},
 	})
 	if err != nil {
@@ -180,8 +185,12 @@ func (s *stack) startWeChat(addr string) (*demopage.Wire, error) {
 // config is what the environment of cmd/wxlogin would say.
 func (s *stack) config(o options, avatarDir, mysqlDSN, redisURL string) config.Config {
 	return config.Config{
-		App:      config.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
-		Apps:     []config.App{{AppID: secondAppID, Secret: secondSecret}},
+		App:  config.SingleApp{AppID: wechattest.DemoAppID, Secret: wechattest.DemoSecret},
+		Apps: []config.App{{AppID: secondAppID, Secret: secondSecret}},
+		Pushes: []config.Push{
+			{AppID: wechattest.DemoAppID, Token: pushToken, EncodingAESKey: pushKey},
+			{AppID: secondAppID, Token: pushToken, EncodingAESKey: pushKey},
+		},
 		MySQLDSN: mysqlDSN, RedisURL: redisURL, WeChatAPIBase: s.wxsimURL,
 		ListenAddr: o.public, InternalAddr: o.internal,
 		TrustedProxies: clientip.Networks{netip.MustParsePrefix("127.0.0.1/32")}, // the page, which gives each phone an address of its own

@@ -4,6 +4,7 @@
 //	browser ── /phones/{id}/server/ ──> wxlogin ── Wire.Watch ──> the WeChat simulator
 //	        ── /phones/{id}/wechat/ ─────────────────────────────^
 //	        <── /phones/{id}/events: both, as they happen
+//	Page.push, as WeChat pushes ──> wxlogin
 //
 // It is for the demo only: there is no authentication, so any client can act as any user. It serves loopback host names
 // only, so that other websites cannot read it through a browser (DNS rebinding). Values that would be secret in

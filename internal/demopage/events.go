@@ -19,7 +19,7 @@ type event struct {
 	At       string          `json:"at"`
 	Type     string          `json:"type"` // request, answer or note
 	Exchange int             `json:"exchange,omitempty"`
-	Kind     string          `json:"kind,omitempty"` // wx, http or wechat
+	Kind     string          `json:"kind,omitempty"` // wx, http, wechat or push
 	Label    string          `json:"label,omitempty"`
 	Status   int             `json:"status,omitempty"`
 	Took     int64           `json:"took,omitempty"` // since the request, in milliseconds

@@ -16,8 +16,9 @@ const (
 	maxFlood      = 20000           // logins, by then the limit must be reached
 )
 
-// faults are the failures of real life that the page's buttons cause for a phone, and what ends them.
-func (p *Page) faults() map[string]func(context.Context, *phone) error {
+// faults are the failures of real life that the page's buttons cause for a phone, and what ends them. appID is that of the
+// mini-program that is seen.
+func (p *Page) faults(appID string) map[string]func(context.Context, *phone) error {
 	update := func(change func(*phone)) func(context.Context, *phone) error {
 		return func(_ context.Context, ph *phone) error {
 			ph.update(func() { change(ph) })
@@ -35,25 +36,26 @@ func (p *Page) faults() map[string]func(context.Context, *phone) error {
 		"newnetwork": update(func(ph *phone) { ph.networks++ }),
 		"block":      func(ctx context.Context, ph *phone) error { return p.Storage.setStatus(ctx, 2, p.openIDs(ph)) },
 		"unblock":    func(ctx context.Context, ph *phone) error { return p.Storage.setStatus(ctx, 1, p.openIDs(ph)) },
+		"withdraw":   func(ctx context.Context, ph *phone) error { return p.withdrawConsent(ctx, ph, appID) },
 		// What follows is done by the phone alone, and only noted.
 		"refuse":    update(func(*phone) {}),
 		"secondapp": update(func(*phone) {}),
 	}
 }
 
-// injectFault causes a fault for a phone, and logs it.
+// injectFault logs a fault and causes it for a phone.
 func (p *Page) injectFault(ph *phone, w http.ResponseWriter, r *http.Request) {
 	kind := r.PathValue("kind")
-	inject, known := p.faults()[kind]
+	inject, known := p.faults(r.URL.Query().Get("appid"))[kind]
 	if !known {
 		http.NotFound(w, r)
 		return
 	}
+	ph.add(event{Type: "note", Note: kind})
 	if err := inject(r.Context(), ph); err != nil {
 		http.Error(w, "cannot inject the fault", http.StatusInternalServerError)
 		return
 	}
-	ph.add(event{Type: "note", Note: kind})
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -28,6 +28,14 @@ func requestText(r *http.Request, body []byte) string {
 	return object(append(fields, bodyFields(body)...))
 }
 
+// withOpened adds what is encrypted in a request to its text.
+func withOpened(text string, opened []byte) string {
+	if opened == nil {
+		return text
+	}
+	return strings.TrimSuffix(text, "}") + `,"(decrypted)":` + string(opened) + "}"
+}
+
 // responseText returns what a response says as one JSON object.
 func responseText(header http.Header, body []byte) string {
 	var fields []string

@@ -41,6 +41,15 @@ func TestRequestText(t *testing.T) {
 	})
 }
 
+func TestWithOpened(t *testing.T) {
+	if got := withOpened(`{"Encrypt":"e"}`, []byte(`{"Event":"x"}`)); got != `{"Encrypt":"e","(decrypted)":{"Event":"x"}}` {
+		t.Errorf("got %s", got)
+	}
+	if got := withOpened(`{}`, nil); got != `{}` {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestResponseText(t *testing.T) {
 	header := http.Header{"Retry-After": {"2"}}
 	for body, want := range map[string]string{
@@ -91,10 +100,10 @@ func TestPseudonyms_Replacer(t *testing.T) {
 		replacement, hidden := p.replacer(shown, kinds)(name, secret)
 		return hidden && !strings.Contains(replacement, secret)
 	}
-	for _, kind := range []string{kindWx, kindHTTP, kindWeChat} {
+	for _, kind := range []string{kindWx, kindHTTP, kindWeChat, kindPush} {
 		for _, name := range []string{
 			"Authorization", "token", "secret", "session_key", "openid", "unionid", "access_token", "js_code", "encryptedData", "iv",
-			"rawData", "signature", "data", "phone_info.phoneNumber", "phone_info.purePhoneNumber", "new.field", "",
+			"rawData", "signature", "data", "phone_info.phoneNumber", "phone_info.purePhoneNumber", "new.field", "", "msg_signature", "Encrypt", "(decrypted).OpenID", "(decrypted).FromUserName",
 		} {
 			if !hides(shownRequest[kind], nil, name) || !hides(shownResponse[kind], nil, name) {
 				t.Errorf("%s: the field %q is shown", kind, name)

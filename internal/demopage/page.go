@@ -30,8 +30,9 @@ type Options struct {
 
 	CutMySQL, CutRedis func() (restore func()) // make a database unreachable for wxlogin, but not for the page
 
-	AppIDs  []string // the mini-programs on the phone
-	Scripts []fs.FS  // CommonJS modules for the browser: the login client and the phone's wx object
+	AppIDs  []string     // the mini-programs on the phone
+	Push    PushSettings // of all of them
+	Scripts []fs.FS      // CommonJS modules for the browser: the login client and the phone's wx object
 }
 
 // Page serves the demo's page.

@@ -13,6 +13,7 @@ const (
 	kindWx     = "wx"     // the phone and its WeChat app
 	kindHTTP   = "http"   // the phone and wxlogin
 	kindWeChat = "wechat" // wxlogin and WeChat
+	kindPush   = "push"   // WeChat and wxlogin
 )
 
 // shownRequest and shownResponse list the fields whose values the page shows, by kind of exchange. Any other field is
@@ -20,8 +21,10 @@ const (
 var (
 	shownRequest = map[string]map[string]bool{
 		kindWx:     set("appid kind (body)"),
-		kindHTTP:   set("appid nickName avatarUrl everywhere (body)"),
+		kindHTTP:   set("appid nickName avatarUrl everywhere confirm (body)"),
 		kindWeChat: set("appid grant_type force_refresh (body)"),
+		kindPush: set("timestamp nonce encrypt_type ToUserName (body) (decrypted).ToUserName (decrypted).CreateTime " +
+			"(decrypted).MsgType (decrypted).Event (decrypted).AppID (decrypted).RevokeInfo"),
 	}
 	shownResponse = map[string]map[string]bool{
 		kindWx: set("errMsg avatarUrl (body)", userInfo),
@@ -29,6 +32,7 @@ var (
 			"action requestId Retry-After (body)", userInfo),
 		kindWeChat: set("errcode errmsg expires_in phone_info.countryCode phone_info.watermark.timestamp " +
 			"phone_info.watermark.appid (body)"),
+		kindPush: set("status title detail code action requestId type (body)"),
 	}
 )
 
@@ -46,6 +50,7 @@ func set(names ...string) map[string]bool {
 // secretKinds maps field names to kinds of pseudonyms, if they differ.
 var secretKinds = map[string]string{
 	"Authorization": "token", "js_code": "code", "secret": "AppSecret", "data": "picture",
+	"(decrypted).OpenID": "openid", "(decrypted).FromUserName": "openid",
 	"phone_info.phoneNumber": "phone number", "phone_info.purePhoneNumber": "phone number",
 }
 

@@ -123,6 +123,7 @@ type exchange struct {
 	base        string            // URL that the path is appended to in commands
 	secretKinds map[string]string // overrides of secretKinds, by field name
 	lost        bool              // the phone does not get the response
+	opened      []byte            // the JSON object that is encrypted in the request
 	codesFrom   origin            // if the response contains codes
 }
 
@@ -139,7 +140,7 @@ func (w *Wire) record(x exchange, phones []*phone, rw http.ResponseWriter, r *ht
 			})
 		}
 	}
-	note("request", x.label, 0, requestText(r, body), shownRequest[x.kind])
+	note("request", x.label, 0, withOpened(requestText(r, body), x.opened), shownRequest[x.kind])
 	response := httptest.NewRecorder()
 	defer func() {
 		if v := recover(); v != nil { // the simulator closes a connection by a panic

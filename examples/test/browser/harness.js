@@ -114,6 +114,14 @@ async function fillIn(page, name = NAME) {
   await page.locator('#greeting').getByText(name).waitFor();
 }
 
+/** bindPhone binds the phone number. It begins on the first page and ends on the profile. */
+async function bindPhone(page) {
+  await tap(page, 'profile');
+  await tap(page, 'phone');
+  await answer(page, true);
+  await reads(page, /^Phone number .*\*\*\*\*/);
+}
+
 /** play presses a fault button and returns what the page says of how it ended. */
 async function play(page, kind) {
   await fault(page, kind).click();
@@ -144,7 +152,7 @@ async function logged(page, { unfold = false } = {}) {
     await page.waitForFunction(() => !document.querySelector('#entries details:not(:has(.unfolded))'));
   }
   return page.locator('#entries > li').evaluateAll((entries) => entries.map((entry) => ({
-    kind: ['wx', 'http', 'wechat', 'note'].find((kind) => entry.classList.contains(kind)) || 'error',
+    kind: ['wx', 'http', 'wechat', 'push', 'note'].find((kind) => entry.classList.contains(kind)) || 'error',
     label: entry.querySelector('.label')?.textContent || entry.textContent,
     status: entry.querySelector('.status')?.textContent,
     text: entry.textContent,
@@ -175,6 +183,6 @@ async function column(page, name, value) {
 }
 
 module.exports = {
-  APP_IDS, A_PHONE, LAPTOP, NAME, PHONE, address, answer, button, choose, closeBrowser, column, conversation, ended, fault, fillIn, greets,
-  holdsToken, logged, logins, open, openTab, personOf, phone, picture, play, reads, save, tap, visit,
+  APP_IDS, A_PHONE, LAPTOP, NAME, PHONE, address, answer, bindPhone, button, choose, closeBrowser, column, conversation, ended,
+  fault, fillIn, greets, holdsToken, logged, logins, open, openTab, personOf, phone, picture, play, reads, save, tap, visit,
 };

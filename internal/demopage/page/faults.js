@@ -19,6 +19,7 @@ const plays = {
   limit: { then: relaunch },
   awayredis: { before: goHome, then: refresh },
   awaymysql: { before: goHome, then: refresh },
+  withdraw: { before: goHome, then: refresh },
 };
 const remedies = { unblock: { then: goHome }, newnetwork: { then: relaunch } };
 
@@ -69,7 +70,7 @@ export function createFaults({ phone, wire, onTold, onShow }) {
   onLanguage(showStory);
 
   async function cause(kind) {
-    const res = await fetch(`/phones/${phone.person()}/faults/${kind}`, { method: 'POST' });
+    const res = await fetch(`/phones/${phone.person()}/faults/${kind}?appid=${phone.appId()}`, { method: 'POST' });
     if (!res.ok) throw new Error(`${res.status} ${res.statusText}`);
   }
 

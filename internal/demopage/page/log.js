@@ -5,17 +5,18 @@ import { onLanguage, say } from './words.js';
 import { fieldOf, isFailed, valueOf } from './wire.js';
 
 const MOST_SHOWN = 300;
-const LONGEST = 24; // characters of a value in a line
+const LONGEST = 25; // characters of a value in a line
 
 // From whom to whom requests go.
 const ways = {
   wx: ['phoneName', 'wechatAppName'],
   http: ['phoneName', 'serverName'],
   wechat: ['serverName', 'wechatName'],
+  push: ['wechatName', 'serverName'],
 };
 
 // What a line shows of a request and of its response, if there is such a field.
-const ASKED = ['code', 'js_code', 'nickName', 'encryptedData', '(body)'];
+const ASKED = ['code', 'js_code', 'nickName', 'encryptedData', '(decrypted).Event', '(decrypted).RevokeInfo', '(body)'];
 const ANSWERED = [
   'code', 'errmsg', 'token', 'openid', 'session_key', 'access_token', 'avatarUrl', 'userInfo.nickName', 'phoneNumber',
 ];

@@ -49,7 +49,7 @@ export function launch({ base, person, appId, release, storage, fetch, onChange,
   // run does one thing at a time, and shows why it failed.
   async function run(name, work) {
     if (view.busy) return;
-    show({ busy: name, problem: null, state: name === 'login' ? 'loading' : view.state });
+    show({ busy: name, problem: null, ...(name === 'login' && { state: 'loading', deleted: false }) });
     running = work().catch((problem) => fail(name, problem)).then(() => show({ busy: '' }));
     await running;
   }
@@ -79,6 +79,8 @@ export function launch({ base, person, appId, release, storage, fetch, onChange,
     Object.assign(view, { screen, problem: null, editing: false });
     return logIn(true);
   }
+
+  const leave = () => Object.assign(view, { screen: 'home', state: 'loggedOut', user: {}, number: '', complete: false });
 
   let avatarFile; // the temporary file that was chosen
 
@@ -120,7 +122,16 @@ export function launch({ base, person, appId, release, storage, fetch, onChange,
     }),
     logout: () => run('logout', async () => {
       await client.logout().catch(() => {}); // the phone forgets the token, even if the server cannot be told
-      Object.assign(view, { screen: 'home', state: 'loggedOut', user: {}, number: '', complete: false });
+      leave();
+    }),
+    unbind: () => run('unbind', async () => {
+      if (given ?? await ask('askUnbind')) view.number = (await client.unbindPhone()).phoneNumber;
+    }),
+    delete: () => run('delete', async () => {
+      if (!(given ?? await ask('askDelete'))) return;
+      await client.deleteAccount();
+      leave();
+      view.deleted = true;
     }),
   };
 

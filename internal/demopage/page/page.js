@@ -28,7 +28,7 @@ const wire = createWire({
   },
   onAnswer(item) {
     log.answered(item);
-    if (item.kind === 'http') storage.refresh();
+    if (item.kind === 'http' || item.kind === 'push') storage.refresh();
   },
   onClear() {
     log.clear();

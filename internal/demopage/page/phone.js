@@ -79,6 +79,7 @@ export function createPhone({ onChange, onError }) {
     another,
     isNew,
     person,
+    appId: () => APP_IDS[number],
     release,
     answers: () => answers,
 

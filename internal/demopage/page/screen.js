@@ -33,9 +33,9 @@ export function draw(view, pictureOf) {
   owesFocus = Boolean(isLost && !next);
 }
 
-function write({ screen: name, state, user = {}, complete, number, problem }) {
-  const greetings = { loading: 'loggingIn', failed: 'notLoggedIn', loggedOut: 'youLoggedOut' };
-  const hints = { ready: complete ? 'autoLogin' : 'autoLoginNew', loggedOut: 'loginKeeps' };
+function write({ screen: name, state, user = {}, complete, number, problem, deleted }) {
+  const greetings = { loading: 'loggingIn', failed: 'notLoggedIn', loggedOut: deleted ? 'accountDeleted' : 'youLoggedOut' };
+  const hints = { ready: complete ? 'autoLogin' : 'autoLoginNew', loggedOut: deleted ? 'loginCreates' : 'loginKeeps' };
   byId('title').textContent = say(name === 'profile' ? 'myProfile' : 'appName');
   byId('greeting').textContent = say(greetings[state] || 'hello', { name: user.nickName || say('newFriend') });
   byId('greeting-hint').textContent = hints[state] ? say(hints[state]) : '';

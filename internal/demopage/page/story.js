@@ -15,6 +15,7 @@ export function tell({ kind, items, complete, loggedIn, denied }) {
     say(kind + 'Done'),
     ...lostIn(after),
     ...busyIn(after),
+    ...withdrawnIn(after),
     ...requests.flatMap((request, i) => sentencesOf(request, requests.slice(0, i))),
     kind === 'refuse' && say('nothingSent', { errMsg: denied }),
     ...(kind === 'secondapp' ? samePersonIn(after) : []),
@@ -36,6 +37,16 @@ function lostIn(items) {
 function busyIn(items) {
   const n = items.filter(({ kind, answer }) => kind === 'wechat' && valueOf(answer, 'errcode') === '-1').length;
   return n ? [say('saidBusy', { n })] : [];
+}
+
+// withdrawnIn says what WeChat pushed, and what is left of the user.
+function withdrawnIn(items) {
+  const pushed = items.find(({ kind }) => kind === 'push');
+  if (!pushed) return [];
+  const told = [say('pushed', { event: valueOf(pushed, '(decrypted).Event'), status: pushed.answer?.status })];
+  const { userInfo, phoneNumber } = toServer(items).findLast(({ label }) => label === 'GET /userInfo')?.answer.data || {};
+  if (userInfo && !userInfo.nickName && !userInfo.avatarUrl && !phoneNumber) told.push(say('emptied'));
+  return told;
 }
 
 // sentencesOf says what matters of one request to the server after those before it.
@@ -79,6 +90,7 @@ function endOf(kind, requests, loggedIn) {
   if (kind === 'block' && code === 'user_blocked') return { end: say('endBlocked'), well: true, remedy: 'unblock' };
   if (kind === 'limit' && code === 'rate_limited') return { end: say('endLimited'), well: true, remedy: 'newnetwork' };
   if (last && isFailed(last)) return { end: say('endFailed', { label: last.label, status: last.answer.status }), well: false };
+  if (kind === 'withdraw' && loggedIn) return { end: say('endWithdrawn'), well: true };
   if (!loggedIn) return { end: say('endOut'), well: false };
   const profile = requests.findLast(({ answer }) => answer.data.profileComplete !== undefined)?.answer.data;
   return { end: profile?.profileComplete ? say('endProfile', { name: profile.userInfo.nickName }) : say('endIn'), well: true };

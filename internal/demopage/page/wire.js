@@ -68,7 +68,7 @@ export function createWire({ onItem, onAnswer, onClear, onGone }) {
   };
 }
 
-const isForPhone = ({ kind, answer }) => answer && kind !== 'wechat' && !answer.lost;
+const isForPhone = ({ kind, answer }) => answer && kind !== 'wechat' && kind !== 'push' && !answer.lost;
 
 // isFailed reports whether a response is one of failure. WeChat's failures have status 200 and an errcode.
 export const isFailed = ({ answer }) => Boolean(answer && (answer.status >= 400 || !answer.status || answer.data?.errcode));

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const test = require('node:test');
 const {
-  A_PHONE, NAME, choose, conversation, ended, fault, fillIn, greets, holdsToken, logged, logins, play, reads, tap, visit,
+  APP_IDS, A_PHONE, NAME, bindPhone, choose, column, conversation, ended, fault, fillIn, greets, holdsToken, logged, logins, play, reads, tap, visit,
 } = require('../harness.js');
 const { assertAccess, assertBothLanguages } = require('../states.js');
 
@@ -58,6 +58,10 @@ const faults = {
   limit: {
     note: 'Other devices of this network used up its logins of this minute.', wire: ['POST /onLogin 429'],
     refusal: ['rate_limited', 'retry'], advice: /^action retry: 60 s is longer/, story: [/429 rate_limited/],
+  },
+  withdraw: {
+    note: 'The person withdrew the consent to nickname, avatar and phone number in WeChat’s settings.', wire: ['GET /userInfo 200'],
+    story: [/pushed user_authorization_revoke .*signed and encrypted.* 200/, /phone_bound is no.*empty profile/],
   },
 };
 
@@ -160,6 +164,39 @@ test('a person who refuses, is blocked or comes too often: the phone says what c
     await assertRecovered(page, 'expire', await play(page, 'expire'), { name: NAME }); // which applies the remedy itself
   }
 });
+
+test('a consent that is withdrawn empties the profile, in any mini-program, and the person may give everything again', async (t) => {
+  const { page } = await visit(t);
+  await assertWithdrawn(page, 0); // without anything to withdraw
+  for (const index of [0, 1]) {
+    await page.locator(`[data-app="${index}"]`).click();
+    await greets(page, 'new friend');
+    await fillIn(page);
+    await bindPhone(page);
+    await column(page, 'phone_bound', 'yes');
+    await assertWithdrawn(page, index);
+    await assertBothLanguages(page);
+    await assertAccess(page, 'withdraw', ['phone', 'network', 'storage']);
+    await page.locator('#clear').click();
+  }
+});
+
+async function assertWithdrawn(page, index) {
+  const told = await play(page, 'withdraw');
+  await assertTold(page, 'withdraw', told);
+  assert.equal(told.end, 'The phone stays logged in. The person may enter a profile again.');
+  const entries = await logged(page, { unfold: true });
+  const pushed = entries[entries.findLastIndex(({ kind }) => kind === 'note') + 1]; // right after it
+  assert.deepEqual([pushed.kind, pushed.label, pushed.status], ['push', `POST /wechatPush/${APP_IDS[index]}`, '200']);
+  for (const part of ['"Event":"user_authorization_revoke"', '"RevokeInfo":"6,8"', 'msg_signature']) {
+    assert.ok(pushed.text.includes(part), `${part} is not in ${pushed.text}`);
+  }
+  await greets(page, 'new friend');
+  await column(page, 'nickname', "''");
+  await column(page, 'avatar_url', "''");
+  await column(page, 'phone_bound', 'no');
+  await column(page, 'status', 'active');
+}
 
 test('a fault at once, while the first login is still under way', async (t) => {
   const slowly = async (route) => { setTimeout(() => route.continue(), 500); };

@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const test = require('node:test');
 const {
-  NAME, address, answer, button, choose, column, conversation, fillIn, greets, holdsToken, logged, logins, open, personOf,
+  NAME, address, answer, bindPhone, button, choose, column, conversation, fillIn, greets, holdsToken, logged, logins, open, personOf,
   phone, picture, play, reads, save, tap, visit,
 } = require('../harness.js');
 const { assertAccess, assertLanguage } = require('../states.js');
@@ -112,6 +112,39 @@ test('with today’s WeChat the person fills in the profile, binds the phone num
   assert.equal(conversation(await logged(page)).pop(), 'POST /onLogin 200');
   assert.equal(await button(page, 'back').count(), 0, 'there is nowhere to go back to');
   await page.locator('.changed').first().waitFor({ state: 'detached' });
+});
+
+test('the person removes the phone number, and deletes the account: nothing is left, and the next login is a new user’s', async (t) => {
+  const { page } = await visit(t);
+  await fillIn(page);
+  await bindPhone(page);
+  await column(page, 'phone_bound', 'yes');
+  for (const confirmed of [false, true]) {
+    await tap(page, 'unbind');
+    await assertAccess(page, `remove the number, ${confirmed}`);
+    await answer(page, confirmed);
+    await button(page, confirmed ? 'phone' : 'unbind').waitFor();
+  }
+  await column(page, 'phone_bound', 'no');
+  for (const confirmed of [false, true]) {
+    await tap(page, 'delete');
+    await assertAccess(page, `delete the account, ${confirmed}`);
+    await answer(page, confirmed);
+    await reads(page, confirmed ? 'Your account is deleted' : NAME);
+  }
+  await assertAccess(page, 'deleted', ['phone', 'storage']);
+  await choose(page, 'zh');
+  await assertLanguage(page, 'zh');
+  await choose(page, 'en');
+  await page.locator('#mysql').getByText('No row: the server does not know this person.').waitFor();
+  await page.locator('#redis').getByText('wxlogin:session').waitFor({ state: 'detached' });
+  assert.equal(await holdsToken(page), false);
+  assert.deepEqual(conversation(await logged(page)).slice(-2), ['POST /unbindPhone 200', 'POST /deleteAccount 200']);
+  await page.reload(); // nothing logs in by itself
+  await reads(page, 'You are logged out');
+  await tap(page, 'login');
+  await greets(page, 'new friend');
+  await column(page, 'profile_complete', 'no');
 });
 
 test('WeChat from before 2021 returns the profile and the phone number encrypted, after the person has agreed', async (t) => {

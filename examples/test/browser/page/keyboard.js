@@ -70,6 +70,14 @@ test('the whole flow from the keyboard', async (t) => {
     await reads(page, text);
     await assertFocusOnPhone(page);
   }
+  await press(page, button(page, 'profile'));
+  await reads(page, 'Profile is complete');
+  for (const key of ['Escape', 'Enter']) {
+    await press(page, button(page, 'delete'));
+    await page.keyboard.press(key);
+  }
+  await reads(page, 'Your account is deleted');
+  await assertFocusOnPhone(page);
 });
 
 test('faults, the log, the people and the language from the keyboard', async (t) => {

@@ -2,7 +2,7 @@
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
-const { A_PHONE, NAME, PHONE, choose, fillIn, logged, openTab, picture, play, tap, visit } = require('../harness.js');
+const { A_PHONE, NAME, PHONE, bindPhone, choose, fillIn, logged, openTab, picture, play, tap, visit } = require('../harness.js');
 const { assertStandard } = require('../states.js');
 
 const WIDTHS = [1440, 1024, 768, PHONE.width, 320];
@@ -35,11 +35,11 @@ test('nothing is too wide on any screen, in both languages', async (t) => {
   const { page } = await visit(t, { viewport: PHONE });
   await fillIn(page);
   await assertFits(page, 'first page');
-  await tap(page, 'profile');
+  await bindPhone(page);
   await tap(page, 'edit');
   await page.locator('.people summary').click();
   await assertFits(page, 'form');
-  for (const kind of ['newkey', 'limit', 'secondapp']) {
+  for (const kind of ['newkey', 'limit', 'secondapp', 'withdraw']) {
     await play(page, kind);
     await logged(page, { unfold: true });
     await assertFits(page, kind);

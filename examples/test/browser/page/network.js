@@ -204,7 +204,7 @@ test('no secret is in the page, its events or its state, unless they are shown',
   await look();
   await answer(page, true);
   await phone(page).getByText(/^Phone number /).waitFor();
-  for (const kind of ['newkey', 'expire', 'codetwice', 'secondapp']) {
+  for (const kind of ['newkey', 'expire', 'codetwice', 'secondapp', 'withdraw']) {
     await play(page, kind);
     await look();
   }
