@@ -19,8 +19,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+)
 
-	"wxlogin/wechat/push"
+// A person withdraws the consent to nickname and avatar (6) and to the phone number (8).
+const (
+	eventRevoked = "user_authorization_revoke"
+	revokedInfo  = "6,8"
 )
 
 // PushSettings are what a mini-program's console has for messages that WeChat pushes, and what wxlogin has in WECHAT_PUSH.
@@ -32,16 +36,16 @@ func (p *Page) withdrawConsent(ctx context.Context, ph *phone, appID string) err
 	if !slices.Contains(p.AppIDs, appID) {
 		appID = p.AppIDs[0]
 	}
-	return p.push(ctx, ph, appID, push.AuthorizationRevoked, push.RevokedUserInfo, push.RevokedPhone)
+	return p.push(ctx, ph, appID, eventRevoked, revokedInfo)
 }
 
 // push sends an event about the phone's owner to wxlogin as WeChat does, in safe mode, and records it.
-func (p *Page) push(ctx context.Context, ph *phone, appID, event string, revoked ...int) error {
+func (p *Page) push(ctx context.Context, ph *phone, appID, event, revokeInfo string) error {
 	now := time.Now().Unix()
 	openID := p.WeChat.Device(appID, ph.owner()).OpenID()
 	message, err := json.Marshal(map[string]any{
 		"ToUserName": "gh_demo", "FromUserName": openID, "CreateTime": now, "MsgType": "event", "Event": event,
-		"OpenID": openID, "AppID": appID, "RevokeInfo": strings.Trim(strings.ReplaceAll(fmt.Sprint(revoked), " ", ","), "[]"),
+		"OpenID": openID, "AppID": appID, "RevokeInfo": revokeInfo,
 	})
 	if err != nil {
 		return err

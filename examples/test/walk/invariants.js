@@ -46,8 +46,8 @@ function checkEnd(name, what, problem, trouble) {
     network: one('away', 'lost', 'silent', 'mute', 'speechless'),
     unknown: one('refusing', 'overloaded') || problem?.action === 'retry', // a gateway's; or its time to wait goes on
     invalid_token: one('meanwhile', 'logout', 'logoutEverywhere', 'deleteAccount'),
-    undecryptable: one('meanwhile'),
-    invalid_code: name === 'bindTwice' || one('meanwhile'),
+    undecryptable: one('meanwhile', 'deleteAccount'), // after a relogin for an account that was deleted on the way
+    invalid_code: name === 'bindTwice' || one('meanwhile', 'deleteAccount'),
   }[code];
   assert.ok(explained, `${what} ended with ${code}`);
 }
