@@ -1,20 +1,14 @@
 package handlers
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"wxlogin/internal/request"
-	"wxlogin/store"
 	"wxlogin/wechat/push"
 )
 
@@ -26,14 +20,6 @@ const (
 	pushRejected  = "rejected"  // the signature, the time or the appid is wrong
 	pushMalformed = "malformed"
 	pushFailed    = "failed" // WeChat will repeat it
-)
-
-const (
-	// forwardTimeout is how long WECHAT_PUSH_FORWARD may take, as long as WeChat waits.
-	forwardTimeout = 5 * time.Second
-
-	// maxForwarded is the largest response of WECHAT_PUSH_FORWARD that is passed on.
-	maxForwarded = 64 << 10
 )
 
 // pushes receives the messages that WeChat pushes.
@@ -119,46 +105,6 @@ func (p *pushes) receiver(r *http.Request) (*push.Receiver, error) {
 	return receiver, nil
 }
 
-// forward sends a message on as it came and passes the response back.
-func (p *pushes) forward(w http.ResponseWriter, r *http.Request, appID string, body []byte) (outcome string, err error) {
-	ctx, cancel := context.WithTimeout(r.Context(), p.timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.forwardTo, bytes.NewReader(body))
-	if err != nil {
-		return pushFailed, err
-	}
-	req.URL.RawQuery = r.URL.RawQuery
-	req.Header.Set("Content-Type", cmp.Or(r.Header.Get("Content-Type"), "text/plain"))
-	req.Header.Set(headerAppID, appID)
-	res, err := p.client.Do(req)
-	if err == nil {
-		defer res.Body.Close()
-		body, err = io.ReadAll(http.MaxBytesReader(nil, res.Body, maxForwarded))
-	}
-	if err != nil {
-		w.WriteHeader(gatewayStatus(err))
-		requestLogFrom(ctx).err.cause = errForward
-		return pushFailed, nil
-	}
-	if contentType := res.Header.Get("Content-Type"); contentType != "" {
-		w.Header().Set("Content-Type", contentType)
-	}
-	w.WriteHeader(res.StatusCode)
-	_, _ = w.Write(body) // an error means that WeChat is gone
-	return pushForwarded, nil
-}
-
-// errForward hides the error of a forwarded message, which may contain its URL with the signature.
-var errForward = errors.New("the receiver at WECHAT_PUSH_FORWARD failed")
-
-// gatewayStatus is 504 if an error means that a response was too late, and else 502.
-func gatewayStatus(err error) int {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return http.StatusGatewayTimeout
-	}
-	return http.StatusBadGateway
-}
-
 // writeText writes what WeChat wants as a response: nothing but the text.
 func writeText(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -186,97 +132,4 @@ func bodyError(err error) error {
 		return err
 	}
 	return invalidRequest("The body cannot be read.")
-}
-
-// personalEvents does what WeChat's events of personal data ask for.
-type personalEvents struct {
-	eraser  Eraser
-	timeout time.Duration // of one event
-
-	mu   sync.Mutex
-	seen map[[sha256.Size]byte]time.Time // events that were applied, until when they are remembered
-}
-
-func newPersonalEvents(e Eraser, storageTimeout time.Duration) *personalEvents {
-	return &personalEvents{eraser: e, timeout: erasureSteps * storageTimeout, seen: make(map[[sha256.Size]byte]time.Time)}
-}
-
-// isPersonal reports whether an event is one of personal data.
-func isPersonal(e push.Event) bool {
-	switch e.Event {
-	case push.UserInfoModified, push.AuthorizationRevoked, push.AuthorizationCancelled:
-		return true
-	}
-	return false
-}
-
-// apply does what an event asks for. It may be repeated, and WeChat repeats events: what the user gave after the event
-// stays. An event's time is only known to the second, so an event that is repeated within minutes is remembered.
-func (p *personalEvents) apply(ctx context.Context, appID string, e push.Event, message []byte) (outcome string, err error) {
-	if e.OpenID == "" || !isPersonal(e) {
-		return pushIgnored, nil
-	}
-	key := sha256.Sum256(append([]byte(appID+"\n"), message...))
-	if p.isRepeated(key) {
-		return pushApplied, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
-	outcome = pushApplied
-	cause := store.Cause{Reason: store.ReasonWeChat}
-	var user store.User
-	if removal := removalOf(e); e.Event == push.AuthorizationCancelled {
-		user, err = p.eraser.EraseIdentity(ctx, appID, e.OpenID, e.Until(), cause)
-	} else if removal.NickName || removal.Avatar || removal.Phone {
-		user, err = p.eraser.Remove(ctx, appID, e.OpenID, removal, cause)
-	} else {
-		outcome = pushIgnored
-	}
-	requestLogFrom(ctx).userID = user.ID
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrIdentity) {
-		outcome, err = pushIgnored, nil // not a user of this server
-	}
-	if err != nil {
-		return pushFailed, err
-	}
-	p.remember(key)
-	return outcome, nil
-}
-
-// removalOf returns what an event takes away.
-func removalOf(e push.Event) store.Removal {
-	r := store.Removal{AsOf: e.CreatedAt}
-	r.NickName, r.Avatar, r.Phone = e.Withdrawn()
-	return r
-}
-
-const (
-	// rememberEvents is how long an applied event is remembered. WeChat repeats it within a minute.
-	rememberEvents = 10 * time.Minute
-
-	// maxRemembered bounds the memory.
-	maxRemembered = 10_000
-)
-
-func (p *personalEvents) isRepeated(key [sha256.Size]byte) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return time.Now().Before(p.seen[key])
-}
-
-// remember forgets what is too old when there is no room.
-func (p *personalEvents) remember(key [sha256.Size]byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if len(p.seen) >= maxRemembered {
-		for key, until := range p.seen {
-			if now.After(until) {
-				delete(p.seen, key)
-			}
-		}
-	}
-	if len(p.seen) < maxRemembered {
-		p.seen[key] = now.Add(rememberEvents)
-	}
 }

@@ -95,6 +95,25 @@ func TestStore_Lookup(t *testing.T) {
 	})
 }
 
+// The age is exact to the millisecond, as CreatedAt: a limit of 5 minutes includes 5 minutes.
+func TestStore_Age(t *testing.T) {
+	f := newFixture(t)
+	token, err := f.Create(t.Context(), session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sess, err := f.Lookup(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, age := range []time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Millisecond} {
+		f.clock.Advance(age - f.Age(sess))
+		if got := f.Age(sess); got != age {
+			t.Errorf("%v, want %v", got, age)
+		}
+	}
+}
+
 func TestStore_LookupMalformed(t *testing.T) {
 	f := newFixture(t, unreachable)
 	for _, token := range []string{
