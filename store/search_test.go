@@ -17,7 +17,8 @@ func TestUsers_Search(t *testing.T) {
 		f.update(appA, openID, store.Profile{NickName: nickName})
 		return user.ID
 	}
-	alice, ming, odd, bar := named("oAlice", "uAlice", "Alice"), named("oMing", "", "小明同学"), named("oOdd", "", `100%_\`), named("oBar", "", "a|b")
+	alice, ming := named("oAlice", "uAlice", "Alice"), named("oMing", "", "小明同学")
+	odd, bar := named("oOdd", "", `100%_\`), named("oBar", "", "a|b")
 	f.login(appB, "oAlice", "uAlice")
 	f.bind(appA, "oAlice", store.Phone{CountryCode: "86", Number: "13800138000"})
 	f.bind(appA, "oMing", store.Phone{CountryCode: "1", Number: "3800138000"})

@@ -60,7 +60,9 @@ func TestRevoke(t *testing.T) {
 			"revoke", "-file", file, "-dry-run")
 	})
 	o.want(exitOK, "8 lines: 6 applied (1 users erased), 1 without effect, 1 of unknown users, 0 refused", "revoke", "-file", file)
-	want := []string{" - phone", "Po8 avatar -", " avatar phone", "Po20 - phone", " - -", "PoOther avatar phone", " - -", "PoStays avatar phone"}
+	want := []string{
+		" - phone", "Po8 avatar -", " avatar phone", "Po20 - phone", " - -", "PoOther avatar phone", " - -", "PoStays avatar phone",
+	}
 	if got := o.left(); !slices.Equal(got, want) {
 		t.Errorf("the users have\n%q, want\n%q", got, want)
 	}
@@ -154,7 +156,8 @@ func TestRevoke_Header(t *testing.T) {
 func TestRevoke_Time(t *testing.T) {
 	o := newOperator(t)
 	o.people("oKeeps", "oLoses", "oNewer")
-	before, after := time.Now().Add(-time.Hour).Format(time.RFC3339), time.Now().Add(time.Hour).In(time.FixedZone("", 8*3600)).Format(time.RFC3339)
+	before := time.Now().Add(-time.Hour).Format(time.RFC3339)
+	after := time.Now().Add(time.Hour).In(time.FixedZone("", 8*3600)).Format(time.RFC3339)
 	file := o.list("openid,revoke,revoked_at\noKeeps,6 8," + before + "\noLoses,6 8," + after + "\noNewer,cancel," + before + "\n")
 	o.want(exitOK, "3 lines: 2 applied (0 users erased), 1 without effect", "revoke", "-file", file)
 	if got, want := o.left(), []string{"PoKeeps avatar phone", " - -", "PoNewer avatar phone"}; !slices.Equal(got, want) {

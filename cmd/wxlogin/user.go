@@ -82,7 +82,8 @@ func findUsers(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 	flags.StringVar(&q.OpenID, "openid", "", "`openid` in any mini-program")
 	flags.StringVar(&q.UnionID, "unionid", "", "`unionid`")
 	flags.StringVar(&q.NickName, "nickname", "", "`text` with which the nickname begins; case is ignored")
-	flags.StringVar(&q.Phone, "phone", "", "phone `number` such as 13800138000, +8613800138000 or 8613800138000; spaces and dashes are ignored")
+	flags.StringVar(&q.Phone, "phone", "",
+		"phone `number` such as 13800138000, 8613800138000 or +8613800138000; spaces and dashes are allowed")
 	if code, ok := parseFlags(flags, args, findUsage, stdout, stderr); !ok {
 		return code
 	}

@@ -168,7 +168,8 @@ func TestUser_Find(t *testing.T) {
 func TestUser_FindMany(t *testing.T) {
 	o := newOperator(t)
 	for i := range 102 {
-		_, err := o.raw.Exec("INSERT INTO users (nickname, created_at, updated_at, last_login_at) VALUES (?, NOW(), NOW(), NOW())", fmt.Sprint("many", i))
+		_, err := o.raw.Exec("INSERT INTO users (nickname, created_at, updated_at, last_login_at) VALUES (?, NOW(), NOW(), NOW())",
+			fmt.Sprint("many", i))
 		if err != nil {
 			t.Fatal(err)
 		}

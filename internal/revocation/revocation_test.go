@@ -56,21 +56,24 @@ func TestReader(t *testing.T) {
 		text string
 		want push.Event
 	}{
-		"plain":               {"openid,appid,revoke\noA," + appB + ",6", push.Event{OpenID: "oA", AppID: appB, Revoked: []int{6}}},
-		"another order":       {"revoke,openid\n8,oA", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
-		"case and spaces":     {" OpenID , REVOKE \n oA , 8 ", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
-		"byte order mark":     {"\ufeffopenid,revoke\r\noA,8\r\n", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
-		"quotes":              {"\ufeff\"openid\",\"revoke\"\r\n\"oA\", \"8\"\r\n", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
-		"empty lines":         {"\n\nopenid,revoke\n\n,\n  \noA,8\n\n", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
-		"commas":              {"openid,revoke\noA,\"6, 8,,99\"", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6, 8, 99}}},
-		"semicolons":          {"openid,revoke\noA,6;8;", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6, 8}}},
-		"spaces":              {"openid,revoke\noA,6 19  20", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6, 19, 20}}},
-		"full-width":          {"openid,revoke\noA,6，8、19；20", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6, 8, 19, 20}}},
-		"a time":              {"openid,revoke,revoked_at\noA,6,2026-01-31T12:00:00+08:00", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6}, CreatedAt: at}},
-		"no time":             {"openid,revoke,revoked_at\noA,6,", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6}}},
-		"a cancellation":      {"openid,revoke\noA,Cancel", push.Event{Event: push.AuthorizationCancelled, OpenID: "oA", AppID: appA}},
-		"its event":           {"openid,revoke\noA,user_authorization_cancellation", push.Event{Event: push.AuthorizationCancelled, OpenID: "oA", AppID: appA}},
-		"numbers and cancel":  {"openid,revoke\noA,6;cancel;8", push.Event{Event: push.AuthorizationCancelled, OpenID: "oA", AppID: appA, Revoked: []int{6, 8}}},
+		"plain":           {"openid,appid,revoke\noA," + appB + ",6", push.Event{OpenID: "oA", AppID: appB, Revoked: []int{6}}},
+		"another order":   {"revoke,openid\n8,oA", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
+		"case and spaces": {" OpenID , REVOKE \n oA , 8 ", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
+		"byte order mark": {"\ufeffopenid,revoke\r\noA,8\r\n", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
+		"quotes":          {"\ufeff\"openid\",\"revoke\"\r\n\"oA\", \"8\"\r\n", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
+		"empty lines":     {"\n\nopenid,revoke\n\n,\n  \noA,8\n\n", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{8}}},
+		"commas":          {"openid,revoke\noA,\"6, 8,,99\"", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6, 8, 99}}},
+		"semicolons":      {"openid,revoke\noA,6;8;", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6, 8}}},
+		"spaces":          {"openid,revoke\noA,6 19  20", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6, 19, 20}}},
+		"full-width":      {"openid,revoke\noA,6，8、19；20", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6, 8, 19, 20}}},
+		"a time": {"openid,revoke,revoked_at\noA,6,2026-01-31T12:00:00+08:00",
+			push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6}, CreatedAt: at}},
+		"no time":        {"openid,revoke,revoked_at\noA,6,", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6}}},
+		"a cancellation": {"openid,revoke\noA,Cancel", push.Event{Event: push.AuthorizationCancelled, OpenID: "oA", AppID: appA}},
+		"its event": {"openid,revoke\noA,user_authorization_cancellation",
+			push.Event{Event: push.AuthorizationCancelled, OpenID: "oA", AppID: appA}},
+		"numbers and cancel": {"openid,revoke\noA,6;cancel;8",
+			push.Event{Event: push.AuthorizationCancelled, OpenID: "oA", AppID: appA, Revoked: []int{6, 8}}},
 		"an empty appid":      {"openid,appid,revoke\noA,,6", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6}}},
 		"a quoted line break": {"openid,revoke\noA,6\n\"o\nB\",6", push.Event{OpenID: "oA", AppID: appA, Revoked: []int{6}}},
 	} {
@@ -113,7 +116,8 @@ func TestReader_BadLines(t *testing.T) {
 		if len(events) != 2 || events[0].OpenID != "oB" || events[1].OpenID != "oC" {
 			t.Errorf("%.20q: the other lines are %+v", line, events)
 		}
-		if len(faults) != 1 || !strings.HasPrefix(faults[0], "3: ") || !strings.Contains(faults[0], reason) || strings.Contains(faults[0], "oA") {
+		if len(faults) != 1 || !strings.HasPrefix(faults[0], "3: ") || !strings.Contains(faults[0], reason) ||
+			strings.Contains(faults[0], "oA") {
 			t.Errorf("%.20q: %q, want %q", line, faults, reason)
 		}
 	}
@@ -124,10 +128,13 @@ func TestReader_BadLines(t *testing.T) {
 
 func TestNewReader(t *testing.T) {
 	broken := errors.New("broken")
-	if _, err := revocation.NewReader(iotest.ErrReader(broken), []string{appA}); !errors.Is(err, broken) || errors.Is(err, revocation.ErrHeader) {
+	_, err := revocation.NewReader(iotest.ErrReader(broken), []string{appA})
+	if !errors.Is(err, broken) || errors.Is(err, revocation.ErrHeader) {
 		t.Errorf("a file that cannot be read: %v", err)
 	}
-	for _, header := range []string{"", "openid", "revoke", "openid,revoke,openid", "openid,revoke,", "openid,revoke,note", "openid\trevoke", "\"openid,revoke"} {
+	for _, header := range []string{
+		"", "openid", "revoke", "openid,revoke,openid", "openid,revoke,", "openid,revoke,note", "openid\trevoke", "\"openid,revoke",
+	} {
 		if _, err := revocation.NewReader(strings.NewReader(header), []string{appA}); !errors.Is(err, revocation.ErrHeader) {
 			t.Errorf("%q: %v", header, err)
 		}
@@ -136,7 +143,8 @@ func TestNewReader(t *testing.T) {
 		t.Errorf("no appid, two mini-programs: %v", err)
 	}
 	const openID = "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
-	if _, err := revocation.NewReader(strings.NewReader(openID+",6"), []string{appA}); err == nil || strings.Contains(strings.ToLower(err.Error()), strings.ToLower(openID)) {
+	_, err = revocation.NewReader(strings.NewReader(openID+",6"), []string{appA})
+	if err == nil || strings.Contains(strings.ToLower(err.Error()), strings.ToLower(openID)) {
 		t.Errorf("no header: %v", err)
 	}
 }

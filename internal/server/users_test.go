@@ -52,7 +52,7 @@ func TestUserAdmin_ManualEdits(t *testing.T) {
 		return out.String(), err
 	}
 	text, err := show("UPDATE users SET status = 9 WHERE id = 1", 1)
-	if err != nil || !strings.Contains(text, "invalid") || !strings.Contains(text, "https://s3.example.com/pictures/"+strings.Repeat("a", 32)) {
+	if err != nil || !strings.Contains(text, "invalid") || !strings.Contains(text, " https://s3.example.com/pictures/aaa") {
 		t.Errorf("a status of 9: %v, %s", err, text)
 	}
 	if text, err := show("UPDATE users SET status = 3, merged_into = 3 - id", 1); err == nil || !strings.Contains(err.Error(), "circle") {
