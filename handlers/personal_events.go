@@ -62,7 +62,9 @@ func (p *personalEvents) apply(ctx context.Context, appID string, e push.Event, 
 	if err != nil {
 		return pushFailed, err
 	}
-	p.remember(key)
+	if !e.CreatedAt.IsZero() { // else the same message may be of another event
+		p.remember(key)
+	}
 	return outcome, nil
 }
 

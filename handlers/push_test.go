@@ -145,7 +145,7 @@ func TestWechatPush_Events(t *testing.T) {
 				srv.wantPushes(push.AuthorizationCancelled, "applied", "1")
 				srv.wantPushes(push.AuthorizationCancelled, "ignored", "1")
 				srv.wantPushes(push.UserInfoModified, "applied", "1")
-				srv.wantPushes("other", "ignored", "")
+				srv.wantPushes("other", "ignored", "0")
 			})
 		}
 	}
@@ -325,7 +325,7 @@ func TestWechatPush_StorageUnavailable(t *testing.T) {
 		} {
 			srv.wantPushProblem(srv.pushEvent(safeMode, srv.device("alice"), e), 503, "storage_unavailable")
 			srv.wantPushes(e.Name, "failed", "1")
-			srv.wantPushes(e.Name, "applied", "")
+			srv.wantPushes(e.Name, "applied", "0")
 		}
 	})
 	t.Run("the change cannot be recorded", func(t *testing.T) {
