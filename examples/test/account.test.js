@@ -104,6 +104,7 @@ checks(openPhone, {
     [answering('POST /deleteAccount', BUSY), failing(deleteAccount, { code: 'storage_unavailable' }), ask],
     { requests: ['POST /deleteAccount 503', 'POST /deleteAccount 503', GET_USER], waits: [2], token: 'same' }],
   'a user who is blocked stays, and later logins need no question': [[
+    goAway, failing(deleteAccount, { code: 'network' }), comeBack, // from when on the account may be gone, until that answer
     answering('POST /deleteAccount', BLOCKED), failing(deleteAccount, { status: 403, code: 'user_blocked', action: 'none' }), ask,
     endSession, ask,
   ], { logins: 1, token: 'new' }],
@@ -185,6 +186,13 @@ checks(openPhone, {
   'a request that is refused before the deletion is answered makes no new account': [
     [failing(whileDeleted(ask, 1), LOGGED_OUT), isGone],
     { requests: ['GET /userInfo 401', DELETE], logins: 0, loggedOut: true }],
+  'a request that is refused after a relogin, before the deletion is answered, makes none either': [[
+    endSession, failing(whileAnswer('/onLogin', ask, (phone) => {
+      whileRequest('/userInfo', () => {}, () => new Promise((refuse) => {
+        whileAnswer('/deleteAccount', deleteAccount, () => { refuse(); return answered(3)(phone); })(phone);
+      }))(phone);
+    }), LOGGED_OUT), isGone,
+  ], { requests: ['GET /userInfo 401', LOGIN, 'GET /userInfo 401', DELETE], logins: 1, loggedOut: true }],
   'a save of two requests ends between them': [[async (phone) => {
     const { avatarUrl: avatarFile } = await phone.device.chooseAvatar();
     await assert.rejects(whileAnswer('/updateUserInfo', save({ nickName: '小明', avatarFile }), deleteAccount)(phone), LOGGED_OUT);
@@ -196,6 +204,17 @@ checks(openPhone, {
   }, isGone], { logins: 1, loggedOut: true }],
   'a request goes on if the deletion fails': [[endSession, ...whileRefused(ask, 1)],
     { requests: ['GET /userInfo 401', 'POST /deleteAccount 403', LOGIN, GET_USER], token: 'new' }],
+  'a login under way goes on if the deletion fails': [[endSession, answering('POST /deleteAccount', BLOCKED), async (phone) => {
+    let deletion;
+    const login = whileRequest('/userInfo', logIn, () => new Promise((refuse) => {
+      deletion = whileRequest('/deleteAccount', failing(deleteAccount, { code: 'user_blocked' }), () => {
+        refuse();
+        return answered(1)(phone);
+      })(phone);
+    }))(phone);
+    assert.equal((await login).isNewUser, false);
+    await deletion;
+  }], { requests: ['GET /userInfo 401', 'POST /deleteAccount 403', LOGIN], token: 'new' }],
   'a login meanwhile makes a new account afterwards': [async (phone) => {
     assert.equal((await whileDeleted(logIn)(phone)).isNewUser, true);
   }, { requests: [DELETE, LOGIN], token: 'new' }],
@@ -216,11 +235,10 @@ checks(openPhone, {
 });
 
 checks(newPhone, {
-  'a deletion and a request without a session share a login': [[async (phone) => {
+  'a request during the login of a deletion sends nothing': [[async (phone) => {
     const ends = await Promise.allSettled([deleteAccount(phone), ask(phone)]);
-    assert.equal(ends[0].status, 'fulfilled');
-    if (ends[1].reason) assert.equal(ends[1].reason.code, 'logged_out');
-  }, isGone], { logins: 1, loggedOut: true }],
+    assert.deepEqual(ends.map(({ reason }) => reason?.code), [undefined, 'logged_out']);
+  }, isGone], { requests: [LOGIN, DELETE], logins: 1, loggedOut: true }],
   'a deletion during the first login of all waits for it': [[async (phone) => {
     let deleted;
     assert.ok((await whileAnswer('/onLogin', logIn, () => { deleted = deleteAccount(phone); })(phone)).isNewUser);
