@@ -104,7 +104,7 @@ func (e *Eraser) run(ctx context.Context, due <-chan time.Time) {
 	failing := false
 	for {
 		left, err := e.WorkOff(ctx, 0)
-		failed := err != nil || left > 0
+		failed := left > 0 // that MySQL is down is reported elsewhere
 		if failed && !failing && ctx.Err() == nil {
 			e.Logger.WarnContext(ctx, "erasure: sessions or pictures of erased users are still to be deleted; will retry",
 				"left", left, "error", err)

@@ -39,10 +39,10 @@ func describe(c config.Config, o Options) []slog.Attr {
 		slog.String("uploads", describeAvatars(c.Avatars)),
 		slog.Bool("tls", c.TLS.CertFile != ""),
 		slog.Bool("internalKey", c.InternalAPIKey != ""),
-		slog.Int("pushes", len(c.Pushes)),
-		slog.String("reportZone", c.ReportZone.String()),
 		slog.Bool("tracing", o.Tracing != nil),
 		slog.Any("trustedProxies", append([]netip.Prefix{}, c.TrustedProxies...)),
+		slog.Int("pushes", len(c.Pushes)),
+		slog.String("reportZone", c.ReportZone.String()),
 	}
 }
 

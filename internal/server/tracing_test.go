@@ -115,7 +115,7 @@ func TestTracing_Login(t *testing.T) {
 	tr.spans()
 	tr.login()
 	spans := tr.spans()
-	want := []string{"POST /onLogin", "GET /sns/jscode2session", "MySQL SELECT", "redis.pipeline set evalsha"}
+	want := []string{"POST /onLogin", "GET /sns/jscode2session", "redis.pipeline set evalsha", "MySQL SELECT"}
 	for i, name := range want {
 		if i >= len(spans) || !strings.HasPrefix(spans[i].Name, name) {
 			t.Fatalf("the spans are %q, want %q", names(spans), want)
