@@ -209,7 +209,12 @@ func TestClaims_find_what_is_wrong_in_MySQL(t *testing.T) {
 		"an_erase_without_a_record":      {checkErased, erased(func(e *erasedUsers) { e.records = 0 })},
 		"an_erase_twice":                 {checkErased, erased(func(e *erasedUsers) { e.twice = 1 })},
 		"sessions_of_an_erased_user":     {checkErased, erased(func(e *erasedUsers) { e.pending = 1 })},
-		"no_erase":                       {checkErased, func(_ *testing.T, res *results) { res.erased = nil }},
+		"a_picture_of_an_erased_user": {checkErased, func(t *testing.T, res *results) {
+			login := newUser(t, "u03-1")
+			login.reply.Body = bytes.Replace(login.reply.Body, []byte(`"avatarUrl":""`), []byte(`"avatarUrl":"http://127.0.0.1/avatars/a.png"`), 1)
+			res.requests, res.pictures = append(res.requests, at(login, 4, 4.1)), map[string]bool{"a.png": true}
+		}},
+		"no_erase": {checkErased, func(_ *testing.T, res *results) { res.erased = nil }},
 	})
 }
 

@@ -3,6 +3,7 @@ package faults
 import (
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"wxlogin/cmd/wxtest/internal/player"
@@ -165,8 +166,13 @@ func checkRows(res *results, c *report.Check) {
 	owners, erased := res.owners()
 	identities, ids, late := map[string]bool{}, map[int64]bool{}, 0
 	in := res.loggedIn()
+	var twins []identity
 	for _, i := range res.database.identities {
 		user := owners[i.openID]
+		if strings.HasSuffix(user, twinSuffix) {
+			twins = append(twins, i)
+			continue
+		}
 		_, found := in[user]
 		switch {
 		case i.orphan:
@@ -182,6 +188,11 @@ func checkRows(res *results, c *report.Check) {
 	}
 	if res.database.lonely != 0 {
 		c.Fail("%d users without an identity", res.database.lonely)
+	}
+	for _, twin := range twins {
+		if !ids[twin.userID] {
+			late++ // it was not merged
+		}
 	}
 	want := late
 	for user, certain := range in {
@@ -212,7 +223,7 @@ func (res *results) loggedIn() map[string]bool {
 	in := map[string]bool{}
 	for r := range res.those(loggedIn, &report.Check{}) {
 		certainlyErased, maybeErased := res.erased[r.user]
-		if !certainlyErased {
+		if !certainlyErased && !strings.HasSuffix(r.user, twinSuffix) {
 			in[r.user] = !maybeErased
 		}
 	}

@@ -80,6 +80,7 @@ func (c *cluster) startServers(ctx context.Context, redisAddr, wechatAddr string
 	for _, name := range []string{"server A", "server B"} {
 		s, err := process.StartServer(ctx, c.dir, name, path, "MYSQL_DSN="+dsn, "REDIS_URL=redis://"+redisAddr+"/0",
 			"WECHAT_APPID="+appID, "WECHAT_SECRET="+appSecret, "WECHAT_API_BASE=http://"+wechatAddr,
+			"AVATAR_DIR="+c.avatars(), "PUBLIC_URL=http://127.0.0.1", "UPLOAD_DAILY_LIMIT=0",
 			"LOGIN_RATE_LIMIT=0", "UPDATE_RATE_LIMIT=0", "FAILED_UPDATE_RATE_LIMIT=0", // all users share one address
 			"LOG_FORMAT=json", "LOG_LEVEL=debug") // a secret would show there first
 		c.servers, c.processes[name] = append(c.servers, s), s.Process
@@ -99,6 +100,18 @@ func (c *cluster) close() (err error) {
 		err = errors.Join(err, c.mysql.Root.Close())
 	}
 	return err
+}
+
+func (c *cluster) avatars() string { return filepath.Join(c.dir, "avatars") }
+
+// readPictures returns the names of the pictures.
+func (c *cluster) readPictures() (map[string]bool, error) {
+	entries, err := os.ReadDir(c.avatars())
+	names := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		names[e.Name()] = true
+	}
+	return names, err
 }
 
 // readLogs returns the servers' logs by their names.

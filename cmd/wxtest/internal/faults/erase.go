@@ -1,12 +1,85 @@
 package faults
 
 import (
+	"bytes"
 	"context"
+	"image"
+	"image/png"
+	"mime/multipart"
 	"net/url"
+	"path"
+	"strings"
+	"sync"
 
 	"wxlogin/cmd/wxtest/internal/player"
 	"wxlogin/cmd/wxtest/internal/report"
 )
+
+// picture is the body of an upload, and its type.
+var picture = sync.OnceValue(func() player.Request {
+	var body bytes.Buffer
+	m := multipart.NewWriter(&body)
+	part, _ := m.CreateFormFile("file", "a.png") // writes to a buffer do not fail
+	png.Encode(part, image.NewGray(image.Rect(0, 0, 16, 16)))
+	m.Close()
+	return player.Request{Form: body.String(), Type: m.FormDataContentType()}
+})
+
+// upload sends a picture once.
+func (p *phone) upload(ctx context.Context) {
+	body := picture()
+	body.Bearer = p.session.token
+	r := p.sendBody(ctx, p.server(), request{route: player.Upload, user: p.user}, body)
+	if r.answered() && r.problem().Action == player.Relogin {
+		p.loginUntilOK(ctx)
+	}
+	p.pause(ctx, pace)
+}
+
+// end deletes the person's account. Sometimes another account turns out to be the person's before that, and is merged into it.
+func (p *phone) end(ctx context.Context) (gone bool) {
+	if p.rng.IntN(3) > 0 {
+		return p.deleteAccount(ctx)
+	}
+	twin := p.person + twinSuffix
+	p.merge(ctx, twin)
+	if gone = p.deleteAccount(ctx); gone {
+		p.recorder.addErased(twin, true)
+	}
+	return gone
+}
+
+// twinSuffix marks an account that is merged into that of a person.
+const twinSuffix = "~"
+
+// merge lets a younger account, without a profile, log in with the person's unionid.
+func (p *phone) merge(ctx context.Context, twin string) {
+	until := func(done func() bool) {
+		for ctx.Err() == nil && !done() {
+			p.pause(ctx, retryPace)
+		}
+	}
+	login := func(user string) func() bool {
+		return func() bool {
+			code, err := p.code(ctx, twin)
+			if err != nil {
+				return false
+			}
+			_, r := p.login(ctx, p.server(), user, code, false)
+			return r.ok()
+		}
+	}
+	bind := func(person string) func() bool {
+		return func() bool { return p.cluster.simulator.Bind(ctx, person, "union-of-"+p.person) == nil }
+	}
+	until(func() bool { return p.account(ctx, twin, twin) == nil })
+	until(login(twin))
+	until(bind(p.person))
+	until(bind(twin))
+	p.codes = nil
+	p.loginUntilOK(ctx)
+	until(login(p.user))
+}
 
 // deleteAccount deletes the person's account, again until it is answered. It returns true if the account is certainly gone. A
 // token that is refused after a request without an answer may be the account's or one that Redis has lost: then the person
@@ -51,13 +124,20 @@ func checkErased(res *results, c *report.Check) {
 	rows, d := res.database.byOpenID(), res.database.erased
 	atMost := 0
 	for user, certain := range res.erased {
-		atMost++
+		if !strings.HasSuffix(user, twinSuffix) {
+			atMost++
+		}
 		if !certain {
 			if _, found := rows[res.openIDs[user]]; found {
 				continue
 			}
 		}
-		c.Count++
+		if !strings.HasSuffix(user, twinSuffix) {
+			c.Count++
+		}
+		if name := res.lastPicture(user); name != "" && res.pictures[name] {
+			c.Fail("a picture of %s is still there", user)
+		}
 		if row, found := rows[res.openIDs[user]]; found && (row.orphan || row.user() == user) {
 			c.Fail("%s is still there", user)
 		}
@@ -74,6 +154,24 @@ func checkErased(res *results, c *report.Check) {
 	if c.Count == 0 {
 		c.Fail("no user deleted the account")
 	}
+}
+
+// lastPicture returns the name of the uploaded picture that a user had last; "" if there was none, or if a request that may
+// have replaced it got no answer.
+func (res *results) lastPicture(user string) (name string) {
+	for _, r := range res.requests {
+		switch {
+		case r.user != user || r.route == player.DeleteAccount:
+		case r.ok():
+			name = ""
+			if address := r.body().UserInfo.AvatarURL; strings.Contains(address, "/avatars/") {
+				name = path.Base(address)
+			}
+		case r.uncertain() && r.route != player.Login:
+			return ""
+		}
+	}
+	return name
 }
 
 // user returns whose nickname the row has.

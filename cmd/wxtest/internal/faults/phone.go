@@ -62,7 +62,7 @@ func (p *phone) play(ctx, playing context.Context) {
 			return
 		}
 		p.useUntil(ctx, playing)
-		if p.rng.IntN(3) == 0 && p.deleteAccount(ctx) && p.rng.IntN(2) == 0 {
+		if p.rng.IntN(3) == 0 && p.end(ctx) && p.rng.IntN(2) == 0 {
 			p.beginAgain(ctx)
 			if !p.firstLogin(ctx) {
 				return
@@ -80,6 +80,9 @@ func (p *phone) useUntil(ctx, playing context.Context) {
 		}
 		for n := p.updates(); n > 0 && playing.Err() == nil; n-- {
 			p.update(ctx)
+		}
+		if p.rng.IntN(3) == 0 {
+			p.upload(ctx)
 		}
 	}
 }

@@ -19,6 +19,7 @@ type results struct {
 	erased   map[string]bool   // users who were erased: true, or may have been: false
 	secrets  map[string]secret
 	database database
+	pictures map[string]bool   // files in AVATAR_DIR
 	logs     map[string][]byte // by server
 }
 
@@ -154,12 +155,13 @@ FROM wxlogin.wechat_identities i LEFT JOIN wxlogin.users u ON u.id = i.user_id W
 		return err
 	}
 	err = m.Root.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(NOT EXISTS (
-SELECT 1 FROM wxlogin.wechat_identities i WHERE i.user_id = u.id)), 0) FROM wxlogin.users u WHERE u.status <> 4`).Scan(&d.users, &d.lonely)
+SELECT 1 FROM wxlogin.wechat_identities i WHERE i.user_id = u.id)), 0) FROM wxlogin.users u WHERE u.status NOT IN (3, 4)`).Scan(&d.users, &d.lonely)
 	if err != nil {
 		return err
 	}
 	return m.Root.QueryRowContext(ctx, `SELECT COUNT(*),
-COALESCE(SUM(nickname <> '' OR avatar_url <> '' OR phone_number IS NOT NULL OR unionid IS NOT NULL), 0),
+(SELECT COUNT(*) FROM wxlogin.users u LEFT JOIN wxlogin.users s ON s.id = u.merged_into WHERE (u.status = 4 OR s.status = 4)
+  AND (u.nickname <> '' OR u.avatar_url <> '' OR u.phone_number IS NOT NULL OR u.unionid IS NOT NULL)),
 (SELECT COUNT(*) FROM wxlogin.user_changes WHERE kind = 'erased'),
 (SELECT COUNT(*) - COUNT(DISTINCT user_id) FROM wxlogin.user_changes WHERE kind = 'erased'),
 (SELECT COUNT(*) FROM wxlogin.pending_deletions)

@@ -129,6 +129,9 @@ func runPlan(ctx context.Context, c *cluster, o options, logf func(string, ...an
 		process.Sleep(ctx, deletionInterval) // the servers work the list off again
 		err = res.database.read(ctx, c.mysql)
 	}
+	if err == nil {
+		res.pictures, err = c.readPictures()
+	}
 	giveUp()
 	watching.Wait()
 	return res, err

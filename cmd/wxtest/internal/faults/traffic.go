@@ -27,11 +27,16 @@ func newTraffic(c *cluster) *traffic {
 	return &traffic{cluster: c, client: client, recorder: newRecorder()}
 }
 
-// send sends a request to a server and records it. r says what it is about; send fills in the rest.
+// send sends a form to a server and records the request. r says what it is about; send fills in the rest.
 func (t *traffic) send(ctx context.Context, server int, r request, form url.Values) request {
+	return t.sendBody(ctx, server, r, player.Request{Form: form.Encode()})
+}
+
+func (t *traffic) sendBody(ctx context.Context, server int, r request, body player.Request) request {
 	r.server = t.cluster.servers[server].Name
+	body.Route, body.Server = r.route, server
 	r.sent = t.recorder.now()
-	r.reply = t.client.Send(ctx, player.Request{Route: r.route, Server: server, Form: form.Encode()})
+	r.reply = t.client.Send(ctx, body)
 	r.ended = t.recorder.now()
 	t.recorder.add(r)
 	return r

@@ -1,6 +1,7 @@
 package player
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -24,10 +25,11 @@ const (
 	Introspect
 	Logout
 	DeleteAccount
+	Upload
 	Routes // how many there are
 )
 
-var paths = [Routes]string{"/onLogin", "/updateUserInfo", "/userInfo", "/introspect", "/logout", "/deleteAccount"}
+var paths = [Routes]string{"/onLogin", "/updateUserInfo", "/userInfo", "/introspect", "/logout", "/deleteAccount", "/uploadAvatar"}
 
 // String returns the path.
 func (r Route) String() string { return paths[r] }
@@ -81,12 +83,13 @@ func (c *Client) bases(r Route) []string {
 	return c.Servers
 }
 
-// Request is a request to a server. Its body is a form.
+// Request is a request to a server. Its body is a form, unless it has a Type.
 type Request struct {
 	Route  Route
 	Server int    // which one
 	Bearer string // token in Authorization; "": none
 	Form   string
+	Type   string // Content-Type
 }
 
 // Send sends a request once; only on a connection that the server had closed before anything was written, it is sent again.
@@ -122,7 +125,7 @@ func (c *Client) roundTrip(ctx context.Context, r Request, reply *Reply) error {
 	}
 	req.Header.Set("X-Request-Id", reply.ID)
 	if r.Form != "" {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Content-Type", cmp.Or(r.Type, "application/x-www-form-urlencoded"))
 	}
 	if r.Bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+r.Bearer)

@@ -135,6 +135,7 @@ type Body struct {
 	ProfileComplete bool    `json:"profileComplete"`
 	Anonymous       bool    `json:"anonymous"`
 	PhoneNumber     string  `json:"phoneNumber"` // masked; "" if none is bound
+	AvatarURL       string  `json:"avatarUrl"`   // of an upload
 	UserInfo        Profile `json:"userInfo"`
 
 	// Of an introspection (RFC 7662, section 2.2).
@@ -158,6 +159,7 @@ var (
 		Logout:     {"status"},
 
 		DeleteAccount: {"status"},
+		Upload:        {"status", "avatarUrl", "profileComplete", "phoneNumber", "userInfo"},
 	}
 	activeFields  = []string{"active", "token_type", "sub", "client_id", "exp", "iat", "openid"}
 	profileFields = []string{"nickName", "avatarUrl", "gender", "country", "province", "city", "language"}

@@ -71,6 +71,11 @@ func (s *Simulator) NewKey(ctx context.Context, user string) error {
 	return s.call(ctx, http.MethodPost, "/sim/newkey", url.Values{"user": {user}}, &struct{}{})
 }
 
+// Bind gives a user a unionid, as if the mini-program were bound to an Open Platform account.
+func (s *Simulator) Bind(ctx context.Context, user, unionID string) error {
+	return s.call(ctx, http.MethodPost, "/sim/bind", url.Values{"user": {user}, "unionid": {unionID}}, &struct{}{})
+}
+
 // Account returns what the user's device never knows.
 func (s *Simulator) Account(ctx context.Context, user string) (openID, sessionKey string, err error) {
 	var answer struct{ OpenID, SessionKey string }
