@@ -181,7 +181,7 @@ in user_changes. It cannot be undone. If the person logs in again, that is a new
 user into which it was merged.
 
 It may be run again, and goes on with an erase that was cut off. If sessions or pictures cannot be deleted now, it ends with
-1; servers try that again every minute.
+1; servers try that again every 10 seconds.
 
 Flags:
 `

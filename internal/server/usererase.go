@@ -146,7 +146,7 @@ func (t *erasureTools) erase(ctx context.Context, e UserErase, out io.Writer) er
 // leftError says that sessions of so many identities, or pictures, could not be deleted.
 func leftError(left int, err error) error {
 	return fmt.Errorf("MySQL is done, but %d sessions or pictures are still to be deleted: run this again, or leave it to the "+
-		"servers, which try every minute: %w", left, err)
+		"servers, which try every 10 seconds: %w", left, err)
 }
 
 func printMerged(out io.Writer, asked, survivor uint64) {

@@ -189,20 +189,25 @@ func checkRows(res *results, c *report.Check) {
 	if res.database.lonely != 0 {
 		c.Fail("%d users without an identity", res.database.lonely)
 	}
+	want := late + res.present(identities)
 	for _, twin := range twins {
 		if !ids[twin.userID] {
-			late++ // it was not merged
-		}
-	}
-	want := late
-	for user, certain := range in {
-		if certain || identities[res.openIDs[user]] {
-			want++
+			want++ // it was not merged
 		}
 	}
 	if res.database.users != want {
 		c.Fail("%d users, but %d logged in and are not erased", res.database.users, want)
 	}
+}
+
+// present counts the users who have logged in and are not erased. Those who may be are counted if they have an identity.
+func (res *results) present(identities map[string]bool) (n int) {
+	for user, certain := range res.loggedIn() {
+		if certain || identities[res.openIDs[user]] {
+			n++
+		}
+	}
+	return n
 }
 
 // owners returns the user of each openid, and the openids of erased users.
