@@ -180,7 +180,7 @@ func newBenchBaseline(b *testing.B, dsn string) *benchBaseline {
 type baselineUser struct {
 	id        uint64
 	updatedAt *time.Time
-	rest      [18]any
+	rest      [21]any
 }
 
 func (baseline *benchBaseline) user(ctx context.Context, openID string) (u baselineUser, err error) {
@@ -206,7 +206,7 @@ func (baseline *benchBaseline) update(ctx context.Context, goroutine, n int) err
 		return err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	_, err = baseline.change.ExecContext(ctx, benchNames[n%2], nil, nil, nil, nil, nil, nil, nil, now, now, now, u.id, 1, u.updatedAt)
+	_, err = baseline.change.ExecContext(ctx, benchNames[n%2], nil, nil, nil, nil, nil, nil, nil, now, nil, now, now, now, u.id, 1, u.updatedAt)
 	return err
 }
 
@@ -221,7 +221,7 @@ func (baseline *benchBaseline) insert(ctx context.Context, _, _ int) error {
 	}
 	defer tx.Rollback()
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	result, err := tx.ExecContext(ctx, store.InsertUser, nil, 1, now, now, now)
+	result, err := tx.ExecContext(ctx, store.InsertUser, nil, 1, now, now, now, now)
 	if err != nil {
 		return err
 	}

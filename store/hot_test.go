@@ -159,6 +159,10 @@ func (f *fixture) sendAll(t *testing.T) {
 	if err := f.db.WriteLoginDays(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	f.clock.advance(time.Hour)
+	if _, err := f.users.Find(t.Context(), appA, "oBob"); err != nil { // writes last_seen_at
+		t.Fatal(err)
+	}
 }
 
 // explain returns the plan of a statement, with the values that it was sent with.
