@@ -36,8 +36,12 @@ func (p *phone) upload(ctx context.Context) {
 	p.pause(ctx, pace)
 }
 
-// end deletes the person's account. Sometimes another account turns out to be the person's before that, and is merged into it.
+// end uploads pictures and deletes the person's account. Sometimes another account turns out to be the person's before that,
+// and is merged into it. (There are no updates after an upload: WeChat's data of the same second is older.)
 func (p *phone) end(ctx context.Context) (gone bool) {
+	for range p.rng.IntN(3) {
+		p.upload(ctx)
+	}
 	if p.rng.IntN(3) > 0 {
 		return p.deleteAccount(ctx)
 	}

@@ -81,9 +81,6 @@ func (p *phone) useUntil(ctx, playing context.Context) {
 		for n := p.updates(); n > 0 && playing.Err() == nil; n-- {
 			p.update(ctx)
 		}
-		if p.rng.IntN(3) == 0 {
-			p.upload(ctx)
-		}
 	}
 }
 
