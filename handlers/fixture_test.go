@@ -128,7 +128,7 @@ func (srv *testServer) serve(cfg serverConfig) {
 	srv.must(err)
 	srv.sessions = sessions
 	apps, phones := srv.exchangers(cfg, metrics)
-	eraser := &erasure.Eraser{Users: db.Users(), Sessions: sessions, Avatars: cfg.avatars, Logger: logger}
+	eraser := &erasure.Eraser{Users: db.Users(), Sessions: sessions, Avatars: cfg.avatars, Logger: logger, Timeout: time.Minute}
 	options := handlers.PublicOptions{
 		Apps: apps, PhoneNumbers: phones, Sessions: cfg.wrapSessions(sessions), Users: cfg.wrapUsers(db.Users()), Logger: logger, Metrics: metrics,
 		Eraser: eraser, Pushes: srv.receivers(cfg), PushForward: cfg.pushForward,

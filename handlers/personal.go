@@ -10,14 +10,8 @@ import (
 	"wxlogin/store"
 )
 
-const (
-	// freshSession is how old a session may be for what a stolen token must not do.
-	freshSession = 5 * time.Minute
-
-	// erasureSteps is how many times the storage timeout an erase may take: a transaction of some twenty statements, the
-	// end of sessions and the deletion of pictures. By default that is less than the 5 s in which WeChat wants a response.
-	erasureSteps = 4
-)
+// freshSession is how old a session may be for what a stolen token must not do.
+const freshSession = 5 * time.Minute
 
 // Eraser erases users and removes parts of them, everywhere. *erasure.Eraser implements it.
 //
@@ -53,7 +47,7 @@ func (p *public) deleteAccount(w http.ResponseWriter, r *http.Request) error {
 	if err := p.requireFresh(sess); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), erasureSteps*p.storageTimeout)
+	ctx, cancel := p.withStorageTimeout(r.Context())
 	defer cancel()
 	user, err := p.eraser.EraseIdentity(ctx, sess.AppID, sess.OpenID, time.Time{}, store.Cause{Reason: store.ReasonUser})
 	if err != nil {

@@ -21,7 +21,7 @@ type personalEvents struct {
 }
 
 func newPersonalEvents(e Eraser, storageTimeout time.Duration) *personalEvents {
-	return &personalEvents{eraser: e, timeout: erasureSteps * storageTimeout, seen: make(map[[sha256.Size]byte]time.Time)}
+	return &personalEvents{eraser: e, timeout: storageTimeout, seen: make(map[[sha256.Size]byte]time.Time)}
 }
 
 // isPersonal reports whether an event is one of personal data.

@@ -9,6 +9,7 @@
 package erasure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -21,6 +22,9 @@ import (
 
 // errNoAvatars means that a picture cannot be deleted by this process.
 var errNoAvatars = errors.New("erasure: a picture is to be deleted, but uploads are not configured")
+
+// DefaultTimeout is the default of Eraser.Timeout.
+const DefaultTimeout = time.Second
 
 const (
 	// retryInterval is how often Run works off what is left of the list.
@@ -58,6 +62,10 @@ type Eraser struct {
 	Sessions Sessions
 	Avatars  Avatars // nil: pictures stay on the list
 	Logger   *slog.Logger
+
+	// Timeout bounds how long a call waits, after MySQL's commit, for sessions to end and pictures to be deleted. Default
+	// DefaultTimeout. What is left then is left to Run.
+	Timeout time.Duration
 }
 
 // Erase erases the user with this id: see [store.Users.Erase]. An error means that the user is not erased, as far as is
@@ -85,7 +93,8 @@ func (e *Eraser) finish(ctx context.Context, user store.User, err error) (store.
 	if err != nil {
 		return user, err
 	}
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(e.Timeout, DefaultTimeout))
+	defer cancel()
 	if left, err := e.WorkOff(ctx, user.ID); err != nil || left > 0 {
 		e.Logger.WarnContext(ctx, "erasure: sessions or pictures of a user are still to be deleted; will retry",
 			"user", user.ID, "left", left, "error", err)

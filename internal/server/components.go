@@ -92,7 +92,7 @@ func (p *components) build(ctx context.Context, c config.Config, o Options) (err
 	if err != nil {
 		return err
 	}
-	p.eraser = &erasure.Eraser{Users: p.db.Users(), Sessions: p.sessions, Logger: o.Logger}
+	p.eraser = &erasure.Eraser{Users: p.db.Users(), Sessions: p.sessions, Logger: o.Logger, Timeout: o.StorageTimeout}
 	if p.avatars.store != nil {
 		p.eraser.Avatars = p.avatars.store
 	}
