@@ -71,6 +71,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
+	return dispatch(ctx, commands, usage, name, args, environ, stdout, stderr)
+}
+
+// dispatch runs the command with a name, or prints the usage of all.
+func dispatch(
+	ctx context.Context, commands map[string]command, usage, name string, args, environ []string, stdout, stderr io.Writer,
+) int {
 	switch name {
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, usage)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
@@ -44,17 +43,7 @@ func user(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
-	switch name {
-	case "help", "-h", "-help", "--help":
-		fmt.Fprint(stdout, userUsage)
-		return exitOK
-	}
-	cmd, ok := userCommands[name]
-	if !ok {
-		fmt.Fprint(stderr, userUsage)
-		return exitUsage
-	}
-	return cmd(ctx, args, environ, stdout, stderr)
+	return dispatch(ctx, userCommands, userUsage, name, args, environ, stdout, stderr)
 }
 
 // withUserAdmin runs work on the users of the configured database.

@@ -25,15 +25,24 @@ var errApp = errors.New("an entry is not of the form appid:AppSecret or appid:Ap
 
 // UnmarshalText parses an entry of WECHAT_APPS. Its error does not contain the entry.
 func (a *App) UnmarshalText(entry []byte) error {
-	parts := strings.Split(strings.TrimSpace(string(entry)), ":")
-	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
+	if !splitEntry(entry, &a.AppID, &a.Secret, &a.PreviousSecret) {
 		return errApp
 	}
-	a.AppID, a.Secret = parts[0], parts[1]
-	if len(parts) == 3 {
-		a.PreviousSecret = parts[2]
-	}
 	return nil
+}
+
+// splitEntry splits an entry of two or three parts at its colons, and reports whether it has that form. Otherwise it sets
+// nothing.
+func splitEntry(entry []byte, first, second, third *string) bool {
+	parts := strings.Split(strings.TrimSpace(string(entry)), ":")
+	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
+		return false
+	}
+	*first, *second = parts[0], parts[1]
+	if len(parts) == 3 {
+		*third = parts[2]
+	}
+	return true
 }
 
 // AllApps returns the single app, if there is one, and those of WECHAT_APPS. The first serves requests that name no app.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"wxlogin/wechat/push"
@@ -21,13 +20,8 @@ var errPush = errors.New("an entry is not of the form appid:Token or appid:Token
 
 // UnmarshalText parses an entry of WECHAT_PUSH. Its error does not contain the entry.
 func (p *Push) UnmarshalText(entry []byte) error {
-	parts := strings.Split(strings.TrimSpace(string(entry)), ":")
-	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
+	if !splitEntry(entry, &p.AppID, &p.Token, &p.EncodingAESKey) {
 		return errPush
-	}
-	p.AppID, p.Token = parts[0], parts[1]
-	if len(parts) == 3 {
-		p.EncodingAESKey = parts[2]
 	}
 	return nil
 }

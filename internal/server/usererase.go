@@ -143,7 +143,7 @@ func (t *erasureTools) erase(ctx context.Context, e UserErase, out io.Writer) er
 	return leftError(max(left, 1), err)
 }
 
-// leftError says that sessions of so many identities, or pictures, could not be deleted.
+// leftError says how many deletions, each of the sessions of an identity or of a picture, are left.
 func leftError(left int, err error) error {
 	return fmt.Errorf("MySQL is done, but %d sessions or pictures are still to be deleted: run this again, or leave it to the "+
 		"servers, which try every 10 seconds: %w", left, err)
