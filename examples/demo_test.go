@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,8 +29,9 @@ type addresses struct{ server, simulator, page string }
 func startDemo(t *testing.T) addresses {
 	t.Helper()
 	out := &transcript{printed: make(chan addresses, 1)}
+	logFile := filepath.Join(t.TempDir(), "demo.log")
 	var log bytes.Buffer // read only when the process has ended
-	cmd := exec.Command(buildDemo(t))
+	cmd := exec.Command(buildDemo(t), "-log", logFile)
 	cmd.Stdout, cmd.Stderr = out, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -39,7 +41,7 @@ func startDemo(t *testing.T) addresses {
 
 	select {
 	case at := <-out.printed:
-		t.Cleanup(func() { stopDemo(t, cmd, ended, &log) })
+		t.Cleanup(func() { stopDemo(t, cmd, ended, logFile) })
 		return at
 	case err := <-ended:
 		t.Fatalf("the demo ended before it told how to go on: %v\n%s", err, log.String())
@@ -53,8 +55,9 @@ func startDemo(t *testing.T) addresses {
 
 const mostLogLines = 100 // what failed must not be lost among them
 
-func lastLines(text string) string {
-	lines := strings.SplitAfter(text, "\n")
+// lastWarnings returns the end of a log, without the lines of requests that succeeded.
+func lastWarnings(log string) string {
+	lines := slices.DeleteFunc(strings.SplitAfter(log, "\n"), func(line string) bool { return strings.Contains(line, " level=INFO ") })
 	return strings.Join(lines[max(0, len(lines)-mostLogLines):], "")
 }
 
@@ -72,7 +75,7 @@ func buildDemo(t *testing.T) string {
 }
 
 // stopDemo asks the demo to end as an operator would, and checks that it does so with exit code 0.
-func stopDemo(t *testing.T, cmd *exec.Cmd, ended <-chan error, log *bytes.Buffer) {
+func stopDemo(t *testing.T, cmd *exec.Cmd, ended <-chan error, logFile string) {
 	cmd.Process.Signal(syscall.SIGTERM) // fails if the process is gone, which Wait reports below
 	select {
 	case err := <-ended:
@@ -85,7 +88,8 @@ func stopDemo(t *testing.T, cmd *exec.Cmd, ended <-chan error, log *bytes.Buffer
 		t.Errorf("the demo did not end within %v of SIGTERM", stopTimeout)
 	}
 	if t.Failed() {
-		t.Logf("the end of the demo's log:\n%s", redact(lastLines(log.String())))
+		log, err := os.ReadFile(logFile)
+		t.Logf("the end of the demo's warnings (%v):\n%s", err, redact(lastWarnings(string(log))))
 	}
 }
 

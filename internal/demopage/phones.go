@@ -23,6 +23,7 @@ type phone struct {
 	pendingRequests int    // in flight to wxlogin
 	duplicateLogin  bool   // send the next login twice
 	busyResponses   int    // how many calls for this phone WeChat responds -1 to
+	lastEvent       int64  // Unix time of the last event that was pushed
 	networks        int    // how many networks the phone has been in, each with an address of its own
 	endOutage       func() // restores a storage; called after a 503
 }

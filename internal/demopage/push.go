@@ -32,24 +32,47 @@ func (p *Page) withdrawConsent(ctx context.Context, ph *phone, appID string) err
 	return p.push(ctx, ph, appID, consentWithdrawn)
 }
 
-// push sends an event about the phone's owner to wxlogin as WeChat does, in safe mode, and records it.
+// maxPushes is how often WeChat sends a message that gets no 200.
+const maxPushes = 3
+
+// push sends an event about the phone's owner to wxlogin as WeChat does, in safe mode and repeated after an error.
 func (p *Page) push(ctx context.Context, ph *phone, appID string, event wechattest.Event) error {
+	event.CreatedAt = ph.nextEventTime(time.Now())
 	message := p.WeChat.Device(appID, ph.owner()).Message(event)
+	var status int
+	for range maxPushes {
+		var err error
+		if status, err = p.pushOnce(ctx, ph, appID, message); err != nil || status == http.StatusOK {
+			return err
+		}
+	}
+	return fmt.Errorf("wxlogin responded to a push with %d", status)
+}
+
+// nextEventTime returns the time of a new event. WeChat sends whole seconds, so that two equal events of one second would
+// be one message that is repeated: the second one gets the next second.
+func (ph *phone) nextEventTime(now time.Time) time.Time {
+	ph.update(func() {
+		ph.lastEvent = max(ph.lastEvent+1, now.Unix())
+		now = time.Unix(ph.lastEvent, 0)
+	})
+	return now
+}
+
+// pushOnce sends a message, records it, and returns the status of the response.
+func (p *Page) pushOnce(ctx context.Context, ph *phone, appID string, message []byte) (status int, err error) {
 	query, body, err := p.Push.seal(appID, message)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	target := "/wechatPush/" + appID
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target+"?"+query.Encode(), bytes.NewReader(body))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	x := exchange{kind: kindPush, label: r.Method + " " + target, base: "http://" + p.Server.Host, opened: message}
-	if status := p.Wire.record(x, []*phone{ph}, httptest.NewRecorder(), r, body, p.proxy); status != http.StatusOK {
-		return fmt.Errorf("wxlogin responded to a push with %d", status)
-	}
-	return nil
+	return p.Wire.record(x, []*phone{ph}, httptest.NewRecorder(), r, body, p.proxy), nil
 }
 
 // seal encrypts and signs a message, and returns the query and the body of the request.

@@ -41,7 +41,7 @@ function busyIn(items) {
 
 // withdrawnIn says what WeChat pushed, and what is left of the user.
 function withdrawnIn(items) {
-  const pushed = items.find(({ kind }) => kind === 'push');
+  const pushed = items.findLast(({ kind }) => kind === 'push'); // WeChat repeats it after an error
   if (!pushed) return [];
   const told = [say('pushed', { event: valueOf(pushed, '(decrypted).Event'), status: pushed.answer?.status })];
   const { userInfo, phoneNumber } = toServer(items).findLast(({ label }) => label === 'GET /userInfo')?.answer.data || {};
