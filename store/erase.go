@@ -10,6 +10,8 @@ import (
 // maxMergeChain bounds how many merges are followed from a user to its survivor: a manual edit may have made a circle.
 const maxMergeChain = 100
 
+var errMergeCircle = errors.New("users.merged_into makes a circle")
+
 // Erase erases a user: what is left of its row is the id, the status StatusErased and the times of sign-up and erase. The
 // identities, the users that were merged into it, and the unionid in user_merges go in the same transaction, which also
 // records the erase in user_changes. The next login of the person creates a new user.
@@ -41,14 +43,8 @@ func (u *Users) EraseIdentity(ctx context.Context, appID, openID string, before 
 		return User{}, err
 	}
 	var row userRow
-	err := u.inTransaction(ctx, "erase", func(tx queries) error {
-		identity, err := tx.identity(ctx, appID, openID)
-		if err != nil {
-			return err
-		}
-		if row, err = tx.lockSurvivor(ctx, identity.UserID); err != nil {
-			return err
-		}
+	err := u.onOwnerOf(ctx, "erase", appID, openID, func(tx queries, owner userRow, identity identityRow) (err error) {
+		row = owner
 		if !before.IsZero() && identity.CreatedAt.After(before) || c.Reason == ReasonUser && row.Status != StatusActive {
 			return nil
 		}
@@ -56,6 +52,37 @@ func (u *Users) EraseIdentity(ctx context.Context, appID, openID string, before 
 		return err
 	})
 	return row.user(), err
+}
+
+// onOwnerOf runs work in a transaction that has locked the user with this identity.
+//
+// The lock is what the transaction reads first: what it reads then is at least as new. An earlier read would have fixed its
+// view of the database to a moment before the wait for the lock, so that it would not see what the login or merge that it has
+// waited for has committed.
+func (u *Users) onOwnerOf(
+	ctx context.Context, op, appID, openID string, work func(tx queries, owner userRow, identity identityRow) error,
+) error {
+	err := retry(ctx, func() error {
+		known, err := u.db.queries.identity(ctx, appID, openID)
+		if err != nil {
+			return err
+		}
+		return u.db.transaction(ctx, func(tx queries) error {
+			owner, err := tx.lockSurvivor(ctx, known.UserID)
+			if err != nil {
+				return err
+			}
+			identity, err := tx.identity(ctx, appID, openID)
+			if err == nil && identity.UserID != known.UserID { // merged, or erased and signed up again
+				err = errConflict
+			}
+			if err != nil {
+				return err
+			}
+			return work(tx, owner, identity)
+		})
+	})
+	return u.db.wrapError(ctx, op, err)
 }
 
 // identity returns the row of an identity, or ErrNotFound.
@@ -75,7 +102,7 @@ func (q queries) lockSurvivor(ctx context.Context, id uint64) (row userRow, err 
 		}
 		id = *row.MergedInto
 	}
-	return userRow{}, errors.New("users.merged_into makes a circle")
+	return userRow{}, errMergeCircle
 }
 
 // mergedInto returns the users that were merged into one, directly or by way of others.
@@ -99,7 +126,7 @@ func (q queries) mergedInto(ctx context.Context, id uint64) (rows []userRow, err
 // tombstone are the columns of an erased user, but for the status.
 func tombstone(row userRow, now time.Time) map[string]any {
 	return map[string]any{
-		"unionid": nil, "nickname": "", "avatar_url": "", "gender": 0, "country": "", "province": "", "city": "", "language": "",
+		"unionid": nil, "external_id": nil, "nickname": "", "avatar_url": "", "gender": 0, "country": "", "province": "", "city": "", "language": "",
 		"profile_as_of": nil, "nickname_as_of": nil, "avatar_as_of": nil, "profile_updated_at": nil, "profile_source": SourceNone,
 		"phone_country_code": nil, "phone_number": nil, "phone_bound_at": nil,
 		"last_login_at": row.CreatedAt, "last_seen_at": nil, "updated_at": now,

@@ -26,14 +26,8 @@ func (u *Users) Remove(ctx context.Context, appID, openID string, r Removal, c C
 		return User{}, err
 	}
 	var row userRow
-	err := u.inTransaction(ctx, "remove", func(tx queries) error {
-		identity, err := tx.identity(ctx, appID, openID)
-		if err != nil {
-			return err
-		}
-		if row, err = tx.lockSurvivor(ctx, identity.UserID); err != nil {
-			return err
-		}
+	err := u.onOwnerOf(ctx, "remove", appID, openID, func(tx queries, owner userRow, _ identityRow) error {
+		row = owner
 		if row.Status == StatusErased || c.Reason == ReasonUser && row.Status != StatusActive {
 			return nil
 		}
