@@ -41,8 +41,10 @@ CREATE TABLE IF NOT EXISTS users (
   last_seen_at       DATETIME(3)      NULL COMMENT 'Last request of the user (UTC); written at most once an hour, and at the first request of a day; NULL or earlier than last_login_at = see there',
   nickname_as_of     DATETIME(3)      NULL COMMENT 'Time of the data that the nickname is from (UTC); NULL = as profile_as_of',
   avatar_as_of       DATETIME(3)      NULL COMMENT 'Time of the data that the avatar is from (UTC); NULL = as profile_as_of',
+  external_id        VARCHAR(128)     CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'The user in another system of yours; NULL = none',
   PRIMARY KEY (id),
   UNIQUE KEY users_unionid (unionid),
+  UNIQUE KEY users_external_id (external_id),
   KEY users_created_at (created_at),
   KEY users_last_login_at (last_login_at),
   KEY users_profile_updated_at (profile_updated_at),
@@ -90,7 +92,7 @@ CREATE TABLE IF NOT EXISTS login_days (
 -- What other services must follow. The numbers are in the order of the commits and have no gaps.
 CREATE TABLE IF NOT EXISTS user_changes (
   seq         BIGINT UNSIGNED NOT NULL COMMENT 'Number of the change, in the order of the commits',
-  kind        VARCHAR(24)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'merged, erased, disabled, enabled, phone_removed, profile_removed',
+  kind        VARCHAR(24)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'merged, erased, disabled, enabled, phone_removed, profile_removed, external_id',
   user_id     BIGINT UNSIGNED NOT NULL COMMENT 'users.id of the user that changed; if kind is merged, the one that was merged away',
   survivor_id BIGINT UNSIGNED NULL COMMENT 'If kind is merged: users.id of the user that stayed',
   reason      VARCHAR(255)    NULL COMMENT 'If kind is disabled or enabled: why, as the administrator wrote it; otherwise person, admin or wechat: at whose request',
@@ -140,6 +142,7 @@ SELECT
   (SELECT GROUP_CONCAT(CONCAT(i.appid, ':', i.openid) ORDER BY i.appid, i.openid SEPARATOR ', ')
      FROM wechat_identities i WHERE i.user_id = u.id) AS identities,
   u.unionid,
+  u.external_id,
   u.nickname,
   u.avatar_url,
   (CASE u.gender WHEN 1 THEN 'male' WHEN 2 THEN 'female' ELSE 'unknown' END) COLLATE utf8mb4_unicode_520_ci AS gender,

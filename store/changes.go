@@ -38,6 +38,7 @@ const (
 	changeEnabled        changeKind = "enabled"
 	changePhoneRemoved   changeKind = "phone_removed"
 	changeProfileRemoved changeKind = "profile_removed"
+	changeExternalID     changeKind = "external_id"
 )
 
 // changeRow is a row of user_changes.

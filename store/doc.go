@@ -23,7 +23,8 @@
 //   - If no user has it, it is set on the user.
 //   - If another user has it, the two are one person and are merged. The older one (created_at, then id) survives. It
 //     gets the unionid and all identities, and fills empty fields of its profile, and its phone number if it has none,
-//     from the other; a field that it has stays, whatever its source. The other row stays with status merged and points
+//     from the other; a field that it has stays, whatever its source. So it is with the external id; if both have one, the
+//     other user keeps its own, which leads to the survivor. The other row stays with status merged and points
 //     at the survivor, which may be merged in turn. user_merges records the merge. All of it is one transaction.
 //   - If another user has it and this one is disabled, nothing changes: the block stays where the administrator set it.
 //     If the other one is disabled, they are merged, and the survivor is disabled: the person is blocked in both apps.
@@ -52,7 +53,7 @@
 //
 // # Changes
 //
-// Merges, erases, removals and [Users.SetStatus] add to user_changes. Its numbers are in the order of the commits: each of
+// Merges, erases, removals, [Users.SetStatus] and [Users.SetExternalID] add to user_changes. Its numbers are in the order of the commits: each of
 // these transactions ends with the lock on the row of user_change_counter. They are rare.
 //
 // # Activity

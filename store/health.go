@@ -176,50 +176,67 @@ const (
 // replicas are the read replicas of a database. They are kept apart from the primary, because a read that must see its
 // own write must not go to one of them.
 type replicas struct {
-	pools         []*sql.DB
-	loaders       []*userLoader // one for each pool
+	all           []replica
 	now           func() time.Time
 	cooldownUntil atomic.Int64 // in nanoseconds of Unix time
+}
+
+type replica struct {
+	pool    *sql.DB
+	queries queries
+	loader  *userLoader
 }
 
 // openReplicas makes the pools. It does not connect.
 func openReplicas(o Options) (*replicas, error) {
 	r := &replicas{now: o.Now}
 	for i, dsn := range o.Replicas {
-		_, replica, err := openPool(dsn, o)
+		config, pool, err := openPool(dsn, o)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("replica %d: %w", i+1, err), r.close())
 		}
-		r.pools = append(r.pools, replica)
-		r.loaders = append(r.loaders, newUserLoader(newHotQueries(replica, o), o.Now))
+		hot := newHotQueries(pool, o)
+		r.all = append(r.all, replica{pool, queries{hotQueries: hot}, newUserLoader(hot, o.Now)})
+		if r.all[i].queries.orm, err = openGORM(config, pool, o); err != nil {
+			return nil, errors.Join(err, r.close())
+		}
 	}
 	return r, nil
 }
 
 // ready reports whether there is a replica to use now.
 func (r *replicas) ready() bool {
-	return len(r.loaders) > 0 && r.now().UnixNano() >= r.cooldownUntil.Load()
+	return len(r.all) > 0 && r.now().UnixNano() >= r.cooldownUntil.Load()
 }
 
 // byIdentity reads a user from any of the replicas.
-func (r *replicas) byIdentity(ctx context.Context, key identityKey) (userRow, error) {
+func (r *replicas) byIdentity(ctx context.Context, key identityKey) (row userRow, err error) {
+	err = r.read(ctx, func(ctx context.Context, from replica) (err error) {
+		row, err = from.loader.load(ctx, key)
+		return err
+	})
+	return row, err
+}
+
+// read calls work with any of the replicas. If that fails, none is used for replicaCooldown.
+func (r *replicas) read(ctx context.Context, work func(ctx context.Context, from replica) error) error {
 	bounded, cancel := context.WithTimeout(ctx, replicaTimeout)
 	defer cancel()
-	row, err := r.loaders[rand.N(len(r.loaders))].load(bounded, key)
+	err := work(bounded, r.all[rand.N(len(r.all))])
 	if err != nil && !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
 		r.cooldownUntil.Store(r.now().Add(replicaCooldown).UnixNano())
 	}
-	return row, err
+	return err
 }
 
 // CheckReplicas reads from each replica once, concurrently, and returns an error for each in the order of
 // Options.Replicas: nil if it can be read, otherwise an error like that of [Users.Find].
 func (d *DB) CheckReplicas(ctx context.Context) []error {
-	errs := make([]error, len(d.replicas.loaders))
+	errs := make([]error, len(d.replicas.all))
 	var checks sync.WaitGroup
-	for i, l := range d.replicas.loaders {
+	for i, each := range d.replicas.all {
 		checks.Go(func() {
-			_, err := l.loadOne(ctx, identityKey{})
+			_, err := each.loader.loadOne(ctx, identityKey{})
 			if !errors.Is(err, ErrNotFound) {
 				errs[i] = d.wrapError(ctx, fmt.Sprintf("replica %d", i+1), err)
 			}
@@ -231,8 +248,8 @@ func (d *DB) CheckReplicas(ctx context.Context) []error {
 
 func (r *replicas) close() error {
 	var errs []error
-	for _, pool := range r.pools {
-		errs = append(errs, pool.Close())
+	for _, each := range r.all {
+		errs = append(errs, each.pool.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -34,7 +34,7 @@ const (
 const selectUser = "SELECT u.id, u.unionid, u.status, u.merged_into, u.nickname, u.avatar_url, u.gender, u.country, " +
 	"u.province, u.city, u.language, u.profile_as_of, u.profile_updated_at, u.profile_source, u.phone_country_code, " +
 	"u.phone_number, u.phone_bound_at, u.created_at, u.updated_at, u.last_login_at, u.last_seen_at, u.nickname_as_of, " +
-	"u.avatar_as_of"
+	"u.avatar_as_of, u.external_id"
 
 // ifAsRead is the condition of a write of last_seen_at: the user is active, and has not been seen since the row was read.
 const ifAsRead = " WHERE id = ? AND status = ? AND last_login_at = ? AND last_seen_at <=> ?"

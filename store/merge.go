@@ -104,12 +104,15 @@ func olderFirst(a, b userRow, now time.Time) (older, younger userRow) {
 }
 
 // mergeLocked writes a merge while the transaction holds both rows. The loser gives up its UnionID before the survivor
-// gets it, because the column is unique.
+// gets it, because the column is unique. So it does with its external id if the survivor has none; otherwise the loser keeps
+// it, and who looks for it finds the survivor.
 func (u *Users) mergeLocked(ctx context.Context, tx queries, survivor *userRow, loser userRow, id Identity) error {
 	now, orm := u.db.now(), tx.gorm(ctx)
-	if err := orm.Model(&userRow{}).Where("id = ?", loser.ID).UpdateColumns(map[string]any{
-		"status": StatusMerged, "merged_into": survivor.ID, "unionid": nil, "updated_at": now,
-	}).Error; err != nil {
+	lost := map[string]any{"status": StatusMerged, "merged_into": survivor.ID, "unionid": nil, "updated_at": now}
+	if survivor.ExternalID == nil {
+		lost["external_id"] = nil
+	}
+	if err := orm.Model(&userRow{}).Where("id = ?", loser.ID).UpdateColumns(lost).Error; err != nil {
 		return err
 	}
 	if columns := survivor.absorb(loser, id.UnionID, now); len(columns) > 0 {
@@ -157,6 +160,10 @@ func (r *userRow) absorb(loser userRow, unionID string, now time.Time) map[strin
 	if deref(r.UnionID) != unionID {
 		r.UnionID = &unionID
 		columns["unionid"] = unionID
+	}
+	if r.ExternalID == nil && loser.ExternalID != nil {
+		r.ExternalID = loser.ExternalID
+		columns["external_id"] = r.ExternalID
 	}
 	if seen := loser.lastSeen(); seen.After(r.lastSeen()) {
 		r.LastSeenAt = &seen

@@ -185,8 +185,8 @@ func (d *DB) Account() string { return d.config.User }
 // Pools returns the pools of connections, for their statistics: primary, replica_1 and so on.
 func (d *DB) Pools() map[string]*sql.DB {
 	pools := map[string]*sql.DB{"primary": d.sql}
-	for i, pool := range d.replicas.pools {
-		pools[fmt.Sprintf("replica_%d", i+1)] = pool
+	for i, each := range d.replicas.all {
+		pools[fmt.Sprintf("replica_%d", i+1)] = each.pool
 	}
 	return pools
 }

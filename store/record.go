@@ -143,6 +143,8 @@ type Query struct {
 	UnionID  string
 	NickName string // the beginning of a nickname; case is ignored
 	Phone    string // digits: a national number, or one with its country code
+
+	ExternalID string
 }
 
 // Search returns up to limit users, of whatever status, in the order of their ids. It does not count as a request of the
@@ -150,7 +152,8 @@ type Query struct {
 //
 // Errors: ErrUnavailable, context.Canceled; any other error is a defect of the installation.
 func (u *Users) Search(ctx context.Context, q Query, limit int) ([]User, error) {
-	if !isPrintable(q.OpenID, maxOpenID) || !isPrintable(q.UnionID, maxUnionID) || !isPrintable(q.Phone, maxPhone) {
+	if !isPrintable(q.OpenID, maxOpenID) || !isPrintable(q.UnionID, maxUnionID) || !isPrintable(q.Phone, maxPhone) ||
+		!isPrintable(q.ExternalID, MaxExternalID) {
 		return nil, nil // the columns are ASCII: MySQL refuses to compare them with other text
 	}
 	var rows []userRow
@@ -176,6 +179,8 @@ func (q Query) apply(users *gorm.DB) *gorm.DB {
 		return users.Where("id IN (SELECT user_id FROM wechat_identities WHERE openid = ?)", q.OpenID)
 	case q.UnionID != "":
 		return users.Where("unionid = ?", q.UnionID)
+	case q.ExternalID != "":
+		return users.Where("external_id = ?", q.ExternalID)
 	case q.NickName != "":
 		return users.Where("nickname LIKE ? ESCAPE '|'", escapeLike(q.NickName)+"%")
 	}

@@ -155,7 +155,7 @@ func TestSchema_Views(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.exec("UPDATE users SET status = 2 WHERE status = 1")
-		for view, columns := range map[string]int{"user_profiles": 21, "user_identities": 4, "merged_users": 6, "daily_logins": 6,
+		for view, columns := range map[string]int{"user_profiles": 22, "user_identities": 4, "merged_users": 6, "daily_logins": 6,
 			"user_history": 8, "user_list": 8, "blocked_users": 5} {
 			rows := f.rows("SELECT * FROM " + view)
 			if len(rows) == 0 || len(rows[0]) != columns {

@@ -49,10 +49,11 @@ func (p Phone) Text() string {
 
 // User is a user as stored.
 type User struct {
-	ID      uint64
-	UnionID string // "" = not known
-	Status  Status
-	Profile // AsOf is the watermark of the newest data that changed it; zero = never filled in
+	ID         uint64
+	UnionID    string // "" = not known
+	ExternalID string // in another system; "" = none
+	Status     Status
+	Profile    // AsOf is the watermark of the newest data that changed it; zero = never filled in
 
 	ProfileUpdatedAt time.Time // zero = never filled in
 	Phone            Phone
@@ -82,6 +83,9 @@ const (
 	maxAppID   = 32
 	maxOpenID  = 64
 	maxUnionID = 64
+
+	// MaxExternalID is the maximum length of User.ExternalID.
+	MaxExternalID = 128
 )
 
 // validate refuses what the columns would not keep exactly: they are ASCII, and MySQL ignores trailing spaces.
@@ -238,6 +242,7 @@ type userRow struct {
 	LastSeenAt       *time.Time
 	NickNameAsOf     *time.Time `gorm:"column:nickname_as_of"`
 	AvatarAsOf       *time.Time
+	ExternalID       *string
 }
 
 // TableName implements GORM's Tabler.
@@ -249,7 +254,7 @@ func (r *userRow) columns() []any {
 		&r.ID, &r.UnionID, &r.Status, &r.MergedInto, &r.NickName, &r.AvatarURL, &r.Gender, &r.Country,
 		&r.Province, &r.City, &r.Language, &r.ProfileAsOf, &r.ProfileUpdatedAt, &r.ProfileSource,
 		&r.PhoneCountryCode, &r.PhoneNumber, &r.PhoneBoundAt, &r.CreatedAt, &r.UpdatedAt, &r.LastLoginAt,
-		&r.LastSeenAt, &r.NickNameAsOf, &r.AvatarAsOf,
+		&r.LastSeenAt, &r.NickNameAsOf, &r.AvatarAsOf, &r.ExternalID,
 	}
 }
 
@@ -257,6 +262,7 @@ func (r userRow) user() User {
 	return User{
 		ID:               r.ID,
 		UnionID:          deref(r.UnionID),
+		ExternalID:       deref(r.ExternalID),
 		Status:           r.Status,
 		Profile:          r.profile(),
 		ProfileUpdatedAt: deref(r.ProfileUpdatedAt),

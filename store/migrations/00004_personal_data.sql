@@ -1,6 +1,7 @@
 -- +goose NO TRANSACTION
 -- +goose Up
--- Erased users, what was removed at a person's request, the record of changes that other services follow, and last_seen_at.
+-- Erased users, what was removed at a person's request, the record of changes that other services follow, last_seen_at, and
+-- the users' ids in other systems.
 --
 -- Every statement may run again. The new columns are empty at first, and servers of the previous version neither read nor
 -- write them. Adding them is instant on MySQL 8.0.29 and later and on MariaDB. The columns are named from the last to
@@ -14,9 +15,17 @@ SET NAMES utf8mb4;
 SET @missing = (SELECT COUNT(*) = 0 FROM information_schema.columns
   WHERE table_schema = DATABASE() AND table_name = 'users' AND column_name = 'last_seen_at');
 SET @change = IF(@missing, 'ALTER TABLE users
+  ADD COLUMN external_id VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT ''The user in another system of yours; NULL = none'' AFTER last_login_at,
   ADD COLUMN avatar_as_of DATETIME(3) NULL COMMENT ''Time of the data that the avatar is from (UTC); NULL = as profile_as_of'' AFTER last_login_at,
   ADD COLUMN nickname_as_of DATETIME(3) NULL COMMENT ''Time of the data that the nickname is from (UTC); NULL = as profile_as_of'' AFTER last_login_at,
   ADD COLUMN last_seen_at DATETIME(3) NULL COMMENT ''Last request of the user (UTC); written at most once an hour, and at the first request of a day; NULL or earlier than last_login_at = see there'' AFTER last_login_at', 'SELECT 1');
+PREPARE change_users FROM @change;
+EXECUTE change_users;
+DEALLOCATE PREPARE change_users;
+
+SET @missing = (SELECT COUNT(*) = 0 FROM information_schema.statistics
+  WHERE table_schema = DATABASE() AND table_name = 'users' AND index_name = 'users_external_id');
+SET @change = IF(@missing, 'CREATE UNIQUE INDEX users_external_id ON users (external_id)', 'SELECT 1');
 PREPARE change_users FROM @change;
 EXECUTE change_users;
 DEALLOCATE PREPARE change_users;
@@ -37,7 +46,7 @@ ALTER TABLE login_days MODIFY COLUMN active_users BIGINT UNSIGNED NOT NULL COMME
 -- What other services must follow. The numbers are in the order of the commits and have no gaps.
 CREATE TABLE IF NOT EXISTS user_changes (
   seq         BIGINT UNSIGNED NOT NULL COMMENT 'Number of the change, in the order of the commits',
-  kind        VARCHAR(24)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'merged, erased, disabled, enabled, phone_removed, profile_removed',
+  kind        VARCHAR(24)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'merged, erased, disabled, enabled, phone_removed, profile_removed, external_id',
   user_id     BIGINT UNSIGNED NOT NULL COMMENT 'users.id of the user that changed; if kind is merged, the one that was merged away',
   survivor_id BIGINT UNSIGNED NULL COMMENT 'If kind is merged: users.id of the user that stayed',
   reason      VARCHAR(255)    NULL COMMENT 'If kind is disabled or enabled: why, as the administrator wrote it; otherwise person, admin or wechat: at whose request',
@@ -77,6 +86,7 @@ SELECT
   (SELECT GROUP_CONCAT(CONCAT(i.appid, ':', i.openid) ORDER BY i.appid, i.openid SEPARATOR ', ')
      FROM wechat_identities i WHERE i.user_id = u.id) AS identities,
   u.unionid,
+  u.external_id,
   u.nickname,
   u.avatar_url,
   (CASE u.gender WHEN 1 THEN 'male' WHEN 2 THEN 'female' ELSE 'unknown' END) COLLATE utf8mb4_unicode_520_ci AS gender,
