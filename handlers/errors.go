@@ -26,6 +26,7 @@ const (
 	codeUserBlocked          code = "user_blocked"
 	codeForbidden            code = "forbidden"
 	codeNotFound             code = "not_found"
+	codeConflict             code = "conflict"
 	codeMethodNotAllowed     code = "method_not_allowed"
 	codeRequestTooLarge      code = "request_too_large"
 	codeUnsupportedMediaType code = "unsupported_media_type"
@@ -74,6 +75,8 @@ var problems = map[code]problem{
 		"The gateway's API key is missing or wrong.", actionNone, 0},
 	codeNotFound: {http.StatusNotFound, "Not found",
 		"There is nothing at this path.", actionNone, 0},
+	codeConflict: {http.StatusConflict, "Conflict",
+		"Another user has this external id.", actionNone, 0},
 	codeMethodNotAllowed: {http.StatusMethodNotAllowed, "Method not allowed",
 		"This path does not take this method; see the Allow header.", actionNone, 0},
 	codeRequestTooLarge: {http.StatusRequestEntityTooLarge, "Request too large",

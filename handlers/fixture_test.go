@@ -73,7 +73,7 @@ type serverConfig struct {
 	wrapUsers    func(handlers.Users) handlers.Users       // of the public listener
 	limits       handlers.Limits
 	proxies      clientip.Networks
-	apiKey       string                  // of the internal listener
+	apiKeys      []handlers.APIKey
 	pushes       map[string]push.Options // by appid; the AppID and the clock are set
 	pushForward  string
 
@@ -148,8 +148,8 @@ func (srv *testServer) serve(cfg serverConfig) {
 			{Name: "redis", Func: func(ctx context.Context) error { return cfg.session.Redis.Ping(ctx).Err() }},
 		},
 		Logger: logger, Metrics: metrics,
-		Sessions: sessions, Users: db.Users(), APIKey: cfg.apiKey, StorageTimeout: time.Minute,
-		Eraser: eraser, AppIDs: slices.Sorted(maps.Keys(cfg.apps)),
+		Sessions: sessions, Users: db.Users(), Directory: db.Users(), APIKeys: cfg.apiKeys, StorageTimeout: time.Minute,
+		Eraser: eraser, Avatars: options.Avatars, AppIDs: slices.Sorted(maps.Keys(cfg.apps)),
 	})
 	srv.must(err)
 	srv.public, srv.internal = httptest.NewServer(public), httptest.NewServer(internal)

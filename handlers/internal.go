@@ -40,9 +40,14 @@ type InternalOptions struct {
 	AppIDs []string
 	Eraser Eraser // required
 
-	// APIKey is required from other services that call /introspect and /verify. If it is empty, they need none, and routes
-	// that write reject every request.
-	APIKey string
+	// Directory serves the routes about users.
+	Directory Directory // required
+	// Avatars makes URLs of stored pictures. Optional.
+	Avatars Avatars
+
+	// APIKeys are the keys of other services. If there are none, routes that read need none, and routes that write reject
+	// every request.
+	APIKeys []APIKey
 
 	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
 	StorageTimeout time.Duration
@@ -51,13 +56,13 @@ type InternalOptions struct {
 // NewInternal returns the handler of the internal listener, which serves operators, other services and gateways.
 // Mini-programs must not be able to reach it.
 func NewInternal(o InternalOptions) (http.Handler, error) {
-	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil || o.Eraser == nil {
-		return nil, errors.New("handlers: Sessions, Users, Eraser, Logger and Metrics are required")
+	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil || o.Eraser == nil || o.Directory == nil {
+		return nil, errors.New("handlers: Sessions, Users, Directory, Eraser, Logger and Metrics are required")
 	}
 	o.StorageTimeout = cmp.Or(o.StorageTimeout, DefaultStorageTimeout)
 	i := &introspector{accounts{o.Sessions, o.Users, o.StorageTimeout}, o.Metrics}
 	guard := func(next http.Handler) http.Handler {
-		return requireAPIKey(o.APIKey, apiKeyOf, codeInvalidAPIKey, next)
+		return requireAPIKey(o.APIKeys, apiKeyOf, codeInvalidAPIKey, next)
 	}
 	r := newRouter(o.Logger, slog.LevelDebug, o.Metrics) // at Debug, because probes and scrapes are frequent
 	r.Get("/healthz", handle(healthz))
@@ -65,8 +70,8 @@ func NewInternal(o InternalOptions) (http.Handler, error) {
 	r.Method(http.MethodGet, "/metrics", o.Metrics.handler())
 	r.Method(http.MethodPost, "/introspect", guard(handle(i.introspect)))
 	mountPprof(r, guard)
-	mountUsers(r, o)
-	verify := requireAPIKey(o.APIKey, apiKeyFromHeader, codeForbidden, handle(i.verify))
+	mountUsers(r, o, guard)
+	verify := requireAPIKey(o.APIKeys, apiKeyFromHeader, codeForbidden, handle(i.verify))
 	r.Handle("/verify", verify)
 	r.Handle("/verify/*", verify)
 	return r, nil
@@ -144,6 +149,8 @@ type introspectResponse struct {
 	IssuedAt  int64  `json:"iat,omitempty"`       // Unix time in seconds
 	OpenID    string `json:"openid,omitempty"`
 	UnionID   string `json:"unionid,omitempty"` // if it is known
+	// ExternalID is the user in another system, if it has one there.
+	ExternalID string `json:"external_id,omitempty"`
 }
 
 // introspect serves POST /introspect, which returns the owner of a token.
@@ -166,17 +173,18 @@ func (i *introspector) introspect(w http.ResponseWriter, r *http.Request) error 
 	return writeJSON(w, http.StatusOK, introspectResponse{
 		Active: true, TokenType: "Bearer", Subject: strconv.FormatUint(owner.user.ID, 10), ClientID: owner.session.AppID,
 		ExpiresAt: owner.expiresAt.Unix(), IssuedAt: owner.session.CreatedAt.Unix(),
-		OpenID: owner.session.OpenID, UnionID: owner.user.UnionID,
+		OpenID: owner.session.OpenID, UnionID: owner.user.UnionID, ExternalID: owner.user.ExternalID,
 	})
 }
 
 // The response headers of /verify. A gateway must copy them from the response, and must not pass on headers of these
 // names that a client sends.
 const (
-	headerUserID  = "X-User-Id"
-	headerAppID   = "X-Wechat-Appid"
-	headerOpenID  = "X-Wechat-Openid"
-	headerUnionID = "X-Wechat-Unionid"
+	headerUserID     = "X-User-Id"
+	headerExternalID = "X-User-External-Id"
+	headerAppID      = "X-Wechat-Appid"
+	headerOpenID     = "X-Wechat-Openid"
+	headerUnionID    = "X-Wechat-Unionid"
 )
 
 // verify serves /verify for gateways: nginx's auth_request, forward_auth of Caddy and Traefik, Envoy's ext_authz. It
@@ -192,8 +200,10 @@ func (i *introspector) verify(w http.ResponseWriter, r *http.Request) error {
 	header.Set(headerUserID, strconv.FormatUint(owner.user.ID, 10))
 	header.Set(headerAppID, owner.session.AppID)
 	header.Set(headerOpenID, owner.session.OpenID)
-	if owner.user.UnionID != "" {
-		header.Set(headerUnionID, owner.user.UnionID)
+	for name, value := range map[string]string{headerUnionID: owner.user.UnionID, headerExternalID: owner.user.ExternalID} {
+		if value != "" {
+			header.Set(name, value)
+		}
 	}
 	return writeJSON(w, http.StatusOK, statusResponse{Status: http.StatusOK})
 }

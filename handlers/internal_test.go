@@ -15,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"wxlogin/handlers"
 	"wxlogin/session"
 )
 
@@ -81,10 +82,15 @@ func TestPprof(t *testing.T) {
 	}
 }
 
-// apiKey is the key of the internal listener with withAPIKey.
-const apiKey = "a-key-that-is-shared"
+// The keys of the internal listener with withAPIKey.
+const (
+	apiKey      = "a-key-that-is-shared"
+	previousKey = "a-key-that-was-shared"
+)
 
-func withAPIKey(cfg *serverConfig) { cfg.apiKey = apiKey }
+func withAPIKey(cfg *serverConfig) {
+	cfg.apiKeys = []handlers.APIKey{{Name: "crm", Key: apiKey}, {Name: "previous", Key: previousKey}}
+}
 
 // internalResponse is a response of the internal listener.
 type internalResponse struct {

@@ -3,8 +3,6 @@ package handlers
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,7 +16,6 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"wxlogin/session"
 	"wxlogin/wechat"
 )
 
@@ -41,6 +38,7 @@ type requestLog struct {
 	err       apiError
 	expected  bool   // a 5xx is not logged as an error: the server is shutting down, or reports that it is not ready
 	clientKey string // rate limit key of the client, if the route has one
+	apiKey    string // name of the API key of another service
 }
 
 type requestLogKey struct{}
@@ -117,7 +115,7 @@ func logRequest(
 	if !logger.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 13)
+	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs,
 		slog.String("method", knownMethod(r)),
 		slog.String("route", route),
@@ -144,14 +142,14 @@ func logRequest(
 	_ = logger.Handler().Handle(r.Context(), record) // if the log cannot be written, there is nowhere to report it
 }
 
-// attrs returns the user, the app and the invalid field, as far as they are known.
+// attrs returns the user, the app, the invalid field and the service's key, as far as they are known.
 func (l *requestLog) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 4)
+	attrs := make([]slog.Attr, 0, 5)
 	if l.userID != 0 {
 		attrs = append(attrs, slog.Uint64("userId", l.userID))
 	}
 	for _, a := range [...]struct{ name, value string }{
-		{"appid", l.appID}, {"login", l.login}, {"field", l.err.field},
+		{"appid", l.appID}, {"login", l.login}, {"field", l.err.field}, {"apiKey", l.apiKey},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.name, a.value))
@@ -201,51 +199,4 @@ func recoverPanics(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 	})
-}
-
-// headerAPIKey contains the key that another service shares with this server.
-const headerAPIKey = "X-Api-Key"
-
-// requireAPIKey passes a request on if apiKey finds the key in it, and rejects it with the code denied otherwise. If
-// key is empty, every request passes.
-func requireAPIKey(key string, apiKey func(*http.Request) string, denied code, next http.Handler) http.Handler {
-	if key == "" {
-		return next
-	}
-	want := sha256.Sum256([]byte(key))
-	return handle(func(w http.ResponseWriter, r *http.Request) error {
-		got := sha256.Sum256([]byte(apiKey(r))) // hashes have one length, so the comparison takes constant time
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			return apiError{code: denied}
-		}
-		next.ServeHTTP(w, r)
-		return nil
-	})
-}
-
-// apiKeyFromHeader returns the API key of a gateway, which has the user's token in Authorization. If the header is
-// repeated, it returns "": one of the two could come from a client.
-func apiKeyFromHeader(r *http.Request) string {
-	keys := r.Header.Values(headerAPIKey)
-	if len(keys) != 1 {
-		return ""
-	}
-	return keys[0]
-}
-
-// apiKeyOf returns the API key of a service that calls directly. Besides X-Api-Key it may use what OAuth clients use: a
-// bearer token (RFC 7662, section 2.1), or the password of HTTP Basic with any user name (RFC 6749, section 2.3.1). If
-// either header is repeated, it returns "".
-func apiKeyOf(r *http.Request) string {
-	if len(r.Header.Values(headerAPIKey)) > 1 || len(r.Header.Values("Authorization")) > 1 {
-		return ""
-	}
-	if key := apiKeyFromHeader(r); key != "" {
-		return key
-	}
-	if key, ok := session.BearerToken(r.Header); ok {
-		return key
-	}
-	_, key, _ := r.BasicAuth()
-	return key
 }

@@ -219,7 +219,7 @@ func newRouter(logger *slog.Logger, level slog.Level, metrics *Metrics) *chi.Mux
 // allowedMethods returns the methods of the requested path (RFC 9110, section 10.2.1).
 func allowedMethods(r *http.Request) []string {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		if chi.RouteContext(r.Context()).Routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
 			allowed = append(allowed, method)
 		}

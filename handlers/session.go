@@ -213,14 +213,17 @@ func (p *public) profileResponse(u store.User) profileResponse {
 	}
 }
 
-func (p *public) userInfo(u store.User) userInfo {
+func (p *public) userInfo(u store.User) userInfo { return newUserInfo(u, p.avatars) }
+
+// newUserInfo returns a profile; avatars is nil if there are no uploads.
+func newUserInfo(u store.User, avatars Avatars) userInfo {
 	info := userInfo{
 		NickName: u.NickName, AvatarURL: u.AvatarURL, Gender: u.Gender,
 		Country: u.Country, Province: u.Province, City: u.City, Language: u.Language,
 	}
 	switch {
-	case p.avatars != nil:
-		info.AvatarURL = p.avatars.URL(u.AvatarURL)
+	case avatars != nil:
+		info.AvatarURL = avatars.URL(u.AvatarURL)
 	case strings.HasPrefix(u.AvatarURL, avatar.Path):
 		info.AvatarURL = "" // uploads were turned off
 	}

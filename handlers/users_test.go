@@ -41,7 +41,7 @@ func TestDeleteUser(t *testing.T) {
 			}
 		}
 		srv.wantErasedUser(id, "admin")
-		if got := srv.queryText("SELECT CONCAT_WS('|', actor, note) FROM user_changes WHERE kind = 'erased'"); got != "current|asked by mail, case 7" {
+		if got := srv.queryText("SELECT CONCAT_WS('|', actor, note) FROM user_changes WHERE kind = 'erased'"); got != "crm|asked by mail, case 7" {
 			t.Errorf("recorded: %s", got)
 		}
 		for _, token := range tokens {
@@ -237,7 +237,7 @@ func TestDeleteUser_Reasons(t *testing.T) {
 		srv.must(result.Scan(&row))
 		rows = append(rows, row)
 	}
-	if got, _ := json.Marshal(rows); string(got) != `["disabled|li","erased|admin|current|a court's order"]` {
+	if got, _ := json.Marshal(rows); string(got) != `["disabled|li","erased|admin|crm|a court's order"]` {
 		t.Errorf("recorded: %s", got)
 	}
 }

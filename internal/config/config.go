@@ -36,9 +36,10 @@ type Config struct {
 	InternalAddr  string `env:"INTERNAL_ADDR" envDefault:"127.0.0.1:9090"`
 	WeChatAPIBase string `env:"WECHAT_API_BASE" envDefault:"https://api.weixin.qq.com"`
 
-	// InternalAPIKey authenticates services that ask whose token it is. It has at least minAPIKey characters, and is
-	// required unless the internal listener is on loopback.
-	InternalAPIKey string `env:"INTERNAL_API_KEY"`
+	// InternalAPIKey authenticates the team's other services. It is required unless the internal listener is on loopback.
+	// InternalAPIKeyPrevious is the one before, while services change to the new one. See APIKeys.
+	InternalAPIKey         string `env:"INTERNAL_API_KEY"`
+	InternalAPIKeyPrevious string `env:"INTERNAL_API_KEY_PREVIOUS"`
 
 	// Pushes are the mini-programs whose pushed messages this server receives.
 	Pushes []Push `env:"WECHAT_PUSH"`

@@ -132,9 +132,38 @@ func TestLoad_InternalAPIKey(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{key[1:], key + " x", key + "é"} {
-		_, err := config.Load(environ("INTERNAL_API_KEY=" + bad))
-		if err == nil || !strings.Contains(err.Error(), "INTERNAL_API_KEY") || strings.Contains(err.Error(), bad) {
-			t.Errorf("a bad key: %v", err)
+		for _, name := range []string{"INTERNAL_API_KEY", "INTERNAL_API_KEY_PREVIOUS"} {
+			_, err := config.Load(environ("INTERNAL_API_KEY="+key, name+"="+bad))
+			if err == nil || !strings.Contains(err.Error(), name+" ") || strings.Contains(err.Error(), bad) {
+				t.Errorf("a bad key: %v", err)
+			}
+		}
+	}
+	if _, err := config.Load(environ("INTERNAL_API_KEY_PREVIOUS=" + key)); err == nil {
+		t.Error("a previous key without a current one is accepted")
+	}
+}
+
+func TestConfig_APIKeys(t *testing.T) {
+	const one, two = "0123456789abcdef", "fedcba9876543210"
+	for _, tt := range []struct {
+		current, previous string
+		want              []config.APIKey
+	}{
+		{"", "", nil},
+		{one, "", []config.APIKey{{"current", one}}},
+		{one, two, []config.APIKey{{"current", one}, {"previous", two}}},
+		{"crm-2:" + one, "crm-1:" + two, []config.APIKey{{"crm-2", one}, {"crm-2", "crm-2:" + one}, {"crm-1", two}, {"crm-1", "crm-1:" + two}}},
+		{"short:key" + one[:5], "", []config.APIKey{{"current", "short:key" + one[:5]}}}, // no name: the rest is too short
+		{"a!b:" + one, "", []config.APIKey{{"current", "a!b:" + one}}},
+	} {
+		variables := []string{"INTERNAL_API_KEY=" + tt.current}
+		if tt.previous != "" {
+			variables = append(variables, "INTERNAL_API_KEY_PREVIOUS="+tt.previous)
+		}
+		c, err := config.Load(environ(variables...))
+		if err != nil || !slices.Equal(c.APIKeys(), tt.want) {
+			t.Errorf("%q, %q: got %v and %v", tt.current, tt.previous, c.APIKeys(), err)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 // secretVariables can also be read from a file that NAME_FILE names, as container platforms mount secrets.
 var secretVariables = []string{
 	"WECHAT_SECRET", "WECHAT_SECRET_PREVIOUS", "WECHAT_APPS", "MYSQL_DSN", "MYSQL_REPLICA_DSNS",
-	"REDIS_URL", "INTERNAL_API_KEY", "AVATAR_S3_SECRET_KEY", "WECHAT_PUSH",
+	"REDIS_URL", "INTERNAL_API_KEY", "INTERNAL_API_KEY_PREVIOUS", "AVATAR_S3_SECRET_KEY", "WECHAT_PUSH",
 }
 
 // listVariables may have line breaks between their entries and around them.

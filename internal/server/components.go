@@ -164,8 +164,8 @@ func (p *components) handlers(
 	internal, err = handlers.NewInternal(handlers.InternalOptions{
 		Checks: append(p.checks(), stopping),
 		Logger: o.Logger, Metrics: p.metrics,
-		Sessions: p.sessions, Users: p.db.Users(), APIKey: c.InternalAPIKey, StorageTimeout: o.StorageTimeout,
-		Eraser: p.eraser, AppIDs: appIDs(c),
+		Sessions: p.sessions, Users: p.db.Users(), Directory: p.db.Users(), APIKeys: apiKeys(c), StorageTimeout: o.StorageTimeout,
+		Eraser: p.eraser, Avatars: options.Avatars, AppIDs: appIDs(c),
 	})
 	return o.Tracing.Handler(public, c.TrustedProxies.SentDirectly), o.Tracing.Handler(internal, trustAll), err
 }
@@ -180,6 +180,13 @@ func pushReceivers(c config.Config) (map[string]*push.Receiver, error) {
 		receivers[p.AppID] = receiver
 	}
 	return receivers, nil
+}
+
+func apiKeys(c config.Config) (keys []handlers.APIKey) {
+	for _, key := range c.APIKeys() {
+		keys = append(keys, handlers.APIKey(key))
+	}
+	return keys
 }
 
 func appIDs(c config.Config) (ids []string) {
