@@ -207,6 +207,7 @@ Listeners:
   TRUSTED_PROXIES            addresses and networks whose X-Forwarded-For is trusted
   INTERNAL_ADDR              address for services, health checks and metrics [127.0.0.1:9090]
   INTERNAL_API_KEY *         key of services; required by routes that write, and if INTERNAL_ADDR is not on loopback
+  INTERNAL_API_KEY_PREVIOUS *  the key before it, while services change
   SHUTDOWN_DELAY             time between not ready and closed ports when stopping [1s]
 
 Sessions:
