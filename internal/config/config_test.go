@@ -154,7 +154,7 @@ func TestConfig_APIKeys(t *testing.T) {
 		{one, "", []config.APIKey{{"current", one}}},
 		{one, two, []config.APIKey{{"current", one}, {"previous", two}}},
 		{"crm-2:" + one, "crm-1:" + two, []config.APIKey{{"crm-2", one}, {"crm-2", "crm-2:" + one}, {"crm-1", two}, {"crm-1", "crm-1:" + two}}},
-		{"short:key" + one[:5], "", []config.APIKey{{"current", "short:key" + one[:5]}}}, // no name: the rest is too short
+		{"short-name:" + one[:8], "", []config.APIKey{{"current", "short-name:" + one[:8]}}}, // no name: the rest is too short
 		{"a!b:" + one, "", []config.APIKey{{"current", "a!b:" + one}}},
 	} {
 		variables := []string{"INTERNAL_API_KEY=" + tt.current}

@@ -14,7 +14,6 @@ import (
 // maxShutdownDelay bounds SHUTDOWN_DELAY: container platforms kill a process that has not ended after about a minute.
 const maxShutdownDelay = time.Minute
 
-
 func (c Config) validate() []error {
 	errs := c.validateApps()
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
