@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -72,12 +73,14 @@ func (srv *testServer) used() (here *wechattest.Device, token string, traces map
 	srv.login(there)
 	token = srv.login(here).Token
 	srv.getUserInfo("", "Bearer "+token)
+	srv.put("/users/"+srv.identityUser(here)+"/externalId", url.Values{"externalId": {"crm-4711"}})
+	srv.get("/users?phone=8613912345678")
 	srv.introspect(token, withKey)
 	srv.verify(token, withKey)
 	srv.pushEvent(safeMode, here, wechattest.Event{Name: "user_enter_tempsession"})
 	traces = map[string]string{
 		"openid": here.OpenID(), "openid elsewhere": there.OpenID(), "unionid": unionID, "nickname": "Wanderfalke", "city": "Falkenstein",
-		"phone number": "13912345678", "session_key": here.SessionKey(), "token": token,
+		"phone number": "13912345678", "external id": "crm-4711", "session_key": here.SessionKey(), "token": token,
 	}
 	for name, content := range srv.pictures() {
 		traces["picture's name "+name], traces["picture "+name] = name, content

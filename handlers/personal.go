@@ -107,6 +107,7 @@ type personalParts struct {
 	ProfileUpdatedAt *time.Time `json:"profileUpdatedAt"`
 	PhoneNumber      string     `json:"phoneNumber"` // whole, such as +8613800138000; "" if none is bound
 	PhoneBoundAt     *time.Time `json:"phoneBoundAt"`
+	ExternalID       string     `json:"externalId"` // in another system of the team; "" = none
 	CreatedAt        time.Time  `json:"createdAt"`
 	UpdatedAt        time.Time  `json:"updatedAt"`
 }
@@ -178,7 +179,8 @@ func (p *public) personalParts(u store.User) personalParts {
 	}
 	return personalParts{
 		UserInfo: p.userInfo(u), ProfileSource: source, ProfileUpdatedAt: timeOrNull(u.ProfileUpdatedAt),
-		PhoneNumber: u.Phone.Text(), PhoneBoundAt: timeOrNull(u.PhoneBoundAt), CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+		PhoneNumber: u.Phone.Text(), PhoneBoundAt: timeOrNull(u.PhoneBoundAt),
+		ExternalID: u.ExternalID, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 	}
 }
 

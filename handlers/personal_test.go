@@ -280,7 +280,7 @@ func TestMyData(t *testing.T) {
 		}
 		var got struct{ Data map[string]any }
 		srv.must(json.Unmarshal([]byte(r.raw), &got))
-		want := []string{"apps", "changes", "createdAt", "id", "lastLoginAt", "lastSeenAt", "merged", "phoneBoundAt", "phoneNumber",
+		want := []string{"apps", "changes", "createdAt", "externalId", "id", "lastLoginAt", "lastSeenAt", "merged", "phoneBoundAt", "phoneNumber",
 			"profileSource", "profileUpdatedAt", "updatedAt", "userInfo"}
 		if !slices.Equal(keys(got.Data), want) {
 			t.Errorf("the fields are %v", keys(got.Data))
