@@ -233,6 +233,9 @@ func FuzzDecrypt(f *testing.F) {
 		if _, err := wechat.DecryptUserInfo(key, data, iv, want); err != nil && err != wechat.ErrDecrypt {
 			t.Error(err)
 		}
+		if _, err := wechat.DecryptData(key, data, iv, want); err != nil && err != wechat.ErrDecrypt {
+			t.Error(err)
+		}
 	})
 }
 

@@ -17,6 +17,8 @@
 //	})
 //	profile := info.WithoutPlaceholders()
 //
+// [DecryptPhoneNumber] and [DecryptData] do so for other data, and [SignData] signs with it.
+//
 // The code of a phone button is exchanged for the phone number with an access_token, which logins do not need:
 //
 //	token, _, err := client.StableToken(ctx, false) // package accesstoken caches and shares it

@@ -82,6 +82,9 @@ type officialSamples struct {
 	SessionHMAC struct {
 		SessionKey, Body, Signature string
 	}
+	VirtualPayment struct {
+		SessionKey, Data, Signature string
+	}
 }
 
 func loadOfficialSamples(t testing.TB) officialSamples {

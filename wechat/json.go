@@ -44,11 +44,14 @@ type jsonReader struct {
 	pos  int
 }
 
+// aroundJSON are the characters that may stand before and after an object: white space and BOMs.
+const aroundJSON = " \t\r\n\ufeff"
+
 // readObject parses an object, with white space and BOMs around it. Strings may contain raw control characters, which
 // are kept, and invalid UTF-8 and lone surrogates, which are dropped. Otherwise the input must be valid JSON (RFC
 // 8259).
 func readObject(text []byte) (jsonObject, bool) {
-	r := jsonReader{data: bytes.Trim(text, " \t\r\n\ufeff")}
+	r := jsonReader{data: bytes.Trim(text, aroundJSON)}
 	v, ok := r.value(0)
 	return v.members, ok && v.typ == typeObject && r.pos == len(r.data)
 }

@@ -10,12 +10,6 @@ import (
 	"strings"
 )
 
-// Watermark says when, and for which mini-program, WeChat encrypted the data.
-type Watermark struct {
-	Timestamp int64  `json:"timestamp"` // Unix time, in seconds
-	AppID     string `json:"appid"`
-}
-
 // UserInfo is a user's profile as WeChat encrypts it for wx.getUserInfo and wx.getUserProfile. The latter has no OpenID
 // and no UnionID, so take the user from the session.
 //
@@ -33,15 +27,6 @@ type UserInfo struct {
 	Watermark Watermark `json:"watermark"`
 }
 
-// maxTimestamp is the first second of the year 10000, which databases cannot store.
-const maxTimestamp = 253402300800
-
-// Owner is the mini-program and the user of encrypted data.
-type Owner struct {
-	AppID  string // always compared with the watermark
-	OpenID string // compared with the data's openId, if it has one
-}
-
 // DecryptUserInfo decrypts a user's profile. It checks that the data is a profile and not a phone number, that WeChat
 // encrypted it for the mini-program want.AppID at a time after 1970, and, if it names a user, that this is want.OpenID.
 // An empty want.AppID matches nothing. The error is always ErrDecrypt.
@@ -53,13 +38,6 @@ func DecryptUserInfo(sessionKey, encryptedData, iv string, want Owner) (UserInfo
 		return UserInfo{}, ErrDecrypt
 	}
 	return info, nil
-}
-
-func (want Owner) matches(openID string, w Watermark) bool {
-	dated := w.Timestamp > 0 && w.Timestamp < maxTimestamp
-	app := want.AppID != "" && subtle.ConstantTimeCompare([]byte(want.AppID), []byte(w.AppID)) == 1
-	user := openID == "" || subtle.ConstantTimeCompare([]byte(want.OpenID), []byte(openID)) == 1
-	return dated && app && user
 }
 
 // parseUserInfo reads a profile. Unlike other data under the same key, a profile has a nickname or an avatar, even if
@@ -84,14 +62,6 @@ func parseUserInfo(plain []byte) (info UserInfo, ok bool) {
 		UnionID:   unionID,
 		Watermark: readWatermark(o),
 	}, ok && isProfile
-}
-
-// readWatermark reads the watermark if there is exactly one, with one time and one appid. Otherwise it returns the zero
-// Watermark, which matches nothing.
-func readWatermark(o jsonObject) Watermark {
-	w := o.exactObject("watermark")
-	appID, _ := w.exactText("appid")
-	return Watermark{Timestamp: w.exactInteger("timestamp"), AppID: appID}
 }
 
 // The placeholders that WeChat sends instead of a profile since 2021-04-28 (wx.getUserInfo) and 2022-11-08
@@ -147,11 +117,12 @@ func VerifySignature(sessionKey, rawData, signature string) bool {
 	return subtle.ConstantTimeCompare(want, []byte(signature)) == 1
 }
 
-// SessionSignature returns the signature for WeChat's session API (checksession, resetusersessionkey) with
-// sig_method=hmac_sha256: the lower-case hex of HMAC-SHA256 over the request's body, which is empty for a GET. The key
-// is the session_key as text.
-func SessionSignature(sessionKey, body string) string {
+// SignData returns WeChat's signature of data: the lower-case hex of HMAC-SHA256. The key is the session_key as text; it
+// is not decoded. Virtual payment (wx.requestVirtualPayment) needs it of its signData, under the user's newest
+// session_key; the session API (checksession, resetusersessionkey, with sig_method=hmac_sha256) of the request's body,
+// which is empty for a GET.
+func SignData(sessionKey, data string) string {
 	mac := hmac.New(sha256.New, []byte(sessionKey))
-	mac.Write([]byte(body))
+	mac.Write([]byte(data))
 	return hex.EncodeToString(mac.Sum(nil))
 }

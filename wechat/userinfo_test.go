@@ -246,14 +246,17 @@ func TestVerifySignature(t *testing.T) {
 	}
 }
 
-func TestSessionSignature(t *testing.T) {
-	s := loadOfficialSamples(t).SessionHMAC
-	if got := wechat.SessionSignature(s.SessionKey, s.Body); got != s.Signature {
-		t.Errorf("got %s, want the official %s", got, s.Signature)
-	}
-	const empty = "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128"
-	if got := wechat.SessionSignature(s.SessionKey, ""); got != empty {
-		t.Errorf("of an empty body: got %s, want %s", got, empty)
+func TestSignData(t *testing.T) {
+	samples := loadOfficialSamples(t)
+	hmac, payment := samples.SessionHMAC, samples.VirtualPayment
+	for name, test := range map[string]struct{ key, data, want string }{
+		"session API":          {hmac.SessionKey, hmac.Body, hmac.Signature},
+		"session API by a GET": {hmac.SessionKey, "", "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128"},
+		"virtual payment":      {payment.SessionKey, payment.Data, payment.Signature},
+	} {
+		if got := wechat.SignData(test.key, test.data); got != test.want {
+			t.Errorf("%s: got %s, want the official %s", name, got, test.want)
+		}
 	}
 }
 
