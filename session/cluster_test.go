@@ -75,6 +75,9 @@ func TestStore_Cluster(t *testing.T) {
 	if err != nil || !slices.Equal(keys, []string{key(5), key(4)}) {
 		t.Errorf("%d keys, %v; want the newer ones", len(keys), err)
 	}
+	if newest, err := f.NewestSessionKey(ctx, f.mustFind(t, tokens[3])); err != nil || newest != key(5) {
+		t.Errorf("another key than the newest, or %v", err)
+	}
 	if err := f.Revoke(ctx, tokens[3]); err != nil {
 		t.Fatal(err)
 	}

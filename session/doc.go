@@ -55,9 +55,9 @@
 // # Invalid records
 //
 // If Redis holds a value at a record's key that is not valid (another type, version or length, sealed under an unknown
-// secret, modified or moved), Lookup and OtherSessionKeys treat it as missing, and Revoke deletes it. If the key of an
-// index holds another type, it counts as an empty index. The next Create deletes it, so that its user is not locked
-// out. Sessions begun before then end by expiry or by Revoke, because RevokeAll no longer finds them. Index members
+// secret, modified or moved), Lookup, OtherSessionKeys and NewestSessionKey treat it as missing, and Revoke deletes it.
+// If the key of an index holds another type, it counts as an empty index. The next Create deletes it, so that its user
+// is not locked out. Sessions begun before then end by expiry or by Revoke, because RevokeAll no longer finds them. Index members
 // that name no record, or a record of another user, are skipped.
 //
 // A Store logs each of these kinds once, at level Warn on Options.Logger, without any value. A missing key is not
@@ -67,6 +67,7 @@
 //
 // [Store.OtherSessionKeys] returns the session_keys of the user's other sessions, by the same sorted set. They are for
 // data that WeChat encrypted under another login's session_key than that of the token's session.
+// [Store.NewestSessionKey] returns that of the login that came last, for signatures, which WeChat checks with one key.
 //
 // # Redis
 //

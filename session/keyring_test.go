@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wxlogin/session"
 )
@@ -83,6 +84,95 @@ func TestStore_OtherSessionKeys(t *testing.T) {
 		f := newFixture(t, unreachable)
 		_, err := f.OtherSessionKeys(ctx, session.Session{AppID: appID, OpenID: openID})
 		if !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestStore_NewestSessionKey(t *testing.T) {
+	ctx := context.Background()
+	wantNewest := func(t *testing.T, f *fixture, token, want string) {
+		t.Helper()
+		if got, err := f.NewestSessionKey(ctx, f.mustFind(t, token)); err != nil || got != want {
+			t.Errorf("another key, or %v", err)
+		}
+	}
+
+	t.Run("whichever session asks", func(t *testing.T) {
+		f := newFixture(t)
+		var tokens []string
+		for n := range 6 {
+			tokens = append(tokens, f.login(t, openID, key(n)))
+		}
+		for _, token := range tokens {
+			wantNewest(t, f, token, key(5))
+		}
+	})
+
+	t.Run("of sessions that begin in the same millisecond", func(t *testing.T) {
+		f := newFixture(t)
+		var tokens []string
+		for n := range 3 {
+			token, err := f.Create(ctx, session.Session{AppID: appID, OpenID: openID, SessionKey: key(n)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens = append(tokens, token)
+			f.advance(t, time.Microsecond)
+		}
+		for _, token := range tokens {
+			wantNewest(t, f, token, key(2))
+		}
+	})
+
+	t.Run("neither of another user nor of another app", func(t *testing.T) {
+		f := newFixture(t, apps(session.App{AppID: appID, Secret: secret}, session.App{AppID: "wxother", Secret: secret}))
+		token := f.login(t, openID, key(1))
+		f.login(t, strings.ToLower(openID), key(2))
+		if _, err := f.Create(ctx, session.Session{AppID: "wxother", OpenID: openID, SessionKey: key(3)}); err != nil {
+			t.Fatal(err)
+		}
+		wantNewest(t, f, token, key(1))
+	})
+
+	t.Run("not of an ended session", func(t *testing.T) {
+		f := newFixture(t)
+		token := f.login(t, openID, key(1))
+		if err := f.Revoke(ctx, f.login(t, openID, key(2))); err != nil {
+			t.Fatal(err)
+		}
+		wantNewest(t, f, token, key(1))
+		f.login(t, openID, key(3))
+		wantNewest(t, f, token, key(3))
+		f.advance(t, session.DefaultIdleTTL-time.Second) // the token is used, the newest session is not
+		wantNewest(t, f, token, key(1))
+	})
+
+	t.Run("the session's own if the index has lost it", func(t *testing.T) {
+		f := newFixture(t)
+		old := f.login(t, openID, key(1))
+		token := f.login(t, openID, key(2))
+		f.redis.Client.ZRem(ctx, f.indexKey(openID), member(token))
+		wantNewest(t, f, token, key(2))
+		wantNewest(t, f, old, key(1))
+		f.redis.Client.Del(ctx, f.indexKey(openID))
+		wantNewest(t, f, token, key(2))
+	})
+
+	t.Run("does not prolong", func(t *testing.T) {
+		f := newFixture(t)
+		token := f.login(t, openID, key(1))
+		newest := f.login(t, openID, key(2))
+		f.advance(t, session.DefaultIdleTTL/2)
+		wantNewest(t, f, token, key(2))
+		f.advance(t, session.DefaultIdleTTL/2)
+		f.mustMiss(t, newest)
+	})
+
+	t.Run("unreachable redis is an error", func(t *testing.T) {
+		f := newFixture(t, unreachable)
+		key, err := f.NewestSessionKey(ctx, session.Session{AppID: appID, OpenID: openID, SessionKey: sessionKey})
+		if !errors.Is(err, session.ErrUnavailable) || key != "" {
 			t.Errorf("%v, want ErrUnavailable", err)
 		}
 	})
