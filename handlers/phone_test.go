@@ -23,7 +23,7 @@ func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code strin
 }
 
 // bindPhone sends what the phone button returned before it returned codes.
-func (srv *testServer) bindPhone(token string, d wechattest.PhoneData) response {
+func (srv *testServer) bindPhone(token string, d wechattest.SealedData) response {
 	srv.t.Helper()
 	return srv.postForm("/bindPhone", "token", token, "encryptedData", d.EncryptedData, "iv", d.IV)
 }
@@ -151,14 +151,14 @@ func TestBindPhone_Undecryptable(t *testing.T) {
 	p, stranger := srv.device("alice"), srv.device("bob")
 	token := srv.login(p).Token
 	good := p.GetPhoneNumber()
-	sealed := func(plain string) wechattest.PhoneData {
+	sealed := func(plain string) wechattest.SealedData {
 		data, iv := wechattest.Seal(p.SessionKey(), []byte(plain))
-		return wechattest.PhoneData{EncryptedData: data, IV: iv}
+		return wechattest.SealedData{EncryptedData: data, IV: iv}
 	}
 	const one = `{"phoneNumber":"1","purePhoneNumber":"1","countryCode":"1"`
 	profile := p.GetUserInfo()
 	var detail string
-	for name, data := range map[string]wechattest.PhoneData{
+	for name, data := range map[string]wechattest.SealedData{
 		"other iv":       {EncryptedData: good.EncryptedData, IV: garbage},
 		"bad padding":    {EncryptedData: good.EncryptedData[:64], IV: good.IV},
 		"no json":        sealed("13800138000"),

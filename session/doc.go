@@ -57,8 +57,8 @@
 // If Redis holds a value at a record's key that is not valid (another type, version or length, sealed under an unknown
 // secret, modified or moved), Lookup, OtherSessionKeys and NewestSessionKey treat it as missing, and Revoke deletes it.
 // If the key of an index holds another type, it counts as an empty index. The next Create deletes it, so that its user
-// is not locked out. Sessions begun before then end by expiry or by Revoke, because RevokeAll no longer finds them. Index members
-// that name no record, or a record of another user, are skipped.
+// is not locked out. Sessions begun before then end by expiry or by Revoke, because RevokeAll no longer finds them.
+// Index members that name no record, or a record of another user, are skipped.
 //
 // A Store logs each of these kinds once, at level Warn on Options.Logger, without any value. A missing key is not
 // logged.

@@ -36,6 +36,9 @@ func (s *Simulator) registerControls(mux *http.ServeMux) {
 	// The phone button, in current and in older mini-programs.
 	device("/sim/phonecode", func(d *Device, _ *http.Request) (any, error) { return map[string]string{"code": d.PhoneCode()}, nil })
 	device("/sim/phonenumber", func(d *Device, _ *http.Request) (any, error) { return d.GetPhoneNumber(), nil })
+	device("/sim/werun", func(d *Device, _ *http.Request) (any, error) { return d.GetWeRunData(), nil })
+	device("/sim/group", func(d *Device, _ *http.Request) (any, error) { return d.GetGroupEnterInfo(), nil })
+	device("/sim/pay", controlPay)
 	device("/sim/chooseavatar", func(d *Device, _ *http.Request) (any, error) { return d.ChooseAvatar(), nil })
 	device("/sim/bind", controlSetUnionID)
 	device("/sim/event", controlEvent)

@@ -187,10 +187,11 @@ func FuzzControl(f *testing.F) {
 	f.Add("/sim/newkey", "user=%ff")
 	f.Add("/sim/fault", "kind=slow:1s&n=2")
 	f.Add("/sim/fault", "kind=%&n=;")
+	f.Add("/sim/pay", "user=alice&data=x&signature=x")
 	sim := newSimulator(wechattest.Options{})
 	f.Fuzz(func(t *testing.T, path, form string) {
 		switch path {
-		case "/sim/login", "/sim/userinfo", "/sim/newkey", "/sim/fault":
+		case "/sim/login", "/sim/userinfo", "/sim/newkey", "/sim/fault", "/sim/pay":
 		default:
 			return
 		}

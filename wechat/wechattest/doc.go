@@ -8,6 +8,7 @@
 //	code := phone.Login()       // wx.login
 //	data := phone.GetUserInfo() // wx.getUserInfo, encrypted under the user's session_key
 //	code = phone.PhoneCode()    // the phone button
+//	steps := phone.GetWeRunData()
 //
 //	sim.Fail(wechattest.Busy, wechattest.Slow(time.Second)) // the next two logins
 //
@@ -44,6 +45,10 @@
 //	                                           nickname=… changes the nickname first
 //	POST /sim/phonecode?user=alice             the phone button: {"code":"…"}
 //	POST /sim/phonenumber?user=alice           the phone button in older mini-programs: {"encryptedData":"…","iv":"…"}
+//	POST /sim/werun?user=alice                 wx.getWeRunData: {"encryptedData":"…","iv":"…"}
+//	POST /sim/group?user=alice                 wx.getGroupEnterInfo: the same
+//	POST /sim/pay?user=alice                   wx.requestVirtualPayment with data=… and signature=…: {"valid":true} if the
+//	                                           signature is that of data under the current session_key
 //	POST /sim/chooseavatar?user=alice          the chooseAvatar button: {"avatarUrl":"http://tmp/…","data":"…"}, a JPEG in base64
 //	POST /sim/bind?user=alice&unionid=o…       sets the unionid, as if the mini-programs were bound to an Open Platform account
 //	POST /sim/newkey?user=alice                replaces the session_key

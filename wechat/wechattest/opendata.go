@@ -52,9 +52,8 @@ func (d *Device) GetPlaceholder() OpenData {
 
 func (d *Device) encryptInfo(errMsg string, a account, info Info, openID, unionID string) OpenData {
 	raw := string(encode(info))
-	watermark := wechat.Watermark{Timestamp: d.sim.now().Unix(), AppID: d.id.appID}
 	data := OpenData{ErrMsg: errMsg, RawData: raw, Signature: Sign(a.sessionKey, raw), UserInfo: info}
-	data.EncryptedData, data.IV = Seal(a.sessionKey, encode(plainData{openID, info, unionID, watermark}))
+	data.EncryptedData, data.IV = Seal(a.sessionKey, encode(plainData{openID, info, unionID, d.watermark()}))
 	return data
 }
 
@@ -93,13 +92,6 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// PhoneData is the result of the phone button in older mini-programs.
-type PhoneData struct {
-	ErrMsg        string `json:"errMsg"`
-	EncryptedData string `json:"encryptedData"`
-	IV            string `json:"iv"`
-}
-
 // phoneInfo is a phone number in WeChat's format.
 type phoneInfo struct {
 	PhoneNumber     string           `json:"phoneNumber"`
@@ -117,15 +109,13 @@ func (d *Device) PhoneCode() (code string) {
 
 // GetPhoneNumber is the phone button in older mini-programs. It returns the number, encrypted under the current
 // session_key.
-func (d *Device) GetPhoneNumber() PhoneData {
-	user, a := d.snapshot()
+func (d *Device) GetPhoneNumber() SealedData {
+	user, _ := d.snapshot()
 	info := d.sim.phoneInfo(user, d.id.appID)
 	if user.CountryCode == "86" {
 		info.PhoneNumber = user.PhoneNumber
 	}
-	data := PhoneData{ErrMsg: "getPhoneNumber:ok"}
-	data.EncryptedData, data.IV = Seal(a.sessionKey, encode(info))
-	return data
+	return d.seal("getPhoneNumber:ok", info)
 }
 
 // PhoneNumber returns the user's national phone number.
