@@ -2,9 +2,11 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
+	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/wechat"
@@ -14,7 +16,7 @@ import (
 // limit.
 const maxReservationWait = 2 * time.Second
 
-// encryptedData is the open data that wx.getUserInfo, wx.getUserProfile and the phone button return.
+// encryptedData is the open data that wx.getUserInfo, the phone button and other calls of a mini-program return.
 type encryptedData struct {
 	ciphertext, iv     string
 	rawData, signature string // both or neither
@@ -66,8 +68,26 @@ func (d encryptedData) phoneNumber(sessionKey string, owner wechat.Owner) (wecha
 	return wechat.DecryptPhoneNumber(sessionKey, d.ciphertext, d.iv, owner)
 }
 
+// anyData decrypts data of any kind. The error is wechat.ErrDecrypt.
+func (d encryptedData) anyData(sessionKey string, owner wechat.Owner) (json.RawMessage, error) {
+	return wechat.DecryptData(sessionKey, d.ciphertext, d.iv, owner)
+}
+
 // decryptFunc decrypts data under one session_key. If that fails for whatever reason, the error is wechat.ErrDecrypt.
 type decryptFunc[T any] func(sessionKey string, owner wechat.Owner) (T, error)
+
+// decryptor decrypts data under the session_keys of its user. The decryptors of both listeners share one limit.
+type decryptor struct {
+	accounts
+	limiter    *ratelimit.Limiter // of failed decryptions, by user
+	retryDelay time.Duration
+	metrics    *Metrics
+}
+
+// newDecryptor returns a decryptor that allows failures failed decryptions per window of counter and user.
+func newDecryptor(a accounts, counter *ratelimit.Counter, failures int, retryDelay time.Duration, m *Metrics) *decryptor {
+	return &decryptor{a, counter.Limiter("failed updates", failures), retryDelay, m}
+}
 
 // decryptRateLimited decrypts data unless the user has reached the limit of failed decryptions. The limit is per user,
 // not per session: an attacker can create sessions at will, but WeChat gives out one openid.
@@ -77,14 +97,15 @@ type decryptFunc[T any] func(sessionKey string, owner wechat.Owner) (T, error)
 // failure or a disconnect after the session's own key was tried, because the client can see that the profile has not
 // changed.
 func decryptRateLimited[T any](
-	ctx context.Context, p *public, sess session.Session, decryptWith decryptFunc[T],
+	ctx context.Context, d *decryptor, sess session.Session, decryptWith decryptFunc[T],
 ) (data T, err error) {
-	reservation, ok := p.decryptLimiter.ReserveWait(ctx, userKey(sess), maxReservationWait)
+	reservation, ok := d.limiter.ReserveWait(ctx, userKey(sess), maxReservationWait)
 	if !ok {
-		return data, p.reject(decryptRate)
+		d.metrics.rejected(decryptRate)
+		return data, apiError{code: codeRateLimited}
 	}
 	defer reservation.Keep()
-	if data, err = decrypt(ctx, p, sess, decryptWith); err == nil {
+	if data, err = decrypt(ctx, d, sess, decryptWith); err == nil {
 		reservation.Release()
 	}
 	return data, err
@@ -92,38 +113,38 @@ func decryptRateLimited[T any](
 
 // decrypt decrypts data under the session's key. If another wx.login has replaced that key, it tries the keys of the
 // user's other sessions.
-func decrypt[T any](ctx context.Context, p *public, sess session.Session, decryptWith decryptFunc[T]) (T, error) {
+func decrypt[T any](ctx context.Context, d *decryptor, sess session.Session, decryptWith decryptFunc[T]) (T, error) {
 	owner := wechat.Owner{AppID: sess.AppID, OpenID: sess.OpenID}
 	if data, err := decryptWith(sess.SessionKey, owner); err == nil {
-		p.metrics.decryption(decryptedWithOwnKey)
+		d.metrics.decryption(decryptedWithOwnKey)
 		return data, nil
 	}
 	// From here on Redis is read up to twice, with the delay in between.
-	ctx, cancel := context.WithTimeout(ctx, p.decryptRetryDelay+2*p.storageTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.retryDelay+2*d.storageTimeout)
 	defer cancel()
-	data, err := decryptWithOtherKeys(ctx, p, sess, decryptWith, owner)
+	data, err := decryptWithOtherKeys(ctx, d, sess, decryptWith, owner)
 	if errors.Is(err, wechat.ErrDecrypt) {
 		// The data may have overtaken the login that made its key. Every failure waits, so that timing reveals nothing.
 		select {
-		case <-time.After(p.decryptRetryDelay):
-			data, err = decryptWithOtherKeys(ctx, p, sess, decryptWith, owner)
+		case <-time.After(d.retryDelay):
+			data, err = decryptWithOtherKeys(ctx, d, sess, decryptWith, owner)
 		case <-ctx.Done():
 		}
 	}
 	switch {
 	case err == nil:
-		p.metrics.decryption(decryptedWithOtherKey)
+		d.metrics.decryption(decryptedWithOtherKey)
 	case errors.Is(err, wechat.ErrDecrypt):
-		p.metrics.decryption(decryptionFailed)
+		d.metrics.decryption(decryptionFailed)
 	}
 	return data, err
 }
 
 // decryptWithOtherKeys decrypts data under the key of another session of the same user.
 func decryptWithOtherKeys[T any](
-	ctx context.Context, p *public, sess session.Session, decryptWith decryptFunc[T], owner wechat.Owner,
+	ctx context.Context, d *decryptor, sess session.Session, decryptWith decryptFunc[T], owner wechat.Owner,
 ) (zero T, err error) {
-	keys, err := p.otherSessionKeys(ctx, sess)
+	keys, err := d.otherSessionKeys(ctx, sess)
 	if err != nil {
 		return zero, err
 	}
@@ -135,8 +156,8 @@ func decryptWithOtherKeys[T any](
 	return zero, wechat.ErrDecrypt
 }
 
-func (p *public) otherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
-	ctx, cancel := p.withStorageTimeout(ctx)
+func (d *decryptor) otherSessionKeys(ctx context.Context, sess session.Session) ([]string, error) {
+	ctx, cancel := d.withStorageTimeout(ctx)
 	defer cancel()
-	return p.sessions.OtherSessionKeys(ctx, sess)
+	return d.sessions.OtherSessionKeys(ctx, sess)
 }

@@ -24,6 +24,7 @@ import (
 	"wxlogin/internal/avatar"
 	"wxlogin/internal/clientip"
 	"wxlogin/internal/erasure"
+	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/testenv"
 	"wxlogin/internal/testenv/mysqltest"
 	"wxlogin/internal/testenv/redistest"
@@ -117,6 +118,9 @@ func (srv *testServer) serve(cfg serverConfig) {
 	srv.t.Helper()
 	logger := slog.New(slog.NewJSONHandler(srv.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	metrics := handlers.NewMetrics()
+	if cfg.limits.Counter == nil {
+		cfg.limits.Counter = ratelimit.New(ratelimit.Options{Window: handlers.RateWindow})
+	}
 	db, err := store.Open(cfg.dsn, store.Options{Now: srv.clock.Now, Logger: logger})
 	srv.must(err)
 	srv.t.Cleanup(func() { db.Close() })
@@ -150,6 +154,7 @@ func (srv *testServer) serve(cfg serverConfig) {
 		Logger: logger, Metrics: metrics,
 		Sessions: sessions, Users: db.Users(), Directory: db.Users(), APIKeys: cfg.apiKeys, StorageTimeout: time.Minute,
 		Eraser: eraser, Avatars: options.Avatars, AppIDs: slices.Sorted(maps.Keys(cfg.apps)),
+		FailedUpdates: cfg.limits.FailedUpdates, Counter: cfg.limits.Counter, DecryptRetryDelay: time.Nanosecond,
 	})
 	srv.must(err)
 	srv.public, srv.internal = httptest.NewServer(public), httptest.NewServer(internal)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"wxlogin/internal/ratelimit"
 	"wxlogin/internal/request"
 	"wxlogin/session"
 	"wxlogin/store"
@@ -49,8 +50,23 @@ type InternalOptions struct {
 	// every request.
 	APIKeys []APIKey
 
+	// FailedUpdates and Counter are those of the public listener's Limits: data that cannot be decrypted counts there and
+	// for POST /decrypt together. Default: no limit.
+	FailedUpdates int
+	Counter       *ratelimit.Counter
+	// DecryptRetryDelay is as in PublicOptions.
+	DecryptRetryDelay time.Duration
+
 	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
 	StorageTimeout time.Duration
+}
+
+func (o *InternalOptions) setDefaults() {
+	o.StorageTimeout = cmp.Or(o.StorageTimeout, DefaultStorageTimeout)
+	o.DecryptRetryDelay = cmp.Or(o.DecryptRetryDelay, DefaultDecryptRetryDelay)
+	if o.Counter == nil {
+		o.Counter = ratelimit.New(ratelimit.Options{Window: RateWindow})
+	}
 }
 
 // NewInternal returns the handler of the internal listener, which serves operators, other services and gateways.
@@ -59,7 +75,7 @@ func NewInternal(o InternalOptions) (http.Handler, error) {
 	if o.Logger == nil || o.Metrics == nil || o.Sessions == nil || o.Users == nil || o.Eraser == nil || o.Directory == nil {
 		return nil, errors.New("handlers: Sessions, Users, Directory, Eraser, Logger and Metrics are required")
 	}
-	o.StorageTimeout = cmp.Or(o.StorageTimeout, DefaultStorageTimeout)
+	o.setDefaults()
 	i := &introspector{accounts{o.Sessions, o.Users, o.StorageTimeout}, o.Metrics}
 	guard := func(next http.Handler) http.Handler {
 		return requireAPIKey(o.APIKeys, apiKeyOf, codeInvalidAPIKey, next)
@@ -70,6 +86,7 @@ func NewInternal(o InternalOptions) (http.Handler, error) {
 	r.Method(http.MethodGet, "/metrics", o.Metrics.handler())
 	r.Method(http.MethodPost, "/introspect", guard(handle(i.introspect)))
 	mountPprof(r, guard)
+	mountSessionKey(r, o, i, guard)
 	mountUsers(r, o, guard)
 	verify := requireAPIKey(o.APIKeys, apiKeyFromHeader, codeForbidden, handle(i.verify))
 	r.Handle("/verify", verify)

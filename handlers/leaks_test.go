@@ -137,6 +137,27 @@ func (h *leakTest) personal() {
 	h.deleteAccount(token)
 }
 
+// sessionKeys provokes the responses of the internal routes that need a session_key.
+func (h *leakTest) sessionKeys() {
+	token := h.token()
+	for _, data := range []string{token, strings.Repeat(token, 400), ""} {
+		h.sign(token, data)
+		h.sign(token+"x", data)
+	}
+	for _, d := range []wechattest.SealedData{
+		h.alice.GetWeRunData(), h.alice.GetGroupEnterInfo(), h.bob.GetWeRunData(), h.bob.GetPhoneNumber(), withoutRawData(h.alice.GetUserProfile()),
+		{EncryptedData: token, IV: token}, {EncryptedData: garbage, IV: garbage},
+	} {
+		h.decrypt(token, d)
+		h.decrypt(token+"x", d)
+	}
+	for path, form := range sessionKeyForms(h.alice) {
+		form.Set("token", token)
+		h.callInternal(http.MethodPost, path, form.Encode(), header{"X-Api-Key", apiKey + "x"})
+		h.callInternal(http.MethodPost, path+"?token="+token, form.Encode(), withKey, header{"Authorization", "Bearer " + h.token()})
+	}
+}
+
 // misuse sends secrets to every route in places where they do not belong.
 func (h *leakTest) misuse() {
 	for _, path := range []string{
@@ -235,6 +256,7 @@ func TestLeaks(t *testing.T) {
 			h.updates()
 			h.phoneNumbers()
 			h.personal()
+			h.sessionKeys()
 			h.misuse()
 			h.report(t)
 		})

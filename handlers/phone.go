@@ -66,7 +66,7 @@ func (p *public) readPhoneNumber(ctx context.Context, sess session.Session, f re
 	if err != nil {
 		return wechat.PhoneNumber{}, err
 	}
-	return decryptRateLimited(ctx, p, sess, data.phoneNumber)
+	return decryptRateLimited(ctx, p.decryptor, sess, data.phoneNumber)
 }
 
 // savePhone stores the number for the session's user.

@@ -85,7 +85,7 @@ type Limits struct {
 
 	Logins        int // POST /onLogin, per minute and client address
 	Updates       int // POST /updateUserInfo, /bindPhone and /uploadAvatar together, per minute and user
-	FailedUpdates int // data that cannot be decrypted, per minute and user
+	FailedUpdates int // data that cannot be decrypted, per minute and user, on both listeners together
 
 	Uploads int // decoded pictures, per day and user
 
@@ -123,25 +123,24 @@ type public struct {
 	defaultApp string
 
 	accounts
+	decryptor    *decryptor
 	eraser       Eraser
 	pushes       *pushes
 	phoneNumbers PhoneNumbers // nil: no POST /bindPhone
 	avatars      Avatars      // nil: no uploads
 	openAvatar   func(name string) (*os.File, string, error)
 
-	logger            *slog.Logger
-	metrics           *Metrics
-	decryptRetryDelay time.Duration
+	logger  *slog.Logger
+	metrics *Metrics
 
 	loginSlots    *loginSemaphore
 	uploadSlots   *uploadSlots
 	decoders      *decoders
 	uploadsClosed context.Context // ends UploadStopGrace after Closing
 
-	loginLimiter   *ratelimit.Limiter // by client address
-	updateLimiter  *ratelimit.Limiter // by user
-	decryptLimiter *ratelimit.Limiter // by user
-	uploadLimiter  *ratelimit.Limiter // by user
+	loginLimiter  *ratelimit.Limiter // by client address
+	updateLimiter *ratelimit.Limiter // by user
+	uploadLimiter *ratelimit.Limiter // by user
 }
 
 // NewPublic returns the handler of the public listener, which serves mini-programs.
@@ -159,20 +158,21 @@ func NewPublic(o PublicOptions) (http.Handler, error) {
 }
 
 func newPublic(o PublicOptions) *public {
+	accounts := accounts{o.Sessions, o.Users, o.StorageTimeout}
 	p := &public{
 		apps: make(map[string]CodeExchanger), defaultApp: o.Apps[0].AppID(),
-		accounts: accounts{o.Sessions, o.Users, o.StorageTimeout},
-		eraser:   o.Eraser, pushes: newPushes(o),
+		accounts:  accounts,
+		decryptor: newDecryptor(accounts, o.Limits.Counter, o.Limits.FailedUpdates, o.DecryptRetryDelay, o.Metrics),
+		eraser:    o.Eraser, pushes: newPushes(o),
 		phoneNumbers: o.PhoneNumbers, avatars: o.Avatars, openAvatar: o.OpenAvatar,
-		logger: o.Logger, metrics: o.Metrics, decryptRetryDelay: o.DecryptRetryDelay,
-		loginSlots:     newLoginSemaphore(o.Limits.LoginsInFlight, o.Limits.LoginWait),
-		uploadSlots:    newUploadSlots(uploadLimits),
-		decoders:       newDecoders(runtime.GOMAXPROCS(0)),
-		uploadsClosed:  delayedCancel(o.Closing, o.UploadStopGrace),
-		loginLimiter:   o.Limits.Counter.Limiter("logins", o.Limits.Logins),
-		updateLimiter:  o.Limits.Counter.Limiter("updates", o.Limits.Updates),
-		decryptLimiter: o.Limits.Counter.Limiter("failed updates", o.Limits.FailedUpdates),
-		uploadLimiter:  o.Limits.DailyCounter.Limiter("uploads", o.Limits.Uploads),
+		logger: o.Logger, metrics: o.Metrics,
+		loginSlots:    newLoginSemaphore(o.Limits.LoginsInFlight, o.Limits.LoginWait),
+		uploadSlots:   newUploadSlots(uploadLimits),
+		decoders:      newDecoders(runtime.GOMAXPROCS(0)),
+		uploadsClosed: delayedCancel(o.Closing, o.UploadStopGrace),
+		loginLimiter:  o.Limits.Counter.Limiter("logins", o.Limits.Logins),
+		updateLimiter: o.Limits.Counter.Limiter("updates", o.Limits.Updates),
+		uploadLimiter: o.Limits.DailyCounter.Limiter("uploads", o.Limits.Uploads),
 	}
 	for _, app := range o.Apps {
 		p.apps[app.AppID()] = app

@@ -20,6 +20,7 @@ type Sessions interface {
 	Create(ctx context.Context, sess session.Session) (token string, err error)
 	Lookup(ctx context.Context, token string) (session.Session, error)
 	OtherSessionKeys(ctx context.Context, sess session.Session) ([]string, error)
+	NewestSessionKey(ctx context.Context, sess session.Session) (string, error)
 	Revoke(ctx context.Context, token string) error
 	RevokeAll(ctx context.Context, appID, openID string) error
 	Age(sess session.Session) time.Duration

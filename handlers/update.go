@@ -74,7 +74,7 @@ func (p *public) readProfile(ctx context.Context, sess session.Session, f reques
 	if err != nil {
 		return profileInput{}, err
 	}
-	info, err := decryptRateLimited(ctx, p, sess, data.userInfo)
+	info, err := decryptRateLimited(ctx, p.decryptor, sess, data.userInfo)
 	if err != nil {
 		return profileInput{}, err
 	}

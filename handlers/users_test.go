@@ -199,7 +199,8 @@ func TestWechatEvent(t *testing.T) {
 func TestListeners(t *testing.T) {
 	srv := newTestServer(t, withAPIKey, withPush(plainMode))
 	for server, requests := range map[*httptest.Server][]string{
-		srv.public: {"DELETE /users/1", "POST /wechatEvent", "GET /users/1", "POST /introspect", "GET /verify", "GET /metrics"},
+		srv.public: {"DELETE /users/1", "POST /wechatEvent", "GET /users/1", "POST /introspect", "GET /verify", "GET /metrics",
+			"POST /sign", "POST /decrypt"},
 		srv.internal: {"POST /deleteAccount", "POST /unbindPhone", "GET /myData", "GET /wechatPush/" + appID, "POST /wechatPush/" + appID,
 			"POST /onLogin", "GET /userInfo"},
 	} {

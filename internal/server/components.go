@@ -166,6 +166,7 @@ func (p *components) handlers(
 		Logger: o.Logger, Metrics: p.metrics,
 		Sessions: p.sessions, Users: p.db.Users(), Directory: p.db.Users(), APIKeys: apiKeys(c), StorageTimeout: o.StorageTimeout,
 		Eraser: p.eraser, Avatars: options.Avatars, AppIDs: appIDs(c),
+		FailedUpdates: options.Limits.FailedUpdates, Counter: options.Limits.Counter,
 	})
 	return o.Tracing.Handler(public, c.TrustedProxies.SentDirectly), o.Tracing.Handler(internal, trustAll), err
 }
