@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { watch } = require('./phone.js');
 const {
-  LOGIN, GET_USER, BIND, UNBIND, LOGOUT, DELETE, LOGGED_OUT, NOTHING_KNOWN, logIn, logInSilently, ask, save, unbind, logOut,
+  LOGIN, GET_USER, BIND, UNBIND, LOGOUT, DELETE, LOGGED_OUT, NOTHING_KNOWN, logIn, logInSilently, logInFresh, ask, save, unbind, logOut,
   logOutEverywhere, deleteAccount, endSession, ended, stillWorks, goAway, comeBack, relaunch, answering, failing, giving, atOnce,
   times, whileRequest, whileAnswer, newPhone, openPhone, planted, check, checks, kept, tokenOf, end,
 } = require('./session.js');
@@ -65,6 +65,31 @@ checks(openPhone, {
 
 check('a phone without a session logs in for that', newPhone, [deleteAccount, isGone],
   { requests: [LOGIN, DELETE], logins: 1, loggedOut: true });
+
+// --- A fresh login at the same time makes no account that stays.
+
+const freshSilently = ({ client }) => client.login({ fresh: true, silent: true });
+
+/** deleteMeanwhile begins a deletion while the answer to the login is held, or the login itself. */
+const deleteMeanwhile = (hold) => async (phone) => {
+  let deletion;
+  await hold('/onLogin', logInFresh, () => { deletion = deleteAccount(phone); })(phone);
+  await deletion;
+};
+
+checks(openPhone, {
+  'a deletion waits for a fresh login whose answer is on the way': [[deleteMeanwhile(whileAnswer), ended, isGone],
+    { requests: [LOGIN, DELETE], logins: 1, loggedOut: true }],
+  'a deletion waits for a fresh login that has not arrived': [[deleteMeanwhile(whileRequest), ended, isGone],
+    { requests: [LOGIN, DELETE], logins: 1, loggedOut: true }],
+  'a silent fresh login during a deletion is refused': [[async (phone) => {
+    let fresh;
+    await whileRequest('/deleteAccount', deleteAccount, () => { fresh = failing(freshSilently, LOGGED_OUT)(phone); })(phone);
+    await fresh;
+  }, isGone], { requests: [DELETE], logins: 0, loggedOut: true }],
+  'a fresh login after a deletion makes a new account': [[deleteAccount, failing(freshSilently, LOGGED_OUT), logInFresh],
+    { gives: { ...NOTHING_KNOWN, isNewUser: true }, requests: [DELETE, LOGIN], logins: 1, token: 'new' }],
+});
 
 // --- Sessions that are too old, or not there any more.
 

@@ -4,9 +4,9 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { server, takePhone, load, launch, watch, answerWith } = require('./phone.js');
 const {
-  KEY, NOTHING_KNOWN, LOGIN, GET_USER, UPDATE, UPLOAD, BIND, UNKNOWN_TOKEN, SECOND_APP, CALLS, logIn, logInSilently, ask, update,
-  save, bind, endSession, goAway, comeBack, answering, failing, times, whileAnswer, newPhone, openPhone, planted, check,
-  checks, assertSeen, kept, tokenOf, works,
+  KEY, NOTHING_KNOWN, LOGIN, GET_USER, UPDATE, UPLOAD, BIND, UNKNOWN_TOKEN, SECOND_APP, CALLS, logIn, logInSilently, logInFresh, ask,
+  update, save, bind, endSession, stillWorks, goAway, comeBack, answering, failing, atOnce, times, whileAnswer, newPhone, openPhone,
+  planted, check, checks, assertSeen, kept, tokenOf, works,
 } = require('./session.js');
 
 checks(newPhone, {
@@ -84,6 +84,44 @@ check('a token belongs to the server that gave it, even if setup names another o
   answering('POST /onLogin', [200, { token: UNKNOWN_TOKEN, expiresIn: 3600 }]),
   whileAnswer('/onLogin', logIn, ({ client }) => client.setup({ server })), comeBack, ask,
 ], { requests: [LOGIN, LOGIN, GET_USER] });
+
+// --- Fresh: the server gets the present session_key, whatever token there is.
+
+const freshSilently = ({ client }) => client.login({ fresh: true, silent: true });
+const newKey = ({ device }) => device.replaceSessionKey();
+const BUSY = [503, { code: 'wechat_unavailable', action: 'retry' }, { 'Retry-After': '60' }];
+
+checks(openPhone, {
+  'a fresh login replaces a token that works': [[logInFresh, stillWorks, ask],
+    { requests: [LOGIN, GET_USER], logins: 1, token: 'new' }],
+  'a fresh login gives what a login does': [logInFresh,
+    { gives: { ...NOTHING_KNOWN, isNewUser: false }, requests: [LOGIN], token: 'new' }],
+  'twenty fresh logins at once are one, silent or not': [atOnce(times(10, logInFresh), times(10, freshSilently)),
+    { requests: [LOGIN], logins: 1, token: 'new' }],
+  'one after another are two': [[logInFresh, freshSilently], { requests: [LOGIN, LOGIN], logins: 2, token: 'new' }],
+  'a fresh login shares the relogin of a request': [[endSession, async (phone) => {
+    let fresh;
+    await whileAnswer('/onLogin', ask, () => { fresh = logInFresh(phone); })(phone);
+    assert.equal((await fresh).isNewUser, false);
+  }], { requests: ['GET /userInfo 401', LOGIN, GET_USER], logins: 1, token: 'new' }],
+  'a fresh login does not share a login that keeps its token': [whileAnswer('/userInfo', logIn, logInFresh),
+    { gives: { ...NOTHING_KNOWN, isNewUser: false }, requests: [LOGIN, GET_USER], logins: 1, token: 'new' }],
+  'requests and logins meanwhile go on with the token that is kept': [whileAnswer('/onLogin', logInFresh, atOnce(ask, logIn)),
+    { requests: [GET_USER, GET_USER, LOGIN], logins: 1, token: 'new' }],
+  'a late answer to the old token does not bring it back': [whileAnswer('/userInfo', ask, logInFresh), { logins: 1, token: 'new' }],
+  'a refusal of the old token costs no other login': [[endSession, whileAnswer('/userInfo', ask, logInFresh)],
+    { requests: [LOGIN, 'GET /userInfo 401', GET_USER], logins: 1, token: 'new' }],
+  'a fresh login that fails costs no token': [[goAway, failing(logInFresh, { code: 'network' }), comeBack, ask],
+    { requests: [GET_USER], logins: 1, token: 'same' }],
+  'a server that says when to come again is not asked before': [[
+    answering('POST /onLogin', BUSY), failing(logInFresh, { code: 'wechat_unavailable' }), failing(logInFresh, { code: 'wechat_unavailable' }),
+    ask,
+  ], { requests: ['POST /onLogin 503', GET_USER], logins: 1, token: 'same' }],
+  'after it, data under a new session_key needs no other login': [[newKey, logInFresh, update], { requests: [LOGIN, UPDATE], logins: 1 }],
+});
+
+check('a fresh login on a phone without a token is a login', newPhone, logInFresh,
+  { gives: { ...NOTHING_KNOWN, isNewUser: true }, requests: [LOGIN], logins: 1 });
 
 // --- The appid.
 

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { launch, watch } = require('./phone.js');
 const {
-  WEEK, LOGIN, GET_USER, LOGOUT, LOGGED_OUT, SECOND_APP, logIn, logInSilently, ask, logOut, logOutEverywhere, endSession, ended,
+  WEEK, LOGIN, GET_USER, LOGOUT, LOGGED_OUT, SECOND_APP, logIn, logInSilently, logInFresh, ask, logOut, logOutEverywhere, endSession, ended,
   stillWorks, goAway, comeBack, relaunch, stop, pass, answering, failing, atOnce, whileRequest, whileAnswer, newPhone, openPhone,
   check, checks, assertSeen, kept,
 } = require('./session.js');
@@ -45,6 +45,29 @@ for (const [which, leave] of [['a logout', logOut], ['a logout everywhere', logO
     }, { logins: 1, loggedOut: true, ...(begin === logIn && { requests: [LOGIN, LOGOUT] }) });
   }
 }
+
+for (const [which, leave] of [['a logout', logOut], ['a logout everywhere', logOutEverywhere]]) {
+  check(`${which} during a fresh login ends what that begins`, openPhone, async (phone) => {
+    const sent = watch(phone.wx, 'request');
+    await together('/onLogin', logInFresh, leave)(phone);
+    const token = bearerOf(sent.find(({ url }) => url.endsWith('/logout')));
+    assert.ok(token !== phone.token);
+    await ended({ token });
+  }, { requests: [LOGIN, LOGOUT], logins: 1, loggedOut: true });
+  check(`a fresh login during ${which} begins a session that stays`, openPhone,
+    [together('/logout', leave, logInFresh), ended, (phone) => isOpen(phone)], { requests: [LOGOUT, LOGIN, GET_USER], token: 'new' });
+}
+
+const freshSilently = ({ client }) => client.login({ fresh: true, silent: true });
+
+checks(openPhone, {
+  'a fresh login ends a logout': [[logOut, logInFresh, (phone) => isOpen(phone)],
+    { requests: [LOGOUT, LOGIN, GET_USER], logins: 1, token: 'new' }],
+  'a silent fresh login does not': [[logOut, freshSilently],
+    { fails: LOGGED_OUT, requests: [LOGOUT], logins: 0, loggedOut: true }],
+  'a silent fresh login during a logout is refused': [together('/logout', logOut, failing(freshSilently, LOGGED_OUT)),
+    { requests: [LOGOUT], logins: 0, loggedOut: true }],
+});
 
 const isOpen = async (phone) => {
   assert.equal(kept(phone).loggedOut, false);

@@ -61,6 +61,7 @@ const shopPhone = (...answers) => async () => {
 
 const logIn = ({ client }) => client.login();
 const logInSilently = ({ client }) => client.login({ silent: true });
+const logInFresh = ({ client }) => client.login({ fresh: true });
 const ask = ({ client }) => client.request(USER_INFO);
 const update = ({ client }) => client.updateUserInfo();
 const save = (given) => ({ client }) => client.saveProfile(given);
@@ -75,6 +76,7 @@ const order = ({ client }) => client.request({ url: SHOP + '/orders' });
 const CALLS = {
   login: logIn,
   'login, silent': logInSilently,
+  'login, fresh': logInFresh,
   request: ask,
   updateUserInfo: update,
   'saveProfile, of a name': save({ nickName: '小明' }),
@@ -144,7 +146,7 @@ async function assertSeen(phone, { requests, logins, waits = [], token, loggedOu
 async function assertLoggedOut(phone) {
   const before = [phone.seen.requests.length, phone.seen.logins];
   const refused = { ...LOGGED_OUT, message: 'wxlogin: logged_out' };
-  const calls = Object.entries(CALLS).filter(([name]) => !/^(login|logout.*)$/.test(name)).map(([, step]) => step);
+  const calls = Object.entries(CALLS).filter(([name]) => !/^(login|login, fresh|logout.*)$/.test(name)).map(([, step]) => step);
   for (const step of calls) await assert.rejects(step(phone), refused);
   for (const step of [logInSilently, ask]) await assert.rejects(step({ client: launch(phone) }), refused);
   assert.deepEqual([phone.seen.requests.length, phone.seen.logins], before);
@@ -185,7 +187,7 @@ async function end(token) {
 module.exports = {
   KEY, WEEK, UNKNOWN_TOKEN, SHOP, SECOND_APP, USER_INFO, NOTHING_KNOWN, NOT_OURS, LOGIN, GET_USER, UPDATE, UPLOAD, BIND, UNBIND,
   LOGOUT, DELETE, LOGGED_OUT, CALLS,
-  logIn, logInSilently, ask, update, save, bind, unbind, order, logOut, logOutEverywhere, deleteAccount, endSession, ended,
+  logIn, logInSilently, logInFresh, ask, update, save, bind, unbind, order, logOut, logOutEverywhere, deleteAccount, endSession, ended,
   stillWorks, goAway, comeBack, relaunch, stop, pass, answering, failing, giving, atOnce, times, whileRequest, whileAnswer,
   newPhone, openPhone, enter, shopPhone, check, checks, assertSeen, kept, tokenOf, plant, planted, works, end,
 };

@@ -4,9 +4,10 @@
 //   wxlogin.setup({ server: 'https://login.example.com' });   // once, in app.js
 //   await wxlogin.login({ silent: true });                    // in onLaunch and onShow: after a logout it rejects
 //   await wxlogin.login();                                    // behind a button: it ends a logout
+//   await wxlogin.login({ fresh: true });                     // if WeChat has replaced the session_key
 //   const body = await wxlogin.request({ url: '/userInfo' }); // with the token
 //
-// Neither form of login() shows a dialog. The client never has two logins under way, keeps the token with its expiry,
+// No form of login() shows a dialog. The client never has two logins under way, keeps the token with its expiry,
 // and does what the server's answers advise (their "action"): "relogin" and "retry" once each for a call. Everything that
 // can fail returns a promise, which always settles, even if WeChat never calls back, and rejects with a Problem.
 
@@ -178,16 +179,20 @@ let refusal = null; // of the latest login, with a time to wait
  * login makes sure that there is a session: with the token that is kept, if it still works, or else by wx.login.
  * Calls made while a login is under way share it. After logout() or deleteAccount() only a login that is not silent begins
  * a new session; a silent one rejects with the code logged_out.
- * @param {{ silent?: boolean }} [how]
+ *
+ * fresh: calls wx.login in any case, so that the server gets the present session_key. Use it if wx.checkSession fails, or if
+ * WeChat refuses a signature or a service cannot decrypt data, and not at every launch. If it fails, the token that was kept
+ * stays.
+ * @param {{ silent?: boolean, fresh?: boolean }} [how]
  * @returns {Promise<Profile & { isNewUser: boolean }>}
  */
 function login(how) {
-  const silent = Boolean(recordOf(how).silent);
+  const { silent, fresh } = recordOf(how);
   const leaving = underWay.logoutEverywhere || underWay.leave || underWay.deletion;
-  if (leaving) return settled(leaving).then(() => login({ silent })); // what was asked for last is what counts
+  if (leaving) return settled(leaving).then(() => login({ silent, fresh })); // what was asked for last is what counts
   if (silent && record().loggedOut) return Promise.reject(loggedOut());
   if (!silent && (record().loggedOut || record().deleted)) keep({ loggedOut: false, deleted: undefined });
-  return shared('login', resume);
+  return fresh ? renew() : shared('login', resume);
 }
 
 /**
@@ -218,6 +223,11 @@ async function resume() {
     while (underWay.deletion) await settled(underWay.deletion); // it may be why the token was refused
     if (currentToken()) return knownUser(await withToken(getUser)); // a parallel call has logged in meanwhile
   }
+  return renew();
+}
+
+/** renew logs in, whatever token there is. */
+async function renew() {
   const answer = await newToken();
   return Object.assign({ isNewUser: answer.isNewUser === true }, profileOf(answer));
 }
@@ -443,6 +453,7 @@ async function erase() {
   const { server } = options;
   let token = '';
   await attempt(async () => {
+    while (underWay.exchange) await settled(underWay.exchange); // it must not make a new account after the deletion
     if (record().loggedOut) throw loggedOut();
     // If the account is gone already, this login makes a new one, which goes with the repeat: nothing is left.
     token = currentToken() || (await shared('exchange', exchange)).token;
