@@ -1,6 +1,6 @@
 // What the user does, what goes wrong, and how likely each is: a name is as often in a list of weights as it is likely.
 
-const { logIn, logInSilently, ask, update, unbind, logOut, logOutEverywhere, deleteAccount } = require('../session.js');
+const { logIn, logInSilently, logInFresh, ask, update, unbind, logOut, logOutEverywhere, deleteAccount } = require('../session.js');
 
 const HOUR = 3600; // seconds
 
@@ -13,6 +13,7 @@ const picture = async ({ device }) => (await device.chooseAvatar()).avatarUrl;
 const actions = {
   login: logIn,
   resume: logInSilently,
+  loginFresh: logInFresh,
   refresh: ask,
   sync: update,
   rename: ({ client }, random) => client.saveProfile({ nickName: `第${random.below(1000)}号` }),
@@ -50,7 +51,7 @@ function createFaults({ inject, time, random }) {
   };
 }
 
-const often = ['login', 'login', 'resume', 'resume', 'refresh', 'refresh', 'sync', 'sync', 'rename', 'picture', 'fillIn',
+const often = ['login', 'login', 'resume', 'resume', 'loginFresh', 'refresh', 'refresh', 'sync', 'sync', 'rename', 'picture', 'fillIn',
   'bindPhone', 'bindOldPhone', 'bindTwice', 'unbindPhone'];
 
 const weights = {
