@@ -163,6 +163,7 @@ func TestDocuments_CommandsAreKnown(t *testing.T) {
 		},
 		verifyTokens: { // TestReadme_PhoneByCurl
 			`curl -fsS http://127.0.0.1:9090/introspect -H "X-Api-Key: $INTERNAL_API_KEY" --data-urlencode "token=$TOKEN"`,
+			`curl -fsS http://127.0.0.1:9090/sign -H "X-Api-Key: $INTERNAL_API_KEY" --data-urlencode "token=$TOKEN" --data-urlencode 'data={"env":0}'`,
 		},
 		operations: {
 			"bash .ci/scale",                         // .ci/run scale

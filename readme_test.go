@@ -97,14 +97,15 @@ func TestReadme_Run(t *testing.T) {
 	}
 }
 
-// The phone of docs/simulator.md, and the check of its token of docs/verify-tokens.md, with other addresses.
+// The phone of docs/simulator.md, and the check of its token and the signature of docs/verify-tokens.md, with other addresses.
 func TestReadme_PhoneByCurl(t *testing.T) {
 	needs(t, "sh", "curl", "sed")
 	s := servertest.Start(t)
 	addresses := strings.NewReplacer("http://127.0.0.1:8089", s.WeChat, "http://127.0.0.1:8080", s.Public(),
 		"http://127.0.0.1:9090", s.Internal())
 	text := "INTERNAL_API_KEY=" + servertest.APIKey + "\n" +
-		addresses.Replace(blockWith(t, simulator, "sh", "/sim/login")+blockWith(t, verifyTokens, "sh", "/introspect"))
+		addresses.Replace(blockWith(t, simulator, "sh", "/sim/login")+blockWith(t, verifyTokens, "sh", "/introspect")+
+			blockWith(t, verifyTokens, "sh", "/sign"))
 	out, err := exec.Command("sh", "-ec", text).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +124,13 @@ func TestReadme_PhoneByCurl(t *testing.T) {
 	}
 	if err := responses.Decode(&owner); err != nil || !owner.Active || owner.ClientID != servertest.AppID {
 		t.Errorf("active %v in %q, %v", owner.Active, owner.ClientID, err)
+	}
+	var signed struct {
+		Status    int
+		Signature string
+	}
+	if err := responses.Decode(&signed); err != nil || signed.Status != 200 || len(signed.Signature) != 64 {
+		t.Errorf("status %d, a signature of %d characters, %v", signed.Status, len(signed.Signature), err)
 	}
 }
 

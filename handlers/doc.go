@@ -24,6 +24,7 @@
 //	GET  /avatars/{name}     the file
 //	POST /introspect         session → store, for other services
 //	any  /verify             the same, for gateways
+//	POST /sign, /decrypt     session → wechat, for other services: what needs a session_key
 //
 // # Files
 //

@@ -107,7 +107,7 @@ type Limits struct {
 	LoginsInFlight int `env:"MAX_LOGINS_IN_FLIGHT" envDefault:"256"`    // concurrent logins of this process
 	Logins         int `env:"LOGIN_RATE_LIMIT" envDefault:"6000"`       // per minute and client address
 	Updates        int `env:"UPDATE_RATE_LIMIT" envDefault:"60"`        // per minute and user
-	FailedUpdates  int `env:"FAILED_UPDATE_RATE_LIMIT" envDefault:"10"` // undecryptable data, per minute and user
+	FailedUpdates  int `env:"FAILED_UPDATE_RATE_LIMIT" envDefault:"10"` // undecryptable data, per minute and user, on both listeners
 	Uploads        int `env:"UPLOAD_DAILY_LIMIT" envDefault:"50"`       // pictures, per day and user
 }
 
