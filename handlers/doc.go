@@ -29,8 +29,8 @@
 // # Files
 //
 // routes.go has the options and the router of the public listener, internal.go those of the internal one. Each route
-// has a file: login.go, update.go, phone.go, upload.go (its body in uploadbody.go), avatar.go, session.go. They share
-// decrypt.go, limits.go, errors.go, middleware.go and metrics.go.
+// has a file: login.go, update.go, phone.go, upload.go (its body in uploadbody.go), avatar.go, session.go, sessionkey.go.
+// They share decrypt.go, limits.go, errors.go, middleware.go and metrics.go.
 //
 // # Rules
 //

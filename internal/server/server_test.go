@@ -301,6 +301,40 @@ func TestRateLimits(t *testing.T) {
 	})
 }
 
+// The internal listener's POST /decrypt and the public listener share one limit of failed decryptions, and one store of
+// sessions.
+func TestFailedUpdateLimit_BothListeners(t *testing.T) {
+	c := newConfig(t)
+	c.MySQLDSN = mysqltest.NewWithSchema(t)
+	c.Limits.FailedUpdates = 2
+	sim := newSimulator(t, &c)
+	s := startServer(t, c)
+	_, token := login(t, s, sim)
+	post := func(address string, data wechattest.SealedData) int {
+		t.Helper()
+		res, err := http.PostForm("http://"+address, url.Values{"token": {token}, "encryptedData": {data.EncryptedData}, "iv": {data.IV}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	good := sim.Device("", wechattest.User{Name: "alice"}).GetWeRunData()
+	bad := wechattest.SealedData{EncryptedData: good.IV, IV: good.IV}
+	decrypt, update := s.InternalAddr()+"/decrypt", s.PublicAddr()+"/updateUserInfo"
+	for i, step := range []struct {
+		address string
+		data    wechattest.SealedData
+		want    int
+	}{
+		{decrypt, good, 200}, {decrypt, bad, 422}, {update, bad, 422}, {decrypt, good, 429}, {update, bad, 429},
+	} {
+		if got := post(step.address, step.data); got != step.want {
+			t.Errorf("request %d: %d, want %d", i, got, step.want)
+		}
+	}
+}
+
 // waitForLimits waits until the sum of all counts in Redis is want.
 func waitForLimits(t *testing.T, url string, want int) {
 	t.Helper()
