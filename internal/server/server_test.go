@@ -527,7 +527,8 @@ func TestPhoneNumbers_RefusedToken(t *testing.T) {
 			s.want(0, 503, "misconfigured")
 			s.wantCalls(4, 2, 3) // a token may not be forced again so soon
 			s.sim.ExpireAccessTokens()
-			s.want(1, 503, "misconfigured") // the third fault hits the repeated call
+			s.redis.FastForward(t, 10*time.Second) // until WeChat is asked again
+			s.want(1, 503, "misconfigured")        // the third fault hits the repeated call
 			s.wantCalls(5, 3, 5)
 			s.want(1, 200, "")
 		})

@@ -125,7 +125,7 @@ func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code strin
 	if !wechat.IsInvalidToken(refusal) {
 		return number, refusal
 	}
-	token, err = app.tokens.Token(ctx, token)
+	token, err = app.tokens.Token(ctx, string(token.Value))
 	if errors.Is(err, accesstoken.ErrRefused) {
 		return wechat.PhoneNumber{}, refusal
 	}
@@ -135,9 +135,9 @@ func (p phoneNumbers) PhoneNumber(ctx context.Context, appID, openID, code strin
 	return app.exchange(ctx, token, openID, code)
 }
 
-func (a phoneApp) exchange(ctx context.Context, token, openID, code string) (wechat.PhoneNumber, error) {
+func (a phoneApp) exchange(ctx context.Context, token accesstoken.Token, openID, code string) (wechat.PhoneNumber, error) {
 	return callThroughBreaker(a.breaker, "getuserphonenumber", func() (wechat.PhoneNumber, error) {
-		return a.client.PhoneNumber(ctx, token, openID, code)
+		return a.client.PhoneNumber(ctx, string(token.Value), openID, code)
 	})
 }
 

@@ -6,9 +6,9 @@
 //	})
 //	...
 //	token, err := cache.Token(ctx, "")
-//	number, err := client.PhoneNumber(ctx, token, openID, code)
+//	number, err := client.PhoneNumber(ctx, string(token.Value), openID, code)
 //	if wechat.IsInvalidToken(err) { // replace the token once, repeat the call once
-//		token, err = cache.Token(ctx, token)
+//		token, err = cache.Token(ctx, string(token.Value))
 //		...
 //	}
 //
@@ -22,9 +22,16 @@
 //     none, wait for it up to [Options].MaxWait.
 //   - From 5 minutes before a token's end WeChat returns a new one, and the old one stays valid. If the renewal
 //     fails, the old one is used until its end.
-//   - If WeChat has refused a token, it is replaced once: by the token that another instance has cached in the
-//     meantime, by WeChat's current one, or, if that is the refused one, by a forced refresh. WeChat allows 20 forced
-//     refreshes a day; all instances together make at most one in 72 minutes.
+//
+// # Refused tokens
+//
+// If WeChat has refused a token, it is replaced: by the token that another instance has cached in the meantime, by
+// WeChat's current one, or, if that is the refused one, by a forced refresh, which revokes it. So of many callers with
+// the same refused token, whatever their instance, one replaces it, and all get the same new one.
+//
+// WeChat allows 20 forced refreshes a day, at least 30 s apart. All instances together make at most one in a minute and
+// 18 in 24 hours; two are left for operators and other programs. A caller beyond that gets [ErrRefused], which also is
+// how a loop ends: the token is the current one, and there is no other.
 //
 // # Secrets
 //
@@ -53,8 +60,6 @@ const (
 	fetchTimeout = 10 * time.Second
 	// lockTTL is longer than fetchTimeout plus the commands to Redis, so that a lock expires only if its instance died.
 	lockTTL = fetchTimeout + 5*time.Second
-	// forceInterval spreads the 20 forced refreshes that WeChat allows in a day over the day.
-	forceInterval = 24 * time.Hour / 20
 
 	firstPoll = 20 * time.Millisecond
 	maxPoll   = 200 * time.Millisecond
@@ -69,9 +74,15 @@ var (
 	// ErrBusy is returned if another instance has been fetching the token for longer than Options.MaxWait.
 	ErrBusy = errors.New("accesstoken: another instance is still fetching the token")
 
-	// ErrRefused is returned if WeChat has refused the token and returns no other one.
+	// ErrRefused is returned if the token that WeChat has refused is its current one and may not be replaced yet.
 	ErrRefused = errors.New("accesstoken: WeChat refused the token and returns no other one")
 )
+
+// Token is an access_token.
+type Token struct {
+	Value     wechat.Secret
+	ExpiresIn time.Duration // the remaining lifetime when it was returned: at least a second, and a minute if it was cached
+}
 
 // Fetch returns the token and its remaining lifetime from WeChat. With force WeChat replaces the current token and
 // revokes it. [wechat.Client.StableToken] is a Fetch.
@@ -119,83 +130,82 @@ func New(o Options) (*Cache, error) {
 // Token returns a valid token. If WeChat has refused one, pass it as refused to get another one; otherwise pass "".
 //
 // The error is ErrUnavailable, ErrRefused, or that of Fetch. If the wait for another instance ends without a token, it
-// is ErrBusy or ctx.Err(), wrapped together with a *wechat.Error of KindUnavailable.
-func (c *Cache) Token(ctx context.Context, refused string) (string, error) {
+// is ErrBusy or ctx.Err(), wrapped together with a *wechat.Error of KindUnavailable. After ErrRefused, Token(ctx, "")
+// returns the refused token, WeChat's current one.
+func (c *Cache) Token(ctx context.Context, refused string) (Token, error) {
 	deadline := time.Now().Add(c.maxWait)
 	for poll := firstPoll; ; poll = min(2*poll, maxPoll) {
 		cached, err := c.read(ctx)
 		if err != nil {
-			return "", err
+			return Token{}, err
 		}
 		usable := cached.usable(refused)
 		if usable && !cached.needsRenewal() {
-			return cached.token, nil
+			return cached, nil
 		}
 		unlock, locked, err := c.lock(ctx)
 		if err != nil {
-			return "", err
+			return Token{}, err
 		}
 		if locked {
 			token, err := c.renew(ctx, refused)
 			unlock()
 			if err != nil && usable {
-				return cached.token, nil
+				return cached, nil
 			}
 			return token, err
 		}
 		if usable {
-			return cached.token, nil // another instance renews it
+			return cached, nil // another instance renews it
 		}
 		if time.Now().Add(poll).After(deadline) {
-			return "", waitError(ErrBusy)
+			return Token{}, waitError(ErrBusy)
 		}
 		select {
 		case <-time.After(poll):
 		case <-ctx.Done():
-			return "", waitError(ctx.Err())
+			return Token{}, waitError(ctx.Err())
 		}
 	}
 }
 
+// usable reports whether there is a token, and it is not the refused one.
+func (t Token) usable(refused string) bool { return t.Value != "" && string(t.Value) != refused }
+
+// needsRenewal reports whether WeChat would return a new token by now.
+func (t Token) needsRenewal() bool { return t.ExpiresIn <= renewBefore }
+
 // renew fetches a token and caches it. The caller holds the lock. It reads the cache first, because another instance
 // may have renewed the token just before.
-func (c *Cache) renew(ctx context.Context, refused string) (string, error) {
+func (c *Cache) renew(ctx context.Context, refused string) (Token, error) {
 	cached, err := c.read(ctx)
 	if err != nil {
-		return "", err
+		return Token{}, err
 	}
 	if cached.usable(refused) && !cached.needsRenewal() {
-		return cached.token, nil
+		return cached, nil
+	}
+	if err := c.checkConfirmed(ctx, cached, refused); err != nil {
+		return Token{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	token, expiresIn, err := c.fetch(ctx, false)
-	if err == nil && token == refused {
-		token, expiresIn, err = c.forceRefresh(ctx, refused)
+	token, err := c.fetchToken(ctx, false)
+	if err == nil && string(token.Value) == refused {
+		token, err = c.replace(ctx, token)
+	}
+	if err == nil {
+		err = c.write(ctx, token)
 	}
 	if err != nil {
-		return "", err
-	}
-	if err := c.write(ctx, token, expiresIn); err != nil {
-		return "", err
+		return Token{}, err
 	}
 	return token, nil
 }
 
-// forceRefresh makes WeChat replace a token that it refuses but still returns.
-func (c *Cache) forceRefresh(ctx context.Context, refused string) (string, time.Duration, error) {
-	err := c.redis.SetArgs(ctx, c.forcedKey(), "", redis.SetArgs{Mode: "NX", TTL: forceInterval}).Err()
-	if errors.Is(err, redis.Nil) {
-		return "", 0, ErrRefused
-	}
-	if err != nil {
-		return "", 0, unavailable("force", err)
-	}
-	token, expiresIn, err := c.fetch(ctx, true)
-	if err == nil && token == refused {
-		err = ErrRefused
-	}
-	return token, expiresIn, err
+func (c *Cache) fetchToken(ctx context.Context, force bool) (Token, error) {
+	value, expiresIn, err := c.fetch(ctx, force)
+	return Token{wechat.Secret(value), expiresIn}, err
 }
 
 // waitError adds a *wechat.Error to the error of a wait: the caller has no token, as if WeChat had not responded.

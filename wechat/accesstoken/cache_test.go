@@ -81,7 +81,7 @@ func (f *fixture) token(c *accesstoken.Cache, refused string) string {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return token
+	return string(token.Value)
 }
 
 // wantCalls fails unless stable_token was called this often and created this many tokens.
@@ -104,7 +104,7 @@ func (f *fixture) tokensConcurrently(refused string) []string {
 			if err != nil {
 				f.Error(err)
 			}
-			got.Store(t, true)
+			got.Store(string(t.Value), true)
 		})
 	}
 	group.Wait()
@@ -273,44 +273,23 @@ func isWeChatError(err error) bool {
 	return ok && e.Kind == wechat.KindUnavailable && e.API == "stable_token"
 }
 
-func TestCache_TokenRefused(t *testing.T) {
-	t.Run("expired token is replaced once for all instances", func(t *testing.T) {
-		f := newFixture(t)
-		first := f.token(f.cache(), "")
-		f.sim.ExpireAccessTokens()
-		next := f.oneTokenConcurrently(first)
-		if next == first {
-			t.Error("the refused token is returned again")
+func TestToken_ExpiresIn(t *testing.T) {
+	f := newFixture(t)
+	for _, c := range []*accesstoken.Cache{f.cache(), f.cache()} { // fetched, and cached
+		token, err := c.Token(t.Context(), "")
+		if err != nil || token.ExpiresIn > 2*time.Hour || token.ExpiresIn < 119*time.Minute {
+			t.Errorf("expires in %v, %v", token.ExpiresIn, err)
 		}
-		f.wantCalls(2, 2)
-		if f.token(f.cache(), first) != next || f.token(f.cache(), "") != next {
-			t.Error("a later instance gets another token")
-		}
-		f.wantCalls(2, 2)
-	})
-
-	t.Run("current token is replaced by force at most 20 times a day", func(t *testing.T) {
-		f := newFixture(t)
-		first := f.token(f.cache(), "")
-		forced := f.oneTokenConcurrently(first)
-		f.wantCalls(3, 2) // in normal mode WeChat returned the refused token again
-		if _, err := f.cache().Token(t.Context(), forced); !errors.Is(err, accesstoken.ErrRefused) {
-			t.Errorf("second refresh at once: %v", err)
-		}
-		f.wantCalls(4, 2)
-		token := forced
-		for range 25 { // more than a day
-			f.advance(72*time.Minute + time.Second)
-			next := f.token(f.cache(), token)
-			if next == token {
-				t.Fatal("the refused token is returned again")
-			}
-			token = next
-		}
-		if s := f.sim.Stats(); len(s.ErrCodes) != 0 {
-			t.Errorf("WeChat's limit was reached: %v", s.ErrCodes)
-		}
-	})
+		f.advance(30 * time.Second)
+	}
+	f.advance(time.Hour)
+	token, err := f.cache().Token(t.Context(), "")
+	if err != nil || token.ExpiresIn > 59*time.Minute || token.ExpiresIn < 58*time.Minute {
+		t.Errorf("after an hour and a minute it expires in %v, %v", token.ExpiresIn, err)
+	}
+	if text := fmt.Sprintf("%v %+v %#v %q", token, token, token, token); strings.Contains(text, string(token.Value)) {
+		t.Error("it is printed")
+	}
 }
 
 func TestCache_TokenSealed(t *testing.T) {

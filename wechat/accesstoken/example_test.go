@@ -44,12 +44,12 @@ func Example() {
 		panic(err)
 	}
 	second, err := newCache().Token(ctx, "")
-	fmt.Println(second == first, err)
+	fmt.Println(second.Value == first.Value, err)
 	fmt.Println("calls to WeChat:", sim.Stats().TokenCalls)
 
 	// WeChat has refused the token.
-	third, err := newCache().Token(ctx, second)
-	fmt.Println(third == second, err)
+	third, err := newCache().Token(ctx, string(second.Value))
+	fmt.Println(third.Value == second.Value, err)
 	// Output:
 	// true <nil>
 	// calls to WeChat: 1

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"wxlogin/wechat"
 )
 
 // An appid has no colon, so two apps never share a key.
@@ -23,51 +25,49 @@ func (c *Cache) tokenKey() string { return c.keyPrefix + "access_token:" + c.app
 // lockKey is the key of the lock of the instance that calls WeChat.
 func (c *Cache) lockKey() string { return c.tokenKey() + ":lock" }
 
-// forcedKey exists while no refresh may be forced.
-func (c *Cache) forcedKey() string { return c.tokenKey() + ":forced" }
-
-// cachedToken is the token in Redis.
-type cachedToken struct {
-	token string        // "" if there is none
-	ttl   time.Duration // of its key, which expires expiryMargin before the token
-}
-
-func (t cachedToken) usable(refused string) bool { return t.token != "" && t.token != refused }
-
-// needsRenewal reports whether WeChat would return a new token by now.
-func (t cachedToken) needsRenewal() bool { return t.ttl <= renewBefore-expiryMargin }
-
 // read returns the cached token. A value that was not sealed for this mini-program under its current AppSecret counts
-// as none.
-func (c *Cache) read(ctx context.Context) (cachedToken, error) {
+// as none, which is the zero Token. The key expires expiryMargin before the token.
+func (c *Cache) read(ctx context.Context) (Token, error) {
 	key := c.tokenKey()
 	pipe := c.redis.Pipeline()
 	sealed, ttl := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
 	_, execErr := pipe.Exec(ctx) // if Redis refuses the connection, no command has an error, but Exec has
 	if err := sealed.Err(); errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE") {
-		return cachedToken{}, nil
+		return Token{}, nil
 	}
 	if execErr != nil {
-		return cachedToken{}, unavailable("read", execErr)
+		return Token{}, unavailable("read", execErr)
 	}
 	token, err := c.sealer.Open(nil, nil, []byte(sealed.Val()), []byte(key))
 	if err != nil {
-		return cachedToken{}, nil
+		return Token{}, nil
 	}
-	return cachedToken{string(token), ttl.Val()}, nil
+	return Token{wechat.Secret(token), ttl.Val() + expiryMargin}, nil
 }
 
 // write caches a token until expiryMargin before its end. A token that ends sooner is not cached.
-func (c *Cache) write(ctx context.Context, token string, expiresIn time.Duration) error {
-	ttl := expiresIn - expiryMargin
+func (c *Cache) write(ctx context.Context, token Token) error {
+	ttl := token.ExpiresIn - expiryMargin
 	if ttl < time.Second {
 		return nil
 	}
 	key := c.tokenKey()
-	if err := c.redis.Set(ctx, key, c.sealer.Seal(nil, nil, []byte(token), []byte(key)), ttl).Err(); err != nil {
+	if err := c.redis.Set(ctx, key, c.sealer.Seal(nil, nil, []byte(token.Value), []byte(key)), ttl).Err(); err != nil {
 		return unavailable("write", err)
 	}
 	return nil
+}
+
+// setNX sets a key for ttl, unless it exists, and reports whether it has.
+func (c *Cache) setNX(ctx context.Context, key, value string, ttl time.Duration) (bool, error) {
+	err := c.redis.SetArgs(ctx, key, value, redis.SetArgs{Mode: "NX", TTL: ttl}).Err()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
+	if err != nil {
+		return false, unavailable("set", err)
+	}
+	return true, nil
 }
 
 // unlockScript removes a lock only if it still has this owner: it may have expired and been taken by another instance.
@@ -80,12 +80,8 @@ return 0`)
 // lock tries to take the lock. If locked is true, the caller must call unlock.
 func (c *Cache) lock(ctx context.Context) (unlock func(), locked bool, err error) {
 	key, owner := c.lockKey(), rand.Text()
-	err = c.redis.SetArgs(ctx, key, owner, redis.SetArgs{Mode: "NX", TTL: lockTTL}).Err()
-	if errors.Is(err, redis.Nil) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, unavailable("lock", err)
+	if locked, err = c.setNX(ctx, key, owner, lockTTL); !locked {
+		return nil, false, err
 	}
 	unlock = func() {
 		// The caller may have cancelled ctx. If unlocking fails, the lock expires after lockTTL.
