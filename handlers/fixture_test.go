@@ -79,6 +79,7 @@ type serverConfig struct {
 	pushForward  string
 
 	noPhoneNumbers bool
+	accessTokens   bool
 	noAvatars      bool
 	avatars        *avatar.Folder
 
@@ -155,6 +156,7 @@ func (srv *testServer) serve(cfg serverConfig) {
 		Sessions: sessions, Users: db.Users(), Directory: db.Users(), APIKeys: cfg.apiKeys, StorageTimeout: time.Minute,
 		Eraser: eraser, Avatars: options.Avatars, AppIDs: slices.Sorted(maps.Keys(cfg.apps)),
 		FailedUpdates: cfg.limits.FailedUpdates, Counter: cfg.limits.Counter, DecryptRetryDelay: time.Nanosecond,
+		AccessTokens: srv.accessTokens(cfg, phones),
 	})
 	srv.must(err)
 	srv.public, srv.internal = httptest.NewServer(public), httptest.NewServer(internal)

@@ -37,7 +37,7 @@ type InternalOptions struct {
 	Logger   *slog.Logger // required
 	Metrics  *Metrics     // required
 
-	// AppIDs are the mini-programs of this server.
+	// AppIDs are the mini-programs of this server. The first one serves requests without an appid.
 	AppIDs []string
 	Eraser Eraser // required
 
@@ -56,6 +56,10 @@ type InternalOptions struct {
 	Counter       *ratelimit.Counter
 	// DecryptRetryDelay is as in PublicOptions.
 	DecryptRetryDelay time.Duration
+
+	// AccessTokens serve GET and POST /accessToken, by appid: one for each of AppIDs. Optional: without them the routes do
+	// not exist.
+	AccessTokens map[string]AccessTokens
 
 	// StorageTimeout bounds each step that waits for MySQL or Redis. Default DefaultStorageTimeout.
 	StorageTimeout time.Duration
@@ -88,6 +92,7 @@ func NewInternal(o InternalOptions) (http.Handler, error) {
 	mountPprof(r, guard)
 	mountSessionKey(r, o, i, guard)
 	mountUsers(r, o, guard)
+	mountAccessToken(r, o)
 	verify := requireAPIKey(o.APIKeys, apiKeyFromHeader, codeForbidden, handle(i.verify))
 	r.Handle("/verify", verify)
 	r.Handle("/verify/*", verify)

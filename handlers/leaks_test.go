@@ -25,6 +25,8 @@ type leakTest struct {
 	codes      []string
 	tokens     []string
 	keys       []string // session_keys
+
+	accessTokens []string
 }
 
 // code returns a new code of Alice's.
@@ -158,6 +160,41 @@ func (h *leakTest) sessionKeys() {
 	}
 }
 
+// accessToken returns the current access_token or, if there is none in this state of the server, one of the same form.
+func (h *leakTest) accessToken() string {
+	token := h.getAccessToken("").token
+	if token == "" {
+		token = strings.Repeat(fmt.Sprint(len(h.accessTokens)%10), 136)
+	}
+	h.accessTokens = append(h.accessTokens, token)
+	return token
+}
+
+// refusals provokes every response of /accessToken, with access_tokens also in places where they do not belong.
+func (h *leakTest) refusals() {
+	for _, fault := range []wechattest.Fault{
+		"", wechattest.DroppedAfter, wechattest.BrokenJSON, wechattest.RateLimited, wechattest.ErrCode(40125), wechattest.ErrCode(45009),
+	} {
+		refused := h.accessToken()
+		if fault != "" {
+			h.sim.FailAPI(wechattest.Tokens, fault)
+		}
+		h.postAccessToken("refused", refused)
+		h.advance(time.Minute)
+	}
+	token := h.accessToken()
+	for _, query := range []string{"?refused=" + token, "?appid=" + token, "?appid=" + token + "&appid=x", "?%zz" + token, "/" + token} {
+		h.getAccessToken(query)
+	}
+	h.postAccessToken("refused", token, "appid", token)
+	for _, form := range []string{"refused=" + token + "&refused=x", token + "=x", "refused=%zz" + token, `{"refused":"` + token + `"}`} {
+		h.callInternal(http.MethodPost, "/accessToken", form, withKey)
+	}
+	h.callInternal(http.MethodPost, "/accessToken", "refused="+token, header{"X-Api-Key", token})
+	h.callInternal(http.MethodDelete, "/accessToken?refused="+token, "", withKey)
+	h.accessToken()
+}
+
 // misuse sends secrets to every route in places where they do not belong.
 func (h *leakTest) misuse() {
 	for _, path := range []string{
@@ -199,12 +236,15 @@ func wantNo(t *testing.T, where, text, kind string, secrets ...string) {
 }
 
 // report searches everything that left the server. A token may be in the response of the login that created it, a phone
-// number in that of /myData.
+// number in that of /myData, an access_token in that of /accessToken.
 func (h *leakTest) report(t *testing.T) {
 	t.Helper()
 	answers := h.responses.String()
 	for _, token := range h.tokens {
 		answers = strings.Replace(answers, `"token":"`+token+`"`, "", 1)
+	}
+	for _, token := range h.accessTokens {
+		answers = strings.ReplaceAll(answers, `{"access_token":"`+token+`"`, "")
 	}
 	for _, number := range []string{phoneNumber, h.alice.PhoneNumber()} {
 		answers = strings.ReplaceAll(answers, `"phoneNumber":"+86`+number+`"`, "")
@@ -219,7 +259,7 @@ func (h *leakTest) report(t *testing.T) {
 		wantNo(t, where, text, "a token", h.tokens...)
 		wantNo(t, where, text, "a session_key", h.keys...)
 		wantNo(t, where, text, "a phone number", phoneNumber, h.alice.PhoneNumber(), h.bob.PhoneNumber())
-		wantNo(t, where, text, "an access_token", h.sim.AccessTokens(appID)...)
+		wantNo(t, where, text, "an access_token", append(h.sim.AccessTokens(appID), h.accessTokens...)...)
 		wantNo(t, where, text, "a key of pushes or of the internal listener", pushToken, pushKey, apiKey)
 	}
 	wantNo(t, "log", places["log"], "an openid or unionid", h.alice.OpenID(), h.bob.OpenID(), h.unionID)
@@ -249,7 +289,7 @@ func TestLeaks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			down := func(cfg *serverConfig) { cfg.pushForward = "http://127.0.0.1:1/" }
-			h := &leakTest{testServer: newTestServer(t, withTwoApps, withAPIKey, withPush(safeMode), down, change)}
+			h := &leakTest{testServer: newTestServer(t, withTwoApps, withAPIKey, withAccessTokens, withPush(safeMode), down, change)}
 			h.alice, h.bob, h.unionID = h.device("alice"), h.device("bob"), "ocMvos6NjeKLIBqg5Mr9QjxrP1FA"
 			h.alice.SetUnionID(h.unionID)
 			h.logins()
@@ -257,6 +297,7 @@ func TestLeaks(t *testing.T) {
 			h.phoneNumbers()
 			h.personal()
 			h.sessionKeys()
+			h.refusals()
 			h.misuse()
 			h.report(t)
 		})

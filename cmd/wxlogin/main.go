@@ -208,6 +208,7 @@ Listeners:
   INTERNAL_ADDR              address for services, health checks and metrics [127.0.0.1:9090]
   INTERNAL_API_KEY *         key of services; required by routes that write, and if INTERNAL_ADDR is not on loopback
   INTERNAL_API_KEY_PREVIOUS *  the key before it, while services change
+  ACCESS_TOKEN_API           on: services get access_tokens of WeChat; requires INTERNAL_API_KEY [off]
   SHUTDOWN_DELAY             time between not ready and closed ports when stopping [1s]
 
 Sessions:

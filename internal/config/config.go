@@ -41,6 +41,9 @@ type Config struct {
 	InternalAPIKey         string `env:"INTERNAL_API_KEY"`
 	InternalAPIKeyPrevious string `env:"INTERNAL_API_KEY_PREVIOUS"`
 
+	// AccessTokenAPI serves access_tokens to those services. It requires a key.
+	AccessTokenAPI OnSwitch `env:"ACCESS_TOKEN_API" envDefault:"off"`
+
 	// Pushes are the mini-programs whose pushed messages this server receives.
 	Pushes []Push `env:"WECHAT_PUSH"`
 	// PushForward is the URL that gets pushed messages that are not about personal data; "" = none.

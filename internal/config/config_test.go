@@ -46,17 +46,17 @@ func TestLoad(t *testing.T) {
 	t.Run("reads the settings of a distributed installation", func(t *testing.T) {
 		replicas := "a:b@tcp(r1:3306)/wxlogin?tls=true\n a:b@tcp(r2:3306)/wxlogin\n"
 		c, err := config.Load(environ("MYSQL_REPLICA_DSNS="+replicas, "MYSQL_MAX_OPEN_CONNS=80", "MYSQL_CONN_MAX_LIFETIME=5m",
-			"MYSQL_PREPARE=off", "INTERNAL_ADDR=:9090", "INTERNAL_API_KEY=0123456789abcdef"))
+			"MYSQL_PREPARE=off", "INTERNAL_ADDR=:9090", "INTERNAL_API_KEY=0123456789abcdef", "ACCESS_TOKEN_API=on"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := config.MySQL{MaxOpenConns: 80, ConnMaxLifetime: 5 * time.Minute, NoPrepare: true,
 			ReplicaDSNs: config.DSNs{"a:b@tcp(r1:3306)/wxlogin?tls=true", "a:b@tcp(r2:3306)/wxlogin"}}
-		if !reflect.DeepEqual(c.MySQL, want) || c.InternalAPIKey != "0123456789abcdef" {
+		if !reflect.DeepEqual(c.MySQL, want) || c.InternalAPIKey != "0123456789abcdef" || !bool(c.AccessTokenAPI) {
 			t.Errorf("got %d replicas, %d connections for %v", len(c.MySQL.ReplicaDSNs), c.MySQL.MaxOpenConns, c.MySQL.ConnMaxLifetime)
 		}
-		c, err = config.Load(environ("MYSQL_PREPARE="))
-		if want := (config.MySQL{MaxOpenConns: 50, ConnMaxLifetime: 30 * time.Minute}); err != nil || !reflect.DeepEqual(c.MySQL, want) {
+		c, err = config.Load(environ("MYSQL_PREPARE=", "ACCESS_TOKEN_API="))
+		if want := (config.MySQL{MaxOpenConns: 50, ConnMaxLifetime: 30 * time.Minute}); err != nil || !reflect.DeepEqual(c.MySQL, want) || bool(c.AccessTokenAPI) {
 			t.Errorf("the defaults are %+v, %v", c.MySQL, err)
 		}
 	})
@@ -183,6 +183,8 @@ func TestLoad_Errors(t *testing.T) {
 		"bad replica":     {"MYSQL_REPLICA_DSNS=" + goodDSN + " wxlogin:pa55word@nowhere", "MYSQL_REPLICA_DSNS: "},
 		"no connections":  {"MYSQL_MAX_OPEN_CONNS=0", "MYSQL_MAX_OPEN_CONNS: 0 is less than 1"},
 		"short lifetime":  {"MYSQL_CONN_MAX_LIFETIME=30ms", "MYSQL_CONN_MAX_LIFETIME: 30ms is less than 1s"},
+		"access tokens":   {"ACCESS_TOKEN_API=on", "ACCESS_TOKEN_API is on, and INTERNAL_API_KEY is not set"},
+		"bad switch":      {"ACCESS_TOKEN_API=true", `ACCESS_TOKEN_API: "true" is neither on nor off`},
 		"bad prepare":     {"MYSQL_PREPARE=no", `MYSQL_PREPARE: "no" is neither on nor off`},
 		"bad redis":       {"REDIS_URL=http://:pa55word@127.0.0.1", "REDIS_URL is not of the form"},
 		"bad api base":    {"WECHAT_API_BASE=api.weixin.qq.com", "WECHAT_API_BASE is not"},

@@ -112,18 +112,28 @@ func (d *DSNs) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// OnSwitch is true for a feature that is switched on. Its zero value is off.
+type OnSwitch bool
+
+// UnmarshalText parses on or off.
+func (s *OnSwitch) UnmarshalText(text []byte) error {
+	value := string(text)
+	if value != "on" && value != "off" {
+		return fmt.Errorf("%q is neither on nor off", value)
+	}
+	*s = value == "on"
+	return nil
+}
+
 // OffSwitch is true for a feature that is switched off. Its zero value is on.
 type OffSwitch bool
 
 // UnmarshalText parses on or off.
 func (s *OffSwitch) UnmarshalText(text []byte) error {
-	switch value := string(text); value {
-	case "on", "off":
-		*s = value == "off"
-		return nil
-	default:
-		return fmt.Errorf("%q is neither on nor off", value)
-	}
+	on := OnSwitch(!*s)
+	err := on.UnmarshalText(text)
+	*s = OffSwitch(!on)
+	return err
 }
 
 func parseDuration(s string) (any, error) {

@@ -82,6 +82,9 @@ func (c Config) validateInternal() []error {
 	if c.InternalAPIKey == "" && len(errs) == 0 && !IsLoopback(host) {
 		errs = append(errs, errors.New("INTERNAL_API_KEY is not set, and INTERNAL_ADDR is not on loopback"))
 	}
+	if c.AccessTokenAPI && c.InternalAPIKey == "" {
+		errs = append(errs, errors.New("ACCESS_TOKEN_API is on, and INTERNAL_API_KEY is not set"))
+	}
 	return append(errs, c.validateAPIKeys()...)
 }
 

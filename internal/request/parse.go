@@ -23,7 +23,7 @@ const (
 var knownFields = map[string]fieldType{
 	"code": text, "appid": text, "token": text, "encryptedData": text, "iv": text, "rawData": text, "signature": text,
 	"everywhere": flag, "nickName": text, "avatarUrl": text, "confirm": text, "reason": text,
-	"data": text,
+	"data": text, "refused": text, "status": text, "externalId": text,
 }
 
 // safeName returns the name of a known field. For any other it returns "", because a client could put anything in it.

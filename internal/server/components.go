@@ -166,7 +166,7 @@ func (p *components) handlers(
 		Logger: o.Logger, Metrics: p.metrics,
 		Sessions: p.sessions, Users: p.db.Users(), Directory: p.db.Users(), APIKeys: apiKeys(c), StorageTimeout: o.StorageTimeout,
 		Eraser: p.eraser, Avatars: options.Avatars, AppIDs: appIDs(c),
-		FailedUpdates: options.Limits.FailedUpdates, Counter: options.Limits.Counter,
+		FailedUpdates: options.Limits.FailedUpdates, Counter: options.Limits.Counter, AccessTokens: p.accessTokens(c),
 	})
 	return o.Tracing.Handler(public, c.TrustedProxies.SentDirectly), o.Tracing.Handler(internal, trustAll), err
 }
@@ -195,6 +195,18 @@ func appIDs(c config.Config) (ids []string) {
 		ids = append(ids, app.AppID)
 	}
 	return ids
+}
+
+// accessTokens returns the caches of phone numbers' access_tokens for other services, by appid, and nil if that is off.
+func (p *components) accessTokens(c config.Config) map[string]handlers.AccessTokens {
+	if !c.AccessTokenAPI {
+		return nil
+	}
+	tokens := make(map[string]handlers.AccessTokens)
+	for appID, app := range p.phoneNumbers {
+		tokens[appID] = app.tokens
+	}
+	return tokens
 }
 
 // trustAll is for the internal listener, which only the operator's services reach.

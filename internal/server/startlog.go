@@ -39,6 +39,7 @@ func describe(c config.Config, o Options) []slog.Attr {
 		slog.String("uploads", describeAvatars(c.Avatars)),
 		slog.Bool("tls", c.TLS.CertFile != ""),
 		slog.Bool("internalKey", c.InternalAPIKey != ""),
+		slog.Bool("accessTokenAPI", bool(c.AccessTokenAPI)),
 		slog.Bool("tracing", o.Tracing != nil),
 		slog.Any("trustedProxies", append([]netip.Prefix{}, c.TrustedProxies...)),
 		slog.Int("pushes", len(c.Pushes)),

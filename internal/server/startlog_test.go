@@ -40,11 +40,11 @@ func TestDescribe(t *testing.T) {
 		"apps":         {[]string{"WECHAT_APPS=wx2:" + testSecret + ":" + password}, `"apps":["wx0123456789abcdef","wx2"]`},
 		"limits": {[]string{"LOGIN_RATE_LIMIT=0", "UPLOAD_DAILY_LIMIT=7"},
 			`"limits":{"loginsInFlight":256,"loginsPerMinute":0,"updatesPerMinute":60,"failedUpdatesPerMinute":10,"uploadsPerDay":7}`},
-		"features that are off": {nil, `"uploads":"off","tls":false,"internalKey":false,"tracing":false,"trustedProxies":[],"pushes":0,"reportZone":"Asia/Shanghai"`},
+		"features that are off": {nil, `"uploads":"off","tls":false,"internalKey":false,"accessTokenAPI":false,"tracing":false,"trustedProxies":[],"pushes":0,"reportZone":"Asia/Shanghai"`},
 		"features that are on": {[]string{"AVATAR_S3_ENDPOINT=https://s3.example.com", "AVATAR_S3_BUCKET=b", "AVATAR_S3_ACCESS_KEY=k-" + password,
-			"AVATAR_S3_SECRET_KEY=" + password, "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k", "INTERNAL_API_KEY=" + password + password,
+			"AVATAR_S3_SECRET_KEY=" + password, "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k", "INTERNAL_API_KEY=" + password + password, "ACCESS_TOKEN_API=on",
 			"TRUSTED_PROXIES=10.0.0.0/8", "WECHAT_PUSH=wx0123456789abcdef:" + password, "REPORT_TIME_ZONE=UTC"},
-			`"uploads":"s3.example.com/b","tls":true,"internalKey":true,"tracing":false,"trustedProxies":["10.0.0.0/8"],"pushes":1,"reportZone":"UTC"`},
+			`"uploads":"s3.example.com/b","tls":true,"internalKey":true,"accessTokenAPI":true,"tracing":false,"trustedProxies":["10.0.0.0/8"],"pushes":1,"reportZone":"UTC"`},
 		"wechat": {[]string{"WECHAT_API_BASE=https://u:" + password + "@proxy.example.com/x?y=" + password}, `"wechat":"proxy.example.com"`},
 	} {
 		t.Run(name, func(t *testing.T) {
