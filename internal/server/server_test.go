@@ -406,6 +406,9 @@ func TestPreviousSecret(t *testing.T) {
 	}
 }
 
+// internalKey is the key of the internal listener of twoInstances.
+const internalKey = "a-key-that-is-shared"
+
 // twoInstances are two servers on one MySQL, one Redis and one simulator of WeChat.
 type twoInstances struct {
 	*testing.T
@@ -420,6 +423,7 @@ func startTwo(t *testing.T) *twoInstances {
 	t.Helper()
 	c, redis := newConfig(t), redistest.NewServer(t)
 	c.MySQLDSN, c.RedisURL = mysqltest.NewWithSchema(t), redis.URL
+	c.InternalAPIKey, c.AccessTokenAPI = internalKey, true
 	s := &twoInstances{T: t, redis: redis, sim: newSimulator(t, &c)}
 	for i := range s.servers {
 		s.servers[i] = startServer(t, c)

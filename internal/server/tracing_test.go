@@ -135,15 +135,47 @@ func TestTracing_Login(t *testing.T) {
 	}
 }
 
-// No span contains a value that a client or WeChat sent.
+// callAccessToken gets the access_token as another service, and reports it as refused.
+func (tr *tracedServer) callAccessToken() {
+	tr.t.Helper()
+	for _, refused := range []string{"", tr.wechat.AccessTokens(testAppID)[0]} {
+		method := http.MethodGet
+		if refused != "" {
+			method = http.MethodPost
+		}
+		form := url.Values{"refused": {refused}}.Encode()
+		req, err := http.NewRequest(method, "http://"+tr.server.InternalAddr()+"/accessToken?"+form, strings.NewReader(form))
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		req.Header.Set("X-Api-Key", internalKey)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			tr.t.Errorf("%s: %d", method, res.StatusCode)
+		}
+	}
+	tr.secrets = append(tr.secrets, internalKey)
+	tr.secrets = append(tr.secrets, tr.wechat.AccessTokens(testAppID)...)
+}
+
+// internalKey is the key of the internal listener.
+const internalKey = "a-key-that-is-shared"
+
+// No span contains a value that a client, another service or WeChat sent.
 func TestTracing_Secrets(t *testing.T) {
-	tr := newTracedServer(t)
+	tr := newTracedServer(t, func(c *config.Config, _ *Options) { c.InternalAPIKey, c.AccessTokenAPI = internalKey, true })
 	token := tr.login()
 	data := tr.alice.GetUserInfo()
 	form := url.Values{"token": {token}, "encryptedData": {data.EncryptedData}, "iv": {data.IV}}
 	tr.post("/updateUserInfo", form)
 	tr.post("/bindPhone", url.Values{"token": {token}, "code": {tr.alice.PhoneCode()}})
 	tr.secrets = append(tr.secrets, data.EncryptedData, data.IV, tr.alice.PhoneNumber())
+	tr.callAccessToken()
 	tr.wechat.Fail(wechattest.ErrCode(40029), wechattest.Dropped)
 	for range 2 {
 		code := tr.alice.Login()
@@ -152,7 +184,7 @@ func TestTracing_Secrets(t *testing.T) {
 	}
 	tr.post("/logout", url.Values{"token": {token}})
 	var all string
-	for range 6 {
+	for range 8 {
 		all += strings.Join(texts(tr.spans()), "\n")
 	}
 	for i, secret := range tr.secrets {
@@ -162,7 +194,7 @@ func TestTracing_Secrets(t *testing.T) {
 			}
 		}
 	}
-	if strings.Count(all, "jscode2session") < 3 || !strings.Contains(all, "SELECT u.id") {
+	if strings.Count(all, "jscode2session") < 3 || strings.Count(all, "stable_token") < 3 || !strings.Contains(all, "POST /accessToken") || !strings.Contains(all, "SELECT u.id") {
 		t.Error("the trace has no span of WeChat or of MySQL")
 	}
 }
