@@ -5,16 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"wxlogin/internal/request"
 	"wxlogin/wechat/accesstoken"
 )
-
-// accessTokenTimeout bounds getting an access_token, including the wait for another instance and two calls of WeChat.
-const accessTokenTimeout = 8 * time.Second
 
 // AccessTokens returns the access_token of one mini-program. *accesstoken.Cache implements it, and its errors are those
 // of accesstoken.Cache.Token.
@@ -77,11 +73,9 @@ func (a *accessTokenAPI) respond(w http.ResponseWriter, r *http.Request, appID, 
 		return invalidField("appid", "appid is not a mini-program of this server.")
 	}
 	requestLogFrom(r.Context()).appID = appID
-	ctx, cancel := context.WithTimeout(r.Context(), accessTokenTimeout)
-	defer cancel()
-	token, err := app.Token(ctx, refused)
+	token, err := app.Token(r.Context(), refused)
 	if errors.Is(err, accesstoken.ErrRefused) {
-		token, err = app.Token(ctx, "")
+		token, err = app.Token(r.Context(), "")
 	}
 	if err != nil {
 		return err

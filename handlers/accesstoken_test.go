@@ -30,6 +30,7 @@ func (srv *testServer) accessTokens(cfg serverConfig, clients handlers.PhoneNumb
 	for id, client := range clients.(phoneNumbers) {
 		cache, err := accesstoken.New(accesstoken.Options{
 			Redis: cfg.session.Redis, KeyPrefix: cfg.session.KeyPrefix, AppID: id, Secret: wechat.Secret(cfg.apps[id]), Fetch: client.StableToken,
+			MaxWait: time.Minute, // the machine may be busy
 		})
 		srv.must(err)
 		caches[id] = cache

@@ -25,12 +25,15 @@
 //	POST /introspect         session → store, for other services
 //	any  /verify             the same, for gateways
 //	POST /sign, /decrypt     session → wechat, for other services: what needs a session_key
+//	any  /users, /changes    store, for other services
+//	any  /accessToken        wechat/accesstoken, for other services
 //
 // # Files
 //
 // routes.go has the options and the router of the public listener, internal.go those of the internal one. Each route
-// has a file: login.go, update.go, phone.go, upload.go (its body in uploadbody.go), avatar.go, session.go, sessionkey.go.
-// They share decrypt.go, limits.go, errors.go, middleware.go and metrics.go.
+// has a file: login.go, update.go, phone.go, upload.go (its body in uploadbody.go), avatar.go, session.go, personal.go,
+// push.go; sessionkey.go, users.go, userlookup.go and accesstoken.go are for other services. They share apikey.go,
+// decrypt.go, limits.go, errors.go, middleware.go and metrics.go.
 //
 // # Rules
 //

@@ -117,27 +117,35 @@ func useSessions(t *testing.T, client redis.UniversalClient) {
 	create("bob", 4)
 }
 
-// useAccessTokens gets a token, gets it from the cache, and replaces it.
+// useAccessTokens gets a token, gets it from the cache, and replaces it by force, once.
 func useAccessTokens(t *testing.T, client redis.UniversalClient) {
 	t.Helper()
-	fetched := 0
+	fetched, forced := 0, 0
 	cache, err := accesstoken.New(accesstoken.Options{
 		Redis: client, AppID: trafficApp, Secret: "0123456789abcdef0123456789abcdef",
-		Fetch: func(context.Context, bool) (string, time.Duration, error) {
+		Fetch: func(_ context.Context, force bool) (string, time.Duration, error) {
 			fetched++
-			return fmt.Sprint("token", fetched), 2 * time.Hour, nil
+			if force {
+				forced++
+			}
+			return fmt.Sprint("token", forced), 2 * time.Hour, nil
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, refused := range []string{"", "", "token1"} {
+	for _, refused := range []string{"", "", "token0"} {
 		if _, err := cache.Token(t.Context(), refused); err != nil {
 			t.Error(err)
 		}
 	}
-	if fetched != 2 {
-		t.Errorf("fetched %d times, want 2", fetched)
+	for range 2 {
+		if _, err := cache.Token(t.Context(), "token1"); !errors.Is(err, accesstoken.ErrRefused) {
+			t.Errorf("got %v, want ErrRefused", err)
+		}
+	}
+	if fetched != 4 || forced != 1 {
+		t.Errorf("fetched %d times, %d by force, want 4 and 1", fetched, forced)
 	}
 }
 

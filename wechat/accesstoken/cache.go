@@ -135,7 +135,7 @@ func New(o Options) (*Cache, error) {
 func (c *Cache) Token(ctx context.Context, refused string) (Token, error) {
 	deadline := time.Now().Add(c.maxWait)
 	for poll := firstPoll; ; poll = min(2*poll, maxPoll) {
-		cached, err := c.read(ctx)
+		cached, err := c.lookup(ctx, refused)
 		if err != nil {
 			return Token{}, err
 		}
@@ -178,15 +178,12 @@ func (t Token) needsRenewal() bool { return t.ExpiresIn <= renewBefore }
 // renew fetches a token and caches it. The caller holds the lock. It reads the cache first, because another instance
 // may have renewed the token just before.
 func (c *Cache) renew(ctx context.Context, refused string) (Token, error) {
-	cached, err := c.read(ctx)
+	cached, err := c.lookup(ctx, refused)
 	if err != nil {
 		return Token{}, err
 	}
 	if cached.usable(refused) && !cached.needsRenewal() {
 		return cached, nil
-	}
-	if err := c.checkConfirmed(ctx, cached, refused); err != nil {
-		return Token{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()

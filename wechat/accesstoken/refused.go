@@ -33,6 +33,22 @@ func (c *Cache) forcedTodayKey(n int) string { return c.forcedKey() + ":" + strc
 // confirmedKey exists for confirmedFor after WeChat has returned a refused token again.
 func (c *Cache) confirmedKey() string { return c.tokenKey() + ":confirmed" }
 
+// lookup returns the cached token, or ErrRefused if that is the refused one and WeChat has just returned it again.
+func (c *Cache) lookup(ctx context.Context, refused string) (Token, error) {
+	cached, err := c.read(ctx)
+	if err != nil || refused == "" || string(cached.Value) != refused {
+		return cached, err
+	}
+	err = c.redis.Get(ctx, c.confirmedKey()).Err()
+	switch {
+	case err == nil:
+		return Token{}, ErrRefused
+	case errors.Is(err, redis.Nil):
+		return cached, nil
+	}
+	return Token{}, unavailable("read", err)
+}
+
 // replace makes WeChat replace its current token, which it has refused. If that is not allowed, replace returns
 // ErrRefused, and the token stays cached.
 func (c *Cache) replace(ctx context.Context, current Token) (Token, error) {
@@ -72,19 +88,4 @@ func (c *Cache) mayForce(ctx context.Context) (bool, error) {
 func isQuota(err error) bool {
 	e, ok := errors.AsType[*wechat.Error](err)
 	return ok && e.ErrCode == errCodeQuota
-}
-
-// checkConfirmed returns ErrRefused if the refused token is the cached one and WeChat has just returned it again.
-func (c *Cache) checkConfirmed(ctx context.Context, cached Token, refused string) error {
-	if refused == "" || string(cached.Value) != refused {
-		return nil
-	}
-	err := c.redis.Get(ctx, c.confirmedKey()).Err()
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	if err != nil {
-		return unavailable("read", err)
-	}
-	return ErrRefused
 }
