@@ -15,6 +15,7 @@ const (
 // ours lists what a package may import of this module. A package that is not listed may import everything but commands.
 var ours = map[string][]string{
 	module:                        {},
+	module + "/client":            {},
 	module + "/session":           {},
 	module + "/store":             {module + "/internal/batch"},
 	module + "/wechat":            {},
@@ -49,6 +50,8 @@ var ours = map[string][]string{
 	module + "/internal/testenv/redistest/rediscluster": {module + "/internal/testenv/redistest"},
 	module + "/internal/testenv/servertest": {module + "/internal/config", module + "/internal/server",
 		module + "/internal/testenv/mysqltest", module + "/internal/testenv/redistest", module + "/wechat/wechattest"},
+	module + "/internal/testenv/servicetest": {module + "/internal/config", module + "/internal/testenv",
+		module + "/internal/testenv/servertest", module + "/wechat/wechattest"},
 	module + "/internal/testenv/mysqltest": {module, module + "/internal/embedded", module + "/internal/testenv", module + "/store"},
 	module + "/examples":                   {},
 	module + "/cmd/wxlogin": {module + "/internal/config", module + "/internal/probe", module + "/internal/redisclient",
@@ -71,6 +74,7 @@ var foreign = map[string][]string{
 	module + "/handlers":             {"gorm.io/", "github.com/redis/", "github.com/go-sql-driver/", "database/sql"},
 	module + "/cmd/wxlogin":          {"gorm.io/", "github.com/redis/", "database/sql"},
 	module + "/store":                {"github.com/redis/", "net/http", "github.com/go-chi/"},
+	module + "/client":               {"github.com/", "gorm.io/", "golang.org/", "database/sql"},
 	module + "/session":              {"gorm.io/", "github.com/go-chi/", "database/sql"},
 	module + "/wechat":               {"gorm.io/", "github.com/", "database/sql"},
 	module + "/wechat/accesstoken":   {"github.com/go-chi/", "gorm.io/", "net/http", "database/sql"},

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"wxlogin/internal/testenv"
-	"wxlogin/wechat/wechattest"
+	"wxlogin/internal/testenv/servicetest"
 )
 
 // runNodeTests runs a file of tests in Node.
@@ -43,37 +43,14 @@ func TestMiniProgram_UsesTheService(t *testing.T) {
 		"GATEWAY="+s.gateway.url, "ON_ITS_OWN="+startOnItsOwn(t, s.InternalAddr(), apiKey))
 }
 
+// The service passes the list that package client passes.
 func TestService_OnItsOwn(t *testing.T) {
-	l := startLogin(t)
-	service := startOnItsOwn(t, l.InternalAddr(), apiKey)
-	tokens := make(map[string]string)
-	for _, user := range []wechattest.User{alice, bob} {
-		t.Run("knows whose request it is, "+user.Name, func(t *testing.T) {
-			tokens[user.Name] = l.token(t, user)
-			var got identity
-			request{path: "/me", token: tokens[user.Name], header: forged()}.to(t, service).wantOK(t, &got)
-			if want := l.inMySQL(t, user); got != want {
-				t.Errorf("the service knows %+v, MySQL %+v", got, want)
-			}
-		})
-	}
-	t.Run("a request renews the idle expiry", func(t *testing.T) { l.wantRenewed(t, service) })
-	loggedOut, disabled := l.token(t, alice), l.token(t, bob)
-	l.logout(t, loggedOut)
-	l.disable(t, bob)
-	for what, token := range map[string]string{
-		"none": "", "malformed": "x", "unknown": strings.Repeat("A", 43), "logged out": loggedOut, "disabled": disabled,
-	} {
-		t.Run("an invalid token is refused, "+what, func(t *testing.T) {
-			request{path: "/me", token: token, header: forged()}.to(t, service).wantProblem(t, 401, "invalid_token", "relogin")
-		})
-	}
-	t.Run("without an answer of wxlogin no request passes", func(t *testing.T) {
-		token := l.token(t, wechattest.User{Name: "dave"})
-		wrongKey := startOnItsOwn(t, l.InternalAddr(), "not-the-key-of-wxlogin")
-		request{path: "/me", token: token}.to(t, wrongKey).wantProblem(t, 503, "storage_unavailable", "retry")
-		l.Stop()
-		request{path: "/me", token: token}.to(t, service).wantProblem(t, 503, "storage_unavailable", "retry")
+	servicetest.Run(t, func(t *testing.T, internalURL, key string) string {
+		return startOnItsOwn(t, strings.TrimPrefix(internalURL, "http://"), key)
+	})
+	t.Run("a request renews the idle expiry", func(t *testing.T) {
+		l := startLogin(t)
+		l.wantRenewed(t, startOnItsOwn(t, l.InternalAddr(), apiKey))
 	})
 }
 
