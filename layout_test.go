@@ -74,7 +74,7 @@ var foreign = map[string][]string{
 	module + "/handlers":             {"gorm.io/", "github.com/redis/", "github.com/go-sql-driver/", "database/sql"},
 	module + "/cmd/wxlogin":          {"gorm.io/", "github.com/redis/", "database/sql"},
 	module + "/store":                {"github.com/redis/", "net/http", "github.com/go-chi/"},
-	module + "/client":               {"github.com/", "gorm.io/", "golang.org/", "database/sql"},
+	module + "/client":               {"github.com/", "gorm.io/", "golang.org/", "go.", "database/sql"},
 	module + "/session":              {"gorm.io/", "github.com/go-chi/", "database/sql"},
 	module + "/wechat":               {"gorm.io/", "github.com/", "database/sql"},
 	module + "/wechat/accesstoken":   {"github.com/go-chi/", "gorm.io/", "net/http", "database/sql"},

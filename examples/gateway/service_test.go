@@ -106,7 +106,7 @@ func TestReadme_CommandsRun(t *testing.T) {
 	p.awaitPort(t, service)
 
 	curl := exec.Command("sh", "-ec", replaced(t, blocks[1][1], "127.0.0.1:8000", address))
-	curl.Env = append(os.Environ(), "TOKEN="+l.token(t, alice))
+	curl.Env = append(os.Environ(), "TOKEN="+l.Login(t, alice))
 	out, err := curl.Output()
 	if want := `"userId":"` + l.inMySQL(t, alice).UserID + `"`; err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v: %s", err, out)

@@ -91,7 +91,7 @@ func (s *system) wantTrueHeaders(t *testing.T, user wechattest.User, token strin
 
 func TestGateway_Headers(t *testing.T) {
 	s := startSystem(t)
-	tokens := map[string]string{alice.Name: s.token(t, alice), bob.Name: s.token(t, bob)}
+	tokens := map[string]string{alice.Name: s.Login(t, alice), bob.Name: s.Login(t, bob)}
 	for _, user := range []wechattest.User{alice, bob} {
 		token := tokens[user.Name]
 		t.Run("forged headers are replaced, "+user.Name, func(t *testing.T) { s.wantTrueHeaders(t, user, token, forged()) })
@@ -154,7 +154,7 @@ func TestGateway_Refusals(t *testing.T) {
 		t.Helper()
 		s.service.wantNothing(t, func() { r.to(t, s.gateway.url).wantProblem(t, status, code, action) })
 	}
-	token, loggedOut, expired := s.token(t, bob), s.token(t, alice), s.token(t, alice)
+	token, loggedOut, expired := s.Login(t, bob), s.Login(t, alice), s.Login(t, alice)
 	t.Run("own refusals are problems", func(t *testing.T) {
 		s.service.wantNothing(t, func() { wantOwnProblems(t, s.gateway.url, 1<<20+1) })
 		for _, path := range []string{"/_verify", "/problem"} {
@@ -162,7 +162,7 @@ func TestGateway_Refusals(t *testing.T) {
 		}
 	})
 	t.Run("a request renews the idle expiry", func(t *testing.T) { s.wantRenewed(t, s.gateway.url) })
-	s.logout(t, loggedOut)
+	s.Logout(t, loggedOut)
 	s.Redis.FastForward(t, idleTTL)
 	for what, token := range map[string]string{
 		"none": "", "malformed": "x", "unknown": strings.Repeat("A", 43), "logged out": loggedOut, "expired": expired,
@@ -174,13 +174,13 @@ func TestGateway_Refusals(t *testing.T) {
 		})
 	}
 	t.Run("a disabled user is blocked", func(t *testing.T) {
-		disabled := s.token(t, alice)
+		disabled := s.Login(t, alice)
 		s.disable(t, alice)
 		refused(t, request{path: "/me", token: disabled}, 403, "user_blocked", "none")
 	})
 	t.Run("a wrong key lets no request through", func(t *testing.T) { // and no client signs out because of it
 		g := startVerifying(t, s.InternalAddr(), s.service.addr, "not-the-key-of-wxlogin")
-		for _, token := range []string{s.token(t, bob), ""} {
+		for _, token := range []string{s.Login(t, bob), ""} {
 			s.service.wantNothing(t, func() {
 				a := request{path: "/me", token: token, header: http.Header{"X-Api-Key": {apiKey}}}.to(t, g.url)
 				if a.status != http.StatusForbidden && a.status != http.StatusServiceUnavailable {
@@ -190,7 +190,7 @@ func TestGateway_Refusals(t *testing.T) {
 		}
 	})
 	t.Run("without wxlogin no request passes", func(t *testing.T) {
-		token := s.token(t, bob)
+		token := s.Login(t, bob)
 		s.Stop()
 		refused(t, request{path: "/me", token: token, header: forged()}, 503, "storage_unavailable", "retry")
 	})
@@ -239,7 +239,7 @@ func TestGateway_AsksWithTheTokenAlone(t *testing.T) {
 	change := strings.NewReplacer("127.0.0.1:9090", wxlogin.addr, "127.0.0.1:3000", startBehindGateway(t),
 		"location = /_verify {\n            internal;", "location = /_verify {")
 	g := startNginx(t, "nginx.conf", apiKey, change.Replace)
-	token := l.token(t, alice)
+	token := l.Login(t, alice)
 	const asked = 40
 	for path, method := range map[string]string{"/notes?a=b": http.MethodPost, "/_verify": http.MethodHead} {
 		before, _ := wxlogin.sums()
@@ -264,7 +264,7 @@ func TestGateway_AsksWithTheTokenAlone(t *testing.T) {
 
 func TestGateway_ServiceFails(t *testing.T) {
 	l := startLogin(t)
-	token := l.token(t, alice)
+	token := l.Login(t, alice)
 	t.Run("a service that is away is not wxlogin's outage", func(t *testing.T) { // it may have done what it was asked to do
 		crashes := httptest.NewServer(http.HandlerFunc(gone))
 		t.Cleanup(crashes.Close)
@@ -331,9 +331,9 @@ func wantOwnProblems(t *testing.T, base string, tooLarge int) {
 
 func TestGateway_LogHasNoSecret(t *testing.T) {
 	s := startSystem(t)
-	token := s.token(t, alice)
+	token := s.Login(t, alice)
 	request{path: "/me?q=hidden", token: token}.to(t, s.gateway.url)
-	s.logout(t, token)
+	s.Logout(t, token)
 	request{path: "/me?q=hidden", token: token}.to(t, s.gateway.url)
 	s.gateway.stop(t)
 	log := s.gateway.log.String()
@@ -353,7 +353,7 @@ func TestGateway_Cache(t *testing.T) {
 	wxlogin := startTap(t, l.InternalAddr())
 	addresses := strings.NewReplacer("127.0.0.1:9090", wxlogin.addr, "127.0.0.1:3000", startBehindGateway(t), "#cache ", "")
 	g := startNginx(t, "nginx.conf", apiKey, addresses.Replace)
-	token, other := l.token(t, alice), l.token(t, bob)
+	token, other := l.Login(t, alice), l.Login(t, bob)
 	want := func(user wechattest.User, token string, questions int) {
 		t.Helper()
 		var got identity
@@ -369,7 +369,7 @@ func TestGateway_Cache(t *testing.T) {
 		want(alice, token, 1)
 	}
 	want(bob, other, 2)
-	l.logout(t, token)
+	l.Logout(t, token)
 	want(alice, token, 2)
 	for range 2 { // a refusal is not cached
 		request{path: "/me", token: "unknown"}.to(t, g.url).wantProblem(t, 401, "invalid_token", "relogin")

@@ -1,12 +1,10 @@
 package gateway_test
 
 import (
-	"database/sql"
 	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,42 +22,9 @@ const (
 )
 
 // login is a running wxlogin with everything that it needs.
-type login struct {
-	*servertest.Server
-	db *sql.DB
-}
+type login struct{ *servertest.Server }
 
-func startLogin(t *testing.T) login {
-	t.Helper()
-	l := login{Server: servertest.Start(t)}
-	var err error
-	if l.db, err = sql.Open("mysql", l.DSN); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.db.Close() })
-	return l
-}
-
-// token logs a user in.
-func (l login) token(t *testing.T, user wechattest.User) string {
-	t.Helper()
-	res, err := http.PostForm(l.Public()+"/onLogin", url.Values{"code": {l.Simulator.Device(appID, user).Login()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var body struct{ Token string }
-	readAnswer(t, res).wantOK(t, &body)
-	return body.Token
-}
-
-func (l login) logout(t *testing.T, token string) {
-	t.Helper()
-	res, err := http.PostForm(l.Public()+"/logout", url.Values{"token": {token}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	readAnswer(t, res).wantOK(t, new(struct{}))
-}
+func startLogin(t *testing.T) login { return login{servertest.Start(t)} }
 
 // identity is what a service learns of a user.
 type identity struct{ UserID, OpenID, AppID, UnionID string }
@@ -68,26 +33,21 @@ type identity struct{ UserID, OpenID, AppID, UnionID string }
 func (l login) inMySQL(t *testing.T, user wechattest.User) identity {
 	t.Helper()
 	id := identity{AppID: appID, OpenID: user.OpenID}
-	row := l.db.QueryRow(`SELECT u.id, COALESCE(u.unionid, '') FROM wechat_identities i JOIN users u ON u.id = i.user_id
-		WHERE i.appid = ? AND i.openid = ?`, appID, user.OpenID)
-	if err := row.Scan(&id.UserID, &id.UnionID); err != nil {
-		t.Fatal(err)
-	}
+	l.QueryRow(t, `SELECT u.id, COALESCE(u.unionid, '') FROM wechat_identities i JOIN users u ON u.id = i.user_id
+		WHERE i.appid = ? AND i.openid = ?`, []any{appID, user.OpenID}, &id.UserID, &id.UnionID)
 	return id
 }
 
 // disable does what README says about blocking a user.
 func (l login) disable(t *testing.T, user wechattest.User) {
 	t.Helper()
-	if _, err := l.db.Exec("UPDATE users SET status = 2 WHERE id = ?", l.inMySQL(t, user).UserID); err != nil {
-		t.Fatal(err)
-	}
+	l.Exec(t, "UPDATE users SET status = 2 WHERE id = ?", l.inMySQL(t, user).UserID)
 }
 
 // wantRenewed checks that a request to a service sets the session's idle expiry back.
 func (l login) wantRenewed(t *testing.T, service string) {
 	t.Helper()
-	token := l.token(t, wechattest.User{Name: "carol"})
+	token := l.Login(t, wechattest.User{Name: "carol"})
 	l.Redis.FastForward(t, idleTTL/2)
 	request{path: "/me", token: token}.to(t, service).wantOK(t, new(identity))
 	left := time.Duration(0)

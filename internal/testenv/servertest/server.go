@@ -4,8 +4,12 @@ package servertest
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"time"
 
@@ -86,3 +90,59 @@ func (s *Server) Public() string { return "http://" + s.PublicAddr() }
 
 // Internal returns the URL of the internal listener.
 func (s *Server) Internal() string { return "http://" + s.InternalAddr() }
+
+// Login logs a user in, as a mini-program does, and returns the token.
+func (s *Server) Login(t testing.TB, user wechattest.User) (token string) {
+	t.Helper()
+	code := s.Simulator.Device(AppID, user).Login()
+	resp, err := http.PostForm(s.Public()+"/onLogin", url.Values{"code": {code}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var body struct{ Token string }
+	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != http.StatusOK || body.Token == "" {
+		t.Fatalf("login: status %d, %v", resp.StatusCode, err)
+	}
+	return body.Token
+}
+
+// Logout ends the session of a token.
+func (s *Server) Logout(t testing.TB, token string) {
+	t.Helper()
+	resp, err := http.PostForm(s.Public()+"/logout", url.Values{"token": {token}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("logout: status %d", resp.StatusCode)
+	}
+}
+
+// Exec runs a statement in the server's database.
+func (s *Server) Exec(t testing.TB, statement string, args ...any) {
+	t.Helper()
+	s.withDB(t, func(db *sql.DB) error {
+		_, err := db.Exec(statement, args...)
+		return err
+	})
+}
+
+// QueryRow reads one row of the server's database.
+func (s *Server) QueryRow(t testing.TB, query string, args []any, into ...any) {
+	t.Helper()
+	s.withDB(t, func(db *sql.DB) error { return db.QueryRow(query, args...).Scan(into...) })
+}
+
+func (s *Server) withDB(t testing.TB, f func(*sql.DB) error) {
+	t.Helper()
+	db, err := sql.Open("mysql", s.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := f(db); err != nil {
+		t.Fatal(err)
+	}
+}

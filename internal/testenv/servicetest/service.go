@@ -3,7 +3,6 @@
 package servicetest
 
 import (
-	"database/sql"
 	_ "embed"
 	"encoding/json"
 	"net/http"
@@ -11,8 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	_ "github.com/go-sql-driver/mysql"
 
 	"wxlogin/internal/config"
 	"wxlogin/internal/testenv"
@@ -89,13 +86,13 @@ func startSystem(t *testing.T) *system {
 		address.Host = s.redis.addr
 		c.RedisURL = address.String()
 	})
-	expired := s.login(t, "alice")
+	expired := s.Login(t, users["alice"])
 	s.Redis.FastForward(t, servertest.IdleTTL)
-	loggedOut, disabled := s.login(t, "alice"), s.login(t, "carol")
-	s.post(t, "/logout", url.Values{"token": {loggedOut}})
+	loggedOut, disabled := s.Login(t, users["alice"]), s.Login(t, users["carol"])
+	s.Logout(t, loggedOut)
 	s.tokens = strings.NewReplacer("{expired}", expired, "{loggedOut}", loggedOut, "{disabled}", disabled,
-		"{alice}", s.login(t, "alice"), "{bob}", s.login(t, "bob"), "{unknown}", strings.Repeat("A", 43))
-	s.query(t, "UPDATE users SET status = 2 WHERE id = "+s.identity(t, "carol").UserID)
+		"{alice}", s.Login(t, users["alice"]), "{bob}", s.Login(t, users["bob"]), "{unknown}", strings.Repeat("A", 43))
+	s.Exec(t, "UPDATE users SET status = 2 WHERE id = ?", s.identity(t, "carol").UserID)
 	return s
 }
 
@@ -188,49 +185,11 @@ func (s *system) send(t *testing.T, service, authorization string) (resp *http.R
 	return resp, body
 }
 
-// login logs a user in and returns the token.
-func (s *system) login(t *testing.T, user string) (token string) {
-	t.Helper()
-	code := s.Simulator.Device(servertest.AppID, users[user]).Login()
-	return s.post(t, "/onLogin", url.Values{"code": {code}}).Token
-}
-
-func (s *system) post(t *testing.T, path string, form url.Values) (body struct{ Token string }) {
-	t.Helper()
-	resp, err := http.PostForm(s.Public()+path, form)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: status %d, %v", path, resp.StatusCode, err)
-	}
-	return body
-}
-
 // identity returns what the database has of a user.
 func (s *system) identity(t *testing.T, user string) Identity {
 	t.Helper()
 	id := Identity{AppID: servertest.AppID, OpenID: users[user].OpenID}
-	s.query(t, `SELECT u.id, COALESCE(u.unionid, '') FROM wechat_identities i JOIN users u ON u.id = i.user_id
-		WHERE i.openid = '`+id.OpenID+"'", &id.UserID, &id.UnionID)
+	s.QueryRow(t, `SELECT u.id, COALESCE(u.unionid, '') FROM wechat_identities i JOIN users u ON u.id = i.user_id
+		WHERE i.openid = ?`, []any{id.OpenID}, &id.UserID, &id.UnionID)
 	return id
-}
-
-// query runs a statement. If there are destinations, it reads one row into them.
-func (s *system) query(t *testing.T, statement string, row ...any) {
-	t.Helper()
-	db, err := sql.Open("mysql", s.DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if len(row) == 0 {
-		_, err = db.Exec(statement)
-	} else {
-		err = db.QueryRow(statement).Scan(row...)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }
