@@ -14,45 +14,60 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"wxlogin/internal/testenv"
+	"wxlogin/internal/testenv/servertest"
 	"wxlogin/session"
+	"wxlogin/wechat/wechattest"
 )
 
 // libraryApp and librarySecret are the mini-program of the module that uses the packages.
 const libraryApp, librarySecret = "wx0123456789abcdef", "the AppSecret"
 
-// Another module can use the packages as docs/verify-tokens.md and docs/simulator.md say: with their go.mod, main.go and
+// Another module can use the packages as docs/verify-tokens.md and docs/simulator.md say: with their go.mod, programs and
 // test. It needs the module cache and no network.
 func TestLibrary(t *testing.T) {
 	folder := foreignModule(t)
 	goCommand(t, folder, "vet", "./...")
 	goCommand(t, folder, "test", "./...") // the test of docs/simulator.md
-	binary := filepath.Join(folder, "service")
-	goCommand(t, folder, "build", "-o", binary, ".")
+	goCommand(t, folder, "build", "-o", filepath.Join(folder, "bin")+"/", "./asks", "./reads")
 
-	redisURL, addr := newRedisURL(t), testenv.FreeAddr(t)
+	t.Run("a service with package client", func(t *testing.T) {
+		s := servertest.Start(t)
+		addr := startService(t, filepath.Join(folder, "bin", "asks"), "WXLOGIN_INTERNAL="+s.Internal(), "INTERNAL_API_KEY="+servertest.APIKey)
+		token := s.Login(t, wechattest.User{Name: "alice"})
+		var id string
+		s.QueryRow(t, "SELECT id FROM users", nil, &id)
+		wantOrders(t, addr, token, "orders of user "+id+"\n")
+	})
+	t.Run("a service with package session", func(t *testing.T) {
+		redisURL := newRedisURL(t)
+		addr := startService(t, filepath.Join(folder, "bin", "reads"), "REDIS_URL="+redisURL, "WECHAT_APPID="+libraryApp, "WECHAT_SECRET="+librarySecret)
+		wantOrders(t, addr, newToken(t, redisURL), "orders of oAlice\n")
+	})
+}
+
+// wantOrders checks the service's response to a token, and to a request without one.
+func wantOrders(t *testing.T, addr, token, orders string) {
+	t.Helper()
+	if status, body := getOrders(t, addr, token); status != http.StatusOK || body != orders {
+		t.Errorf("status %d, %s", status, body)
+	}
+	if status, body := getOrders(t, addr, ""); status != http.StatusUnauthorized || !strings.Contains(body, `"action":"relogin"`) {
+		t.Errorf("without a token: status %d, %s", status, body)
+	}
+}
+
+// startService runs a program until the test ends, and returns its address.
+func startService(t *testing.T, binary string, environ ...string) (addr string) {
+	t.Helper()
+	addr = testenv.FreeAddr(t)
 	service := exec.CommandContext(t.Context(), binary)
-	service.Env = []string{"REDIS_URL=" + redisURL, "WECHAT_APPID=" + libraryApp, "WECHAT_SECRET=" + librarySecret, "ADDR=" + addr}
+	service.Env = append(environ, "ADDR="+addr)
 	if err := service.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { service.Process.Kill(); service.Wait() })
 	awaitPort(t, addr)
-
-	for name, test := range map[string]struct {
-		token  string
-		status int
-		body   string
-	}{
-		"a token of the login server": {newToken(t, redisURL), http.StatusOK, "orders of oAlice"},
-		"no token":                    {"", http.StatusUnauthorized, `"action":"relogin"`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			status, body := getOrders(t, addr, test.token)
-			if status != test.status || !strings.Contains(body, test.body) {
-				t.Errorf("status %d, %s", status, body)
-			}
-		})
-	}
+	return addr
 }
 
 // foreignModule creates the module that the documents describe, next to this checkout.
@@ -66,10 +81,15 @@ func foreignModule(t *testing.T) string {
 	requirement := strings.Replace(blockWith(t, verifyTokens, "", "replace wxlogin => "), "../wxlogin", checkout, 1)
 	for name, content := range map[string]string{
 		"go.mod":        "module example.com/orders\n\ngo 1.26.0\n\n" + requirement,
-		"main.go":       blockWith(t, verifyTokens, "go", "package main"),
-		"login_test.go": strings.Replace(blockWith(t, simulator, "go", "package login_test"), "login_test", "main", 1),
+		"asks/main.go":  blockWith(t, verifyTokens, "go", `"wxlogin/client"`),
+		"reads/main.go": blockWith(t, verifyTokens, "go", `"wxlogin/session"`),
+		"login_test.go": blockWith(t, simulator, "go", "package login_test"),
 	} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+		file := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,11 +9,16 @@
 //	sess, err := sessions.Lookup(ctx, token) // ErrNotFound: log in again
 //	err = sessions.Revoke(ctx, token)        // log out
 //
-// A service behind the login server, with the same Redis and AppSecret, protects its routes with [Store.Middleware]:
+// A service behind the login server, with the same Redis and AppSecret, can protect its routes with [Store.Middleware]:
 //
 //	router.Use(sessions.Middleware)
 //	...
 //	sess, ok := session.FromContext(r.Context())
+//
+// Package client does the same by asking the login server, and is the better choice for most services. A service that
+// opens sessions in Redis itself needs the AppSecret, with which one can act as the mini-program at WeChat. It may shorten
+// or lengthen idle times, if its Options.IdleTTL is not that of the login server. And it does not see blocked users: they
+// pass until their sessions end.
 //
 // # Keys
 //

@@ -50,7 +50,7 @@ func Example() {
 }
 
 // A service in Go that shares Redis and the AppSecret with the login server authenticates its users without a call to
-// it.
+// it, and without seeing who is blocked. Package client asks instead.
 func ExampleStore_Middleware() {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {

@@ -26,8 +26,8 @@ func FromContext(ctx context.Context) (sess Session, ok bool) {
 // context: see FromContext. Options.ErrorHandler writes the response to all others. It restarts the session's idle
 // expiry, as Lookup does. It sets no timeout: that is up to the Redis client and the request's context.
 //
-// It does not read MySQL, so the session of a user whom an administrator has disabled still passes. If that matters,
-// ask the login server (POST /introspect, GET /verify).
+// It does not read MySQL, so the session of a user whom an administrator has disabled still passes. Package client has a
+// middleware that asks the login server.
 func (s *Store) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := BearerToken(r.Header)
