@@ -15,6 +15,9 @@ const (
 	// maxResponse bounds a response's body. A hundred users have less than a tenth of it.
 	maxResponse = 1 << 20
 
+	// weChatTimeout is the least time for a call for which the server asks WeChat. The server itself gives up after 8 seconds.
+	weChatTimeout = 10 * time.Second
+
 	// firstBackoff is the pause before the first repeat; it doubles with each.
 	firstBackoff = 50 * time.Millisecond
 )
@@ -23,6 +26,7 @@ const (
 type call struct {
 	op, method, path string
 	query, form      url.Values
+	asksWeChat       bool // the server may have to ask WeChat first
 }
 
 // response is the body of a 200. valid reports whether it has what the route promises.
@@ -30,7 +34,11 @@ type response interface{ valid() bool }
 
 // do sends a call, repeats it where that may help, and reads the response.
 func (c *Client) do(ctx context.Context, r call, into response) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	timeout := c.timeout
+	if r.asksWeChat {
+		timeout = max(timeout, weChatTimeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	backoff := firstBackoff
 	for attempt := 0; ; attempt++ {

@@ -172,6 +172,17 @@ func TestClient_Timeout(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a server that waits for WeChat", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			if _, _, err := stubbed(t, hangs).AccessToken(t.Context(), ""); !errors.Is(err, client.ErrUnavailable) {
+				t.Error(err)
+			}
+			if took := time.Since(start); took != 10*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	})
 	t.Run("a caller who gives up", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())

@@ -31,6 +31,7 @@ type Options struct {
 	HTTPClient *http.Client
 
 	// Timeout bounds each call, repeats included. Default 3 seconds, which is more than the server waits for its databases.
+	// AccessToken and RefreshAccessToken, for which the server may have to ask WeChat, may take 10 seconds in any case.
 	Timeout time.Duration
 
 	// Retries is how often a call may be repeated. Default 2; a negative number: never.

@@ -20,9 +20,9 @@
 //		// the mini-program must log in again
 //	}
 //
-// [ErrInvalidToken] means that the server has said so. If it does not answer, answers with an error, or answers what
-// cannot be read, the error is [ErrUnavailable]: the token may be valid, so do not sign the user out. No error text has
-// a token, a key, a query or data.
+// [ErrInvalidToken] means that the server has said so, or that the text is no token. Any other error says nothing about
+// the token, so do not sign the user out: [ErrUnavailable] if the server does not answer, fails, or answers what cannot be
+// read, [ErrAPIKey] if it does not accept the key. No error text has a token, a key, a query or data.
 //
 // # Time and repeats
 //

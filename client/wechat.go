@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Sign returns WeChat's signature of data, at most 16 KiB: HMAC-SHA256 with the person's newest session_key, in hex. The key
-// stays on the server. The errors are those of Introspect, and ErrBlocked.
+// Sign returns WeChat's signature of data, 1 byte to 16 KiB: HMAC-SHA256 with the person's newest session_key, in hex. The key
+// stays on the server. The errors are those of Introspect, ErrBlocked, and ErrInvalidRequest for other lengths.
 func (c *Client) Sign(ctx context.Context, token, data string) (signature string, err error) {
 	var resp signResponse
 	r := call{op: "Sign", method: http.MethodPost, path: "sign", form: url.Values{"token": {token}, "data": {data}}}
@@ -39,11 +39,12 @@ type decryptResponse struct {
 
 func (r *decryptResponse) valid() bool { return len(r.Data) > 0 && r.Data[0] == '{' }
 
-// AccessToken returns the access_token of a mini-program for WeChat's API, and for how long it is valid. All instances of the
-// server share it. The server must run with ACCESS_TOKEN_API=on, or else this is ErrNotFound.
+// AccessToken returns the access_token of a mini-program ("" means the server's first one) for WeChat's API, and for how
+// long it is valid. All instances of the server share it. The server must run with ACCESS_TOKEN_API=on, or else this is
+// ErrNotFound.
 func (c *Client) AccessToken(ctx context.Context, appID string) (token string, expiresIn time.Duration, err error) {
 	return c.accessToken(ctx, call{
-		op: "AccessToken", method: http.MethodGet, path: "accessToken", query: url.Values{"appid": {appID}},
+		op: "AccessToken", method: http.MethodGet, path: "accessToken", query: url.Values{"appid": {appID}}, asksWeChat: true,
 	})
 }
 
@@ -52,7 +53,7 @@ func (c *Client) AccessToken(ctx context.Context, appID string) (token string, e
 func (c *Client) RefreshAccessToken(ctx context.Context, appID, refused string) (token string, expiresIn time.Duration, err error) {
 	return c.accessToken(ctx, call{
 		op: "RefreshAccessToken", method: http.MethodPost, path: "accessToken",
-		form: url.Values{"appid": {appID}, "refused": {refused}},
+		form: url.Values{"appid": {appID}, "refused": {refused}}, asksWeChat: true,
 	})
 }
 
