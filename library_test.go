@@ -40,7 +40,8 @@ func TestLibrary(t *testing.T) {
 	})
 	t.Run("a service with package session", func(t *testing.T) {
 		redisURL := newRedisURL(t)
-		addr := startService(t, filepath.Join(folder, "bin", "reads"), "REDIS_URL="+redisURL, "WECHAT_APPID="+libraryApp, "WECHAT_SECRET="+librarySecret)
+		addr := startService(t, filepath.Join(folder, "bin", "reads"),
+			"REDIS_URL="+redisURL, "WECHAT_APPID="+libraryApp, "WECHAT_SECRET="+librarySecret)
 		wantOrders(t, addr, newToken(t, redisURL), "orders of oAlice\n")
 	})
 }

@@ -74,13 +74,15 @@ func TestClient_Introspect(t *testing.T) {
 	})
 	t.Run("another key", func(t *testing.T) {
 		other := newClient(t, client.Options{BaseURL: s.Internal(), APIKey: "not-the-key-of-wxlogin", Timeout: time.Minute})
-		if _, err := other.Introspect(t.Context(), s.Login(t, alice)); !errors.Is(err, client.ErrAPIKey) || errors.Is(err, client.ErrInvalidToken) {
+		_, err := other.Introspect(t.Context(), s.Login(t, alice))
+		if !errors.Is(err, client.ErrAPIKey) || errors.Is(err, client.ErrInvalidToken) {
 			t.Error(err)
 		}
 	})
 	t.Run("the public listener", func(t *testing.T) {
 		other := newClient(t, client.Options{BaseURL: s.Public(), APIKey: servertest.APIKey, Timeout: time.Minute})
-		if _, err := other.Introspect(t.Context(), s.Login(t, alice)); !errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrInvalidToken) {
+		_, err := other.Introspect(t.Context(), s.Login(t, alice))
+		if !errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrInvalidToken) {
 			t.Error(err)
 		}
 	})

@@ -73,8 +73,8 @@ func (l *userList) valid() bool {
 // maxIDs is the number of ids that the server takes in one request.
 const maxIDs = 100
 
-// User returns a user, sometimes as it was a few seconds ago. For the id of a user who was merged into another it returns the other one. It returns ErrNotFound
-// if no user has this id.
+// User returns a user, sometimes as it was a few seconds ago. For the id of a user who was merged into another it returns
+// the other one. It returns ErrNotFound if no user has this id.
 func (c *Client) User(ctx context.Context, id uint64) (User, error) {
 	var u User
 	err := c.do(ctx, call{op: "User", method: http.MethodGet, path: userPath(id)}, &u)
@@ -126,8 +126,8 @@ func (c *Client) SetStatus(ctx context.Context, id uint64, status Status, reason
 	return c.do(ctx, call{op: "SetStatus", method: http.MethodPut, path: userPath(id) + "/status", form: form}, &done{})
 }
 
-// SetExternalID gives a user the id that another system has for the same person: 1 to 128 printable ASCII characters without spaces. It returns
-// ErrConflict if another user has it, and ErrNotFound for an unknown, merged or erased id.
+// SetExternalID gives a user the id that another system has for the same person: 1 to 128 printable ASCII characters
+// without spaces. It returns ErrConflict if another user has it, and ErrNotFound for an unknown, merged or erased id.
 func (c *Client) SetExternalID(ctx context.Context, id uint64, externalID string) error {
 	form := url.Values{"externalId": {externalID}}
 	return c.do(ctx, call{op: "SetExternalID", method: http.MethodPut, path: userPath(id) + "/externalId", form: form}, &done{})
