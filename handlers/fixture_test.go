@@ -159,7 +159,8 @@ func (srv *testServer) serve(cfg serverConfig) {
 		AccessTokens: srv.accessTokens(cfg, phones),
 	})
 	srv.must(err)
-	srv.public, srv.internal = httptest.NewServer(public), httptest.NewServer(internal)
+	srv.public = httptest.NewServer(described(srv.t, publicListener, public))
+	srv.internal = httptest.NewServer(described(srv.t, internalListener, internal))
 	srv.t.Cleanup(srv.public.Close)
 	srv.t.Cleanup(srv.internal.Close)
 }

@@ -149,7 +149,7 @@ func TestStorageTimeout(t *testing.T) {
 			rec := httptest.NewRecorder()
 			req := httptest.NewRequest(parts[0], parts[1], strings.NewReader(parts[2]))
 			req.Header.Set("Content-Type", formType)
-			h.ServeHTTP(rec, req)
+			described(t, publicListener, h).ServeHTTP(rec, req)
 			res := rec.Result()
 			b := decode(t, res)
 			if res.StatusCode != http.StatusServiceUnavailable || b.Code != "storage_unavailable" || res.Header.Get("Retry-After") == "" {
