@@ -16,7 +16,7 @@ const (
 	maxChangeLimit     = 1000
 )
 
-// serviceUser is a user for another service. An erased one is a statusOfUserResponse.
+// serviceUser is a user for another service. An erased one is an erasedUser.
 type serviceUser struct {
 	ID               uint64            `json:"id"`
 	Status           string            `json:"status"` // active or disabled
@@ -42,14 +42,14 @@ type serviceIdentity struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
-// usersResponse is a list of users: serviceUser or, for an erased user, statusOfUserResponse.
+// usersResponse is a list of users: serviceUser or, for an erased user, erasedUser.
 type usersResponse struct {
 	Users []any `json:"users"`
 }
 
 func (u *userRoutes) describe(found store.FoundUser) any {
 	if found.Status == store.StatusErased {
-		return statusOfUserResponse{found.ID, "erased"}
+		return erasedUser{found.ID, "erased"}
 	}
 	user := serviceUser{
 		ID: found.ID, Status: "disabled", UserInfo: newUserInfo(found.User, u.avatars), ProfileComplete: found.ProfileComplete(),

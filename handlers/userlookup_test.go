@@ -25,6 +25,12 @@ func (srv *testServer) put(path string, fields url.Values) internalResponse {
 	return srv.callInternal(http.MethodPut, path, fields.Encode(), withKey)
 }
 
+// putJSON sends a PUT with the key.
+func (srv *testServer) putJSON(path, content string) internalResponse {
+	srv.t.Helper()
+	return srv.callInternal(http.MethodPut, path, content, withKey, header{"Content-Type", "application/json"})
+}
+
 // wantOK fails unless a response is a 200 with this body.
 func (srv *testServer) wantOK(a internalResponse, body string) {
 	srv.t.Helper()
@@ -150,7 +156,10 @@ func TestPutStatus(t *testing.T) {
 	here, _, tokens := srv.mergedUser("alice")
 	id, merged := srv.identityUser(here), srv.queryText("SELECT id FROM users WHERE status = 3")
 	for _, status := range []string{"disabled", "disabled", "active"} {
-		srv.wantOK(srv.put("/users/"+id+"/status", url.Values{"status": {status}, "reason": {"fraud, case 9"}}), `{"id":`+id+`,"status":"`+status+`"}`)
+		a := srv.put("/users/"+id+"/status", url.Values{"status": {status}, "reason": {"fraud, case 9"}})
+		if a.status != http.StatusOK || a.active["status"] != status || a.raw != srv.get("/users/"+id).raw {
+			t.Errorf("%s: %d %s", status, a.status, a.raw)
+		}
 		want := 200
 		if status == "disabled" {
 			want = 403
@@ -163,6 +172,9 @@ func TestPutStatus(t *testing.T) {
 	want := "disabled|" + id + "|fraud, case 9|crm,enabled|" + id + "|fraud, case 9|crm"
 	if got := srv.queryText(recorded); got != want {
 		t.Errorf("recorded %s, want %s", got, want)
+	}
+	for _, content := range []string{`{"status":1}`, `{"status":null}`, `{"status":"disabled","status":"active"}`, `[]`, `{`} {
+		srv.wantProblem(srv.putJSON("/users/"+id+"/status", content).response, 400, "invalid_request", "none")
 	}
 	for _, status := range []string{"", "erased", "Active", "1"} {
 		srv.wantProblem(srv.put("/users/"+id+"/status", url.Values{"status": {status}}).response, 400, "invalid_request", "none")
@@ -186,7 +198,9 @@ func TestExternalID(t *testing.T) {
 		return srv.put("/users/"+id+"/externalId", url.Values{"externalId": {externalID}})
 	}
 	for range 2 {
-		srv.wantOK(set(alice, "crm-1"), `{"id":`+alice+`,"externalId":"crm-1"}`)
+		if a := set(alice, "crm-1"); a.status != http.StatusOK || a.active["externalId"] != "crm-1" || a.raw != srv.get("/users/"+alice).raw {
+			t.Errorf("got %d %s", a.status, a.raw)
+		}
 	}
 	if a := srv.introspect(token, withKey); a.active["external_id"] != "crm-1" {
 		t.Errorf("/introspect: %s", a.raw)
@@ -200,12 +214,17 @@ func TestExternalID(t *testing.T) {
 	}
 	srv.wantProblem(set("999", "crm-2").response, 404, "not_found", "none")
 	for range 2 {
-		srv.wantOK(srv.callInternal(http.MethodDelete, "/users/"+alice+"/externalId", "", withKey), `{"id":`+alice+`,"externalId":""}`)
+		a := srv.callInternal(http.MethodDelete, "/users/"+alice+"/externalId", "", withKey)
+		if a.status != http.StatusOK || a.active["externalId"] != "" {
+			t.Errorf("got %d %s", a.status, a.raw)
+		}
 	}
 	if a := srv.verify(token, withKey); a.header.Values("X-User-External-Id") != nil {
 		t.Errorf("/verify: %v", a.header)
 	}
-	srv.wantOK(set(bob, "crm-1"), `{"id":`+bob+`,"externalId":"crm-1"}`)
+	if a := srv.putJSON("/users/"+bob+"/externalId", `{"externalId":"crm-1"}`); a.status != http.StatusOK || a.active["externalId"] != "crm-1" {
+		t.Errorf("as JSON: %d %s", a.status, a.raw)
+	}
 	if got := srv.queryText("SELECT GROUP_CONCAT(CONCAT_WS('|', kind, user_id, actor)) FROM user_changes"); got !=
 		fmt.Sprintf("external_id|%[1]s|crm,external_id|%[1]s|crm,external_id|%[2]s|crm", alice, bob) {
 		t.Errorf("recorded %s", got)

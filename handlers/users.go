@@ -18,10 +18,11 @@ import (
 
 // Directory reads and changes users for the team's other services. *store.Users implements it.
 //
-// If MySQL is unavailable, every method returns store.ErrUnavailable. The Lookup methods may return users as they were a few
-// seconds ago.
+// If MySQL is unavailable, every method returns store.ErrUnavailable. All Lookup methods but LookupCurrent may return users as
+// they were a few seconds ago.
 type Directory interface {
 	Lookup(ctx context.Context, ids []uint64) ([]store.FoundUser, error)
+	LookupCurrent(ctx context.Context, id uint64) (store.FoundUser, error)
 	LookupPhone(ctx context.Context, phone string) ([]store.FoundUser, error)
 	LookupExternalID(ctx context.Context, id string) (store.FoundUser, error)
 	SetStatus(ctx context.Context, id uint64, status store.Status, c store.Cause) (user store.User, changed bool, err error)
@@ -67,16 +68,10 @@ func (u *userRoutes) withTimeout(r *http.Request) (context.Context, context.Canc
 	return context.WithTimeout(r.Context(), u.timeout)
 }
 
-// statusOfUserResponse is the response to a change of a user's status.
-type statusOfUserResponse struct {
+// erasedUser is an erased user for another service.
+type erasedUser struct {
 	ID     uint64 `json:"id"`
-	Status string `json:"status"` // active, disabled or erased
-}
-
-// externalIDResponse is the response to a change of a user's external id.
-type externalIDResponse struct {
-	ID         uint64 `json:"id"`
-	ExternalID string `json:"externalId"` // "" = none
+	Status string `json:"status"` // "erased"
 }
 
 // deleteUser serves DELETE /users/{id}: it erases a user, whatever its status. It may be repeated.
@@ -96,7 +91,7 @@ func (u *userRoutes) deleteUser(w http.ResponseWriter, r *http.Request) error {
 		return unknownUser(err)
 	}
 	requestLogFrom(ctx).userID = user.ID
-	return writeJSON(w, http.StatusOK, statusOfUserResponse{user.ID, "erased"})
+	return writeJSON(w, http.StatusOK, erasedUser{user.ID, "erased"})
 }
 
 // putStatus serves PUT /users/{id}/status: it disables or enables a user.
@@ -122,8 +117,16 @@ func (u *userRoutes) putStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unknownUser(err)
 	}
-	requestLogFrom(ctx).userID = user.ID
-	return writeJSON(w, http.StatusOK, statusOfUserResponse{user.ID, f["status"]})
+	return u.writeCurrent(ctx, w, r, id)
+}
+
+// writeCurrent responds with a user after a change.
+func (u *userRoutes) writeCurrent(ctx context.Context, w http.ResponseWriter, r *http.Request, id uint64) error {
+	user, err := u.directory.LookupCurrent(ctx, id)
+	if err != nil {
+		return unknownUser(err)
+	}
+	return u.writeUser(w, r, user)
 }
 
 // putExternalID serves PUT /users/{id}/externalId.
@@ -156,15 +159,14 @@ func (u *userRoutes) setExternalID(w http.ResponseWriter, r *http.Request, exter
 	}
 	ctx, cancel := u.withTimeout(r)
 	defer cancel()
-	user, err := u.directory.SetExternalID(ctx, id, externalID, store.Cause{Actor: requestLogFrom(ctx).apiKey})
+	_, err = u.directory.SetExternalID(ctx, id, externalID, store.Cause{Actor: requestLogFrom(ctx).apiKey})
 	if errors.Is(err, store.ErrTaken) {
 		return apiError{code: codeConflict}
 	}
 	if err != nil {
 		return unknownUser(err)
 	}
-	requestLogFrom(ctx).userID = user.ID
-	return writeJSON(w, http.StatusOK, externalIDResponse{user.ID, user.ExternalID})
+	return u.writeCurrent(ctx, w, r, id)
 }
 
 // wechatEvent serves POST /wechatEvent: a decrypted event of WeChat as JSON, for teams whose own receiver has the URL.

@@ -22,6 +22,20 @@ func (u *Users) Lookup(ctx context.Context, ids []uint64) ([]FoundUser, error) {
 	return u.lookup(ctx, func(q queries) ([]uint64, error) { return ids, nil })
 }
 
+// LookupCurrent returns the user with this id, or its survivor, as it is now: it reads from the primary.
+//
+// Errors: as Lookup, and ErrNotFound.
+func (u *Users) LookupCurrent(ctx context.Context, id uint64) (FoundUser, error) {
+	found, _, err := u.db.queries.foundUsers(ctx, []uint64{id})
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return FoundUser{}, u.db.wrapError(ctx, "lookup", err)
+	}
+	return found[0], nil
+}
+
 // LookupPhone returns the users with a phone number: its digits with the country code, such as 8613800138000. One number may
 // be that of several people.
 //
