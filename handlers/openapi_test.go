@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -190,7 +191,7 @@ func compare(x *exchange, input *openapi3filter.RequestValidationInput) error {
 // compareRequest compares a request with the description, but for the parts of multipart bodies.
 func compareRequest(x *exchange, input *openapi3filter.RequestValidationInput) error {
 	input.Request = x.request.Clone(x.request.Context())
-	input.Request.Body = io.NopCloser(bytes.NewReader(withoutEmptyFields(x.sent.Bytes())))
+	input.Request.Body = io.NopCloser(bytes.NewReader(withoutEmptyFields(x.sent.Bytes(), x.request.Header.Get("Content-Type"))))
 	input.Options = &openapi3filter.Options{AuthenticationFunc: hasCredentials, SkipSettingDefaults: true}
 	input.Options.WithCustomSchemaErrorFunc(reason)
 	if body := input.Route.Operation.RequestBody; body != nil && body.Value.Content.Get("multipart/form-data") != nil {
@@ -199,8 +200,13 @@ func compareRequest(x *exchange, input *openapi3filter.RequestValidationInput) e
 	return openapi3filter.ValidateRequest(x.request.Context(), input)
 }
 
-// withoutEmptyFields returns JSON without the fields that count as missing, and other bodies as they are.
-func withoutEmptyFields(body []byte) []byte {
+// withoutEmptyFields returns a form or JSON without the fields that count as missing, and other bodies as they are.
+func withoutEmptyFields(body []byte, contentType string) []byte {
+	if contentType == formType {
+		form, _ := url.ParseQuery(string(body)) // the server could read it
+		maps.DeleteFunc(form, func(_ string, v []string) bool { return v[0] == "" })
+		return []byte(form.Encode())
+	}
 	var fields map[string]any
 	if json.Unmarshal(body, &fields) != nil {
 		return body
