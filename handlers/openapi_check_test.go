@@ -88,7 +88,7 @@ func TestOpenAPI_Check(t *testing.T) {
 	}
 }
 
-// Errors of routes that have a test of another kind each.
+// Errors of routes that no test of their topic shows.
 func TestProblems_ByRoute(t *testing.T) {
 	var cfg *serverConfig
 	srv := newTestServer(t, withAPIKey, func(c *serverConfig) { c.limits, cfg = handlers.Limits{Updates: 1}, c })
