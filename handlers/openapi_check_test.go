@@ -91,7 +91,7 @@ func TestOpenAPI_Check(t *testing.T) {
 // Errors of routes that no test of their topic shows.
 func TestProblems_ByRoute(t *testing.T) {
 	var cfg *serverConfig
-	srv := newTestServer(t, withAPIKey, func(c *serverConfig) { c.limits, cfg = handlers.Limits{Updates: 1}, c })
+	srv := newTestServer(t, withAPIKey, withAccessTokens, func(c *serverConfig) { c.limits, cfg = handlers.Limits{Updates: 1}, c })
 	token := srv.login(srv.device("alice")).Token
 	large := "reason=" + strings.Repeat("x", 64<<10)
 	form, text := header{"Content-Type", formType}, header{"Content-Type", "text/plain"}
@@ -106,6 +106,16 @@ func TestProblems_ByRoute(t *testing.T) {
 		{"DELETE", "/users/1", "reason", text, 415, "unsupported_media_type"},
 		{"POST", "/introspect", large, form, 413, "request_too_large"},
 		{"POST", "/introspect", token, text, 415, "unsupported_media_type"},
+		{"POST", "/sign", large, form, 413, "request_too_large"},
+		{"POST", "/sign", token, text, 415, "unsupported_media_type"},
+		{"POST", "/decrypt", large, form, 413, "request_too_large"},
+		{"POST", "/decrypt", token, text, 415, "unsupported_media_type"},
+		{"POST", "/accessToken", large, form, 413, "request_too_large"},
+		{"PUT", "/users/1/status", large, form, 413, "request_too_large"},
+		{"PUT", "/users/1/status", "disabled", text, 415, "unsupported_media_type"},
+		{"PUT", "/users/1/externalId", large, form, 413, "request_too_large"},
+		{"PUT", "/users/1/externalId", "7", text, 415, "unsupported_media_type"},
+		{"DELETE", "/users/999/externalId", "", form, 404, "not_found"},
 	} {
 		srv.wantProblem(srv.callInternal(call.method, call.path, call.content, withKey, call.contentType).response, call.status, call.code, "none")
 	}
@@ -118,6 +128,8 @@ func TestProblems_ByRoute(t *testing.T) {
 			t.Errorf("symbol: %d, want %d", status, want)
 		}
 	}
+	down := newTestServer(t, withAPIKey, func(c *serverConfig) { c.dsn = "root@tcp(127.0.0.1:1)/wxlogin" })
+	srv.wantProblem(down.callInternal("DELETE", "/users/1/externalId", "", withKey).response, 503, "storage_unavailable", "retry")
 	srv.postForm("/updateUserInfo", "token", token, "nickName", "Alice")
 	srv.wantProblem(srv.postForm("/unbindPhone", "token", token), 429, "rate_limited", "retry")
 	srv.wantProblem(srv.myData(token), 429, "rate_limited", "retry")
