@@ -62,7 +62,7 @@ func revoke(ctx context.Context, args, environ []string, stdout, stderr io.Write
 		DryRun: *dryRun, Logger: commandLogger(c.Erase.Log, stderr),
 		Refused: func(line int, reason string) { fmt.Fprintf(stderr, "line %d is refused: %s\n", line, reason) },
 	})
-	if errors.Is(err, server.ErrRevocationHeader) {
+	if errors.Is(err, server.ErrListHeader) {
 		fmt.Fprintf(stderr, "wxlogin: -file: %v\n", err)
 		return exitUsage
 	}

@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"wxlogin/internal/csvlist"
 	"wxlogin/internal/revocation"
 	"wxlogin/wechat/push"
 )
@@ -38,7 +39,7 @@ func read(t *testing.T, text string, appIDs ...string) (events []push.Event, fau
 			t.Errorf("line %d after line %d", line, last)
 		}
 		last = line
-		fault, unreadable := errors.AsType[*revocation.LineError](err)
+		fault, unreadable := errors.AsType[*csvlist.LineError](err)
 		switch {
 		case err == nil:
 			events = append(events, event)
@@ -129,17 +130,17 @@ func TestReader_BadLines(t *testing.T) {
 func TestNewReader(t *testing.T) {
 	broken := errors.New("broken")
 	_, err := revocation.NewReader(iotest.ErrReader(broken), []string{appA})
-	if !errors.Is(err, broken) || errors.Is(err, revocation.ErrHeader) {
+	if !errors.Is(err, broken) || errors.Is(err, csvlist.ErrHeader) {
 		t.Errorf("a file that cannot be read: %v", err)
 	}
 	for _, header := range []string{
 		"", "openid", "revoke", "openid,revoke,openid", "openid,revoke,", "openid,revoke,note", "openid\trevoke", "\"openid,revoke",
 	} {
-		if _, err := revocation.NewReader(strings.NewReader(header), []string{appA}); !errors.Is(err, revocation.ErrHeader) {
+		if _, err := revocation.NewReader(strings.NewReader(header), []string{appA}); !errors.Is(err, csvlist.ErrHeader) {
 			t.Errorf("%q: %v", header, err)
 		}
 	}
-	if _, err := revocation.NewReader(strings.NewReader("openid,revoke"), []string{appA, appB}); !errors.Is(err, revocation.ErrHeader) {
+	if _, err := revocation.NewReader(strings.NewReader("openid,revoke"), []string{appA, appB}); !errors.Is(err, csvlist.ErrHeader) {
 		t.Errorf("no appid, two mini-programs: %v", err)
 	}
 	const openID = "oGZUI0egBJY1zhBYw2KhdUfwVJJE"
@@ -164,7 +165,7 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		r, err := revocation.NewReader(bytes.NewReader(file), apps)
 		if err != nil {
-			if !errors.Is(err, revocation.ErrHeader) {
+			if !errors.Is(err, csvlist.ErrHeader) {
 				t.Fatal(err)
 			}
 			return
@@ -175,7 +176,7 @@ func FuzzReader(f *testing.F) {
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			if fault, unreadable := errors.AsType[*revocation.LineError](err); unreadable && fault.Reason != "" {
+			if fault, unreadable := errors.AsType[*csvlist.LineError](err); unreadable && fault.Reason != "" {
 				continue
 			}
 			known := event.Event == push.AuthorizationRevoked && len(event.Revoked) > 0 || event.Event == push.AuthorizationCancelled

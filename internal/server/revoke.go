@@ -8,13 +8,14 @@ import (
 	"log/slog"
 
 	"wxlogin/internal/config"
+	"wxlogin/internal/csvlist"
 	"wxlogin/internal/revocation"
 	"wxlogin/store"
 	"wxlogin/wechat/push"
 )
 
-// ErrRevocationHeader means that a list does not begin with the names of its columns.
-var ErrRevocationHeader = revocation.ErrHeader
+// ErrListHeader means that a list does not begin with the names of its columns.
+var ErrListHeader = csvlist.ErrHeader
 
 // RevokeOptions configure Revoke.
 type RevokeOptions struct {
@@ -40,7 +41,7 @@ func (r Revoked) Lines() int { return r.Applied + r.Ignored + r.Unknown + r.Refu
 // Revoke applies a list of users who have withdrawn a consent, line by line, as the server applies what WeChat pushes. It
 // may be repeated. It logs its progress.
 //
-// Errors: ErrRevocationHeader and ErrMisconfigured, before a line is read; any other error ends it after the lines that it
+// Errors: ErrListHeader and ErrMisconfigured, before a line is read; any other error ends it after the lines that it
 // counts, or means that sessions or pictures of these users are left.
 func Revoke(ctx context.Context, c config.Revoke, list io.Reader, o RevokeOptions) (counts Revoked, err error) {
 	reader, err := revocation.NewReader(list, c.AppIDs())
@@ -100,7 +101,7 @@ func (r *revoker) run(ctx context.Context, reader *revocation.Reader) error {
 
 // count counts a line that has an error. It returns those errors that end the run.
 func (r *revoker) count(line int, err error) error {
-	fault, unreadable := errors.AsType[*revocation.LineError](err)
+	fault, unreadable := errors.AsType[*csvlist.LineError](err)
 	switch {
 	case unreadable:
 		r.refuse(line, fault.Reason)
