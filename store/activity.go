@@ -31,8 +31,14 @@ func writeDue(recorded, now time.Time) bool {
 	return !recorded.After(now.Add(-activityGranularity)) || recorded.After(now.Add(maxClockLead))
 }
 
+// neverSeen reports whether the user was imported and has not logged in since. (Servers of version 3 of the database leave such
+// a row too, until the next login.)
+func (r userRow) neverSeen() bool { return r.LastSeenAt == nil && r.LastLoginAt.Equal(r.CreatedAt) }
+
 // firstOfDay reports whether the user has not been seen yet on the day of now.
-func (d *DB) firstOfDay(r userRow, now time.Time) bool { return d.dayOf(r.lastSeen()) < d.dayOf(now) }
+func (d *DB) firstOfDay(r userRow, now time.Time) bool {
+	return r.neverSeen() || d.dayOf(r.lastSeen()) < d.dayOf(now)
+}
 
 // loginEvent is a login to count.
 type loginEvent struct {

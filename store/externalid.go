@@ -58,19 +58,26 @@ func (u *Users) setExternalIDLocked(ctx context.Context, tx queries, row *userRo
 
 // releaseExternalID returns ErrTaken if another user has an external id. A user that was merged into this one gives it up.
 func (q queries) releaseExternalID(ctx context.Context, userID uint64, id string) error {
+	holder, survivor, err := q.externalIDHolder(ctx, id)
+	if err != nil || holder == 0 {
+		return err
+	}
+	if survivor != userID {
+		return ErrTaken
+	}
+	return q.gorm(ctx).Model(&userRow{}).Where("id = ?", holder).UpdateColumn("external_id", nil).Error
+}
+
+// externalIDHolder returns the user that has an external id, and the user that it stands for: itself, or its survivor. Both
+// are 0 if the external id is "" or if no user has it.
+func (q queries) externalIDHolder(ctx context.Context, id string) (holder, survivor uint64, err error) {
 	if id == "" {
-		return nil
+		return 0, 0, nil
 	}
 	var holders []userRow
 	if err := q.gorm(ctx).Where("external_id = ?", id).Limit(1).Find(&holders).Error; err != nil || len(holders) == 0 {
-		return err
+		return 0, 0, err
 	}
-	survivor, err := q.survivorOf(ctx, holders[0])
-	if err != nil {
-		return err
-	}
-	if survivor.ID != userID {
-		return ErrTaken
-	}
-	return q.gorm(ctx).Model(&userRow{}).Where("id = ?", holders[0].ID).UpdateColumn("external_id", nil).Error
+	row, err := q.survivorOf(ctx, holders[0])
+	return holders[0].ID, row.ID, err
 }

@@ -108,28 +108,35 @@ func (u *Users) createUser(ctx context.Context, id Identity, orphan identityRow)
 	return row, err
 }
 
-// linkIdentity adds an identity to an existing user. It locks the user, so that a concurrent merge cannot leave the
-// identity with a user that is merged away.
+// linkIdentity adds an identity, of which this is the first login, to an existing user.
 func (u *Users) linkIdentity(ctx context.Context, holder userRow, id Identity, orphan identityRow) (userRow, loginEvent, error) {
-	err := u.db.transaction(ctx, func(tx queries) (err error) {
-		holder, err = tx.lockUser(ctx, holder.ID)
+	holder, err := u.link(ctx, holder.ID, id, orphan, u.db.now())
+	if err != nil {
+		return userRow{}, loginEvent{}, err
+	}
+	return u.recordLogin(ctx, holder)
+}
+
+// link adds an identity that has been known since a time to the user with the UnionID. It locks the user, so that a
+// concurrent merge cannot leave the identity with a user that is merged away.
+func (u *Users) link(
+	ctx context.Context, holderID uint64, id Identity, orphan identityRow, since time.Time,
+) (holder userRow, err error) {
+	err = u.db.transaction(ctx, func(tx queries) (err error) {
+		holder, err = tx.lockUser(ctx, holderID)
 		if errors.Is(err, ErrNotFound) || err == nil && deref(holder.UnionID) != id.UnionID {
 			return errConflict
 		}
 		if err != nil {
 			return err
 		}
-		now := u.db.now()
 		if orphan.UserID != 0 {
-			return tx.reassign(ctx, orphan, holder.ID, now)
+			return tx.reassign(ctx, orphan, holder.ID, since)
 		}
-		row := identityRow{AppID: id.AppID, OpenID: id.OpenID, UserID: holder.ID, CreatedAt: now}
+		row := identityRow{AppID: id.AppID, OpenID: id.OpenID, UserID: holder.ID, CreatedAt: since}
 		return tx.gorm(ctx).Create(&row).Error
 	})
-	if err != nil {
-		return userRow{}, loginEvent{}, err
-	}
-	return u.recordLogin(ctx, holder)
+	return holder, err
 }
 
 // orphan returns the row of an identity whose user is missing, or the zero value if there is no such row.

@@ -1,0 +1,276 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+// lacking says which parts of an ImportedUser a user lacks.
+type lacking struct{ nickName, avatar, phone, externalID bool }
+
+func (l lacking) none() bool { return l == lacking{} }
+
+// without leaves out what was removed.
+func (l lacking) without(removed lacking) lacking {
+	return lacking{
+		l.nickName && !removed.nickName, l.avatar && !removed.avatar, l.phone && !removed.phone, l.externalID && !removed.externalID,
+	}
+}
+
+// lacks returns what the row lacks. If there is neither a nickname nor an avatar, but a profile_as_of, they were withdrawn.
+func (r userRow) lacks(p ImportedUser) lacking {
+	withdrawn := r.NickName == "" && r.AvatarURL == "" && r.ProfileAsOf != nil
+	return lacking{
+		nickName:   p.NickName != "" && r.NickName == "" && !withdrawn,
+		avatar:     p.AvatarURL != "" && r.AvatarURL == "" && !withdrawn,
+		phone:      p.Phone != (Phone{}) && r.PhoneNumber == nil,
+		externalID: p.ExternalID != "" && r.ExternalID == nil,
+	}
+}
+
+// fill takes over a part of an ImportedUser, and returns the columns to write.
+//
+// The nickname and the avatar count as given by the person. profile_as_of stays as it is, so that everything that comes
+// from now on is newer. The phone number was bound at created_at, which is the earliest that it can be: who removes a
+// number that was bound before a certain time means this one too.
+func (r *userRow) fill(p ImportedUser, l lacking, now time.Time) map[string]any {
+	columns := map[string]any{"updated_at": now}
+	if l.nickName {
+		r.NickName = p.NickName
+		columns["nickname"] = r.NickName
+	}
+	if l.avatar {
+		r.AvatarURL = p.AvatarURL
+		columns["avatar_url"] = r.AvatarURL
+	}
+	if l.nickName || l.avatar {
+		changed := r.changedAt(now)
+		r.ProfileSource, r.ProfileUpdatedAt = SourceUser, &changed
+		columns["profile_source"], columns["profile_updated_at"] = r.ProfileSource, r.ProfileUpdatedAt
+	}
+	if l.phone {
+		r.PhoneCountryCode, r.PhoneNumber, r.PhoneBoundAt = &p.Phone.CountryCode, &p.Phone.Number, &r.CreatedAt
+		columns["phone_country_code"], columns["phone_number"] = r.PhoneCountryCode, r.PhoneNumber
+		columns["phone_bound_at"] = r.PhoneBoundAt
+	}
+	if l.externalID {
+		r.ExternalID = &p.ExternalID
+		columns["external_id"] = r.ExternalID
+	}
+	r.UpdatedAt = now
+	return columns
+}
+
+// fillLocked fills users by their ids, after it has locked their rows in the order of ids. It returns which of them it has
+// changed, and the rows for user_changes. If one is no longer there, it returns errConflict.
+func (u *Users) fillLocked(
+	ctx context.Context, tx queries, targets map[uint64]ImportedUser,
+) (filled map[uint64]bool, changes []changeRow, err error) {
+	if len(targets) == 0 {
+		return nil, nil, nil
+	}
+	ids := make([]uint64, 0, len(targets))
+	for id := range targets {
+		ids = append(ids, id)
+	}
+	var rows []userRow
+	err = tx.gorm(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("id IN ?", ids).Order("id").Limit(len(ids)).Find(&rows).Error
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(rows) < len(ids) {
+		return nil, nil, errConflict
+	}
+	removed, err := tx.removedParts(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	filled = make(map[uint64]bool, len(ids))
+	now := u.db.now()
+	for _, row := range rows {
+		if !row.importable() {
+			return nil, nil, errConflict // merged or erased since
+		}
+		l := row.lacks(targets[row.ID]).without(removed[row.ID])
+		if l.none() {
+			continue
+		}
+		columns := row.fill(targets[row.ID], l, now)
+		if err := tx.gorm(ctx).Model(&userRow{}).Where("id = ?", row.ID).UpdateColumns(columns).Error; err != nil {
+			return nil, nil, err
+		}
+		filled[row.ID] = true
+		if l.externalID {
+			changes = append(changes, newChange(changeExternalID, row.ID, importCause, now))
+		}
+	}
+	return filled, changes, nil
+}
+
+// removedParts returns what users once had, and was removed: that is newer than any import.
+func (q queries) removedParts(ctx context.Context, ids []uint64) (map[uint64]lacking, error) {
+	var rows []changeRow
+	kinds := []changeKind{changePhoneRemoved, changeProfileRemoved, changeExternalID}
+	if err := q.gorm(ctx).Where("user_id IN ? AND kind IN ?", ids, kinds).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	removed := map[uint64]lacking{}
+	for _, row := range rows {
+		l, note := removed[row.UserID], deref(row.Note)
+		l.phone = l.phone || row.Kind == changePhoneRemoved
+		l.externalID = l.externalID || row.Kind == changeExternalID
+		l.nickName = l.nickName || row.Kind == changeProfileRemoved && strings.Contains(note, "nickname")
+		l.avatar = l.avatar || row.Kind == changeProfileRemoved && strings.Contains(note, "avatar")
+		removed[row.UserID] = l
+	}
+	return removed, nil
+}
+
+// createImported inserts users with their identities.
+func (u *Users) createImported(ctx context.Context, tx queries, appID string, people []ImportedUser) error {
+	if len(people) == 0 {
+		return nil
+	}
+	rows, err := u.insertImported(ctx, tx, people)
+	if err != nil {
+		return err
+	}
+	identities := make([]identityRow, len(people))
+	for i, p := range people {
+		identities[i] = identityRow{AppID: appID, OpenID: p.OpenID, UserID: rows[i].ID, CreatedAt: rows[i].CreatedAt}
+	}
+	return tx.gorm(ctx).Create(&identities).Error
+}
+
+// insertImported inserts users without their identities, in one statement.
+//
+// The server returns the first id only. It gives the others out in the order of the rows, but not every server without
+// gaps. So they are read again: rows that are not as they were inserted are an errConflict, and each user is inserted alone.
+func (u *Users) insertImported(ctx context.Context, tx queries, people []ImportedUser) ([]userRow, error) {
+	now := u.db.now()
+	rows := make([]userRow, len(people))
+	for i, p := range people {
+		rows[i] = userRow{Status: StatusActive, UnionID: nonEmpty(p.UnionID), CreatedAt: p.CreatedAt}
+		if p.CreatedAt.IsZero() {
+			rows[i].CreatedAt = now
+		}
+		rows[i].LastLoginAt = rows[i].CreatedAt
+		rows[i].fill(p, rows[i].lacks(p), now)
+	}
+	if err := tx.gorm(ctx).Create(&rows).Error; err != nil {
+		return nil, err
+	}
+	var stored []userRow
+	err := tx.gorm(ctx).Where("id >= ?", rows[0].ID).Order("id").Limit(len(rows)).Find(&stored).Error
+	if err != nil {
+		return nil, err
+	}
+	if len(stored) < len(rows) {
+		return nil, errConflict
+	}
+	for i := range rows {
+		rows[i].ID = stored[i].ID
+		if rows[i].user() != stored[i].user() {
+			return nil, errConflict
+		}
+	}
+	return rows, nil
+}
+
+// trySingle is one attempt to import a user that may need a merge. If isRetry is set and the identity is not found, its row
+// may exist without a user.
+func (im *userImport) trySingle(ctx context.Context, p ImportedUser, isRetry bool) (outcome ImportOutcome, err error) {
+	u, id := im.users, p.identity(im.appID)
+	row, err := u.byIdentity(ctx, im.appID, p.OpenID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return 0, err
+	}
+	holder, err := u.holderOf(ctx, p.UnionID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return 0, err
+	}
+	refused, err := u.db.queries.importable(ctx, p, row, holder)
+	if err != nil || refused != nil {
+		return 0, errors.Join(refused, err)
+	}
+	switch {
+	case row.ID == 0:
+		if row, outcome, err = im.addIdentity(ctx, p, holder, isRetry); err != nil || outcome == ImportCreated {
+			return outcome, err
+		}
+	case p.UnionID != "" && row.UnionID == nil:
+		if row, err = u.attachUnionID(ctx, row, id); err != nil {
+			return 0, err
+		}
+		if row.UnionID != nil {
+			outcome = ImportFilled
+			if holder.ID != 0 {
+				outcome = ImportMerged
+			}
+		}
+	}
+	filled, err := u.fillSingle(ctx, row.ID, p)
+	if filled {
+		outcome = max(outcome, ImportFilled)
+	}
+	return outcome, err
+}
+
+// addIdentity links an unknown identity to the user with its unionid, or creates a user for it.
+func (im *userImport) addIdentity(
+	ctx context.Context, p ImportedUser, holder userRow, isRetry bool,
+) (row userRow, outcome ImportOutcome, err error) {
+	u, id := im.users, p.identity(im.appID)
+	var orphan identityRow
+	if isRetry {
+		if orphan, err = u.orphan(ctx, id); err != nil {
+			return userRow{}, 0, err
+		}
+	}
+	if holder.ID != 0 {
+		since := p.CreatedAt
+		if since.IsZero() {
+			since = u.db.now()
+		}
+		row, err = u.link(ctx, holder.ID, id, orphan, since)
+		return row, ImportMerged, err
+	}
+	err = u.db.transaction(ctx, func(tx queries) error {
+		if orphan.UserID == 0 {
+			return u.createImported(ctx, tx, im.appID, []ImportedUser{p})
+		}
+		rows, err := u.insertImported(ctx, tx, []ImportedUser{p})
+		if err != nil {
+			return err
+		}
+		return tx.reassign(ctx, orphan, rows[0].ID, rows[0].CreatedAt)
+	})
+	return userRow{}, ImportCreated, err
+}
+
+// fillSingle fills one user, and takes an external id from a user that was merged into it.
+func (u *Users) fillSingle(ctx context.Context, id uint64, p ImportedUser) (filled bool, err error) {
+	err = u.db.transaction(ctx, func(tx queries) error {
+		row, err := tx.lockUser(ctx, id)
+		if err != nil {
+			return err
+		}
+		if row.lacks(p).externalID {
+			if err := tx.releaseExternalID(ctx, id, p.ExternalID); err != nil {
+				return err
+			}
+		}
+		all, changes, err := u.fillLocked(ctx, tx, map[uint64]ImportedUser{id: p})
+		if err != nil {
+			return err
+		}
+		filled = all[id]
+		return tx.record(ctx, changes...)
+	})
+	return filled, err
+}
