@@ -3,6 +3,7 @@
 //	wxlogin [serve]       serve mini-programs
 //	wxlogin migrate       migrate the database to this version
 //	wxlogin user          find, show, block, erase and export users
+//	wxlogin import        bring the users of another system, by a list
 //	wxlogin revoke        delete what users have withdrawn, by a list of WeChat
 //	wxlogin sweep         delete pictures that no user has
 //	wxlogin healthcheck   check that the server at INTERNAL_ADDR is ready
@@ -41,6 +42,7 @@ var commands = map[string]command{
 	"serve":       withoutArguments(serve),
 	"migrate":     withoutArguments(migrate),
 	"user":        user,
+	"import":      importUsers,
 	"revoke":      revoke,
 	"sweep":       sweep,
 	"healthcheck": withoutArguments(healthcheck),
@@ -165,6 +167,7 @@ Commands:
   serve         serve mini-programs (the default command)
   migrate       migrate the database of MYSQL_DSN to this version; safe to run again
   user          find, show, block, erase and export users; see wxlogin user -help
+  import        bring the users whom you have already, by a list; see wxlogin import -help
   revoke        delete what users have withdrawn, by a list of WeChat; see wxlogin revoke -help
   sweep         delete uploaded pictures that no user has; see wxlogin sweep -help
   healthcheck   exit with 0 if the server at INTERNAL_ADDR is ready, with 1 if not

@@ -17,7 +17,7 @@ import (
 const userUsage = `Usage: wxlogin user COMMAND
 
 Commands:
-  find      print a table of the users with an openid, a unionid, a nickname or a phone number
+  find      print a table of the users with an openid, unionid, external id, nickname or phone number
   show      print what is known about a user, with the history
   block     keep a user from using the service
   unblock   let a blocked user in again
@@ -58,7 +58,7 @@ func withUserAdmin(environ []string, stdout, stderr io.Writer, work func(server.
 	return exitOK
 }
 
-const findUsage = `Usage: wxlogin user find -openid OPENID | -unionid UNIONID | -nickname TEXT | -phone NUMBER
+const findUsage = `Usage: wxlogin user find -openid OPENID | -unionid UNIONID | -external-id ID | -nickname TEXT | -phone NUMBER
 
 Prints a table of the users found, up to 100, or ends with 1 if there are none. It has no phone numbers.
 
@@ -70,6 +70,7 @@ func findUsers(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 	var q server.UserQuery
 	flags.StringVar(&q.OpenID, "openid", "", "`openid` in any mini-program")
 	flags.StringVar(&q.UnionID, "unionid", "", "`unionid`")
+	flags.StringVar(&q.ExternalID, "external-id", "", "`ID` of the user in another system of yours")
 	flags.StringVar(&q.NickName, "nickname", "", "`text` with which the nickname begins; case is ignored")
 	flags.StringVar(&q.Phone, "phone", "",
 		"phone `number` such as 13800138000, 8613800138000 or +8613800138000; spaces and dashes are allowed")
@@ -82,7 +83,7 @@ func findUsers(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 		given, usable = given+1, usable && text != "" && utf8.ValidString(text)
 	})
 	if given != 1 || !usable {
-		return usageError(flags, stderr, "give exactly one of -openid, -unionid, -nickname and -phone, not empty and in UTF-8")
+		return usageError(flags, stderr, "give exactly one of -openid, -unionid, -external-id, -nickname and -phone, not empty and in UTF-8")
 	}
 	if q.Phone != "" {
 		var ok bool
@@ -111,8 +112,8 @@ func showUser(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 const exportUsage = `Usage: wxlogin user export ID
 
 Writes everything in the database about a user as JSON: profile, whole phone number, mini-programs with openids, unionid,
-merged users, merges and the history. It is for that person: keep it from others, and delete it when it is handed over. The
-id of a merged user exports the user into which it was merged.
+external id, merged users, merges and the history. It is for that person: keep it from others, and delete it when it is
+handed over. The id of a merged user exports the user into which it was merged.
 `
 
 func exportUser(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {

@@ -194,6 +194,15 @@ type Revoke struct {
 	Apps  []App `env:"WECHAT_APPS"`
 }
 
+// Import is the configuration of `wxlogin import`. It needs no mini-program, but knows those that there are.
+type Import struct {
+	MySQLDSN string `env:"MYSQL_DSN,notEmpty"`
+	TLS      MySQLTLS
+	App      SingleApp
+	Apps     []App `env:"WECHAT_APPS"`
+	Log      Log
+}
+
 // Load reads the server's configuration from environ, which has entries NAME=value like os.Environ. Its error lists every
 // error at once, a line each, and holds no secret.
 func Load(environ []string) (Config, error) { return load[Config](environ) }
@@ -215,3 +224,6 @@ func LoadErase(environ []string) (Erase, error) { return load[Erase](environ) }
 
 // LoadRevoke is Load for `wxlogin revoke`.
 func LoadRevoke(environ []string) (Revoke, error) { return load[Revoke](environ) }
+
+// LoadImport is Load for `wxlogin import`.
+func LoadImport(environ []string) (Import, error) { return load[Import](environ) }

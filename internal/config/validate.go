@@ -64,8 +64,15 @@ func (r Revoke) validate() []error {
 }
 
 // AppIDs returns the appids of all mini-programs.
-func (r Revoke) AppIDs() (ids []string) {
-	for _, app := range (Config{App: r.App, Apps: r.Apps}).AllApps() {
+func (r Revoke) AppIDs() []string { return appIDs(r.App, r.Apps) }
+
+func (i Import) validate() []error { return append(i.TLS.validate(i.MySQLDSN), i.Log.validate()...) }
+
+// AppIDs returns the appids of the mini-programs that are configured; none need be.
+func (i Import) AppIDs() []string { return appIDs(i.App, i.Apps) }
+
+func appIDs(single SingleApp, others []App) (ids []string) {
+	for _, app := range (Config{App: single, Apps: others}).AllApps() {
 		ids = append(ids, app.AppID)
 	}
 	return ids

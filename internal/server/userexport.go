@@ -21,6 +21,7 @@ type exportedUser struct {
 	ID               uint64     `json:"id"`
 	Status           string     `json:"status"`
 	UnionID          string     `json:"unionid"`
+	ExternalID       string     `json:"externalId"` // in another system
 	NickName         string     `json:"nickName"`
 	AvatarURL        string     `json:"avatarUrl"`
 	Gender           int        `json:"gender"` // 0 unknown, 1 male, 2 female, as WeChat has it
@@ -90,7 +91,7 @@ func exportRecord(w io.Writer, r store.Record, address func(string) string) erro
 
 func exportUser(u store.User, address func(string) string) exportedUser {
 	return exportedUser{
-		ID: u.ID, Status: statusName(u.Status), UnionID: u.UnionID,
+		ID: u.ID, Status: statusName(u.Status), UnionID: u.UnionID, ExternalID: u.ExternalID,
 		NickName: u.NickName, AvatarURL: address(u.AvatarURL), Gender: u.Gender,
 		Country: u.Country, Province: u.Province, City: u.City, Language: u.Language,
 		ProfileSource: sourceNames[u.Source], ProfileAsOf: timeOrNull(u.AsOf), ProfileUpdatedAt: timeOrNull(u.ProfileUpdatedAt),

@@ -115,6 +115,7 @@ func userTable(r store.Record, address func(string) string) *terminal.Table {
 		row("profile changed", utc(r.ProfileUpdatedAt))
 		row("phone number", phoneText(r.User))
 		row("unionid", r.UnionID)
+		row("external id", r.ExternalID)
 		row("last login", utc(r.LastLoginAt))
 		row("last seen", utc(r.LastSeenAt))
 	}
