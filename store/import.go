@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -205,19 +204,4 @@ func (im *userImport) write(ctx context.Context, tx queries, plan importPlan) er
 		return err
 	}
 	return tx.record(ctx, changes...)
-}
-
-// single imports one user, in transactions of its own.
-func (im *userImport) single(ctx context.Context, i int) error {
-	result, isRetry := &im.results[i], false
-	result.Outcome = ImportUnchanged
-	err := retry(ctx, func() error {
-		outcome, err := im.trySingle(ctx, im.people[i], isRetry)
-		result.Outcome, isRetry = max(result.Outcome, outcome), true
-		return err
-	})
-	if errors.Is(err, ErrTaken) || errors.Is(err, ErrNotFound) {
-		result.Outcome, result.Err, err = ImportRefused, err, nil
-	}
-	return err
 }

@@ -13,25 +13,26 @@ type foundForImport struct {
 	byExternalID map[string]userRow
 }
 
-// look reads the users that the batch could concern.
-func (im *userImport) look(ctx context.Context) error {
+// look reads the users that the batch could concern. It does not look up what the users of the identities have already.
+func (im *userImport) look(ctx context.Context) (err error) {
 	q := im.users.db.queries
 	var openIDs, unionIDs, externalIDs []string
 	for _, i := range im.valid() {
+		openIDs = append(openIDs, im.people[i].OpenID)
+	}
+	if im.found.byOpenID, err = q.usersByOpenID(ctx, im.appID, openIDs); err != nil {
+		return err
+	}
+	for _, i := range im.valid() {
 		p := im.people[i]
-		openIDs = append(openIDs, p.OpenID)
-		if p.UnionID != "" {
+		row := im.found.byOpenID[p.OpenID]
+		if p.UnionID != "" && row.UnionID == nil {
 			unionIDs = append(unionIDs, p.UnionID)
 		}
-		if p.ExternalID != "" {
+		if p.ExternalID != "" && row.ExternalID == nil {
 			externalIDs = append(externalIDs, p.ExternalID)
 		}
 	}
-	byOpenID, err := q.usersByOpenID(ctx, im.appID, openIDs)
-	if err != nil {
-		return err
-	}
-	im.found.byOpenID = byOpenID
 	im.found.byUnionID, err = usersBy(ctx, q, "unionid", unionIDs, func(r userRow) string { return deref(r.UnionID) })
 	if err != nil {
 		return err
@@ -125,6 +126,9 @@ func (r userRow) importable() bool { return r.Status == StatusActive || r.Status
 func (q queries) importable(ctx context.Context, p ImportedUser, row, holder userRow) (refused, err error) {
 	if row.ID != 0 && !row.importable() {
 		return ErrNotFound, nil
+	}
+	if row.ExternalID != nil {
+		return nil, nil // it stays
 	}
 	_, survivor, err := q.externalIDHolder(ctx, p.ExternalID)
 	if errors.Is(err, ErrNotFound) || err == nil && survivor != 0 && survivor != row.ID && survivor != holder.ID {

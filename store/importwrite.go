@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -166,7 +165,8 @@ func (u *Users) insertImported(ctx context.Context, tx queries, people []Importe
 		return nil, err
 	}
 	var stored []userRow
-	err := tx.gorm(ctx).Where("id >= ?", rows[0].ID).Order("id").Limit(len(rows)).Find(&stored).Error
+	err := tx.gorm(ctx).Select("id", "unionid", "external_id", "nickname", "phone_number", "created_at").
+		Where("id >= ?", rows[0].ID).Order("id").Limit(len(rows)).Find(&stored).Error
 	if err != nil {
 		return nil, err
 	}
@@ -175,102 +175,15 @@ func (u *Users) insertImported(ctx context.Context, tx queries, people []Importe
 	}
 	for i := range rows {
 		rows[i].ID = stored[i].ID
-		if rows[i].user() != stored[i].user() {
+		if !rows[i].readAs(stored[i]) {
 			return nil, errConflict
 		}
 	}
 	return rows, nil
 }
 
-// trySingle is one attempt to import a user that may need a merge. If isRetry is set and the identity is not found, its row
-// may exist without a user.
-func (im *userImport) trySingle(ctx context.Context, p ImportedUser, isRetry bool) (outcome ImportOutcome, err error) {
-	u, id := im.users, p.identity(im.appID)
-	row, err := u.byIdentity(ctx, im.appID, p.OpenID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return 0, err
-	}
-	holder, err := u.holderOf(ctx, p.UnionID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return 0, err
-	}
-	refused, err := u.db.queries.importable(ctx, p, row, holder)
-	if err != nil || refused != nil {
-		return 0, errors.Join(refused, err)
-	}
-	switch {
-	case row.ID == 0:
-		if row, outcome, err = im.addIdentity(ctx, p, holder, isRetry); err != nil || outcome == ImportCreated {
-			return outcome, err
-		}
-	case p.UnionID != "" && row.UnionID == nil:
-		if row, err = u.attachUnionID(ctx, row, id); err != nil {
-			return 0, err
-		}
-		if row.UnionID != nil {
-			outcome = ImportFilled
-			if holder.ID != 0 {
-				outcome = ImportMerged
-			}
-		}
-	}
-	filled, err := u.fillSingle(ctx, row.ID, p)
-	if filled {
-		outcome = max(outcome, ImportFilled)
-	}
-	return outcome, err
-}
-
-// addIdentity links an unknown identity to the user with its unionid, or creates a user for it.
-func (im *userImport) addIdentity(
-	ctx context.Context, p ImportedUser, holder userRow, isRetry bool,
-) (row userRow, outcome ImportOutcome, err error) {
-	u, id := im.users, p.identity(im.appID)
-	var orphan identityRow
-	if isRetry {
-		if orphan, err = u.orphan(ctx, id); err != nil {
-			return userRow{}, 0, err
-		}
-	}
-	if holder.ID != 0 {
-		since := p.CreatedAt
-		if since.IsZero() {
-			since = u.db.now()
-		}
-		row, err = u.link(ctx, holder.ID, id, orphan, since)
-		return row, ImportMerged, err
-	}
-	err = u.db.transaction(ctx, func(tx queries) error {
-		if orphan.UserID == 0 {
-			return u.createImported(ctx, tx, im.appID, []ImportedUser{p})
-		}
-		rows, err := u.insertImported(ctx, tx, []ImportedUser{p})
-		if err != nil {
-			return err
-		}
-		return tx.reassign(ctx, orphan, rows[0].ID, rows[0].CreatedAt)
-	})
-	return userRow{}, ImportCreated, err
-}
-
-// fillSingle fills one user, and takes an external id from a user that was merged into it.
-func (u *Users) fillSingle(ctx context.Context, id uint64, p ImportedUser) (filled bool, err error) {
-	err = u.db.transaction(ctx, func(tx queries) error {
-		row, err := tx.lockUser(ctx, id)
-		if err != nil {
-			return err
-		}
-		if row.lacks(p).externalID {
-			if err := tx.releaseExternalID(ctx, id, p.ExternalID); err != nil {
-				return err
-			}
-		}
-		all, changes, err := u.fillLocked(ctx, tx, map[uint64]ImportedUser{id: p})
-		if err != nil {
-			return err
-		}
-		filled = all[id]
-		return tx.record(ctx, changes...)
-	})
-	return filled, err
+// readAs reports whether a row that was inserted is read again in the columns that distinguish imported users.
+func (r userRow) readAs(stored userRow) bool {
+	return deref(r.UnionID) == deref(stored.UnionID) && deref(r.ExternalID) == deref(stored.ExternalID) && r.NickName == stored.NickName &&
+		deref(r.PhoneNumber) == deref(stored.PhoneNumber) && r.CreatedAt.Equal(stored.CreatedAt)
 }
