@@ -15,6 +15,7 @@ import (
 
 const (
 	english       = "README.md"
+	migrate       = "docs/migrate.md"
 	chinese       = "README.zh-CN.md"
 	api           = "docs/api.md"
 	configuration = "docs/configuration.md"
@@ -115,6 +116,7 @@ func TestDocuments_Languages(t *testing.T) {
 	}
 	for en, zh := range map[string]string{
 		english: chinese, "docs/faq.md": "docs/faq.zh-CN.md", "docs/personal-data.md": "docs/personal-data.zh-CN.md",
+		migrate: "docs/migrate.zh-CN.md",
 	} {
 		if en, zh := anchors(t, en), anchors(t, zh); len(en) != len(zh) {
 			t.Errorf("%d and %d headings:\n%q\n%q", len(en), len(zh), en, zh)
@@ -165,6 +167,7 @@ func TestDocuments_CommandsAreKnown(t *testing.T) {
 			`curl -fsS http://127.0.0.1:9090/introspect -H "X-Api-Key: $INTERNAL_API_KEY" --data-urlencode "token=$TOKEN"`,
 			`curl -fsS http://127.0.0.1:9090/sign -H "X-Api-Key: $INTERNAL_API_KEY" --data-urlencode "token=$TOKEN" --data-urlencode 'data={"env":0}'`,
 		},
+		migrate: {"wxlogin import -file users.csv -appid wx0123456789abcdef -dry-run"}, // TestImport_Documented
 		operations: {
 			"bash .ci/scale",                         // .ci/run scale
 			"go run ./cmd/wxtest faults",             // .ci/run faults

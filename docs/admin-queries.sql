@@ -27,6 +27,9 @@ SELECT l.* FROM user_identities i JOIN user_list l ON l.id = i.user_id WHERE i.o
 SELECT 'Who has this unionid?' AS '';
 SELECT id, nickname, status, identities FROM user_profiles WHERE unionid = 'o6_bmasdasdsad6_2sgVt7hMZOPfL';
 
+SELECT 'Who has this external id?' AS '';
+SELECT id, nickname, status, identities FROM user_profiles WHERE external_id = '1001';
+
 SELECT 'Who has this nickname? (ignores case)' AS '';
 SELECT * FROM user_list WHERE nickname = 'alice' ORDER BY id LIMIT 100;
 

@@ -70,6 +70,7 @@ func TestAdminQueries(t *testing.T) {
 		{"Who signed up last?", "id|apps|phone", []string{"4|1|no", "7|1|no", "3|1|yes", "2|2|no", "5|1|no", "1|1|yes"}},
 		{"Who has this openid?", "id|nickname|status|complete", []string{"2|Alice|active|yes"}},
 		{"Who has this unionid?", "id|identities", []string{"2|wx1:oGZUI0egBJY1zhBYw2KhdUfwVJJE, wx2:oAliceIn2"}},
+		{"Who has this external id?", "id", nil},
 		{"Who has this nickname?", "id", []string{"2"}},
 		{"Whose nickname begins with this?", "id", []string{"2", "3"}},
 		{"In whose nickname is this?", "id", []string{"2"}},
@@ -177,7 +178,7 @@ func TestAdminQueries_Index(t *testing.T) {
 	crowd(t, db, 2000, newPast())
 	lookups := []adminQuery{{question: "Who has this phone number?", sql: phoneQuery(t)}}
 	for _, q := range queriesOf(t, adminQueries) {
-		if one := regexp.MustCompile(`(?:openid|unionid|nickname|id) = `); one.MatchString(strings.Join(strings.Split(q.sql, "WHERE")[1:], "")) &&
+		if one := regexp.MustCompile(`(?:openid|unionid|external_id|nickname|id) = `); one.MatchString(strings.Join(strings.Split(q.sql, "WHERE")[1:], "")) &&
 			!strings.Contains(q.remarks, "Reads everything.") {
 			lookups = append(lookups, q)
 		}

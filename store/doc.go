@@ -33,11 +33,17 @@
 //     ([DB.UnionIDConflicts]) and logged once an hour for each app. docs/operations.md says what to do if the app has
 //     moved to another Open Platform account.
 //
-// A unionid is only accepted from WeChat's response to a login, never from data that the client sends.
+// A unionid is only accepted from WeChat's response to a login and from an operator's import, never from data that the client
+// sends.
 //
 // Every status but StatusActive is refused. If a manual edit has left an identity with a merged user, the identity is
 // blocked until its user_id is fixed, because the server does not guess its owner. If the user of an identity does not
 // exist, the identity gets a new one at its next login.
+//
+// # Imported users
+//
+// [Users.Import] brings users of another system, some hundreds in a transaction. It fills what is empty, and merges by unionid
+// as a login does. An imported user has not logged in yet: last_login_at is created_at, and last_seen_at is NULL.
 //
 // # Erased users
 //

@@ -42,7 +42,7 @@ func refusingMySQL(t *testing.T, number uint16, text string) (dsn string) {
 // commandsOfMySQL are the commands that need the database.
 var commandsOfMySQL = []string{
 	"serve", "migrate", "sweep", "user find -openid=o", "user show 1", "user block 1 -reason=spam -by=li", "user export 1", "user erase 1",
-	"user erase 1 -dry-run",
+	"user erase 1 -dry-run", "import -file=testdata/import.csv -appid=" + appID,
 }
 
 // wantMisconfigured runs each of the commands. Each must print the words and return exitUsage.

@@ -18,12 +18,13 @@ import (
 func TestUser_Help(t *testing.T) {
 	for command, words := range map[string]string{
 		"user":         "find show block unblock erase export MYSQL_DSN REDIS_URL",
-		"user find":    "-openid -unionid -nickname -phone",
+		"user find":    "-openid -unionid -external-id -nickname -phone",
 		"user show":    "ID",
 		"user block":   "-reason -by",
 		"user unblock": "-reason -by",
 		"user erase":   "-reason -by -dry-run",
 		"user export":  "ID phone",
+		"import":       "-file -appid -dry-run openid unionid external_id nickname avatar_url phone created_at MYSQL_DSN",
 		"revoke":       "-file -dry-run openid appid revoke revoked_at cancel WECHAT_APPID REDIS_URL",
 		"sweep":        "-dry-run",
 	} {
@@ -291,6 +292,9 @@ func TestUser_Documented(t *testing.T) {
 	alice, _ := o.alice()
 	o.login(appID, "oGZUI0egBJY1zhBYw2KhdUfwVJJE", "")
 	o.profile("oGZUI0egBJY1zhBYw2KhdUfwVJJE", store.Profile{NickName: "小明"})
+	if _, err := o.users.SetExternalID(t.Context(), alice.ID, "1001", store.Cause{}); err != nil {
+		t.Fatal(err)
+	}
 	word := regexp.MustCompile(`'[^']*'|\S+`)
 	lines := documented(t, "wxlogin user find")
 	for _, line := range lines {
