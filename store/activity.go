@@ -31,9 +31,9 @@ func writeDue(recorded, now time.Time) bool {
 	return !recorded.After(now.Add(-activityGranularity)) || recorded.After(now.Add(maxClockLead))
 }
 
-// neverSeen reports whether the user was imported and has not logged in since. (Servers of version 3 of the database leave such
-// a row too, until the next login.)
-func (r userRow) neverSeen() bool { return r.LastSeenAt == nil && r.LastLoginAt.Equal(r.CreatedAt) }
+// neverSeen reports whether the user was imported and has not logged in since: last_seen_at is a millisecond before created_at.
+// (It cannot be NULL for that, as it is in rows of servers of version 3 of the database.)
+func (r userRow) neverSeen() bool { return r.LastSeenAt != nil && r.LastSeenAt.Before(r.CreatedAt) }
 
 // firstOfDay reports whether the user has not been seen yet on the day of now.
 func (d *DB) firstOfDay(r userRow, now time.Time) bool {

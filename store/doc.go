@@ -43,7 +43,7 @@
 // # Imported users
 //
 // [Users.Import] brings users of another system, some hundreds in a transaction. It fills what is empty, and merges by unionid
-// as a login does. An imported user has not logged in yet: last_login_at is created_at, and last_seen_at is NULL.
+// as a login does. An imported user has not logged in yet: last_login_at is created_at, and last_seen_at is before it.
 //
 // # Erased users
 //

@@ -46,7 +46,7 @@ var importCause = Cause{Reason: ReasonAdmin, Actor: "wxlogin import"}
 
 // Import imports users of one mini-program, at best some hundreds at a time, and returns a result for each.
 //
-//   - A user whose identity is not known is created, without a login: last_login_at is created_at, last_seen_at is NULL, and
+//   - A user whose identity is not known is created, without a login: last_login_at is created_at, last_seen_at is before it, and
 //     login_days does not count it. A unionid that a user has links the identity to that user, as in a login.
 //   - A user whose identity is known gets what is empty. What is filled stays, and so does what was removed: see
 //     userRow.fill. Unionids merge users as in a login.

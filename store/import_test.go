@@ -80,9 +80,9 @@ func TestUsers_Import(t *testing.T) {
 	wantColumns(t, f.owner("oAll"), "unionid", "uoAll", "external_id", "crm-oAll", "nickname", "小明oAll", "status", "1",
 		"avatar_url", "https://example.com/oAll.jpg", "profile_source", "2", "profile_as_of", "NULL", "profile_updated_at", now,
 		"nickname_as_of", "NULL", "phone_country_code", "86", "phone_number", "13800138000", "phone_bound_at", "2019-05-01 08:30:00.123",
-		"created_at", "2019-05-01 08:30:00.123", "last_login_at", "2019-05-01 08:30:00.123", "last_seen_at", "NULL", "updated_at", now)
+		"created_at", "2019-05-01 08:30:00.123", "last_login_at", "2019-05-01 08:30:00.123", "last_seen_at", "2019-05-01 08:30:00.122", "updated_at", now)
 	wantColumns(t, f.owner("oBare"), "unionid", "NULL", "external_id", "NULL", "nickname", "", "profile_source", "0",
-		"profile_updated_at", "NULL", "phone_number", "NULL", "phone_bound_at", "NULL", "created_at", now, "last_login_at", now, "last_seen_at", "NULL")
+		"profile_updated_at", "NULL", "phone_number", "NULL", "phone_bound_at", "NULL", "created_at", now, "last_login_at", now, "last_seen_at", "2025-03-14 15:09:26.534")
 	wantColumns(t, f.owner("oNamed"), "nickname", "小红", "created_at", "2019-05-01 08:30:00.123")
 	wantColumns(t, f.row("SELECT * FROM wechat_identities WHERE openid = 'oAll'"), "created_at", "2019-05-01 08:30:00.123", "appid", appA)
 	if rows := f.rows("SELECT * FROM user_changes"); len(rows) != 0 {
