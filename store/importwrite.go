@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,18 +74,10 @@ func (u *Users) fillLocked(
 	if len(targets) == 0 {
 		return nil, nil, nil
 	}
-	ids := make([]uint64, 0, len(targets))
-	for id := range targets {
-		ids = append(ids, id)
-	}
-	var rows []userRow
-	err = tx.gorm(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("id IN ?", ids).Order("id").Limit(len(ids)).Find(&rows).Error
+	ids := slices.Collect(maps.Keys(targets))
+	rows, err := tx.lockUsers(ctx, ids)
 	if err != nil {
 		return nil, nil, err
-	}
-	if len(rows) < len(ids) {
-		return nil, nil, errConflict
 	}
 	removed, err := tx.removedParts(ctx, ids)
 	if err != nil {
@@ -109,6 +103,16 @@ func (u *Users) fillLocked(
 		}
 	}
 	return filled, changes, nil
+}
+
+// lockUsers reads users and locks their rows, in the order of ids. If one is not there, it returns errConflict.
+func (q queries) lockUsers(ctx context.Context, ids []uint64) (rows []userRow, err error) {
+	err = q.gorm(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("id IN ?", ids).Order("id").Limit(len(ids)).Find(&rows).Error
+	if err == nil && len(rows) < len(ids) {
+		err = errConflict
+	}
+	return rows, err
 }
 
 // removedParts returns what users once had, and was removed: that is newer than any import.

@@ -76,10 +76,10 @@ func importUsers(ctx context.Context, args, environ []string, stdout, stderr io.
 	if err == nil || counts.Lines() > 0 {
 		printImported(stdout, counts, *dryRun)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return fail(stderr, err)
-	case counts.Refused > 0:
+	}
+	if counts.Refused > 0 {
 		return exitFailed
 	}
 	return exitOK
