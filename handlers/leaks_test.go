@@ -139,6 +139,27 @@ func (h *leakTest) personal() {
 	h.deleteAccount(token)
 }
 
+// directory provokes the responses of the internal routes about users.
+func (h *leakTest) directory() {
+	token := h.token()
+	h.bindPhone(token, h.alice.GetPhoneNumber())
+	for _, path := range []string{
+		"/users/1", "/users/" + token, "/users?id=1", "/users?id=" + token, "/users?phone=86" + h.alice.PhoneNumber(), "/users?phone=" + token,
+		"/users?externalId=" + token, "/users?token=" + token, "/changes", "/changes?after=" + token, "/changes?limit=1&token=" + token,
+	} {
+		h.get(path)
+		h.callInternal(http.MethodGet, path, "", header{"X-Api-Key", token})
+	}
+	for _, path := range []string{"/users/1/status", "/users/1/externalId", "/users/" + token + "/status", "/users/" + token + "/externalId"} {
+		h.put(path, url.Values{"status": {token}, "externalId": {token + " "}, "reason": {token}})
+		h.putJSON(path, `{"status":["`+token+`"],"externalId":["`+token+`"]}`)
+		h.put(path+"?token="+token, url.Values{"status": {"disabled"}, "externalId": {"crm-1"}})
+		h.put(path, url.Values{"status": {"active"}, "externalId": {"crm-2"}})
+		h.callInternal(http.MethodDelete, path, "", header{"X-Api-Key", token})
+		h.callInternal(http.MethodDelete, path, "", withKey)
+	}
+}
+
 // sessionKeys provokes the responses of the internal routes that need a session_key.
 func (h *leakTest) sessionKeys() {
 	token := h.token()
@@ -236,7 +257,7 @@ func wantNo(t *testing.T, where, text, kind string, secrets ...string) {
 }
 
 // report searches everything that left the server. A token may be in the response of the login that created it, a phone
-// number in that of /myData, an access_token in that of /accessToken.
+// number in those of /myData and /users, an openid and a unionid in that of /users, an access_token in that of /accessToken.
 func (h *leakTest) report(t *testing.T) {
 	t.Helper()
 	answers := h.responses.String()
@@ -248,6 +269,11 @@ func (h *leakTest) report(t *testing.T) {
 	}
 	for _, number := range []string{phoneNumber, h.alice.PhoneNumber()} {
 		answers = strings.ReplaceAll(answers, `"phoneNumber":"+86`+number+`"`, "")
+	}
+	for _, id := range []string{h.alice.OpenID(), h.bob.OpenID(), h.unionID} {
+		for _, field := range []string{"openid", "unionid"} {
+			answers = strings.ReplaceAll(answers, `"`+field+`":"`+id+`"`, "")
+		}
 	}
 	places := map[string]string{
 		"answers": answers, "log": h.logs.String(), "metrics": h.getInternal("/metrics"), "readiness": h.getInternal("/readyz"),
@@ -295,6 +321,7 @@ func TestLeaks(t *testing.T) {
 			h.logins()
 			h.updates()
 			h.phoneNumbers()
+			h.directory()
 			h.personal()
 			h.sessionKeys()
 			h.refusals()

@@ -129,7 +129,7 @@ func (u *userRoutes) findByID(w http.ResponseWriter, r *http.Request, values []s
 func (u *userRoutes) findByPhone(w http.ResponseWriter, r *http.Request, phone string) error {
 	phone = strings.TrimLeft(phone, "+ ")
 	if phone == "" || strings.Trim(phone, "0123456789") != "" {
-		return invalidField("phone", "phone must be the digits of a number with its country code, such as 8613800138000.")
+		return invalidField("phone", "phone must be the digits of a number, beginning with its country code.")
 	}
 	ctx, cancel := u.withTimeout(r)
 	defer cancel()
