@@ -31,9 +31,15 @@ func writeDue(recorded, now time.Time) bool {
 	return !recorded.After(now.Add(-activityGranularity)) || recorded.After(now.Add(maxClockLead))
 }
 
-// neverSeen reports whether the user was imported and has not logged in since: last_seen_at is a millisecond before created_at.
-// (It cannot be NULL for that, as it is in rows of servers of version 3 of the database.)
-func (r userRow) neverSeen() bool { return r.LastSeenAt != nil && r.LastSeenAt.Before(r.CreatedAt) }
+// neverSeen reports whether the user was imported and has not logged in since: see importedSeenAt. No login leaves such a row,
+// whatever the clock.
+func (r userRow) neverSeen() bool {
+	return r.LastSeenAt != nil && r.LastSeenAt.Equal(importedSeenAt(r.CreatedAt)) && r.LastLoginAt.Equal(r.CreatedAt)
+}
+
+// importedSeenAt returns the last_seen_at of an imported user. It is not NULL, as servers of version 3 of the database leave
+// it in the rows of their users.
+func importedSeenAt(createdAt time.Time) time.Time { return createdAt.Add(-time.Millisecond) }
 
 // firstOfDay reports whether the user has not been seen yet on the day of now.
 func (d *DB) firstOfDay(r userRow, now time.Time) bool {

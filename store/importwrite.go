@@ -162,8 +162,8 @@ func (u *Users) insertImported(ctx context.Context, tx queries, people []Importe
 		if p.CreatedAt.IsZero() {
 			rows[i].CreatedAt = now
 		}
-		before := rows[i].CreatedAt.Add(-time.Millisecond)
-		rows[i].LastLoginAt, rows[i].LastSeenAt = rows[i].CreatedAt, &before // see userRow.neverSeen
+		seenAt := importedSeenAt(rows[i].CreatedAt)
+		rows[i].LastLoginAt, rows[i].LastSeenAt = rows[i].CreatedAt, &seenAt
 		rows[i].fill(p, rows[i].lacks(p), now)
 	}
 	if err := tx.gorm(ctx).Create(&rows).Error; err != nil {
