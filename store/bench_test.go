@@ -180,7 +180,7 @@ func newBenchBaseline(b *testing.B, dsn string) *benchBaseline {
 type baselineUser struct {
 	id        uint64
 	updatedAt *time.Time
-	rest      [21]any
+	rest      [22]any
 }
 
 func (baseline *benchBaseline) user(ctx context.Context, openID string) (u baselineUser, err error) {
