@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -497,3 +498,28 @@ func TestUsers_LoginInsertedInBetween(t *testing.T) {
 }
 
 var errDeadlock = &mysql.MySQLError{Number: 1213, Message: "Deadlock found when trying to get lock"}
+
+// A login does not wait longer than its context for the COMMIT of a server that hangs. Whether that was done shows later.
+func TestUsers_LoginHangingCommit(t *testing.T) {
+	f := newFixture(t)
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	f.wire.sabotage(func(sql string) error {
+		if sql == "COMMIT" {
+			close(reached)
+			<-goOn
+		}
+		return nil
+	}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-reached
+		cancel()
+	}()
+	if _, _, err := f.users.Login(ctx, store.Identity{AppID: appA, OpenID: "o1"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	f.wire.reset()
+	close(goOn)
+	f.login(appA, "o1", "")
+	f.wantCounts(1, 1)
+}

@@ -250,5 +250,18 @@ func (d *DB) transaction(ctx context.Context, work func(tx queries) error) (err 
 	if err := work(d.queries.withTx(tx)); err != nil {
 		return err
 	}
-	return tx.Commit()
+	return commit(ctx, tx)
+}
+
+// commit does not wait for a server that hangs longer than ctx: database/sql sends COMMIT without a context. After such an
+// error it is unknown whether the transaction has been committed, as after a broken connection.
+func commit(ctx context.Context, tx *sql.Tx) error {
+	done := make(chan error, 1)
+	go func() { done <- tx.Commit() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

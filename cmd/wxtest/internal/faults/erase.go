@@ -56,33 +56,39 @@ func (p *phone) end(ctx context.Context) (gone bool) {
 // twinSuffix marks an account that is merged into that of a person.
 const twinSuffix = "~"
 
-// merge lets a younger account, without a profile, log in with the person's unionid.
+// merge lets a younger account, without a profile, log in with the person's unionid. The simulator forgets unionids when it is
+// killed: so each login that needs one begins with binding it, and begins again if anything fails.
 func (p *phone) merge(ctx context.Context, twin string) {
 	until := func(done func() bool) {
 		for ctx.Err() == nil && !done() {
 			p.pause(ctx, retryPace)
 		}
 	}
-	login := func(user string) func() bool {
-		return func() bool {
-			code, err := p.code(ctx, twin)
-			if err != nil {
-				return false
-			}
-			_, r := p.login(ctx, p.server(), user, code, false)
-			return r.ok()
+	login := func(person, user string) (session, bool) {
+		code, err := p.code(ctx, person)
+		if err != nil {
+			return session{}, false
 		}
+		s, r := p.login(ctx, p.server(), user, code, false)
+		return s, r.ok()
 	}
-	bind := func(person string) func() bool {
-		return func() bool { return p.cluster.simulator.Bind(ctx, person, "union-of-"+p.person) == nil }
+	loginBound := func(person string) (session, bool) {
+		if p.cluster.simulator.Bind(ctx, person, "union-of-"+p.person) != nil {
+			return session{}, false
+		}
+		return login(person, p.user)
 	}
 	until(func() bool { return p.account(ctx, twin, twin) == nil })
-	until(login(twin))
-	until(bind(p.person))
-	until(bind(twin))
+	until(func() bool { _, ok := login(twin, twin); return ok })
 	p.codes = nil
-	p.loginUntilOK(ctx)
-	until(login(p.user))
+	until(func() bool {
+		s, ok := loginBound(p.person)
+		if ok {
+			p.session = s
+		}
+		return ok
+	})
+	until(func() bool { _, ok := loginBound(twin); return ok })
 }
 
 // deleteAccount deletes the person's account, again until it is answered. It returns true if the account is certainly gone. A
