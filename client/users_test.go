@@ -68,7 +68,7 @@ func pages(n, most int, asked *[]string) stub {
 func TestClient_Changes_Pages(t *testing.T) {
 	for name, test := range map[string]struct {
 		most  int // of one response
-		stop  int // after so many changes
+		stop  int // after this many changes
 		want  int
 		asked int
 	}{

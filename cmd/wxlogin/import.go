@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -67,22 +66,9 @@ func importUsers(ctx context.Context, args, environ []string, stdout, stderr io.
 	defer list.Close()
 	counts, err := server.ImportUsers(ctx, c, list, server.ImportOptions{
 		AppID: *appID, DryRun: *dryRun, Logger: c.Log.NewLogger(stderr),
-		Refused: func(line int, reason string) { fmt.Fprintf(stderr, "line %d is refused: %s\n", line, reason) },
+		Refused: printRefused(stderr),
 	})
-	if errors.Is(err, server.ErrListHeader) {
-		fmt.Fprintf(stderr, "wxlogin: -file: %v\n", err)
-		return exitUsage
-	}
-	if err == nil || counts.Lines() > 0 {
-		printImported(stdout, counts, *dryRun)
-	}
-	if err != nil {
-		return fail(stderr, err)
-	}
-	if counts.Refused > 0 {
-		return exitFailed
-	}
-	return exitOK
+	return endList(stderr, err, counts.Lines(), counts.Refused, func() { printImported(stdout, counts, *dryRun) })
 }
 
 func printImported(w io.Writer, counts server.Imported, dryRun bool) {

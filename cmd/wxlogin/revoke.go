@@ -60,19 +60,30 @@ func revoke(ctx context.Context, args, environ []string, stdout, stderr io.Write
 	defer list.Close()
 	counts, err := server.Revoke(ctx, c, list, server.RevokeOptions{
 		DryRun: *dryRun, Logger: commandLogger(c.Erase.Log, stderr),
-		Refused: func(line int, reason string) { fmt.Fprintf(stderr, "line %d is refused: %s\n", line, reason) },
+		Refused: printRefused(stderr),
 	})
+	return endList(stderr, err, counts.Lines(), counts.Refused, func() { printRevoked(stdout, counts, *dryRun) })
+}
+
+// printRefused returns a function that prints which line of a list is refused, and why.
+func printRefused(stderr io.Writer) func(line int, reason string) {
+	return func(line int, reason string) { fmt.Fprintf(stderr, "line %d is refused: %s\n", line, reason) }
+}
+
+// endList ends a command that has read a list, and returns its exit code. printCounts prints what was done with the lines, if
+// any was read.
+func endList(stderr io.Writer, err error, lines, refused int, printCounts func()) int {
 	if errors.Is(err, server.ErrListHeader) {
 		fmt.Fprintf(stderr, "wxlogin: -file: %v\n", err)
 		return exitUsage
 	}
-	if err == nil || counts.Lines() > 0 {
-		printRevoked(stdout, counts, *dryRun)
+	if err == nil || lines > 0 {
+		printCounts()
 	}
 	switch {
 	case err != nil:
 		return fail(stderr, err)
-	case counts.Refused > 0:
+	case refused > 0:
 		return exitFailed
 	}
 	return exitOK
