@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // maxMergeChain bounds how many merges are followed from a user to its survivor: a manual edit may have made a circle.
@@ -105,12 +107,13 @@ func (q queries) lockSurvivor(ctx context.Context, id uint64) (row userRow, err 
 	return userRow{}, errMergeCircle
 }
 
-// mergedInto returns the users that were merged into one, directly or by way of others.
-func (q queries) mergedInto(ctx context.Context, id uint64) (rows []userRow, err error) {
+// mergedInto returns the users that were merged into one, directly or by way of others. read is queries.gorm, or queries.lock
+// if they are to be changed.
+func mergedInto(ctx context.Context, id uint64, read func(context.Context) *gorm.DB) (rows []userRow, err error) {
 	survivors, seen := []uint64{id}, []uint64{id}
 	for len(survivors) > 0 {
 		var ids []uint64
-		err := q.gorm(ctx).Model(&mergeRow{}).Where("survivor_id IN ?", survivors).Pluck("merged_id", &ids).Error
+		err := read(ctx).Model(&mergeRow{}).Where("survivor_id IN ?", survivors).Pluck("merged_id", &ids).Error
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +123,7 @@ func (q queries) mergedInto(ctx context.Context, id uint64) (rows []userRow, err
 	if len(seen) == 1 {
 		return nil, nil
 	}
-	return rows, q.gorm(ctx).Where("id IN ? AND status = ?", seen[1:], StatusMerged).Order("id").Find(&rows).Error
+	return rows, read(ctx).Where("id IN ? AND status = ?", seen[1:], StatusMerged).Order("id").Find(&rows).Error
 }
 
 // tombstone are the columns of an erased user, but for the status.
@@ -138,7 +141,7 @@ func (u *Users) eraseLocked(ctx context.Context, tx queries, row userRow, c Caus
 	if row.Status == StatusErased {
 		return row, nil
 	}
-	merged, err := tx.mergedInto(ctx, row.ID)
+	merged, err := mergedInto(ctx, row.ID, tx.lock)
 	if err != nil {
 		return userRow{}, err
 	}
@@ -167,7 +170,7 @@ func (q queries) eraseIdentities(ctx context.Context, userID uint64, all []userR
 		ids[i] = row.ID
 	}
 	var identities []identityRow
-	if err := orm.Where("user_id IN ?", ids).Find(&identities).Error; err != nil {
+	if err := q.lock(ctx).Where("user_id IN ?", ids).Find(&identities).Error; err != nil {
 		return err
 	}
 	if err := q.listDeletions(ctx, userID, identities, avatarsOf(all), now); err != nil {

@@ -222,6 +222,64 @@ func TestUsers_EraseCrash(t *testing.T) {
 	}
 }
 
+// An erase and a removal reach what a login has committed after they began and before they had the user's lock.
+func TestUsers_EraseAfterWait(t *testing.T) {
+	inB := store.Identity{AppID: appB, OpenID: "oAliceInB", UnionID: "uAlice"}
+	login := func(f *fixture) { f.login(inB.AppID, inB.OpenID, "") }
+	name := func(f *fixture) {
+		login(f)
+		f.update(inB.AppID, inB.OpenID, store.Profile{NickName: "Alice"})
+	}
+	erase := func(f *fixture, id uint64) error {
+		_, err := f.users.Erase(t.Context(), id, byPerson)
+		f.workOff(0)
+		return err
+	}
+	remove := func(f *fixture, _ uint64) error {
+		_, err := f.users.Remove(t.Context(), appA, "oInA", store.Removal{NickName: true}, byPerson)
+		return err
+	}
+	for _, tt := range []struct {
+		name   string
+		before func(*fixture)
+		work   func(f *fixture, id uint64) error
+		gone   string
+	}{
+		{"erase, another identity", func(*fixture) {}, erase, "oAlice"},
+		{"erase, a merge", name, erase, "Alice"},
+		{"remove, a merge", name, remove, "nickname:Alice"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !realServer {
+				t.Skip("the embedded engine locks no rows: all connections wait for a transaction")
+			}
+			f := newFixture(t)
+			alice, _ := f.login(appA, "oInA", "uAlice")
+			f.clock.advance(time.Minute)
+			tt.before(f)
+			other := f.secondServer(0).Users()
+			var once sync.Once
+			f.wire.sabotage(func(sql string) error {
+				if strings.Contains(sql, "FOR UPDATE") {
+					once.Do(func() {
+						if _, _, err := other.Login(t.Context(), inB); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				return nil
+			}, nil)
+			if err := tt.work(f, alice.ID); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.dump(); strings.Contains(got, tt.gone) {
+				t.Errorf("%s is left:\n%s", tt.gone, got)
+			}
+			f.wantNoOrphans()
+		})
+	}
+}
+
 // TestUsers_EraseConcurrent erases a user again and again while it logs in, updates its profile and is merged.
 func TestUsers_EraseConcurrent(t *testing.T) {
 	f := newFixture(t)

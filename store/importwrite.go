@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"gorm.io/gorm/clause"
 )
 
 // lacking says which parts of an ImportedUser a user lacks.
@@ -107,8 +105,7 @@ func (u *Users) fillLocked(
 
 // lockUsers reads users and locks their rows, in the order of ids. If one is not there, it returns errConflict.
 func (q queries) lockUsers(ctx context.Context, ids []uint64) (rows []userRow, err error) {
-	err = q.gorm(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("id IN ?", ids).Order("id").Limit(len(ids)).Find(&rows).Error
+	err = q.lock(ctx).Where("id IN ?", ids).Order("id").Limit(len(ids)).Find(&rows).Error
 	if err == nil && len(rows) < len(ids) {
 		err = errConflict
 	}

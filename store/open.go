@@ -224,10 +224,17 @@ func mustAffect(result *gorm.DB) error {
 	return result.Error
 }
 
-// lockUser reads a user and locks its row until the transaction ends. It returns ErrNotFound if there is no such user.
+// lock is gorm for reads that lock the rows, until the transaction ends.
+//
+// Such a read sees what is committed now. On MySQL so does every read after the transaction's first lock, but on TiDB a read
+// that does not lock is as of the BEGIN, even if the transaction has waited for a lock since then.
+func (q queries) lock(ctx context.Context) *gorm.DB {
+	return q.gorm(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
+}
+
+// lockUser reads a user and locks its row. It returns ErrNotFound if there is no such user.
 func (q queries) lockUser(ctx context.Context, id uint64) (row userRow, err error) {
-	result := q.gorm(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("id = ?", id).Limit(1).Find(&row)
+	result := q.lock(ctx).Where("id = ?", id).Limit(1).Find(&row)
 	if result.Error == nil && result.RowsAffected == 0 {
 		return userRow{}, ErrNotFound
 	}

@@ -70,7 +70,7 @@ func (q queries) userByID(ctx context.Context, id uint64) (row userRow, err erro
 
 func (q queries) recordOf(ctx context.Context, row userRow) (Record, error) {
 	r := Record{User: row.user(), MergedInto: deref(row.MergedInto)}
-	merged, err := q.mergedInto(ctx, row.ID)
+	merged, err := mergedInto(ctx, row.ID, q.gorm)
 	if err != nil {
 		return Record{}, err
 	}

@@ -41,7 +41,7 @@ func (u *Users) Remove(ctx context.Context, appID, openID string, r Removal, c C
 
 // removeLocked removes a part of a user while its row is locked.
 func (u *Users) removeLocked(ctx context.Context, tx queries, row *userRow, r Removal, c Cause) error {
-	merged, err := tx.mergedInto(ctx, row.ID)
+	merged, err := mergedInto(ctx, row.ID, tx.lock)
 	if err != nil {
 		return err
 	}
