@@ -2,21 +2,15 @@
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
-const { readFileSync } = require('node:fs');
-const path = require('node:path');
-const { compileFunction } = require('node:vm');
 const { createWx } = require('../phone/wx.js');
 const { createActivity } = require('./clock.js');
+const { load } = require('./load.js');
 
 const server = process.env.WXLOGIN_SERVER;
 const simulator = process.env.WXLOGIN_SIMULATOR;
 assert.ok(server && simulator, 'set WXLOGIN_SERVER and WXLOGIN_SIMULATOR to the addresses that the demo prints');
 
 const PICTURE = 'wxfile://tmp_1';
-
-const clientFile = path.join(__dirname, '../miniprogram/utils/wxlogin.js');
-const runClientFile = compileFunction(readFileSync(clientFile, 'utf8'),
-  ['require', 'module', 'exports', 'wx', 'setTimeout', 'clearTimeout'], { filename: clientFile });
 
 /**
  * takePhone returns a new phone: { user, wx, device, seen, net }. anonymous: WeChat gives it only a placeholder profile. One of its
@@ -89,13 +83,6 @@ function made([status, body, header = {}]) {
 async function whole(res) {
   const body = await res.arrayBuffer();
   return new Response([204, 304].includes(res.status) ? null : body, { status: res.status, headers: res.headers });
-}
-
-/** load returns the client as require does on a phone, before setup. timers: those of createTimers instead of Node's. */
-function load({ wx, timers = globalThis }) {
-  const module = { exports: {} };
-  runClientFile(undefined, module, module.exports, wx, timers.setTimeout, timers.clearTimeout);
-  return module.exports;
 }
 
 /**

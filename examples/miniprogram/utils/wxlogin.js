@@ -1,4 +1,4 @@
-// Client of a wxlogin server. Copy this file into your mini-program's utils/ and use it so:
+// Client of a wxlogin server, version 1.0.0. Install the package, or copy this file into your mini-program's utils/, and use it so:
 //
 //   const wxlogin = require('./utils/wxlogin.js');
 //   wxlogin.setup({ server: 'https://login.example.com' });   // once, in app.js
@@ -11,6 +11,78 @@
 // and does what the server's answers advise (their "action"): "relogin" and "retry" once each for a call. Everything that
 // can fail returns a promise, which always settles, even if WeChat never calls back, and rejects with a Problem.
 
+'use strict';
+
+// --- Which URLs the token may go to.
+
+/** @param {string} url */
+function withoutSlash(url) {
+  return url.replace(/\/+$/, '');
+}
+
+const STEP_BACK = /(^|[/\\])(\.|%2e){1,2}([/\\?#]|$)/i; // ".." and the like, which lead out of a folder
+
+/**
+ * isBelow compares whole hosts and folders: https://api.example.com.evil is not below https://api.example.com.
+ * @param {string} url
+ * @param {string} base
+ */
+function isBelow(url, base) {
+  const rest = url.slice(base.length);
+  return base !== '' && url.startsWith(base) && /^($|[/?#])/.test(rest) && !STEP_BACK.test(rest);
+}
+
+// --- What outside data is made of: a value of another type than expected counts as none.
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch (err) {
+    return text;
+  }
+}
+
+/**
+ * recordOf is what can be asked for fields: the value, or, if that is no object, one without any.
+ * @param {any} value
+ * @returns {Record<string, any>}
+ */
+function recordOf(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
+}
+
+/** @param {any} value @returns {value is string} */
+function isText(value) {
+  return typeof value === 'string';
+}
+
+/** @param {any} value */
+function textOf(value) {
+  return isText(value) ? value : '';
+}
+
+/**
+ * defined leaves out what is undefined: wx.request would send the text "undefined".
+ * @param {Record<string, string | undefined>} fields
+ */
+function defined(fields) {
+  /** @type {Record<string, string | undefined>} */
+  const given = {};
+  for (const name of Object.keys(fields)) {
+    if (fields[name] !== undefined) given[name] = fields[name];
+  }
+  return given;
+}
+
+/** @param {Promise<any> | null} promise */
+function settled(promise) {
+  return Promise.resolve(promise).then(() => {}, () => {});
+}
+
+// --- What setup sets.
+
+
 /**
  * @typedef {object} Options
  * @property {string} server base URL of the wxlogin server
@@ -21,45 +93,7 @@
  *   own. Default: 30; the server answers within 20
  * @property {number} dialogTimeout seconds that wx.getUserInfo may take, which may ask the user. Default: 120
  * @property {(seconds: number) => Promise<void>} wait waits; for tests
- *
- * @typedef {object} UserInfo all are '' or 0 if nothing is known
- * @property {string} nickName
- * @property {string} avatarUrl
- * @property {number} gender 0 unknown, 1 male, 2 female
- * @property {string} country
- * @property {string} province
- * @property {string} city
- * @property {string} language
- *
- * @typedef {{ userInfo: UserInfo, profileComplete: boolean, phoneNumber: string }} Profile profileComplete: nickname and
- *   avatar are known. phoneNumber: the one that is bound, as 138****1234; '' if none is, or the server is too old to say.
- *   Each number that the phone button gives is paid for: offer it only if none is known
- *
- * @typedef {object} ProblemFields
- * @property {number} status the HTTP status; 0 if there was no answer
- * @property {string} code the server's, or one of these: aborted (the request), file_gone (choose the picture again),
- *   foreign_url, logged_out, network (no answer), not_permitted (WeChat does not let this mini-program: its domains,
- *   privacy guide or permissions, in the admin console), not_set_up, nothing_to_save, phone_quota, refused (by the user),
- *   unknown (an answer that is not the server's), unsupported (WeChat is too old)
- * @property {string} action what helps, as the answer says: relogin, retry or none
- * @property {string} detail an English sentence for developers
- * @property {string} requestId to look for in the server's log
- * @property {number} retryAfter seconds; 0 if waiting does not help
- * @typedef {Error & ProblemFields} Problem
- *
- * @typedef {{ statusCode: number, data: any, header?: Record<string, any> }} Answer
- * @typedef {'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'TRACE' | 'CONNECT'} Method
- *
- * What is kept. lifetime: of the token without use, in seconds. loggedOut: by the user, until the next login(). deleted: the
- * user has deleted the account, or has tried to and no answer said that it is still there; until the next login() too.
- * @typedef {{ server: string, token: string, expiresAt: number, lifetime: number, loggedOut: boolean, deleted?: true }} Kept
  */
-
-const STORAGE_KEY = 'wxlogin';
-const TOKEN = /^[\x21-\x7e]{0,512}$/; // what fits into a header; more is not known of it here
-const WRITE_PAUSE = 60 * 60 * 1000; // between two times that the expiry alone is written to storage, in ms
-const UNKNOWN_LIFETIME = 60 * 60; // seconds: of a token whose answer does not say how long it is valid
-const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
 /** @type {Options} */
 const options = {
@@ -77,7 +111,6 @@ const options = {
  * @param {Partial<Options>} changes
  */
 function setup(changes) {
-  const { server } = options;
   const given = /** @type {any} */ (changes || {});
   const known = /** @type {any} */ (options);
   for (const name of Object.keys(known)) {
@@ -85,7 +118,6 @@ function setup(changes) {
   }
   options.server = withoutSlash(options.server);
   options.services = options.services.filter(isText).map(withoutSlash);
-  if (options.server !== server) refusal = null; // it was the other server's
 }
 
 /** @param {any} model @param {any} value */
@@ -94,7 +126,323 @@ function isLike(model, value) {
   return typeof value === typeof model && Array.isArray(value) === Array.isArray(model);
 }
 
-// --- What is kept: in memory, and in the phone's storage for the next launch.
+// --- What every promise of the client rejects with.
+
+/**
+ * @typedef {object} ProblemFields
+ * @property {number} status the HTTP status; 0 if there was no answer
+ * @property {string} code the server's, or one of these: aborted (the request), file_gone (choose the picture again),
+ *   foreign_url, logged_out, network (no answer), not_permitted (WeChat does not let this mini-program: its domains,
+ *   privacy guide or permissions, in the admin console), not_set_up, nothing_to_save, phone_quota, refused (by the user),
+ *   unknown (an answer that is not the server's), unsupported (WeChat is too old)
+ * @property {string} action what helps, as the answer says: relogin, retry or none
+ * @property {string} detail an English sentence for developers
+ * @property {string} requestId to look for in the server's log
+ * @property {number} retryAfter seconds; 0 if waiting does not help
+ * @typedef {Error & ProblemFields} Problem
+ */
+
+/**
+ * @param {Partial<ProblemFields>} fields
+ * @returns {Problem}
+ */
+function problemWith(fields) {
+  const { status = 0, code = 'unknown', action = 'none', detail = '', requestId = '', retryAfter = 0 } = fields;
+  return Object.assign(new Error(`wxlogin: ${code}`), { status, code, action, detail, requestId, retryAfter });
+}
+
+/** @param {any} err @returns {Problem} */
+function asProblem(err) {
+  return err;
+}
+
+function loggedOut() {
+  return problemWith({ code: 'logged_out', detail: 'The user has logged out; call login().' });
+}
+
+// --- What an answer says: whether it is a success, and if not, what helps.
+
+
+/** @typedef {{ statusCode: number, data: any, header?: Record<string, any> }} Answer */
+
+/** @param {Answer} res */
+function succeeded(res) {
+  return res.statusCode >= 200 && res.statusCode < 300;
+}
+
+/**
+ * isOurs reports whether an answer is the server's, and not that of something in between, such as a hotel's page with
+ * status 200.
+ * @param {Answer} res
+ */
+function isOurs(res) {
+  return succeeded(res) && recordOf(res.data).status === res.statusCode;
+}
+
+/** @param {Answer} res */
+function problemOf(res) {
+  const { code, detail, requestId } = bodyOf(res);
+  const action = actionOf(res);
+  return problemWith({
+    status: res.statusCode, code: textOf(code) || 'unknown', action, detail: textOf(detail), requestId: textOf(requestId),
+    retryAfter: action === 'retry' ? secondsToWait(res) : 0,
+  });
+}
+
+/**
+ * bodyOf is the body's fields, none if it is no object, such as a proxy's error page. A service's answers may use the
+ * names of a problem for something else: what is read of them must have the right type.
+ * @param {Answer} res
+ */
+function bodyOf({ data }) {
+  return recordOf(isText(data) ? parsed(data) : data); // a text: request() may have been told dataType
+}
+
+/**
+ * actionOf is what an answer of failure advises. The body's advice counts. A 401 without it is about the token only if it
+ * says so by WWW-Authenticate: Bearer, as gateways do; a service may answer 401 to a wrong password too.
+ * @param {Answer} res
+ */
+function actionOf(res) {
+  const action = textOf(bodyOf(res).action);
+  if (['relogin', 'retry', 'none'].includes(action)) return action;
+  return res.statusCode === 401 && wantsBearer(headerOf(res, 'www-authenticate')) ? 'relogin' : action || 'none';
+}
+
+/**
+ * wantsBearer reports whether one of the challenges is Bearer (RFC 9110, section 11.6.1). What is quoted, and a parameter
+ * of that name, is none.
+ * @param {string} challenges
+ */
+function wantsBearer(challenges) {
+  const unquoted = challenges.replace(/"(?:[^"\\]|\\.)*(?:"|$)/g, '""');
+  return /(^|,)\s*bearer(\s*($|,)|\s+[^\s=,])/i.test(unquoted);
+}
+
+/**
+ * secondsToWait reads Retry-After: seconds, or a date (RFC 9110, section 10.2.3). Without one that can be read: 1.
+ * @param {Answer} res
+ */
+function secondsToWait(res) {
+  const value = headerOf(res, 'retry-after');
+  const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
+  return seconds > 0 ? seconds : 1;
+}
+
+/**
+ * headerOf is an answer's header of this name, '' if there is none. Phones differ in the case, and some give a list.
+ * @param {Answer} res
+ * @param {string} name in lower case
+ */
+function headerOf(res, name) {
+  const header = recordOf(res.header); // some phones give none for wx.uploadFile
+  return Object.keys(header).filter((key) => key.toLowerCase() === name).map((key) => String(header[key])).join(', ');
+}
+
+// --- What a failed call of the platform means.
+
+
+/**
+ * The last two are buttons.
+ * @typedef {'login' | 'request' | 'uploadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api
+ */
+
+/** @type {Api[]} */
+const ASKING = ['getUserInfo', 'getPhoneNumber', 'chooseAvatar']; // only these can be refused by the user
+
+/** @type {Api[]} */
+const SENDING = ['login', 'request', 'uploadFile'];
+
+const NETWORK_ERRNO = /^60\d{4}$/; // all of them but 600002
+
+/**
+ * What WeChat says when a call fails, in the order of precedence: the first one that fits counts. errnos:
+ * https://developers.weixin.qq.com/miniprogram/dev/framework/usability/PublicErrno.html. Older versions of WeChat, and
+ * many calls of today, have no errno: texts are what is known of their errMsg.
+ * @type {{ code: string, of: Api[], errnos: number[], texts: RegExp }[]}
+ */
+const FAILURES = [
+  {
+    code: 'not_permitted', of: [...ASKING, ...SENDING], errnos: [112, 600002],
+    texts: /not in domain list|合法域名|no permission|not declared in the privacy|offline verifying|api unauthorized/i,
+  },
+  { code: 'not_permitted', of: SENDING, errnos: [104], texts: /privacy|unauthorized|not authorized/i },
+  { code: 'phone_quota', of: ['getPhoneNumber'], errnos: [1400001], texts: /quota|额度/i },
+  {
+    code: 'file_gone', of: ['uploadFile'], errnos: [1300002, 1300013],
+    texts: /file[ _]not[ _]found|no such file|ENOENT|(file|path)\b[^:]*(not|n't) exist|permission denied|文件不存在/i,
+  },
+  {
+    code: 'aborted', of: SENDING, errnos: [],
+    texts: /(^|fail:? *|(user|request|operation|task) (was )?)abort|\bcancel(l?ed)?\b|已取消|-999\b/i,
+  },
+  { code: 'network', of: ASKING, errnos: [5], texts: /net::|network|time(d)? ?out|system error/i },
+  { code: 'refused', of: ASKING, errnos: [3, 103, 104], texts: /den(y|ied)|cancel|refuse|reject|authorized|拒绝|取消/i },
+];
+
+/**
+ * failureOf is the Problem of a wx call that failed, or of a button that gave nothing.
+ * @param {Api} name
+ * @param {any} err what the call gave to fail, or threw; the detail of the button's event
+ */
+function failureOf(name, err) {
+  const { errMsg, message, errno } = recordOf(err);
+  const detail = [err, errMsg, message].filter(isText)[0] || '';
+  const known = FAILURES.filter(({ of }) => of.includes(name));
+  const found = known.find(({ errnos }) => errnos.includes(Number(errno))) || known.find(({ texts }) => texts.test(detail));
+  const isButton = name === 'getPhoneNumber' || name === 'chooseAvatar'; // these give nothing if the user does not want to
+  const otherwise = isButton && !NETWORK_ERRNO.test(errno) ? 'refused' : 'network';
+  return problemWith({ code: found ? found.code : otherwise, detail });
+}
+
+// --- Calls of the platform: of WeChat's wx.
+
+
+const GRACE = 2000; // milliseconds that WeChat gets to say itself that a timeout of its own is over
+
+const LONGEST = 0x7fffffff - GRACE; // milliseconds: a timer that is longer goes off at once
+
+/** @param {number} seconds */
+function milliseconds(seconds) {
+  return Math.min(seconds * 1000, LONGEST);
+}
+
+/**
+ * callFor is call for what takes a timeout itself.
+ * @param {number} timeout milliseconds
+ * @param {'login' | 'request' | 'uploadFile'} name
+ * @param {object} args
+ */
+function callFor(timeout, name, args) {
+  return call(name, Object.assign({}, args, { timeout }), timeout + GRACE);
+}
+
+/**
+ * call makes a promise of a wx call. Its failure is the phone's or the network's, not an answer. WeChat may not call back
+ * at all, and then the promise rejects after bound milliseconds; what comes later changes nothing.
+ * @param {'login' | 'request' | 'uploadFile' | 'getUserInfo'} name
+ * @param {object} args
+ * @param {number} bound
+ * @returns {Promise<any>}
+ */
+function call(name, args, bound) {
+  const api = apiOf(name);
+  if (!api) return Promise.reject(problemWith({ code: 'unsupported', detail: `This WeChat has no wx.${name}.` }));
+  return new Promise((resolve, reject) => {
+    /** @type {any} */
+    let task;
+    const timer = setTimeout(() => {
+      reject(problemWith({ code: 'network', detail: `wx.${name} did not call back within ${bound} ms.` }));
+      abort(task);
+    }, bound);
+    const success = (/** @type {any} */ res) => { clearTimeout(timer); resolve(recordOf(res)); };
+    const fail = (/** @type {any} */ res) => { clearTimeout(timer); reject(failureOf(name, res)); };
+    try {
+      task = api(Object.assign({}, args, { success, fail }));
+    } catch (err) {
+      fail(err);
+    }
+  });
+}
+
+/** @param {string} name */
+function apiOf(name) {
+  const api = typeof wx === 'undefined' ? null : /** @type {any} */ (wx)[name];
+  return typeof api === 'function' ? api : null;
+}
+
+/** @param {any} task what a wx call has returned: of a request or an upload, what ends it */
+function abort(task) {
+  try {
+    if (task && typeof task.abort === 'function') task.abort();
+  } catch (err) {
+    // It is given up in any case.
+  }
+}
+
+// --- Requests, and what is done about answers of failure.
+
+
+/**
+ * attempt sends until it is answered with success, trying each remedy once. Without relogin that is not one.
+ * @param {() => Promise<Answer>} send
+ * @param {(() => void) | null} [relogin]
+ * @param {(res: Answer) => boolean} [isSuccess]
+ */
+async function attempt(send, relogin = null, isSuccess = isOurs) {
+  /** @type {Record<string, boolean>} */
+  const tried = {};
+  for (;;) {
+    const res = await send();
+    if (isSuccess(res)) return res.data;
+    const problem = problemOf(res);
+    const { action, retryAfter } = problem;
+    const helps = action === 'relogin' ? relogin : action === 'retry' && retryAfter <= options.maxWait;
+    if (!helps || tried[action]) throw problem;
+    tried[action] = true;
+    if (action === 'retry') await options.wait(retryAfter);
+    else if (relogin) relogin();
+  }
+}
+
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
+
+/** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
+function post(path, fields, token) {
+  const header = Object.assign({}, FORM, token ? bearer(token) : {});
+  return sendRequest({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
+}
+
+/** @param {Record<string, any>} what */
+async function sendRequest(what) {
+  const { timeout } = what;
+  const isOwn = typeof timeout === 'number' && timeout > 0; // of the caller, in milliseconds
+  const bound = isOwn ? Math.min(timeout, LONGEST) : milliseconds(options.requestTimeout);
+  return answered(await callFor(bound, 'request', what));
+}
+
+/** @param {string} path @param {string} filePath @param {string} token */
+async function upload(path, filePath, token) {
+  const what = { url: serverUrl(path), filePath, name: 'file', header: bearer(token) };
+  const res = answered(await callFor(milliseconds(options.requestTimeout), 'uploadFile', what));
+  return Object.assign({}, res, { data: parsed(res.data) }); // wx.uploadFile leaves it a string
+}
+
+/** @param {any} res what wx.request or wx.uploadFile gave to success @returns {Answer} */
+function answered(res) {
+  const statusCode = Number(res.statusCode); // some phones give a text
+  if (!statusCode) throw problemWith({ code: 'network', detail: textOf(res.errMsg) });
+  return Object.assign({}, res, { statusCode });
+}
+
+/** @param {string} path */
+function serverUrl(path) {
+  if (!options.server) {
+    const problem = problemWith({ code: 'not_set_up', detail: 'wxlogin.setup({ server }) must come first.' });
+    throw Object.assign(problem, { message: `wxlogin: ${problem.detail}` }); // for the developer, in the console
+  }
+  return options.server + path;
+}
+
+/** @param {string} token */
+function bearer(token) {
+  return { Authorization: 'Bearer ' + token };
+}
+
+// --- What is kept of the session: in memory, and in the phone's storage for the next launch.
+
+
+/**
+ * What is kept. lifetime: of the token without use, in seconds. loggedOut: by the user, until the next login(). deleted: the
+ * user has deleted the account, or has tried to and no answer said that it is still there; until the next login() too.
+ * @typedef {{ server: string, token: string, expiresAt: number, lifetime: number, loggedOut: boolean, deleted?: true }} Kept
+ */
+
+const STORAGE_KEY = 'wxlogin';
+
+const TOKEN = /^[\x21-\x7e]{0,512}$/; // what fits into a header; more is not known of it here
+
+const WRITE_PAUSE = 60 * 60 * 1000; // between two times that the expiry alone is written to storage, in ms
 
 /** @type {Kept | null} */
 let kept = null; // null: storage was not read yet
@@ -168,32 +516,16 @@ function used(token) {
   if (now.expiresAt - writtenExpiry > WRITE_PAUSE) keep({});
 }
 
-// --- Logging in.
+// --- The token: how the client gets one, and sends with it.
+
+
+const UNKNOWN_LIFETIME = 60 * 60; // seconds: of a token whose answer does not say how long it is valid
 
 /** @type {Record<'login' | 'exchange' | 'leave' | 'logout' | 'logoutEverywhere' | 'deletion', Promise<any> | null>} */
 const underWay = { login: null, exchange: null, leave: null, logout: null, logoutEverywhere: null, deletion: null };
-/** @type {{ problem: Problem, since: number } | null} */
-let refusal = null; // of the latest login, with a time to wait
 
-/**
- * login makes sure that there is a session: with the token that is kept, if it still works, or else by wx.login.
- * Calls made while a login is under way share it. After logout() or deleteAccount() only a login that is not silent begins
- * a new session; a silent one rejects with the code logged_out.
- *
- * fresh: calls wx.login in any case, so that the server gets the present session_key. Use it if wx.checkSession fails, or if
- * WeChat refuses a signature or a service cannot decrypt data, and not at every launch. If it fails, the token that was kept
- * stays.
- * @param {{ silent?: boolean, fresh?: boolean }} [how]
- * @returns {Promise<Profile & { isNewUser: boolean }>}
- */
-function login(how) {
-  const { silent, fresh } = recordOf(how);
-  const leaving = underWay.logoutEverywhere || underWay.leave || underWay.deletion;
-  if (leaving) return settled(leaving).then(() => login({ silent, fresh })); // what was asked for last is what counts
-  if (silent && record().loggedOut) return Promise.reject(loggedOut());
-  if (!silent && (record().loggedOut || record().deleted)) keep({ loggedOut: false, deleted: undefined });
-  return fresh ? renew() : shared('login', resume);
-}
+/** @type {{ problem: Problem, server: string, since: number } | null} */
+let refusal = null; // of the latest login, with a time to wait
 
 /**
  * shared allows one of a kind under way at a time: a call that comes meanwhile gets the same promise.
@@ -209,37 +541,6 @@ function shared(kind, begin) {
   underWay[kind] = begun;
   begun.then(over, over);
   return begun;
-}
-
-async function resume() {
-  const token = currentToken();
-  if (token) {
-    try {
-      return knownUser(await attempt(() => sendWith(token, getUser)));
-    } catch (problem) {
-      if (asProblem(problem).action !== 'relogin') throw problem;
-      forget(token);
-    }
-    while (underWay.deletion) await settled(underWay.deletion); // it may be why the token was refused
-    if (currentToken()) return knownUser(await withToken(getUser)); // a parallel call has logged in meanwhile
-  }
-  return renew();
-}
-
-/** renew logs in, whatever token there is. */
-async function renew() {
-  const answer = await newToken();
-  return Object.assign({ isNewUser: answer.isNewUser === true }, profileOf(answer));
-}
-
-/** @param {string} token */
-function getUser(token) {
-  return sendRequest({ url: serverUrl('/userInfo'), header: bearer(token) });
-}
-
-/** @param {Record<string, any>} answer */
-function knownUser(answer) {
-  return Object.assign({ isNewUser: false }, profileOf(answer));
 }
 
 /**
@@ -268,7 +569,7 @@ async function beginSession() {
     return await attempt(sendCode, () => {}, hasToken);
   } catch (err) {
     const problem = asProblem(err);
-    if (problem.action === 'retry') refusal = { problem, since: Date.now() };
+    if (problem.action === 'retry') refusal = { problem, server: options.server, since: Date.now() };
     throw err;
   }
 }
@@ -287,9 +588,9 @@ function hasToken(res) {
 /** throwIfTooEarly keeps a page full of requests from hammering a server that has said when to come again. */
 function throwIfTooEarly() {
   if (!refusal) return;
-  const { problem, since } = refusal;
+  const { problem, server, since } = refusal;
   const passed = (Date.now() - since) / 1000;
-  if (passed < 0 || passed >= problem.retryAfter) { // the clock was set back, or it is time
+  if (server !== options.server || passed < 0 || passed >= problem.retryAfter) { // the clock was set back, or it is time
     refusal = null;
     return;
   }
@@ -305,24 +606,59 @@ function appId() {
   }
 }
 
-// --- What needs a token.
+/**
+ * withToken sends with the token. It logs in first if there is none, and once more if it is refused.
+ * @param {(token: string) => Promise<Answer>} send
+ * @param {(res: Answer) => boolean} [isSuccess]
+ */
+function withToken(send, isSuccess) {
+  let token = '';
+  return attempt(async () => {
+    while (!currentToken() && underWay.deletion) await settled(underWay.deletion);
+    if (record().loggedOut) throw loggedOut();
+    token = currentToken();
+    if (!token && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
+    if (!token) token = (await newToken()).token;
+    const res = await sendWith(token, send);
+    const isRefused = res.statusCode === 401 && actionOf(res) === 'relogin';
+    while (isRefused && underWay.deletion) await settled(underWay.deletion);
+    if (isRefused && record().loggedOut) throw loggedOut(); // by a logout or a deletion that was faster
+    return res;
+  }, () => forget(token), isSuccess);
+}
+
+/** @param {string} token @param {(token: string) => Promise<Answer>} send */
+async function sendWith(token, send) {
+  const res = await send(token);
+  if (succeeded(res)) used(token);
+  return res;
+}
+
+// --- What the server knows of the user.
+
 
 /**
- * request is wx.request with the token. It resolves with the body of an answer of HTTP status 2xx. A url that begins with
- * "/" is the wxlogin server's; others must be below one of setup's services, so that the token goes nowhere else.
- * timeout is in milliseconds, as with wx.request.
- * @param {{ url: string, method?: Method, data?: any, header?: Record<string, string>, timeout?: number }} what
- * @returns {Promise<any>}
+ * @typedef {object} UserInfo all are '' or 0 if nothing is known
+ * @property {string} nickName
+ * @property {string} avatarUrl
+ * @property {number} gender 0 unknown, 1 male, 2 female
+ * @property {string} country
+ * @property {string} province
+ * @property {string} city
+ * @property {string} language
+ *
+ * @typedef {{ userInfo: UserInfo, profileComplete: boolean, phoneNumber: string }} Profile profileComplete: nickname and
+ *   avatar are known. phoneNumber: the one that is bound, as 138****1234; '' if none is, or the server is too old to say.
+ *   Each number that the phone button gives is paid for: offer it only if none is known
  */
-async function request(what) {
-  const address = textOf(recordOf(what).url);
-  const url = address.startsWith('/') ? serverUrl(address) : address;
-  if (![options.server].concat(options.services).some((base) => isBelow(url, base))) {
-    throw problemWith({ code: 'foreign_url', detail: 'The url is neither the server nor one of setup\'s services.' });
-  }
-  return withToken((token) => sendRequest(Object.assign({}, what, {
-    url, header: Object.assign({}, what.header, bearer(token)),
-  })), succeeded);
+
+/** @type {UserInfo} */
+const NOTHING_KNOWN = { nickName: '', avatarUrl: '', gender: 0, country: '', province: '', city: '', language: '' };
+
+/** @param {Record<string, any>} answer @returns {Profile} */
+function profileOf({ userInfo, profileComplete, phoneNumber }) {
+  const known = /** @type {UserInfo} */ (recordOf(userInfo) === userInfo ? userInfo : Object.assign({}, NOTHING_KNOWN));
+  return { userInfo: known, profileComplete: profileComplete === true, phoneNumber: textOf(phoneNumber) };
 }
 
 /**
@@ -403,6 +739,86 @@ function buttonAgain(res) {
   return Object.assign({}, res, { data: Object.assign({}, body, { action: 'none' }) });
 }
 
+// --- Logging in.
+
+
+/**
+ * login makes sure that there is a session: with the token that is kept, if it still works, or else by wx.login.
+ * Calls made while a login is under way share it. After logout() or deleteAccount() only a login that is not silent begins
+ * a new session; a silent one rejects with the code logged_out.
+ *
+ * fresh: calls wx.login in any case, so that the server gets the present session_key. Use it if wx.checkSession fails, or if
+ * WeChat refuses a signature or a service cannot decrypt data, and not at every launch. If it fails, the token that was kept
+ * stays.
+ * @param {{ silent?: boolean, fresh?: boolean }} [how]
+ * @returns {Promise<Profile & { isNewUser: boolean }>}
+ */
+function login(how) {
+  const { silent, fresh } = recordOf(how);
+  const leaving = underWay.logoutEverywhere || underWay.leave || underWay.deletion;
+  if (leaving) return settled(leaving).then(() => login({ silent, fresh })); // what was asked for last is what counts
+  if (silent && record().loggedOut) return Promise.reject(loggedOut());
+  if (!silent && (record().loggedOut || record().deleted)) keep({ loggedOut: false, deleted: undefined });
+  return fresh ? renew() : shared('login', resume);
+}
+
+async function resume() {
+  const token = currentToken();
+  if (token) {
+    try {
+      return knownUser(await attempt(() => sendWith(token, getUser)));
+    } catch (problem) {
+      if (asProblem(problem).action !== 'relogin') throw problem;
+      forget(token);
+    }
+    while (underWay.deletion) await settled(underWay.deletion); // it may be why the token was refused
+    if (currentToken()) return knownUser(await withToken(getUser)); // a parallel call has logged in meanwhile
+  }
+  return renew();
+}
+
+/** renew logs in, whatever token there is. */
+async function renew() {
+  const answer = await newToken();
+  return Object.assign({ isNewUser: answer.isNewUser === true }, profileOf(answer));
+}
+
+/** @param {string} token */
+function getUser(token) {
+  return sendRequest({ url: serverUrl('/userInfo'), header: bearer(token) });
+}
+
+/** @param {Record<string, any>} answer */
+function knownUser(answer) {
+  return Object.assign({ isNewUser: false }, profileOf(answer));
+}
+
+// --- Requests of the mini-program's own, with the token.
+
+
+/** @typedef {'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'TRACE' | 'CONNECT'} Method */
+
+/**
+ * request is wx.request with the token. It resolves with the body of an answer of HTTP status 2xx. A url that begins with
+ * "/" is the wxlogin server's; others must be below one of setup's services, so that the token goes nowhere else.
+ * timeout is in milliseconds, as with wx.request.
+ * @param {{ url: string, method?: Method, data?: any, header?: Record<string, string>, timeout?: number }} what
+ * @returns {Promise<any>}
+ */
+async function request(what) {
+  const address = textOf(recordOf(what).url);
+  const url = address.startsWith('/') ? serverUrl(address) : address;
+  if (![options.server].concat(options.services).some((base) => isBelow(url, base))) {
+    throw problemWith({ code: 'foreign_url', detail: 'The url is neither the server nor one of setup\'s services.' });
+  }
+  return withToken((token) => sendRequest(Object.assign({}, what, {
+    url, header: Object.assign({}, what.header, bearer(token)),
+  })), succeeded);
+}
+
+// --- Logging out, and deleting the account.
+
+
 /**
  * logout ends the session, and until the next login() nothing logs in by itself, in later launches too. everywhere: all
  * sessions of the user in this mini-program, on other phones as well; if the token has ended, it logs in for that. The
@@ -467,384 +883,13 @@ async function erase() {
   keep({ server, token: '', expiresAt: 0, loggedOut: true, deleted: true });
 }
 
-/**
- * withToken sends with the token. It logs in first if there is none, and once more if it is refused.
- * @param {(token: string) => Promise<Answer>} send
- * @param {(res: Answer) => boolean} [isSuccess]
- */
-function withToken(send, isSuccess) {
-  let token = '';
-  return attempt(async () => {
-    while (!currentToken() && underWay.deletion) await settled(underWay.deletion);
-    if (record().loggedOut) throw loggedOut();
-    token = currentToken();
-    if (!token && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
-    if (!token) token = (await newToken()).token;
-    const res = await sendWith(token, send);
-    const isRefused = res.statusCode === 401 && actionOf(res) === 'relogin';
-    while (isRefused && underWay.deletion) await settled(underWay.deletion);
-    if (isRefused && record().loggedOut) throw loggedOut(); // by a logout or a deletion that was faster
-    return res;
-  }, () => forget(token), isSuccess);
-}
-
-/** @param {string} token @param {(token: string) => Promise<Answer>} send */
-async function sendWith(token, send) {
-  const res = await send(token);
-  if (succeeded(res)) used(token);
-  return res;
-}
-
-// --- Sending.
-
-/**
- * attempt sends until it is answered with success, trying each remedy once. Without relogin that is not one.
- * @param {() => Promise<Answer>} send
- * @param {(() => void) | null} [relogin]
- * @param {(res: Answer) => boolean} [isSuccess]
- */
-async function attempt(send, relogin = null, isSuccess = isOurs) {
-  /** @type {Record<string, boolean>} */
-  const tried = {};
-  for (;;) {
-    const res = await send();
-    if (isSuccess(res)) return res.data;
-    const problem = problemOf(res);
-    const { action, retryAfter } = problem;
-    const helps = action === 'relogin' ? relogin : action === 'retry' && retryAfter <= options.maxWait;
-    if (!helps || tried[action]) throw problem;
-    tried[action] = true;
-    if (action === 'retry') await options.wait(retryAfter);
-    else if (relogin) relogin();
-  }
-}
-
-/** @param {Answer} res */
-function succeeded(res) {
-  return res.statusCode >= 200 && res.statusCode < 300;
-}
-
-/**
- * isOurs reports whether an answer is the server's, and not that of something in between, such as a hotel's page with
- * status 200.
- * @param {Answer} res
- */
-function isOurs(res) {
-  return succeeded(res) && recordOf(res.data).status === res.statusCode;
-}
-
-/** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
-function post(path, fields, token) {
-  const header = Object.assign({}, FORM, token ? bearer(token) : {});
-  return sendRequest({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
-}
-
-/** @param {Record<string, any>} what */
-async function sendRequest(what) {
-  const { timeout } = what;
-  const isOwn = typeof timeout === 'number' && timeout > 0; // of the caller, in milliseconds
-  const bound = isOwn ? Math.min(timeout, LONGEST) : milliseconds(options.requestTimeout);
-  return answered(await callFor(bound, 'request', what));
-}
-
-/** @param {string} path @param {string} filePath @param {string} token */
-async function upload(path, filePath, token) {
-  const what = { url: serverUrl(path), filePath, name: 'file', header: bearer(token) };
-  const res = answered(await callFor(milliseconds(options.requestTimeout), 'uploadFile', what));
-  return Object.assign({}, res, { data: parsed(res.data) }); // wx.uploadFile leaves it a string
-}
-
-/** @param {any} res what wx.request or wx.uploadFile gave to success @returns {Answer} */
-function answered(res) {
-  const statusCode = Number(res.statusCode); // some phones give a text
-  if (!statusCode) throw problemWith({ code: 'network', detail: textOf(res.errMsg) });
-  return Object.assign({}, res, { statusCode });
-}
-
-/** @param {string} path */
-function serverUrl(path) {
-  if (!options.server) {
-    const problem = problemWith({ code: 'not_set_up', detail: 'wxlogin.setup({ server }) must come first.' });
-    throw Object.assign(problem, { message: `wxlogin: ${problem.detail}` }); // for the developer, in the console
-  }
-  return options.server + path;
-}
-
-/** @param {string} token */
-function bearer(token) {
-  return { Authorization: 'Bearer ' + token };
-}
-
-// --- Calls of wx.
-
-const GRACE = 2000; // milliseconds that WeChat gets to say itself that a timeout of its own is over
-const LONGEST = 0x7fffffff - GRACE; // milliseconds: a timer that is longer goes off at once
-
-/** @param {number} seconds */
-function milliseconds(seconds) {
-  return Math.min(seconds * 1000, LONGEST);
-}
-
-/**
- * callFor is call for what takes a timeout itself.
- * @param {number} timeout milliseconds
- * @param {'login' | 'request' | 'uploadFile'} name
- * @param {object} args
- */
-function callFor(timeout, name, args) {
-  return call(name, Object.assign({}, args, { timeout }), timeout + GRACE);
-}
-
-/**
- * call makes a promise of a wx call. Its failure is the phone's or the network's, not an answer. WeChat may not call back
- * at all, and then the promise rejects after bound milliseconds; what comes later changes nothing.
- * @param {'login' | 'request' | 'uploadFile' | 'getUserInfo'} name
- * @param {object} args
- * @param {number} bound
- * @returns {Promise<any>}
- */
-function call(name, args, bound) {
-  const api = apiOf(name);
-  if (!api) return Promise.reject(problemWith({ code: 'unsupported', detail: `This WeChat has no wx.${name}.` }));
-  return new Promise((resolve, reject) => {
-    /** @type {any} */
-    let task;
-    const timer = setTimeout(() => {
-      reject(problemWith({ code: 'network', detail: `wx.${name} did not call back within ${bound} ms.` }));
-      abort(task);
-    }, bound);
-    const success = (/** @type {any} */ res) => { clearTimeout(timer); resolve(recordOf(res)); };
-    const fail = (/** @type {any} */ res) => { clearTimeout(timer); reject(failureOf(name, res)); };
-    try {
-      task = api(Object.assign({}, args, { success, fail }));
-    } catch (err) {
-      fail(err);
-    }
-  });
-}
-
-/** @param {string} name */
-function apiOf(name) {
-  const api = typeof wx === 'undefined' ? null : /** @type {any} */ (wx)[name];
-  return typeof api === 'function' ? api : null;
-}
-
-/** @param {any} task what a wx call has returned: of a request or an upload, what ends it */
-function abort(task) {
-  try {
-    if (task && typeof task.abort === 'function') task.abort();
-  } catch (err) {
-    // It is given up in any case.
-  }
-}
-
-// --- What a failed call of wx means.
-
-/**
- * The last two are buttons.
- * @typedef {'login' | 'request' | 'uploadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api
- */
-
-/** @type {Api[]} */
-const ASKING = ['getUserInfo', 'getPhoneNumber', 'chooseAvatar']; // only these can be refused by the user
-/** @type {Api[]} */
-const SENDING = ['login', 'request', 'uploadFile'];
-const NETWORK_ERRNO = /^60\d{4}$/; // all of them but 600002
-
-/**
- * What WeChat says when a call fails, in the order of precedence: the first one that fits counts. errnos:
- * https://developers.weixin.qq.com/miniprogram/dev/framework/usability/PublicErrno.html. Older versions of WeChat, and
- * many calls of today, have no errno: texts are what is known of their errMsg.
- * @type {{ code: string, of: Api[], errnos: number[], texts: RegExp }[]}
- */
-const FAILURES = [
-  {
-    code: 'not_permitted', of: [...ASKING, ...SENDING], errnos: [112, 600002],
-    texts: /not in domain list|合法域名|no permission|not declared in the privacy|offline verifying|api unauthorized/i,
-  },
-  { code: 'not_permitted', of: SENDING, errnos: [104], texts: /privacy|unauthorized|not authorized/i },
-  { code: 'phone_quota', of: ['getPhoneNumber'], errnos: [1400001], texts: /quota|额度/i },
-  {
-    code: 'file_gone', of: ['uploadFile'], errnos: [1300002, 1300013],
-    texts: /file[ _]not[ _]found|no such file|ENOENT|(file|path)\b[^:]*(not|n't) exist|permission denied|文件不存在/i,
-  },
-  {
-    code: 'aborted', of: SENDING, errnos: [],
-    texts: /(^|fail:? *|(user|request|operation|task) (was )?)abort|\bcancel(l?ed)?\b|已取消|-999\b/i,
-  },
-  { code: 'network', of: ASKING, errnos: [5], texts: /net::|network|time(d)? ?out|system error/i },
-  { code: 'refused', of: ASKING, errnos: [3, 103, 104], texts: /den(y|ied)|cancel|refuse|reject|authorized|拒绝|取消/i },
-];
-
-/**
- * failureOf is the Problem of a wx call that failed, or of a button that gave nothing.
- * @param {Api} name
- * @param {any} err what the call gave to fail, or threw; the detail of the button's event
- */
-function failureOf(name, err) {
-  const { errMsg, message, errno } = recordOf(err);
-  const detail = [err, errMsg, message].filter(isText)[0] || '';
-  const known = FAILURES.filter(({ of }) => of.includes(name));
-  const found = known.find(({ errnos }) => errnos.includes(Number(errno))) || known.find(({ texts }) => texts.test(detail));
-  const isButton = name === 'getPhoneNumber' || name === 'chooseAvatar'; // these give nothing if the user does not want to
-  const otherwise = isButton && !NETWORK_ERRNO.test(errno) ? 'refused' : 'network';
-  return problemWith({ code: found ? found.code : otherwise, detail });
-}
-
-// --- Problems.
-
-/**
- * @param {Partial<ProblemFields>} fields
- * @returns {Problem}
- */
-function problemWith(fields) {
-  const { status = 0, code = 'unknown', action = 'none', detail = '', requestId = '', retryAfter = 0 } = fields;
-  return Object.assign(new Error(`wxlogin: ${code}`), { status, code, action, detail, requestId, retryAfter });
-}
-
-/** @param {any} err @returns {Problem} */
-function asProblem(err) {
-  return err;
-}
-
-function loggedOut() {
-  return problemWith({ code: 'logged_out', detail: 'The user has logged out; call login().' });
-}
-
-/** @param {Answer} res */
-function problemOf(res) {
-  const { code, detail, requestId } = bodyOf(res);
-  const action = actionOf(res);
-  return problemWith({
-    status: res.statusCode, code: textOf(code) || 'unknown', action, detail: textOf(detail), requestId: textOf(requestId),
-    retryAfter: action === 'retry' ? secondsToWait(res) : 0,
-  });
-}
-
-/**
- * bodyOf is the body's fields, none if it is no object, such as a proxy's error page. A service's answers may use the
- * names of a problem for something else: what is read of them must have the right type.
- * @param {Answer} res
- */
-function bodyOf({ data }) {
-  return recordOf(isText(data) ? parsed(data) : data); // a text: request() may have been told dataType
-}
-
-/**
- * actionOf is what an answer of failure advises. The body's advice counts. A 401 without it is about the token only if it
- * says so by WWW-Authenticate: Bearer, as gateways do; a service may answer 401 to a wrong password too.
- * @param {Answer} res
- */
-function actionOf(res) {
-  const action = textOf(bodyOf(res).action);
-  if (['relogin', 'retry', 'none'].includes(action)) return action;
-  return res.statusCode === 401 && wantsBearer(headerOf(res, 'www-authenticate')) ? 'relogin' : action || 'none';
-}
-
-/**
- * wantsBearer reports whether one of the challenges is Bearer (RFC 9110, section 11.6.1). What is quoted, and a parameter
- * of that name, is none.
- * @param {string} challenges
- */
-function wantsBearer(challenges) {
-  const unquoted = challenges.replace(/"(?:[^"\\]|\\.)*(?:"|$)/g, '""');
-  return /(^|,)\s*bearer(\s*($|,)|\s+[^\s=,])/i.test(unquoted);
-}
-
-/**
- * secondsToWait reads Retry-After: seconds, or a date (RFC 9110, section 10.2.3). Without one that can be read: 1.
- * @param {Answer} res
- */
-function secondsToWait(res) {
-  const value = headerOf(res, 'retry-after');
-  const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
-  return seconds > 0 ? seconds : 1;
-}
-
-/**
- * headerOf is an answer's header of this name, '' if there is none. Phones differ in the case, and some give a list.
- * @param {Answer} res
- * @param {string} name in lower case
- */
-function headerOf(res, name) {
-  const header = recordOf(res.header); // some phones give none for wx.uploadFile
-  return Object.keys(header).filter((key) => key.toLowerCase() === name).map((key) => String(header[key])).join(', ');
-}
-
-// --- Small things.
-
-/** @type {UserInfo} */
-const NOTHING_KNOWN = { nickName: '', avatarUrl: '', gender: 0, country: '', province: '', city: '', language: '' };
-
-/** @param {Record<string, any>} answer @returns {Profile} */
-function profileOf({ userInfo, profileComplete, phoneNumber }) {
-  const known = /** @type {UserInfo} */ (recordOf(userInfo) === userInfo ? userInfo : Object.assign({}, NOTHING_KNOWN));
-  return { userInfo: known, profileComplete: profileComplete === true, phoneNumber: textOf(phoneNumber) };
-}
-
-/**
- * defined leaves out what is undefined: wx.request would send the text "undefined".
- * @param {Record<string, string | undefined>} fields
- */
-function defined(fields) {
-  /** @type {Record<string, string | undefined>} */
-  const given = {};
-  for (const name of Object.keys(fields)) {
-    if (fields[name] !== undefined) given[name] = fields[name];
-  }
-  return given;
-}
-
-/** @param {string} text */
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch (err) {
-    return text;
-  }
-}
-
-/**
- * recordOf is what can be asked for fields: the value, or, if that is no object, one without any.
- * @param {any} value
- * @returns {Record<string, any>}
- */
-function recordOf(value) {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
-}
-
-/** @param {any} value @returns {value is string} */
-function isText(value) {
-  return typeof value === 'string';
-}
-
-/** @param {any} value */
-function textOf(value) {
-  return isText(value) ? value : '';
-}
-
-/** @param {Promise<any> | null} promise */
-function settled(promise) {
-  return Promise.resolve(promise).then(() => {}, () => {});
-}
-
-/** @param {string} url */
-function withoutSlash(url) {
-  return url.replace(/\/+$/, '');
-}
-
-const STEP_BACK = /(^|[/\\])(\.|%2e){1,2}([/\\?#]|$)/i; // ".." and the like, which lead out of a folder
-
-/**
- * isBelow compares whole hosts and folders: https://api.example.com.evil is not below https://api.example.com.
- * @param {string} url
- * @param {string} base
- */
-function isBelow(url, base) {
-  const rest = url.slice(base.length);
-  return base !== '' && url.startsWith(base) && /^($|[/?#])/.test(rest) && !STEP_BACK.test(rest);
-}
-
-module.exports = {
-  setup, login, request, updateUserInfo, chosenAvatar, saveProfile, bindPhone, unbindPhone, logout, deleteAccount,
-};
+exports.bindPhone = bindPhone;
+exports.chosenAvatar = chosenAvatar;
+exports.deleteAccount = deleteAccount;
+exports.login = login;
+exports.logout = logout;
+exports.request = request;
+exports.saveProfile = saveProfile;
+exports.setup = setup;
+exports.unbindPhone = unbindPhone;
+exports.updateUserInfo = updateUserInfo;
