@@ -1,4 +1,4 @@
-// wx.request and wx.uploadFile over HTTP.
+// wx.request, wx.uploadFile and wx.downloadFile over HTTP.
 
 const DEFAULT_TIMEOUT = 60000; // milliseconds, as with WeChat
 
@@ -9,17 +9,25 @@ const DEFAULT_TIMEOUT = 60000; // milliseconds, as with WeChat
 async function send(fetch, { url, method = 'GET', data, header = {}, dataType = 'json', timeout }, aborter) {
   const headers = headersOf({ 'content-type': 'application/json', ...header });
   const body = data && encode(data, headers.get('content-type'));
-  const { text, ...res } = await exchange(fetch, url, { method, headers, body }, timeout, aborter);
+  const { content, ...res } = await exchange(fetch, url, { method, headers, body }, timeout, aborter);
+  const text = await content.text();
   return { ...res, data: dataType === 'json' ? parse(text) : text };
 }
 
-/** upload is wx.uploadFile: one file as multipart/form-data. data of the answer is always a string. */
-async function upload(fetch, { url, filePath, name, header = {}, timeout }, file, aborter) {
+/** upload is wx.uploadFile: multipart/form-data with formData and one file. data of the answer is always a string. */
+async function upload(fetch, { url, filePath, name, formData = {}, header = {}, timeout }, file, aborter) {
   if (!file) throw new Error('file not found');
   const body = new FormData();
+  for (const [field, value] of Object.entries(formData)) body.append(field, value);
   body.append(name, new Blob([file.bytes], { type: file.type }), filePath.split('/').pop());
-  const { text, ...res } = await exchange(fetch, url, { method: 'POST', headers: headersOf(header), body }, timeout, aborter);
-  return { ...res, data: text };
+  const { content, ...res } = await exchange(fetch, url, { method: 'POST', headers: headersOf(header), body }, timeout, aborter);
+  return { ...res, data: await content.text() };
+}
+
+/** download is wx.downloadFile, without the file's path: the body of every HTTP status becomes a file. It gives no header. */
+async function download(fetch, { url, header = {}, timeout }, aborter) {
+  const { statusCode, content } = await exchange(fetch, url, { headers: headersOf(header) }, timeout, aborter);
+  return { statusCode, file: { bytes: new Uint8Array(await content.arrayBuffer()), type: content.type } };
 }
 
 async function exchange(fetch, url, init, timeout = DEFAULT_TIMEOUT, aborter) {
@@ -29,7 +37,7 @@ async function exchange(fetch, url, init, timeout = DEFAULT_TIMEOUT, aborter) {
     return {
       statusCode: res.status,
       header: Object.fromEntries(res.headers), // names in lower case
-      text: await res.text(),
+      content: await res.blob(),
     };
   } catch (err) {
     throw aborter.signal.aborted ? aborter.signal.reason : err;
@@ -58,4 +66,4 @@ function parse(text) {
   }
 }
 
-module.exports = { send, upload };
+module.exports = { send, upload, download };

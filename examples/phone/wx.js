@@ -1,7 +1,7 @@
 // One user's phone: the wx object of a mini-program, backed by the WeChat simulator, and the device that it runs on. It has
 // what the login client uses, for callers with callbacks, and runs in Node and, as CommonJS modules, in a browser.
 
-const { send, upload } = require('./network.js');
+const { send, upload, download } = require('./network.js');
 const { createSeen } = require('./seen.js');
 
 /**
@@ -47,6 +47,11 @@ function createWx({
     uploadFile: (options) => task('uploadFile', options, (aborter) => (
       countRequest({ ...options, method: 'POST' }, () => (
         upload(fetch, options, device.fileOf(options.filePath), aborter))))),
+    downloadFile: (options) => task('downloadFile', options, (aborter) => (
+      countRequest(options, async () => {
+        const { file, ...res } = await download(fetch, options, aborter);
+        return { ...res, ...device.keepFile(file, options.filePath) };
+      }))),
 
     getStorageSync: (key) => (device.storage.has(key) ? structuredClone(device.storage.get(key)) : ''),
     setStorageSync: (key, value) => { device.storage.set(key, structuredClone(value)); },
@@ -88,12 +93,19 @@ function createSim({ simulator, user, appId, fetch }) {
 
 /** createDevice returns what a test or a page does with a phone. Its release may be replaced at any time. */
 function createDevice(sim, { release, storage, seen }) {
-  const files = new Map(); // temporary ones, by path: bytes, and a type as image/jpeg
+  const files = new Map(); // by path: bytes, and a type as image/jpeg
   return {
     release,
     storage,
     seen,
     fileOf: (path) => files.get(path),
+
+    /** keepFile keeps a file that was downloaded, and returns its path as wx.downloadFile does. */
+    keepFile(file, filePath) {
+      const tempFilePath = `http://tmp/${files.size}`;
+      files.set(filePath || tempFilePath, file);
+      return filePath ? { filePath } : { tempFilePath };
+    },
 
     /** replaceSessionKey makes WeChat replace the session_key, as a wx.login may. */
     replaceSessionKey: () => sim('newkey'),

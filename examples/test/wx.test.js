@@ -100,15 +100,32 @@ test('wx.uploadFile sends the file as a form, and gives the answer as text', asy
   const [{ avatarUrl }, another] = [await device.chooseAvatar(), await device.chooseAvatar()];
   assert.match(avatarUrl, /^http:\/\/tmp\/\w+\.jpeg$/);
   assert.notEqual(avatarUrl, another.avatarUrl);
-  const res = await ask('uploadFile', { url: url + '/uploadAvatar', filePath: avatarUrl, name: 'file', header: { 'X-Own': 'x' } });
+  const res = await ask('uploadFile', {
+    url: url + '/uploadAvatar', filePath: avatarUrl, name: 'file', formData: { a: 'b' }, header: { 'X-Own': 'x' },
+  });
   assert.deepEqual([res.statusCode, res.data, res.errMsg], [200, '{"a":1}', 'uploadFile:ok']);
-  assert.deepEqual([...form.keys()], ['file']);
+  assert.deepEqual([[...form.keys()], form.get('a')], [['a', 'file'], 'b']);
   const file = form.get('file');
   assert.deepEqual([file.name, file.type], [avatarUrl.split('/').pop(), 'image/jpeg']);
   const bytes = Buffer.from(await file.arrayBuffer());
   assert.deepEqual(bytes, Buffer.from(device.fileOf(avatarUrl).bytes));
   assert.deepEqual([...bytes.subarray(0, 3), ...bytes.subarray(-2)], [0xff, 0xd8, 0xff, 0xff, 0xd9]);
   assert.deepEqual(seen.requests, ['POST /uploadAvatar 200']);
+});
+
+test('wx.downloadFile keeps the body of every status as a file', async (t) => {
+  const { device, seen, ask } = takePhone();
+  const url = await listen(t, ({ headers }, body, res) => {
+    res.writeHead(headers['x-own'] ? 200 : 404, { 'Content-Type': 'image/png' });
+    res.end(Buffer.from([0, 255]));
+  });
+  const saved = await ask('downloadFile', { url, header: { 'X-Own': 'x' }, filePath: 'wxfile://usr/a.png' });
+  assert.deepEqual(saved, { statusCode: 200, filePath: 'wxfile://usr/a.png', errMsg: 'downloadFile:ok' });
+  const { statusCode, tempFilePath } = await ask('downloadFile', { url });
+  for (const file of [saved.filePath, tempFilePath]) {
+    assert.deepEqual(device.fileOf(file), { bytes: Uint8Array.of(0, 255), type: 'image/png' });
+  }
+  assert.deepEqual([statusCode, seen.requests], [404, ['GET / 200', 'GET / 404']]);
 });
 
 test('storage keeps copies, and each phone its own', () => {
