@@ -24,7 +24,7 @@ for (const [status, body, type = 'application/json'] of [
     answer, failing(logIn, { ...NOT_OURS, status }), (phone) => assert.equal(kept(phone), undefined),
   ], { requests: [`POST /onLogin ${status}`] });
 
-  const { request: anyBodyIsFine, ...others } = CALLS;
+  const { request, uploadFile, downloadFile, token, ...others } = CALLS; // without these, which take any body, or ask nothing
   for (const [call, step] of Object.entries(others)) {
     check(`${call} answered with ${status} ${body} is a failure`, planted(), [
       answer, failing(step, { ...NOT_OURS, status }), ({ seen }) => assert.equal(seen.requests.length, 1),
@@ -32,7 +32,7 @@ for (const [status, body, type = 'application/json'] of [
   }
 }
 
-for (const [call, step] of Object.entries(CALLS)) {
+for (const [call, step] of Object.entries(CALLS).filter(([name]) => name !== 'token')) {
   check(`without a network, ${call} is a failure`, planted(), [goAway, step],
     { fails: { status: 0, code: 'network', action: 'none', retryAfter: 0 }, logins: loginsOf(call) });
 }
@@ -110,12 +110,12 @@ check('an answer without a status is none, and a status that is a text is read',
 
 // --- Problems.
 
-function isProblem(err) {
-  const { status, code, action, detail, requestId, retryAfter } = err;
+function assertProblem(err) {
+  const { name, status, code, action, detail, requestId, retryAfter } = err;
   assert.ok(err instanceof Error);
+  assert.equal(name, 'WxloginProblem');
   assert.deepEqual([status, code, action, detail, requestId, retryAfter].map((value) => typeof value),
     ['number', 'string', 'string', 'string', 'string', 'number']);
-  return true;
 }
 
 check('odd arguments never throw, and what rejects is a Problem', openPhone, async ({ client }) => {
@@ -124,11 +124,26 @@ check('odd arguments never throw, and what rejects is a Problem', openPhone, asy
     for (const call of [
       () => client.request(odd), () => client.request({ url: odd }), () => client.saveProfile(odd),
       () => client.saveProfile({ avatarFile: odd }), () => client.bindPhone(odd), () => client.bindPhone({ code: odd }),
-      () => client.chosenAvatar(odd),
-    ]) await call().catch(isProblem);
+      () => client.chosenAvatar(odd), () => client.token(odd), () => client.token({ refused: odd }), () => client.uploadFile(odd),
+      () => client.uploadFile({ url: '/uploadAvatar', filePath: odd }), () => client.downloadFile(odd),
+    ]) await call().catch(assertProblem);
     await client.logout(odd);
   }
 });
+
+check('a Problem is known as one, also that of another copy of the client', newPhone, [goAway, async (phone) => {
+  const { Problem, isProblem } = phone.client;
+  const problem = await logIn(phone).catch((err) => err);
+  const another = await logIn({ client: launch(phone) }).catch((err) => err);
+  assert.ok(problem instanceof Problem && !(another instanceof Problem));
+  const transpiled = Object.assign(new Error(), { ...problem }); // what super() leaves of a Problem in ES5
+  for (const each of [problem, another, transpiled, new Problem()]) assert.ok(isProblem(each));
+  for (const other of [new Error('x'), undefined, null, 'WxloginProblem', 7, {}, [], { errMsg: 'login:fail' }]) {
+    assert.equal(isProblem(other), false, inspect(other));
+  }
+  const made = new Problem({ code: 'refused', status: 403 });
+  assert.deepEqual([made.message, { ...made }], ['wxlogin: refused', { ...NOT_OURS, name: made.name, code: 'refused', status: 403 }]);
+}]);
 
 check('a Problem has everything that the server said', openPhone, async ({ client }) => {
   await assert.rejects(client.request({ url: '/nowhere' }), {

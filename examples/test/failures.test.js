@@ -2,7 +2,7 @@
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
-const { CALLS, logIn, ask, update, check, newPhone, planted } = require('./session.js');
+const { CALLS, logIn, ask, update, download, check, newPhone, planted } = require('./session.js');
 const { explain } = require('../miniprogram/utils/texts.js');
 
 /** What calls an API of wx, or gets what a button gave. */
@@ -10,6 +10,7 @@ const STEPS = {
   login: () => logIn,
   request: () => ask,
   uploadFile: () => CALLS['saveProfile, of a picture'],
+  downloadFile: () => download,
   getUserInfo: () => update,
   getPhoneNumber: (given) => ({ client }) => client.bindPhone(given),
   chooseAvatar: (given) => ({ client }) => client.chosenAvatar(given),
@@ -40,6 +41,11 @@ const FAILURES = {
       ' ENOENT: no such file or directory, open wxfile://tmp_1', ' no such file or directory', ' 文件不存在',
       ' permission denied, open "wxfile://tmp_1"', ' EACCES: permission denied', 1300002, 1300013],
     not_permitted: [' url not in domain list', ' no permission', [' api scope is not declared in the privacy agreement', 112]],
+    aborted: [' abort', ' cancelled'],
+  },
+  downloadFile: {
+    network: [' timeout', ' net::ERR_NETWORK_ACCESS_DENIED', ' access denied', ' exceed max file size', ' file not found', 600001],
+    not_permitted: [' url not in domain list', 600002],
     aborted: [' abort', ' cancelled'],
   },
   getUserInfo: {

@@ -161,7 +161,8 @@ test('without setup nothing is sent, and the promise says why', async () => {
   const client = load(phone);
   for (const [name, step] of Object.entries(CALLS)) {
     if (name !== 'logout') await assert.rejects(step({ client }), {
-      status: 0, code: 'not_set_up', action: 'none', name: 'Error', message: 'wxlogin: wxlogin.setup({ server }) must come first.',
+      name: 'WxloginProblem', status: 0, code: 'not_set_up', action: 'none',
+      message: 'wxlogin: wxlogin.setup({ server }) must come first.',
     });
   }
   await assert.rejects(client.request({ url: 'https://api.example.com/' }), { code: 'foreign_url' });

@@ -70,6 +70,9 @@ const unbind = ({ client }) => client.unbindPhone();
 const logOut = ({ client }) => client.logout();
 const logOutEverywhere = ({ client }) => client.logout({ everywhere: true });
 const deleteAccount = ({ client }) => client.deleteAccount();
+const upload = ({ client }) => client.uploadFile({ url: '/uploadAvatar', filePath: PICTURE, name: 'file' });
+const download = ({ client }) => client.downloadFile(USER_INFO);
+const takeToken = ({ client }) => client.token();
 const order = ({ client }) => client.request({ url: SHOP + '/orders' });
 
 /** CALLS is every kind of call, with what the server would not take. */
@@ -83,6 +86,9 @@ const CALLS = {
   'saveProfile, of a picture': save({ avatarFile: PICTURE }),
   bindPhone: bind({ code: 'a code' }),
   unbindPhone: unbind,
+  uploadFile: upload,
+  downloadFile: download,
+  token: takeToken,
   deleteAccount,
   logout: logOut,
   'logout everywhere': logOutEverywhere,
@@ -187,7 +193,7 @@ async function end(token) {
 module.exports = {
   KEY, WEEK, UNKNOWN_TOKEN, SHOP, SECOND_APP, USER_INFO, NOTHING_KNOWN, NOT_OURS, LOGIN, GET_USER, UPDATE, UPLOAD, BIND, UNBIND,
   LOGOUT, DELETE, LOGGED_OUT, CALLS,
-  logIn, logInSilently, logInFresh, ask, update, save, bind, unbind, order, logOut, logOutEverywhere, deleteAccount, endSession, ended,
-  stillWorks, goAway, comeBack, relaunch, stop, pass, answering, failing, giving, atOnce, times, whileRequest, whileAnswer,
-  newPhone, openPhone, enter, shopPhone, check, checks, assertSeen, kept, tokenOf, plant, planted, works, end,
+  logIn, logInSilently, logInFresh, ask, update, save, bind, unbind, upload, download, takeToken, order, logOut, logOutEverywhere,
+  deleteAccount, endSession, ended, stillWorks, goAway, comeBack, relaunch, stop, pass, answering, failing, giving, atOnce,
+  times, whileRequest, whileAnswer, newPhone, openPhone, enter, shopPhone, check, checks, assertSeen, kept, tokenOf, plant, planted, works, end,
 };

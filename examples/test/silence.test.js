@@ -4,8 +4,8 @@ const assert = require('node:assert/strict');
 const { createTimers } = require('./clock.js');
 const { launch, answerWith } = require('./phone.js');
 const {
-  USER_INFO, CALLS, logIn, logInSilently, ask, update, logOut, stillWorks, failing, newPhone, openPhone, planted, check, checks,
-  kept,
+  USER_INFO, CALLS, logIn, logInSilently, ask, update, download, logOut, stillWorks, failing, newPhone, openPhone, planted, check,
+  checks, kept,
 } = require('./session.js');
 
 const LONG_ENOUGH = 10 * 60 * 1000; // milliseconds
@@ -58,13 +58,15 @@ async function assertSilent(timers, promise, message) {
 }
 
 const PICTURE_CALL = 'saveProfile, of a picture';
+const OTHERS = [PICTURE_CALL, 'uploadFile', 'downloadFile', 'token']; // do not call wx.request if there is a token
 const TOKENLESS = Object.keys(CALLS).filter((name) => name !== 'logout');
 
 for (const [state, take, api, names] of [
   ['without a token', fresh, 'login', TOKENLESS],
   ['without a token', fresh, 'request', TOKENLESS],
-  ['with a token', open, 'request', Object.keys(CALLS).filter((name) => name !== PICTURE_CALL)],
-  ['with a token', open, 'uploadFile', [PICTURE_CALL]],
+  ['with a token', open, 'request', Object.keys(CALLS).filter((name) => !OTHERS.includes(name))],
+  ['with a token', open, 'uploadFile', [PICTURE_CALL, 'uploadFile']],
+  ['with a token', open, 'downloadFile', ['downloadFile']],
   ['with a token', open, 'getUserInfo', ['updateUserInfo']],
 ]) {
   for (const name of names) {
@@ -166,16 +168,16 @@ for (const [name, changes, login, request, dialog] of [
 ]) {
   check(name, () => plain(changes), async (phone) => {
     const { timers, wx } = phone;
-    const apis = ['login', 'request', 'uploadFile', 'getUserInfo'];
-    const [logins, requests, uploads, dialogs] = apis.map((api) => silence(wx, api).calls);
-    for (const call of ['request', 'saveProfile, of a name', PICTURE_CALL]) {
+    const apis = ['login', 'request', 'uploadFile', 'downloadFile', 'getUserInfo'];
+    const [logins, requests, uploads, downloads, dialogs] = apis.map((api) => silence(wx, api).calls);
+    for (const call of ['request', 'saveProfile, of a name', PICTURE_CALL, 'uploadFile', 'downloadFile']) {
       assert.equal(await boundOf(timers, CALLS[call](phone)), request + 2000);
     }
     assert.equal(await boundOf(timers, update(phone)), dialog);
     phone.device.storage.clear();
     assert.equal(await boundOf(timers, launch(phone, changes).login()), login + 2000);
-    const timeouts = [...logins, ...requests, ...uploads].map(({ options }) => options.timeout);
-    assert.deepEqual(timeouts, [login, request, request, request]);
+    const timeouts = [...logins, ...requests, ...uploads, ...downloads].map(({ options }) => options.timeout);
+    assert.deepEqual(timeouts, [login, ...Array(5).fill(request)]);
     assert.ok(!('timeout' in dialogs[0].options));
   });
 }
@@ -215,7 +217,9 @@ check('options of another type change nothing', fresh, async (phone) => {
 
 // --- Calls that throw, or are not there.
 
-for (const [api, begin] of [['login', logIn], ['request', ask], ['uploadFile', CALLS[PICTURE_CALL]], ['getUserInfo', update]]) {
+for (const [api, begin] of [
+  ['login', logIn], ['request', ask], ['uploadFile', CALLS[PICTURE_CALL]], ['downloadFile', download], ['getUserInfo', update],
+]) {
   const take = api === 'login' ? fresh : open;
   for (const [what, values, replacement, code] of [
     ['that throws', [new Error(`${api}:fail parameter error`), 'a text', { errMsg: `${api}:fail` }, null, undefined],

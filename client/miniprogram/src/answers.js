@@ -1,9 +1,7 @@
 // What an answer says: whether it is a success, and if not, what helps.
 
-import { problemWith } from './problem.js';
+import { Problem } from './problem.js';
 import { isText, parsed, recordOf, textOf } from './values.js';
-
-/** @import { Problem } from './problem.js' */
 
 /** @typedef {{ statusCode: number, data: any, header?: Record<string, any> }} Answer */
 
@@ -21,11 +19,22 @@ export function isOurs(res) {
   return succeeded(res) && recordOf(res.data).status === res.statusCode;
 }
 
+/**
+ * downloaded stands for the body of a download's answer, which WeChat has written to a file: where that is, or the advice that
+ * can be had without it. A phone may give no header either; a 401 is then taken to be about the token.
+ * @param {Answer & { filePath?: string, tempFilePath?: string }} res
+ */
+export function downloaded(res) {
+  if (succeeded(res)) return { filePath: res.filePath || res.tempFilePath };
+  if (headerOf(res, 'retry-after')) return { action: 'retry' };
+  return { action: res.statusCode === 401 && Object.keys(recordOf(res.header)).length === 0 ? 'relogin' : '' };
+}
+
 /** @param {Answer} res */
 export function problemOf(res) {
   const { code, detail, requestId } = bodyOf(res);
   const action = actionOf(res);
-  return problemWith({
+  return new Problem({
     status: res.statusCode, code: textOf(code) || 'unknown', action, detail: textOf(detail), requestId: textOf(requestId),
     retryAfter: action === 'retry' ? secondsToWait(res) : 0,
   });
@@ -77,6 +86,6 @@ function secondsToWait(res) {
  * @param {string} name in lower case
  */
 function headerOf(res, name) {
-  const header = recordOf(res.header); // some phones give none for wx.uploadFile
+  const header = recordOf(res.header); // some phones give none for uploads and downloads
   return Object.keys(header).filter((key) => key.toLowerCase() === name).map((key) => String(header[key])).join(', ');
 }

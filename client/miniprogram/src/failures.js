@@ -1,18 +1,18 @@
 // What a failed call of the platform means.
 
-import { problemWith } from './problem.js';
+import { Problem } from './problem.js';
 import { isText, recordOf } from './values.js';
 
 /**
  * The last two are buttons.
- * @typedef {'login' | 'request' | 'uploadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api
+ * @typedef {'login' | 'request' | 'uploadFile' | 'downloadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api
  */
 
 /** @type {Api[]} */
 const ASKING = ['getUserInfo', 'getPhoneNumber', 'chooseAvatar']; // only these can be refused by the user
 
 /** @type {Api[]} */
-const SENDING = ['login', 'request', 'uploadFile'];
+const SENDING = ['login', 'request', 'uploadFile', 'downloadFile'];
 
 const NETWORK_ERRNO = /^60\d{4}$/; // all of them but 600002
 
@@ -53,5 +53,5 @@ export function failureOf(name, err) {
   const found = known.find(({ errnos }) => errnos.includes(Number(errno))) || known.find(({ texts }) => texts.test(detail));
   const isButton = name === 'getPhoneNumber' || name === 'chooseAvatar'; // these give nothing if the user does not want to
   const otherwise = isButton && !NETWORK_ERRNO.test(errno) ? 'refused' : 'network';
-  return problemWith({ code: found ? found.code : otherwise, detail });
+  return new Problem({ code: found ? found.code : otherwise, detail });
 }

@@ -6,6 +6,9 @@
 //   await wxlogin.login();                                    // behind a button: it ends a logout
 //   await wxlogin.login({ fresh: true });                     // if WeChat has replaced the session_key
 //   const body = await wxlogin.request({ url: '/userInfo' }); // with the token
+//   await wxlogin.uploadFile({ url, filePath, name: 'file' }); // likewise; and downloadFile
+//   const token = await wxlogin.token();                      // for what is no request, such as a socket
+//   wxlogin.onChange(({ loggedIn }) => {});                   // after each login and logout
 //
 // No form of login() shows a dialog. The client never has two logins under way, keeps the token with its expiry,
 // and does what the server's answers advise (their "action"): "relogin" and "retry" once each for a call. Everything that
@@ -13,6 +16,9 @@
 
 export { setup } from './options.js';
 export { login } from './login.js';
-export { request } from './request.js';
+export { token } from './token.js';
+export { downloadFile, request, uploadFile } from './request.js';
 export { bindPhone, chosenAvatar, saveProfile, unbindPhone, updateUserInfo } from './profile.js';
 export { deleteAccount, logout } from './leave.js';
+export { onChange } from './record.js';
+export { Problem, isProblem } from './problem.js';

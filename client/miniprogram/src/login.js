@@ -1,9 +1,9 @@
 // Logging in.
 
 import { profileOf } from './profile.js';
-import { asProblem, loggedOut } from './problem.js';
+import { isProblem, loggedOut } from './problem.js';
 import { currentToken, forget, keep, record } from './record.js';
-import { attempt, bearer, sendRequest, serverUrl } from './send.js';
+import { attempt, send, serverUrl } from './send.js';
 import { newToken, sendWith, shared, underWay, withToken } from './token.js';
 import { recordOf, settled } from './values.js';
 
@@ -34,8 +34,8 @@ async function resume() {
   if (token) {
     try {
       return knownUser(await attempt(() => sendWith(token, getUser)));
-    } catch (problem) {
-      if (asProblem(problem).action !== 'relogin') throw problem;
+    } catch (err) {
+      if (!isProblem(err) || err.action !== 'relogin') throw err;
       forget(token);
     }
     while (underWay.deletion) await settled(underWay.deletion); // it may be why the token was refused
@@ -52,7 +52,7 @@ async function renew() {
 
 /** @param {string} token */
 function getUser(token) {
-  return sendRequest({ url: serverUrl('/userInfo'), header: bearer(token) });
+  return send('request', { url: serverUrl('/userInfo') }, token);
 }
 
 /** @param {Record<string, any>} answer */

@@ -6,11 +6,12 @@ import { isText } from './values.js';
 /**
  * @typedef {object} Options
  * @property {string} server base URL of the wxlogin server
- * @property {string[]} services further base URLs that request() may send the token to. Default: none
+ * @property {string[]} services further base URLs that the token may be sent to. Default: none
+ * @property {object | null} platform wx, uni or Taro. Default, or null: the global that is there, in this order
  * @property {number} maxWait seconds; a longer Retry-After is not waited for but handed to the caller. Default: 10
  * @property {number} loginTimeout seconds that wx.login may take. Default: 10
- * @property {number} requestTimeout seconds that a request or an upload may take, if request() is given no timeout of its
- *   own. Default: 30; the server answers within 20
+ * @property {number} requestTimeout seconds that a request, an upload or a download may take, if it is given no timeout of
+ *   its own. Default: 30; the server answers within 20
  * @property {number} dialogTimeout seconds that wx.getUserInfo may take, which may ask the user. Default: 120
  * @property {(seconds: number) => Promise<void>} wait waits; for tests
  */
@@ -19,6 +20,7 @@ import { isText } from './values.js';
 export const options = {
   server: '',
   services: [],
+  platform: null,
   maxWait: 10,
   loginTimeout: 10,
   requestTimeout: 30,

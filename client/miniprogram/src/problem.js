@@ -1,33 +1,52 @@
 // What every promise of the client rejects with.
 
+import { recordOf } from './values.js';
+
 /**
- * @typedef {object} ProblemFields
- * @property {number} status the HTTP status; 0 if there was no answer
- * @property {string} code the server's, or one of these: aborted (the request), file_gone (choose the picture again),
- *   foreign_url, logged_out, network (no answer), not_permitted (WeChat does not let this mini-program: its domains,
- *   privacy guide or permissions, in the admin console), not_set_up, nothing_to_save, phone_quota, refused (by the user),
- *   unknown (an answer that is not the server's), unsupported (WeChat is too old)
- * @property {string} action what helps, as the answer says: relogin, retry or none
- * @property {string} detail an English sentence for developers
- * @property {string} requestId to look for in the server's log
- * @property {number} retryAfter seconds; 0 if waiting does not help
- * @typedef {Error & ProblemFields} Problem
+ * CallCode is what a failed call of the platform means. aborted: the request. file_gone: choose the picture again. network: no
+ * answer. not_permitted: WeChat does not let this mini-program; its domains, privacy guide or permissions, in the admin
+ * console. refused: by the user. unsupported: WeChat is too old.
+ * @typedef {'aborted' | 'file_gone' | 'network' | 'not_permitted' | 'phone_quota' | 'refused' | 'unsupported'} CallCode
  */
 
 /**
- * @param {Partial<ProblemFields>} fields
- * @returns {Problem}
+ * Code is the server's, or one of these. unknown: an answer that is not the server's.
+ * @typedef {CallCode | 'foreign_url' | 'logged_out' | 'not_set_up' | 'nothing_to_save' | 'unknown' | (string & {})} Code
+ * @typedef {{ status: number, code: Code, action: string, detail: string, requestId: string, retryAfter: number }} ProblemFields
  */
-export function problemWith(fields) {
-  const { status = 0, code = 'unknown', action = 'none', detail = '', requestId = '', retryAfter = 0 } = fields;
-  return Object.assign(new Error(`wxlogin: ${code}`), { status, code, action, detail, requestId, retryAfter });
+
+const NAME = 'WxloginProblem';
+
+export class Problem extends Error {
+  /** @param {Partial<ProblemFields>} [fields] */
+  constructor({ status = 0, code = 'unknown', action = 'none', detail = '', requestId = '', retryAfter = 0 } = {}) {
+    super(`wxlogin: ${code}`);
+    this.name = NAME;
+    /** the HTTP status; 0 if there was no answer */
+    this.status = status;
+    /** @type {Code} */
+    this.code = code;
+    /** what helps, as the answer says: relogin, retry or none */
+    this.action = action;
+    /** an English sentence for developers */
+    this.detail = detail;
+    /** to look for in the server's log */
+    this.requestId = requestId;
+    /** seconds; 0 if waiting does not help */
+    this.retryAfter = retryAfter;
+  }
 }
 
-/** @param {any} err @returns {Problem} */
-export function asProblem(err) {
-  return err;
+/**
+ * isProblem reports whether a promise of the client has rejected with this. Unlike instanceof it also knows those of a second
+ * copy of the client, and those of a class that was transpiled to ES5.
+ * @param {unknown} value
+ * @returns {value is Problem}
+ */
+export function isProblem(value) {
+  return recordOf(value).name === NAME;
 }
 
 export function loggedOut() {
-  return problemWith({ code: 'logged_out', detail: 'The user has logged out; call login().' });
+  return new Problem({ code: 'logged_out', detail: 'The user has logged out; call login().' });
 }

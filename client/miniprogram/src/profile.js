@@ -4,8 +4,8 @@ import { bodyOf } from './answers.js';
 import { failureOf } from './failures.js';
 import { options } from './options.js';
 import { call, milliseconds } from './platform.js';
-import { problemWith } from './problem.js';
-import { post, upload } from './send.js';
+import { Problem } from './problem.js';
+import { post, send, serverUrl } from './send.js';
 import { withToken } from './token.js';
 import { recordOf, textOf } from './values.js';
 
@@ -63,8 +63,11 @@ export async function saveProfile(given) {
   const fields = { nickName: nickName || undefined, avatarUrl: isAddress ? avatarFile : undefined };
   let answer;
   if (fields.nickName || fields.avatarUrl) answer = await withToken((token) => post('/updateUserInfo', fields, token));
-  if (file) answer = await withToken((token) => upload('/uploadAvatar', file, token));
-  if (!answer) throw problemWith({ code: 'nothing_to_save', detail: 'Neither nickName nor avatarFile was given.' });
+  if (file) {
+    const upload = { url: serverUrl('/uploadAvatar'), filePath: file, name: 'file' };
+    answer = await withToken((token) => send('uploadFile', upload, token));
+  }
+  if (!answer) throw new Problem({ code: 'nothing_to_save', detail: 'Neither nickName nor avatarFile was given.' });
   return profileOf(answer);
 }
 

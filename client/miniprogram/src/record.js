@@ -1,6 +1,7 @@
 // What is kept of the session: in memory, and in the phone's storage for the next launch.
 
 import { options } from './options.js';
+import { platform } from './platform.js';
 import { isText, recordOf } from './values.js';
 
 /**
@@ -38,7 +39,7 @@ function blank() {
 function readStorage() {
   let found;
   try {
-    found = wx.getStorageSync(STORAGE_KEY);
+    found = platform().getStorageSync(STORAGE_KEY);
   } catch (err) {
     found = null; // a storage that fails costs a login at each launch, nothing more
   }
@@ -50,16 +51,41 @@ function readStorage() {
   return deleted === true ? Object.assign(read, { deleted }) : read;
 }
 
+/** @type {Set<(change: { loggedIn: boolean }) => void>} */
+const listeners = new Set();
+
+/**
+ * onChange calls listener after each login that has brought another token, and after a logout or a deletion of the account: soon
+ * afterwards, by a timer. It returns a function that ends this.
+ * @param {(change: { loggedIn: boolean }) => void} listener
+ * @returns {() => void}
+ */
+export function onChange(listener) {
+  const own = (/** @type {{ loggedIn: boolean }} */ change) => listener(change);
+  listeners.add(own);
+  return () => { listeners.delete(own); };
+}
+
+/** @param {boolean} loggedIn */
+function announce(loggedIn) {
+  listeners.forEach((listener) => {
+    setTimeout(() => { if (listeners.has(listener)) listener({ loggedIn }); }, 0); // it may have been removed meanwhile
+  });
+}
+
 /** @param {Partial<Kept>} changes */
 export function keep(changes) {
-  kept = Object.assign({}, record(), changes);
+  const before = record();
+  kept = Object.assign({}, before, changes);
   if (!kept.deleted) delete kept.deleted;
   writtenExpiry = kept.expiresAt;
   try {
-    wx.setStorageSync(STORAGE_KEY, kept);
+    platform().setStorageSync(STORAGE_KEY, kept);
   } catch (err) {
     // Full or broken: memory has it until the mini-program ends.
   }
+  if (kept.token && kept.token !== before.token) announce(true);
+  else if (kept.loggedOut && !before.loggedOut) announce(false);
 }
 
 /** currentToken is '' if there is none that could be valid. */

@@ -1,12 +1,15 @@
 // Requests, and what is done about answers of failure.
 
-import { isOurs, problemOf } from './answers.js';
+import { downloaded, isOurs, problemOf } from './answers.js';
 import { options } from './options.js';
 import { callFor, LONGEST, milliseconds } from './platform.js';
-import { problemWith } from './problem.js';
+import { Problem } from './problem.js';
 import { defined, parsed, textOf } from './values.js';
 
-/** @import { Answer } from './answers.js' */
+/**
+ * @import { Answer } from './answers.js'
+ * @import { Sending } from './platform.js'
+ */
 
 /**
  * attempt sends until it is answered with success, trying each remedy once. Without relogin that is not one.
@@ -34,42 +37,35 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
 /** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
 export function post(path, fields, token) {
-  const header = Object.assign({}, FORM, token ? bearer(token) : {});
-  return sendRequest({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
+  return send('request', { url: serverUrl(path), method: 'POST', header: FORM, data: defined(fields) }, token);
 }
 
-/** @param {Record<string, any>} what */
-export async function sendRequest(what) {
+/**
+ * send is wx.request, wx.uploadFile or wx.downloadFile, with the token if there is one.
+ * @param {Sending} name
+ * @param {Record<string, any>} what
+ * @param {string} [token]
+ * @returns {Promise<Answer>}
+ */
+export async function send(name, what, token) {
   const { timeout } = what;
   const isOwn = typeof timeout === 'number' && timeout > 0; // of the caller, in milliseconds
   const bound = isOwn ? Math.min(timeout, LONGEST) : milliseconds(options.requestTimeout);
-  return answered(await callFor(bound, 'request', what));
-}
-
-/** @param {string} path @param {string} filePath @param {string} token */
-export async function upload(path, filePath, token) {
-  const what = { url: serverUrl(path), filePath, name: 'file', header: bearer(token) };
-  const res = answered(await callFor(milliseconds(options.requestTimeout), 'uploadFile', what));
-  return Object.assign({}, res, { data: parsed(res.data) }); // wx.uploadFile leaves it a string
-}
-
-/** @param {any} res what wx.request or wx.uploadFile gave to success @returns {Answer} */
-function answered(res) {
+  const header = Object.assign({}, what.header, token ? { Authorization: 'Bearer ' + token } : {});
+  const res = await callFor(bound, name, Object.assign({}, what, { header }));
   const statusCode = Number(res.statusCode); // some phones give a text
-  if (!statusCode) throw problemWith({ code: 'network', detail: textOf(res.errMsg) });
-  return Object.assign({}, res, { statusCode });
+  if (!statusCode) throw new Problem({ code: 'network', detail: textOf(res.errMsg) });
+  const answer = Object.assign({}, res, { statusCode });
+  if (name === 'uploadFile') answer.data = parsed(res.data); // which is a text
+  if (name === 'downloadFile') answer.data = downloaded(answer);
+  return answer;
 }
 
 /** @param {string} path */
 export function serverUrl(path) {
   if (!options.server) {
-    const problem = problemWith({ code: 'not_set_up', detail: 'wxlogin.setup({ server }) must come first.' });
+    const problem = new Problem({ code: 'not_set_up', detail: 'wxlogin.setup({ server }) must come first.' });
     throw Object.assign(problem, { message: `wxlogin: ${problem.detail}` }); // for the developer, in the console
   }
   return options.server + path;
-}
-
-/** @param {string} token */
-export function bearer(token) {
-  return { Authorization: 'Bearer ' + token };
 }

@@ -2,16 +2,13 @@
 
 import { actionOf, isOurs, succeeded } from './answers.js';
 import { options } from './options.js';
-import { callFor, milliseconds } from './platform.js';
-import { asProblem, loggedOut, problemWith } from './problem.js';
+import { callFor, milliseconds, platform } from './platform.js';
+import { Problem, isProblem, loggedOut } from './problem.js';
 import { TOKEN, currentToken, forget, keep, record, used } from './record.js';
 import { attempt, post } from './send.js';
-import { isText, settled } from './values.js';
+import { isText, recordOf, settled } from './values.js';
 
-/**
- * @import { Answer } from './answers.js'
- * @import { Problem } from './problem.js'
- */
+/** @import { Answer } from './answers.js' */
 
 const UNKNOWN_LIFETIME = 60 * 60; // seconds: of a token whose answer does not say how long it is valid
 
@@ -62,15 +59,14 @@ export async function beginSession() {
     // A code works once: every attempt takes a new one, so that "relogin" needs nothing more.
     return await attempt(sendCode, () => {}, hasToken);
   } catch (err) {
-    const problem = asProblem(err);
-    if (problem.action === 'retry') refusal = { problem, server: options.server, since: Date.now() };
+    if (isProblem(err) && err.action === 'retry') refusal = { problem: err, server: options.server, since: Date.now() };
     throw err;
   }
 }
 
 async function sendCode() {
   const { code } = await callFor(milliseconds(options.loginTimeout), 'login', {});
-  if (!code) throw problemWith({ code: 'unknown', detail: 'wx.login gave no code.' });
+  if (!code) throw new Problem({ code: 'unknown', detail: 'wx.login gave no code.' });
   return post('/onLogin', { code, appid: appId() });
 }
 
@@ -88,16 +84,36 @@ function throwIfTooEarly() {
     refusal = null;
     return;
   }
-  throw problemWith(Object.assign({}, problem, { retryAfter: Math.ceil(problem.retryAfter - passed) }));
+  throw new Problem(Object.assign({}, problem, { retryAfter: Math.ceil(problem.retryAfter - passed) }));
 }
 
 /** appId is the mini-program's own, for a server that has several; undefined if the phone does not know it. */
 function appId() {
   try {
-    return wx.getAccountInfoSync().miniProgram.appId || undefined;
+    return platform().getAccountInfoSync().miniProgram.appId || undefined;
   } catch (err) {
     return undefined;
   }
+}
+
+/**
+ * token gives the token, and logs in first if there is none: for what does not go through request(), such as a socket. refused:
+ * the token that a service has refused; if it is still the current one, it is forgotten, and another one is fetched. After a
+ * logout it rejects with the code logged_out.
+ * @param {{ refused?: string }} [how]
+ * @returns {Promise<string>}
+ */
+export async function token(how) {
+  forget(recordOf(how).refused);
+  return goodToken();
+}
+
+async function goodToken() {
+  while (!currentToken() && underWay.deletion) await settled(underWay.deletion);
+  if (record().loggedOut) throw loggedOut();
+  const current = currentToken();
+  if (!current && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
+  return current || (await newToken()).token;
 }
 
 /**
@@ -108,11 +124,7 @@ function appId() {
 export function withToken(send, isSuccess) {
   let token = '';
   return attempt(async () => {
-    while (!currentToken() && underWay.deletion) await settled(underWay.deletion);
-    if (record().loggedOut) throw loggedOut();
-    token = currentToken();
-    if (!token && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
-    if (!token) token = (await newToken()).token;
+    token = await goodToken();
     const res = await sendWith(token, send);
     const isRefused = res.statusCode === 401 && actionOf(res) === 'relogin';
     while (isRefused && underWay.deletion) await settled(underWay.deletion);

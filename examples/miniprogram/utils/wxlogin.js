@@ -6,6 +6,9 @@
 //   await wxlogin.login();                                    // behind a button: it ends a logout
 //   await wxlogin.login({ fresh: true });                     // if WeChat has replaced the session_key
 //   const body = await wxlogin.request({ url: '/userInfo' }); // with the token
+//   await wxlogin.uploadFile({ url, filePath, name: 'file' }); // likewise; and downloadFile
+//   const token = await wxlogin.token();                      // for what is no request, such as a socket
+//   wxlogin.onChange(({ loggedIn }) => {});                   // after each login and logout
 //
 // No form of login() shows a dialog. The client never has two logins under way, keeps the token with its expiry,
 // and does what the server's answers advise (their "action"): "relogin" and "retry" once each for a call. Everything that
@@ -86,11 +89,12 @@ function settled(promise) {
 /**
  * @typedef {object} Options
  * @property {string} server base URL of the wxlogin server
- * @property {string[]} services further base URLs that request() may send the token to. Default: none
+ * @property {string[]} services further base URLs that the token may be sent to. Default: none
+ * @property {object | null} platform wx, uni or Taro. Default, or null: the global that is there, in this order
  * @property {number} maxWait seconds; a longer Retry-After is not waited for but handed to the caller. Default: 10
  * @property {number} loginTimeout seconds that wx.login may take. Default: 10
- * @property {number} requestTimeout seconds that a request or an upload may take, if request() is given no timeout of its
- *   own. Default: 30; the server answers within 20
+ * @property {number} requestTimeout seconds that a request, an upload or a download may take, if it is given no timeout of
+ *   its own. Default: 30; the server answers within 20
  * @property {number} dialogTimeout seconds that wx.getUserInfo may take, which may ask the user. Default: 120
  * @property {(seconds: number) => Promise<void>} wait waits; for tests
  */
@@ -99,6 +103,7 @@ function settled(promise) {
 const options = {
   server: '',
   services: [],
+  platform: null,
   maxWait: 10,
   loginTimeout: 10,
   requestTimeout: 30,
@@ -128,36 +133,54 @@ function isLike(model, value) {
 
 // --- What every promise of the client rejects with.
 
+
 /**
- * @typedef {object} ProblemFields
- * @property {number} status the HTTP status; 0 if there was no answer
- * @property {string} code the server's, or one of these: aborted (the request), file_gone (choose the picture again),
- *   foreign_url, logged_out, network (no answer), not_permitted (WeChat does not let this mini-program: its domains,
- *   privacy guide or permissions, in the admin console), not_set_up, nothing_to_save, phone_quota, refused (by the user),
- *   unknown (an answer that is not the server's), unsupported (WeChat is too old)
- * @property {string} action what helps, as the answer says: relogin, retry or none
- * @property {string} detail an English sentence for developers
- * @property {string} requestId to look for in the server's log
- * @property {number} retryAfter seconds; 0 if waiting does not help
- * @typedef {Error & ProblemFields} Problem
+ * CallCode is what a failed call of the platform means. aborted: the request. file_gone: choose the picture again. network: no
+ * answer. not_permitted: WeChat does not let this mini-program; its domains, privacy guide or permissions, in the admin
+ * console. refused: by the user. unsupported: WeChat is too old.
+ * @typedef {'aborted' | 'file_gone' | 'network' | 'not_permitted' | 'phone_quota' | 'refused' | 'unsupported'} CallCode
  */
 
 /**
- * @param {Partial<ProblemFields>} fields
- * @returns {Problem}
+ * Code is the server's, or one of these. unknown: an answer that is not the server's.
+ * @typedef {CallCode | 'foreign_url' | 'logged_out' | 'not_set_up' | 'nothing_to_save' | 'unknown' | (string & {})} Code
+ * @typedef {{ status: number, code: Code, action: string, detail: string, requestId: string, retryAfter: number }} ProblemFields
  */
-function problemWith(fields) {
-  const { status = 0, code = 'unknown', action = 'none', detail = '', requestId = '', retryAfter = 0 } = fields;
-  return Object.assign(new Error(`wxlogin: ${code}`), { status, code, action, detail, requestId, retryAfter });
+
+const NAME = 'WxloginProblem';
+
+class Problem extends Error {
+  /** @param {Partial<ProblemFields>} [fields] */
+  constructor({ status = 0, code = 'unknown', action = 'none', detail = '', requestId = '', retryAfter = 0 } = {}) {
+    super(`wxlogin: ${code}`);
+    this.name = NAME;
+    /** the HTTP status; 0 if there was no answer */
+    this.status = status;
+    /** @type {Code} */
+    this.code = code;
+    /** what helps, as the answer says: relogin, retry or none */
+    this.action = action;
+    /** an English sentence for developers */
+    this.detail = detail;
+    /** to look for in the server's log */
+    this.requestId = requestId;
+    /** seconds; 0 if waiting does not help */
+    this.retryAfter = retryAfter;
+  }
 }
 
-/** @param {any} err @returns {Problem} */
-function asProblem(err) {
-  return err;
+/**
+ * isProblem reports whether a promise of the client has rejected with this. Unlike instanceof it also knows those of a second
+ * copy of the client, and those of a class that was transpiled to ES5.
+ * @param {unknown} value
+ * @returns {value is Problem}
+ */
+function isProblem(value) {
+  return recordOf(value).name === NAME;
 }
 
 function loggedOut() {
-  return problemWith({ code: 'logged_out', detail: 'The user has logged out; call login().' });
+  return new Problem({ code: 'logged_out', detail: 'The user has logged out; call login().' });
 }
 
 // --- What an answer says: whether it is a success, and if not, what helps.
@@ -179,11 +202,22 @@ function isOurs(res) {
   return succeeded(res) && recordOf(res.data).status === res.statusCode;
 }
 
+/**
+ * downloaded stands for the body of a download's answer, which WeChat has written to a file: where that is, or the advice that
+ * can be had without it. A phone may give no header either; a 401 is then taken to be about the token.
+ * @param {Answer & { filePath?: string, tempFilePath?: string }} res
+ */
+function downloaded(res) {
+  if (succeeded(res)) return { filePath: res.filePath || res.tempFilePath };
+  if (headerOf(res, 'retry-after')) return { action: 'retry' };
+  return { action: res.statusCode === 401 && Object.keys(recordOf(res.header)).length === 0 ? 'relogin' : '' };
+}
+
 /** @param {Answer} res */
 function problemOf(res) {
   const { code, detail, requestId } = bodyOf(res);
   const action = actionOf(res);
-  return problemWith({
+  return new Problem({
     status: res.statusCode, code: textOf(code) || 'unknown', action, detail: textOf(detail), requestId: textOf(requestId),
     retryAfter: action === 'retry' ? secondsToWait(res) : 0,
   });
@@ -235,7 +269,7 @@ function secondsToWait(res) {
  * @param {string} name in lower case
  */
 function headerOf(res, name) {
-  const header = recordOf(res.header); // some phones give none for wx.uploadFile
+  const header = recordOf(res.header); // some phones give none for uploads and downloads
   return Object.keys(header).filter((key) => key.toLowerCase() === name).map((key) => String(header[key])).join(', ');
 }
 
@@ -244,14 +278,14 @@ function headerOf(res, name) {
 
 /**
  * The last two are buttons.
- * @typedef {'login' | 'request' | 'uploadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api
+ * @typedef {'login' | 'request' | 'uploadFile' | 'downloadFile' | 'getUserInfo' | 'getPhoneNumber' | 'chooseAvatar'} Api
  */
 
 /** @type {Api[]} */
 const ASKING = ['getUserInfo', 'getPhoneNumber', 'chooseAvatar']; // only these can be refused by the user
 
 /** @type {Api[]} */
-const SENDING = ['login', 'request', 'uploadFile'];
+const SENDING = ['login', 'request', 'uploadFile', 'downloadFile'];
 
 const NETWORK_ERRNO = /^60\d{4}$/; // all of them but 600002
 
@@ -292,11 +326,13 @@ function failureOf(name, err) {
   const found = known.find(({ errnos }) => errnos.includes(Number(errno))) || known.find(({ texts }) => texts.test(detail));
   const isButton = name === 'getPhoneNumber' || name === 'chooseAvatar'; // these give nothing if the user does not want to
   const otherwise = isButton && !NETWORK_ERRNO.test(errno) ? 'refused' : 'network';
-  return problemWith({ code: found ? found.code : otherwise, detail });
+  return new Problem({ code: found ? found.code : otherwise, detail });
 }
 
-// --- Calls of the platform: of WeChat's wx.
+// --- Calls of the platform: of WeChat's wx, or of what stands before it in uni-app and Taro.
 
+
+/** @typedef {'request' | 'uploadFile' | 'downloadFile'} Sending */
 
 const GRACE = 2000; // milliseconds that WeChat gets to say itself that a timeout of its own is over
 
@@ -308,9 +344,20 @@ function milliseconds(seconds) {
 }
 
 /**
+ * platform is what setup was given, or the global that is there by now.
+ * @returns {any}
+ */
+function platform() {
+  if (options.platform) return options.platform;
+  if (typeof wx !== 'undefined') return wx;
+  // @ts-ignore: WeChat's typings know neither
+  return typeof uni !== 'undefined' ? uni : typeof Taro !== 'undefined' ? Taro : {};
+}
+
+/**
  * callFor is call for what takes a timeout itself.
  * @param {number} timeout milliseconds
- * @param {'login' | 'request' | 'uploadFile'} name
+ * @param {'login' | Sending} name
  * @param {object} args
  */
 function callFor(timeout, name, args) {
@@ -320,38 +367,35 @@ function callFor(timeout, name, args) {
 /**
  * call makes a promise of a wx call. Its failure is the phone's or the network's, not an answer. WeChat may not call back
  * at all, and then the promise rejects after bound milliseconds; what comes later changes nothing.
- * @param {'login' | 'request' | 'uploadFile' | 'getUserInfo'} name
+ * @param {'login' | 'getUserInfo' | Sending} name
  * @param {object} args
  * @param {number} bound
  * @returns {Promise<any>}
  */
 function call(name, args, bound) {
-  const api = apiOf(name);
-  if (!api) return Promise.reject(problemWith({ code: 'unsupported', detail: `This WeChat has no wx.${name}.` }));
+  const wx = platform();
+  if (typeof wx[name] !== 'function') {
+    return Promise.reject(new Problem({ code: 'unsupported', detail: `This WeChat has no wx.${name}.` }));
+  }
   return new Promise((resolve, reject) => {
     /** @type {any} */
     let task;
     const timer = setTimeout(() => {
-      reject(problemWith({ code: 'network', detail: `wx.${name} did not call back within ${bound} ms.` }));
+      reject(new Problem({ code: 'network', detail: `wx.${name} did not call back within ${bound} ms.` }));
       abort(task);
     }, bound);
     const success = (/** @type {any} */ res) => { clearTimeout(timer); resolve(recordOf(res)); };
     const fail = (/** @type {any} */ res) => { clearTimeout(timer); reject(failureOf(name, res)); };
     try {
-      task = api(Object.assign({}, args, { success, fail }));
+      task = wx[name](Object.assign({}, args, { success, fail }));
+      settled(task); // Taro gives a promise as well; what that rejects with, fail has got
     } catch (err) {
       fail(err);
     }
   });
 }
 
-/** @param {string} name */
-function apiOf(name) {
-  const api = typeof wx === 'undefined' ? null : /** @type {any} */ (wx)[name];
-  return typeof api === 'function' ? api : null;
-}
-
-/** @param {any} task what a wx call has returned: of a request or an upload, what ends it */
+/** @param {any} task what a wx call has returned: of what takes its time, what ends it */
 function abort(task) {
   try {
     if (task && typeof task.abort === 'function') task.abort();
@@ -389,44 +433,37 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
 /** @param {string} path @param {Record<string, string | undefined>} fields @param {string} [token] */
 function post(path, fields, token) {
-  const header = Object.assign({}, FORM, token ? bearer(token) : {});
-  return sendRequest({ url: serverUrl(path), method: 'POST', header, data: defined(fields) });
+  return send('request', { url: serverUrl(path), method: 'POST', header: FORM, data: defined(fields) }, token);
 }
 
-/** @param {Record<string, any>} what */
-async function sendRequest(what) {
+/**
+ * send is wx.request, wx.uploadFile or wx.downloadFile, with the token if there is one.
+ * @param {Sending} name
+ * @param {Record<string, any>} what
+ * @param {string} [token]
+ * @returns {Promise<Answer>}
+ */
+async function send(name, what, token) {
   const { timeout } = what;
   const isOwn = typeof timeout === 'number' && timeout > 0; // of the caller, in milliseconds
   const bound = isOwn ? Math.min(timeout, LONGEST) : milliseconds(options.requestTimeout);
-  return answered(await callFor(bound, 'request', what));
-}
-
-/** @param {string} path @param {string} filePath @param {string} token */
-async function upload(path, filePath, token) {
-  const what = { url: serverUrl(path), filePath, name: 'file', header: bearer(token) };
-  const res = answered(await callFor(milliseconds(options.requestTimeout), 'uploadFile', what));
-  return Object.assign({}, res, { data: parsed(res.data) }); // wx.uploadFile leaves it a string
-}
-
-/** @param {any} res what wx.request or wx.uploadFile gave to success @returns {Answer} */
-function answered(res) {
+  const header = Object.assign({}, what.header, token ? { Authorization: 'Bearer ' + token } : {});
+  const res = await callFor(bound, name, Object.assign({}, what, { header }));
   const statusCode = Number(res.statusCode); // some phones give a text
-  if (!statusCode) throw problemWith({ code: 'network', detail: textOf(res.errMsg) });
-  return Object.assign({}, res, { statusCode });
+  if (!statusCode) throw new Problem({ code: 'network', detail: textOf(res.errMsg) });
+  const answer = Object.assign({}, res, { statusCode });
+  if (name === 'uploadFile') answer.data = parsed(res.data); // which is a text
+  if (name === 'downloadFile') answer.data = downloaded(answer);
+  return answer;
 }
 
 /** @param {string} path */
 function serverUrl(path) {
   if (!options.server) {
-    const problem = problemWith({ code: 'not_set_up', detail: 'wxlogin.setup({ server }) must come first.' });
+    const problem = new Problem({ code: 'not_set_up', detail: 'wxlogin.setup({ server }) must come first.' });
     throw Object.assign(problem, { message: `wxlogin: ${problem.detail}` }); // for the developer, in the console
   }
   return options.server + path;
-}
-
-/** @param {string} token */
-function bearer(token) {
-  return { Authorization: 'Bearer ' + token };
 }
 
 // --- What is kept of the session: in memory, and in the phone's storage for the next launch.
@@ -467,7 +504,7 @@ function blank() {
 function readStorage() {
   let found;
   try {
-    found = wx.getStorageSync(STORAGE_KEY);
+    found = platform().getStorageSync(STORAGE_KEY);
   } catch (err) {
     found = null; // a storage that fails costs a login at each launch, nothing more
   }
@@ -479,16 +516,41 @@ function readStorage() {
   return deleted === true ? Object.assign(read, { deleted }) : read;
 }
 
+/** @type {Set<(change: { loggedIn: boolean }) => void>} */
+const listeners = new Set();
+
+/**
+ * onChange calls listener after each login that has brought another token, and after a logout or a deletion of the account: soon
+ * afterwards, by a timer. It returns a function that ends this.
+ * @param {(change: { loggedIn: boolean }) => void} listener
+ * @returns {() => void}
+ */
+function onChange(listener) {
+  const own = (/** @type {{ loggedIn: boolean }} */ change) => listener(change);
+  listeners.add(own);
+  return () => { listeners.delete(own); };
+}
+
+/** @param {boolean} loggedIn */
+function announce(loggedIn) {
+  listeners.forEach((listener) => {
+    setTimeout(() => { if (listeners.has(listener)) listener({ loggedIn }); }, 0); // it may have been removed meanwhile
+  });
+}
+
 /** @param {Partial<Kept>} changes */
 function keep(changes) {
-  kept = Object.assign({}, record(), changes);
+  const before = record();
+  kept = Object.assign({}, before, changes);
   if (!kept.deleted) delete kept.deleted;
   writtenExpiry = kept.expiresAt;
   try {
-    wx.setStorageSync(STORAGE_KEY, kept);
+    platform().setStorageSync(STORAGE_KEY, kept);
   } catch (err) {
     // Full or broken: memory has it until the mini-program ends.
   }
+  if (kept.token && kept.token !== before.token) announce(true);
+  else if (kept.loggedOut && !before.loggedOut) announce(false);
 }
 
 /** currentToken is '' if there is none that could be valid. */
@@ -568,15 +630,14 @@ async function beginSession() {
     // A code works once: every attempt takes a new one, so that "relogin" needs nothing more.
     return await attempt(sendCode, () => {}, hasToken);
   } catch (err) {
-    const problem = asProblem(err);
-    if (problem.action === 'retry') refusal = { problem, server: options.server, since: Date.now() };
+    if (isProblem(err) && err.action === 'retry') refusal = { problem: err, server: options.server, since: Date.now() };
     throw err;
   }
 }
 
 async function sendCode() {
   const { code } = await callFor(milliseconds(options.loginTimeout), 'login', {});
-  if (!code) throw problemWith({ code: 'unknown', detail: 'wx.login gave no code.' });
+  if (!code) throw new Problem({ code: 'unknown', detail: 'wx.login gave no code.' });
   return post('/onLogin', { code, appid: appId() });
 }
 
@@ -594,16 +655,36 @@ function throwIfTooEarly() {
     refusal = null;
     return;
   }
-  throw problemWith(Object.assign({}, problem, { retryAfter: Math.ceil(problem.retryAfter - passed) }));
+  throw new Problem(Object.assign({}, problem, { retryAfter: Math.ceil(problem.retryAfter - passed) }));
 }
 
 /** appId is the mini-program's own, for a server that has several; undefined if the phone does not know it. */
 function appId() {
   try {
-    return wx.getAccountInfoSync().miniProgram.appId || undefined;
+    return platform().getAccountInfoSync().miniProgram.appId || undefined;
   } catch (err) {
     return undefined;
   }
+}
+
+/**
+ * token gives the token, and logs in first if there is none: for what does not go through request(), such as a socket. refused:
+ * the token that a service has refused; if it is still the current one, it is forgotten, and another one is fetched. After a
+ * logout it rejects with the code logged_out.
+ * @param {{ refused?: string }} [how]
+ * @returns {Promise<string>}
+ */
+async function token(how) {
+  forget(recordOf(how).refused);
+  return goodToken();
+}
+
+async function goodToken() {
+  while (!currentToken() && underWay.deletion) await settled(underWay.deletion);
+  if (record().loggedOut) throw loggedOut();
+  const current = currentToken();
+  if (!current && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
+  return current || (await newToken()).token;
 }
 
 /**
@@ -614,11 +695,7 @@ function appId() {
 function withToken(send, isSuccess) {
   let token = '';
   return attempt(async () => {
-    while (!currentToken() && underWay.deletion) await settled(underWay.deletion);
-    if (record().loggedOut) throw loggedOut();
-    token = currentToken();
-    if (!token && underWay.leave) throw loggedOut(); // a login now would begin a session after the logout
-    if (!token) token = (await newToken()).token;
+    token = await goodToken();
     const res = await sendWith(token, send);
     const isRefused = res.statusCode === 401 && actionOf(res) === 'relogin';
     while (isRefused && underWay.deletion) await settled(underWay.deletion);
@@ -689,8 +766,11 @@ async function saveProfile(given) {
   const fields = { nickName: nickName || undefined, avatarUrl: isAddress ? avatarFile : undefined };
   let answer;
   if (fields.nickName || fields.avatarUrl) answer = await withToken((token) => post('/updateUserInfo', fields, token));
-  if (file) answer = await withToken((token) => upload('/uploadAvatar', file, token));
-  if (!answer) throw problemWith({ code: 'nothing_to_save', detail: 'Neither nickName nor avatarFile was given.' });
+  if (file) {
+    const upload = { url: serverUrl('/uploadAvatar'), filePath: file, name: 'file' };
+    answer = await withToken((token) => send('uploadFile', upload, token));
+  }
+  if (!answer) throw new Problem({ code: 'nothing_to_save', detail: 'Neither nickName nor avatarFile was given.' });
   return profileOf(answer);
 }
 
@@ -767,8 +847,8 @@ async function resume() {
   if (token) {
     try {
       return knownUser(await attempt(() => sendWith(token, getUser)));
-    } catch (problem) {
-      if (asProblem(problem).action !== 'relogin') throw problem;
+    } catch (err) {
+      if (!isProblem(err) || err.action !== 'relogin') throw err;
       forget(token);
     }
     while (underWay.deletion) await settled(underWay.deletion); // it may be why the token was refused
@@ -785,7 +865,7 @@ async function renew() {
 
 /** @param {string} token */
 function getUser(token) {
-  return sendRequest({ url: serverUrl('/userInfo'), header: bearer(token) });
+  return send('request', { url: serverUrl('/userInfo') }, token);
 }
 
 /** @param {Record<string, any>} answer */
@@ -793,7 +873,7 @@ function knownUser(answer) {
   return Object.assign({ isNewUser: false }, profileOf(answer));
 }
 
-// --- Requests of the mini-program's own, with the token.
+// --- Requests, uploads and downloads of the mini-program's own, with the token.
 
 
 /** @typedef {'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'TRACE' | 'CONNECT'} Method */
@@ -801,19 +881,46 @@ function knownUser(answer) {
 /**
  * request is wx.request with the token. It resolves with the body of an answer of HTTP status 2xx. A url that begins with
  * "/" is the wxlogin server's; others must be below one of setup's services, so that the token goes nowhere else.
- * timeout is in milliseconds, as with wx.request.
- * @param {{ url: string, method?: Method, data?: any, header?: Record<string, string>, timeout?: number }} what
- * @returns {Promise<any>}
+ * timeout is in milliseconds, and other options are handed on, as with wx.request.
+ * @template [T=any]
+ * @param {{ url: string, method?: Method, data?: any, header?: Record<string, string>, timeout?: number,
+ *   [option: string]: any }} what
+ * @returns {Promise<T>}
  */
-async function request(what) {
+function request(what) {
+  return sendOwn('request', what);
+}
+
+/**
+ * uploadFile is wx.uploadFile with the token, under the rules of request(). It resolves with the body, parsed if it is JSON.
+ * @template [T=any]
+ * @param {{ url: string, filePath: string, name: string, formData?: Record<string, any>, header?: Record<string, string>,
+ *   timeout?: number, [option: string]: any }} what
+ * @returns {Promise<T>}
+ */
+function uploadFile(what) {
+  return sendOwn('uploadFile', what);
+}
+
+/**
+ * downloadFile is wx.downloadFile with the token, under the rules of request(). It resolves with the file that it was saved to:
+ * filePath if it is given, or else a temporary one. The body of an answer of failure is not read: the Problem has its status, and
+ * the code unknown; a file at filePath is not the one that was wanted then.
+ * @param {{ url: string, filePath?: string, header?: Record<string, string>, timeout?: number, [option: string]: any }} what
+ * @returns {Promise<{ filePath: string }>}
+ */
+function downloadFile(what) {
+  return sendOwn('downloadFile', what);
+}
+
+/** @param {Sending} name @param {Record<string, any>} what */
+async function sendOwn(name, what) {
   const address = textOf(recordOf(what).url);
   const url = address.startsWith('/') ? serverUrl(address) : address;
   if (![options.server].concat(options.services).some((base) => isBelow(url, base))) {
-    throw problemWith({ code: 'foreign_url', detail: 'The url is neither the server nor one of setup\'s services.' });
+    throw new Problem({ code: 'foreign_url', detail: 'The url is neither the server nor one of setup\'s services.' });
   }
-  return withToken((token) => sendRequest(Object.assign({}, what, {
-    url, header: Object.assign({}, what.header, bearer(token)),
-  })), succeeded);
+  return withToken((token) => send(name, Object.assign({}, what, { url }), token), succeeded);
 }
 
 // --- Logging out, and deleting the account.
@@ -883,13 +990,19 @@ async function erase() {
   keep({ server, token: '', expiresAt: 0, loggedOut: true, deleted: true });
 }
 
+exports.Problem = Problem;
 exports.bindPhone = bindPhone;
 exports.chosenAvatar = chosenAvatar;
 exports.deleteAccount = deleteAccount;
+exports.downloadFile = downloadFile;
+exports.isProblem = isProblem;
 exports.login = login;
 exports.logout = logout;
+exports.onChange = onChange;
 exports.request = request;
 exports.saveProfile = saveProfile;
 exports.setup = setup;
+exports.token = token;
 exports.unbindPhone = unbindPhone;
 exports.updateUserInfo = updateUserInfo;
+exports.uploadFile = uploadFile;
