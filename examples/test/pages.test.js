@@ -1,6 +1,8 @@
 // The example's pages: what they do at each tap, against the demo. What they show of their data is the matter of test/compiler.
 
 const assert = require('node:assert/strict');
+const { readFileSync } = require('node:fs');
+const path = require('node:path');
 const test = require('node:test');
 const { startApp } = require('./page.js');
 const { server, takePhone } = require('./phone.js');
@@ -313,6 +315,22 @@ for (const [what, fail, message] of [
     [on(comeBack)], [back, HOME, greets('小吴')], ['我的资料'], ['注销账号', HOME, DELETED],
   ]);
 }
+
+// --- What the server refuses.
+
+const API = readFileSync(path.join(__dirname, '../../docs/api.md'), 'utf8');
+const REFUSALS = Array.from(API.matchAll(/^\| (\d{3}) \| `(\w+)` \|/gm), ([, status, code]) => [Number(status), code]);
+const OF_PROGRAMS = ['invalid_api_key', 'forbidden', 'method_not_allowed', 'conflict', 'unsupported_media_type']; // not this one
+
+profile('each refusal is explained', async (app) => {
+  const met = REFUSALS.filter(([, code]) => !OF_PROGRAMS.includes(code));
+  assert.ok(met.length >= 14, String(met));
+  for (const [status, code] of met) {
+    const refuse = answering('POST /updateUserInfo', [status, { code, action: 'none', requestId: 'r-7' }]);
+    await play(app, [[on(refuse)], [type('小郑')], ['保存', { editing: true, busy: '' }]]);
+    assert.match(app.page.data.message, code === 'internal' ? /请把编号 r-7 告诉客服。$/ : /^(?!没有成功)[\u4e00-\u9fff].*。$/, code);
+  }
+});
 
 // --- Taps.
 

@@ -13,6 +13,8 @@ const SENTENCES = {
   logged_out: '您已退出登录，请先登录。',
   nothing_to_save: '请先选择头像或填写昵称，再保存。',
   phone_quota: '暂时无法验证手机号，请以后再试。',
+  invalid_token: '登录已失效，请再试一次。',
+  not_found: '这项功能暂时无法使用，请联系客服。',
   user_blocked: '您的账号目前不能使用，如有疑问请联系客服。',
   misconfigured: '小程序的设置有误，请联系客服，我们会尽快处理。',
   invalid_code: '微信的授权已经过期，请再试一次。',
