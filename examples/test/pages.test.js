@@ -337,9 +337,11 @@ profile('each refusal is explained', async (app) => {
 // A second tap may come before the page is drawn again, when its buttons are not yet disabled.
 home('double taps do not send twice', async (app) => {
   const { seen } = app.phone;
+  const phone = await app.phone.device.getPhoneNumber(); // before the taps, so that nothing comes between their events
+  const tap = (text) => (text === '绑定手机号' ? app.call('getphonenumber', phone) : app.press(text));
   const twice = (text, request, ...expected) => [async () => {
     seen.requests.length = 0;
-    await Promise.all([app.press(text), app.press(text)]);
+    await Promise.all([tap(text), tap(text)]);
     await app.idle();
     assert.deepEqual(seen.requests, [request]);
   }, ...expected];
