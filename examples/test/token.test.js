@@ -79,7 +79,7 @@ checks(listening(newPhone), {
 });
 
 checks(listening(openPhone), {
-  'a token that is known from an earlier launch is not heard': [[logIn, ask, heard()]],
+  'neither a token of an earlier launch nor its use is heard': [[stop, logIn, pass(2 * 3600), ask, heard()]],
   'a relogin is heard once, and its refusal is not': [[endSession, ask, heard(true)]],
   'so is that of a login': [[endSession, logIn, heard(true)]],
   'so is a token that a service refused': [[refuse, heard(true)]],

@@ -1,6 +1,8 @@
 // What the user does, what goes wrong, and how likely each is: a name is as often in a list of weights as it is likely.
 
-const { logIn, logInSilently, logInFresh, ask, update, unbind, logOut, logOutEverywhere, deleteAccount } = require('../session.js');
+const {
+  logIn, logInSilently, logInFresh, ask, update, unbind, download, takeToken, logOut, logOutEverywhere, deleteAccount,
+} = require('../session.js');
 
 const HOUR = 3600; // seconds
 
@@ -16,6 +18,9 @@ const actions = {
   loginFresh: logInFresh,
   refresh: ask,
   sync: update,
+  download,
+  token: takeToken,
+  refuseToken: ({ client, token }) => client.token({ refused: token() }),
   rename: ({ client }, random) => client.saveProfile({ nickName: `第${random.below(1000)}号` }),
   picture: async (phone) => phone.client.saveProfile({ avatarFile: await picture(phone) }),
   fillIn: async (phone) => phone.client.saveProfile({ nickName: '小明', avatarFile: await picture(phone) }),
@@ -51,8 +56,8 @@ function createFaults({ inject, time, random }) {
   };
 }
 
-const often = ['login', 'login', 'resume', 'resume', 'loginFresh', 'refresh', 'refresh', 'sync', 'sync', 'rename', 'picture', 'fillIn',
-  'bindPhone', 'bindOldPhone', 'bindTwice', 'unbindPhone'];
+const often = ['login', 'login', 'resume', 'resume', 'loginFresh', 'refresh', 'refresh', 'sync', 'sync', 'download', 'token',
+  'refuseToken', 'rename', 'picture', 'fillIn', 'bindPhone', 'bindOldPhone', 'bindTwice', 'unbindPhone'];
 
 const weights = {
   actions: [...often, ...often, ...often, 'logout', 'logoutEverywhere', 'deleteAccount', 'deleteAccount'],

@@ -39,13 +39,15 @@ function checkRepeats(what, sent, times) {
 function checkEnd(name, what, problem, trouble) {
   const code = problem ? problem.code || problem.stack : '';
   const one = (...names) => names.some((each) => trouble.has(each));
+  const isTokenBad = one('meanwhile', 'logout', 'logoutEverywhere', 'deleteAccount');
   const explained = {
     '': true,
     logged_out: true, // of an earlier burst, perhaps
     wechat_unavailable: true, // still busy
     network: one('away', 'lost', 'silent', 'mute', 'speechless'),
-    unknown: one('refusing', 'overloaded') || problem?.action === 'retry', // a gateway's; or its time to wait goes on
-    invalid_token: one('meanwhile', 'logout', 'logoutEverywhere', 'deleteAccount'),
+    unknown: one('refusing', 'overloaded') || problem?.action === 'retry' || // a gateway's; or its time to wait goes on
+      (name === 'download' && isTokenBad), // whose answer says no more
+    invalid_token: isTokenBad,
     undecryptable: one('meanwhile', 'deleteAccount'), // after a relogin for an account that was deleted on the way
     invalid_code: name === 'bindTwice' || one('meanwhile', 'deleteAccount'),
   }[code];
@@ -53,11 +55,12 @@ function checkEnd(name, what, problem, trouble) {
 }
 
 /** checkMiniProgram checks a mini-program after a burst of these actions, of which some were done. */
-function checkMiniProgram({ device, token }, names, done) {
+function checkMiniProgram({ device, token, tokenAtStart, heard }, names, done) {
   assert.ok(device.seen.loginsMost <= 1, 'two logins at once');
   const left = names.some((name) => name.startsWith('logout')) || done.includes('deleteAccount');
   const entered = names.some((name) => name.startsWith('login'));
   assert.ok(!(left && !entered && token()), `a token after ${names.join(', ')}`);
+  assert.ok(!token() || heard || (heard === undefined && token() === tokenAtStart), `${heard} was heard after ${names.join(', ')}`);
 }
 
 module.exports = { checkAction, checkMiniProgram };

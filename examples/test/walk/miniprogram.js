@@ -5,7 +5,7 @@ const { createActivity, createTimers } = require('../clock.js');
 const { takePhone, launch, whole } = require('../phone.js');
 
 const MAX_DELAY = 4; // milliseconds
-const CALLS = ['login', 'request', 'uploadFile', 'getUserInfo'];
+const CALLS = ['login', 'request', 'uploadFile', 'downloadFile', 'getUserInfo'];
 const MAX_SENT = 50; // by one action: more is a loop
 
 /**
@@ -59,7 +59,7 @@ function createMiniProgram({ base, user, appId, random, time }) {
   const { wx, device } = takePhone({ simulator: base + '/wechat', user, appId, storage, loggedIn: false, fetch: time.fetch });
   const actions = new AsyncLocalStorage();
   const network = { ...WELL, held: [] };
-  for (const name of ['request', 'uploadFile']) {
+  for (const name of ['request', 'uploadFile', 'downloadFile']) {
     const send = wx[name];
     wx[name] = (options) => {
       const sent = actions.getStore() || []; // there is none at the end of a leg
@@ -72,12 +72,14 @@ function createMiniProgram({ base, user, appId, random, time }) {
   }
 
   const miniprogram = {
-    device, network, client: undefined,
+    device, network, client: undefined, tokenAtStart: undefined, heard: undefined,
 
-    /** start is a launch: what was in memory is gone. */
+    /** start is a launch: what was in memory is gone. heard is the latest change of the session since. */
     start() {
       const changes = { server: base + '/server', wait: async (seconds) => time.pass(seconds) };
       miniprogram.client = launch({ wx, timers: time.timers }, changes);
+      Object.assign(miniprogram, { tokenAtStart: miniprogram.token(), heard: undefined });
+      miniprogram.client.onChange(({ loggedIn }) => { miniprogram.heard = loggedIn; });
     },
 
     /**
@@ -121,7 +123,7 @@ function sendOver(network, send, options, sent) {
   const path = new URL(options.url).pathname.replace(/.*\/server/, '');
   const answered = (res) => {
     const body = typeof res.data === 'string' ? JSON.parse(res.data) : res.data;
-    sent.push({ path, status: res.statusCode, advice: body.action || '' });
+    sent.push({ path, status: res.statusCode, advice: body?.action || '' }); // a download has no body
     if (sent.length > MAX_SENT) throw new Error(`${path} again and again`);
     if (takesOne(network, 'mute')) network.held.push(() => options.success(res));
     else if (takesOne(network, 'lose')) lost();

@@ -86,6 +86,7 @@ function createWalk(t, random) {
     }
     for (const { name } of plans) trouble.add(name);
     const ends = await time.settle(Promise.all(atOnce));
+    await time.timers.pass(0); // the listeners'
     for (const { check } of ends) check();
     for (const miniprogram of miniprograms) {
       const own = ends.filter((end) => end.miniprogram === miniprogram);
