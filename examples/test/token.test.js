@@ -51,6 +51,13 @@ checks(newPhone, {
     await whileAnswer('/onLogin', logIn, () => { given = atOnce(takeToken, takeToken)(phone); })(phone);
     for (const each of await given) assert.ok(each === tokenOf(phone));
   }, { requests: [LOGIN], logins: 1 }],
+  'asked for when a login has failed and a logout is about to begin, it begins no session': [
+    [answering('POST /onLogin', [403, { code: 'user_blocked' }]), async (phone) => {
+      const late = logIn(phone).catch(() => takeToken(phone));
+      const left = logOut(phone);
+      await assert.rejects(late, LOGGED_OUT);
+      await left;
+    }], { requests: ['POST /onLogin 403'], logins: 1, loggedOut: true }],
 });
 
 // --- onChange.
