@@ -105,11 +105,11 @@ const quietly = (...steps) => async (phone, t) => {
 
 checks(promisingPhone, {
   'a platform of promises works like another': [quietly(...everything), { requests: REQUESTS, logins: 1 }],
-  'what its promises reject with is left to no one': [quietly(
+  'a rejection of its promises is never left unhandled': [quietly(
     goAway, failing(logIn, { code: 'network' }), comeBack, logIn, goAway,
     ...[logInFresh, ask, update, upload, download].map((step) => failing(step, { code: 'network' })),
   )],
-  'nor what an abort of them rejects with': [quietly(async ({ wx }) => {
+  'nor is that of a call that is aborted': [quietly(async ({ wx }) => {
     const timers = createTimers();
     const calls = [];
     const request = (options) => {
