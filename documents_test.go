@@ -16,6 +16,8 @@ import (
 const (
 	english       = "README.md"
 	migrate       = "docs/migrate.md"
+	clients       = "docs/clients.md"
+	clientsZh     = "docs/clients.zh-CN.md"
 	chinese       = "README.zh-CN.md"
 	api           = "docs/api.md"
 	configuration = "docs/configuration.md"
@@ -116,7 +118,7 @@ func TestDocuments_Languages(t *testing.T) {
 	}
 	for en, zh := range map[string]string{
 		english: chinese, "docs/faq.md": "docs/faq.zh-CN.md", "docs/personal-data.md": "docs/personal-data.zh-CN.md",
-		migrate: "docs/migrate.zh-CN.md",
+		migrate: "docs/migrate.zh-CN.md", clients: clientsZh,
 	} {
 		if en, zh := anchors(t, en), anchors(t, zh); len(en) != len(zh) {
 			t.Errorf("%d and %d headings:\n%q\n%q", len(en), len(zh), en, zh)
@@ -140,6 +142,27 @@ func TestDocuments_CodeIsTested(t *testing.T) {
 	} {
 		if got := blocks(t, test.document, test.language); !slices.Equal(got, []block{{test.language, test.code}}) {
 			t.Errorf("%s shows other %s code than the tested one", test.document, test.language)
+		}
+	}
+}
+
+// Every recipe of the client is a file that examples/test runs, or whose types it checks. In Chinese only the comments differ.
+func TestDocuments_Recipes(t *testing.T) {
+	comment := regexp.MustCompile(`(?m)(^|[ \t]+)(//|/\*\*|<!--).*$`)
+	files := []string{"plain/app.js", "plain/orders.js", "orders.ts", "uni-app/App.vue", "uni-app/me.vue", "taro/app.ts", "taro/me.tsx",
+		"uni-request.js", "luch-request.js", "socket.js", "game.js", "pay.js"}
+	shown := []string{"js", "ts", "tsx", "vue"}
+	en, zh := blocks(t, clients, shown...), blocks(t, clientsZh, shown...)
+	if len(en) != len(files) || len(zh) != len(files) {
+		t.Fatalf("%d and %d recipes, want %d", len(en), len(zh), len(files))
+	}
+	for i, file := range files {
+		code := read(t, "examples/test/recipes/"+file)
+		if en[i].text != code {
+			t.Errorf("%s shows other code than %s", clients, file)
+		}
+		if comment.ReplaceAllString(zh[i].text, "") != comment.ReplaceAllString(code, "") {
+			t.Errorf("%s shows other code than %s", clientsZh, file)
 		}
 	}
 }
