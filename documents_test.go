@@ -167,6 +167,41 @@ func TestDocuments_Recipes(t *testing.T) {
 	}
 }
 
+// The client's pages have every function of its source, and a row for each option, each code and each field of a Problem.
+func TestDocuments_Client(t *testing.T) {
+	const src = "client/miniprogram/src/"
+	sources, err := filepath.Glob(src + "*.js")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("no source (%v)", err)
+	}
+	found := func(pattern, text string) (names []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			names = append(names, m[1])
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	var code strings.Builder
+	for _, file := range sources {
+		code.WriteString(read(t, file))
+	}
+	exports := strings.Join(found(`export \{ (.*) \}`, read(t, src+"index.js")), ", ")
+	rows := slices.Concat(found(`@property \{.*\} (\w+)`, read(t, src+"options.js")), found(`code: '(\w+)'`, code.String()),
+		found(`this\.(\w+) = [a-z]`, read(t, src+"problem.js")))
+	slices.Sort(rows)
+	for _, page := range []string{clients, clientsZh} {
+		text := read(t, page)
+		for name := range strings.SplitSeq(exports, ", ") {
+			if !regexp.MustCompile("`" + name + "[(`]").MatchString(text) {
+				t.Errorf("%s does not have %s", page, name)
+			}
+		}
+		if got := found("(?m)^\\| `(\\w+)` ", text); !slices.Equal(got, rows) {
+			t.Errorf("%s has the options, fields and codes\n%q, the source\n%q", page, got, rows)
+		}
+	}
+}
+
 // Each command in these documents is run somewhere. A new one must be added here together with what runs it.
 func TestDocuments_CommandsAreKnown(t *testing.T) {
 	for file, want := range map[string][]string{
