@@ -54,6 +54,18 @@ func TestPage_in_a_browser(t *testing.T) {
 	runNode(t, 2*nodeTimeout, filepath.Join("test", "browser", "*.test.js"), "CHROMIUM="+chromium)
 }
 
+// TestMiniProgram_projects runs mini-programs of TypeScript, uni-app and Taro that have the packed client. TEST_PROJECTS is the folder in
+// which they were built:
+//
+//	node client/miniprogram/test/projects/build.js /tmp/projects && TEST_PROJECTS=/tmp/projects go test -run MiniProgram_projects ./examples
+func TestMiniProgram_projects(t *testing.T) {
+	if os.Getenv("TEST_PROJECTS") == "" {
+		t.Skip("NOT TESTED: projects are built with packages of npm, and TEST_PROJECTS names no folder with them")
+	}
+	watchSources(t)
+	runNode(t, nodeTimeout, filepath.Join(clientPackage, "test", "projects.test.js"))
+}
+
 // runNode runs test files against a demo of their own.
 func runNode(t *testing.T, timeout time.Duration, pattern string, environ ...string) {
 	t.Helper()
