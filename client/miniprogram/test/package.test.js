@@ -68,7 +68,7 @@ export async function main(): Promise<string> {
 `;
 
 const NEWEST = path.join(root, 'node_modules/typescript');
-const OLD = path.dirname(createRequire(require.resolve('@arethetypeswrong/core')).resolve('typescript/package.json')); // its own, a 5
+const OLD = path.dirname(createRequire(require.resolve('@arethetypeswrong/core')).resolve('typescript/package.json')); // a 5
 
 for (const [compiler, resolution, module, extension] of [
   [NEWEST, 'node16', 'node16', 'mts'], [NEWEST, 'node16', 'node16', 'cts'],
@@ -82,7 +82,8 @@ for (const [compiler, resolution, module, extension] of [
     const project = `tsconfig.${extension}.json`;
     writeFileSync(path.join(folder, project), JSON.stringify({
       compilerOptions: {
-        strict: true, noEmit: true, skipLibCheck: false, target: 'ES2018', lib: ['ES2018'], types: [], module, moduleResolution: resolution,
+        strict: true, noEmit: true, skipLibCheck: false, target: 'ES2018', lib: ['ES2018'], types: [],
+        module, moduleResolution: resolution,
       },
       files: [consumer],
     }));

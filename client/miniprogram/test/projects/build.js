@@ -3,7 +3,8 @@
 //   node client/miniprogram/test/projects/build.js FOLDER
 //
 // The mini-programs are in FOLDER/mini-programs then. The other packages are those of the lock files. If the registry does not give
-// one, the other projects are built; the exit code is 3 then, and the last line says what is missing. It takes a minute or two, and 1 GB.
+// one, the other projects are built; the exit code is 3 then, and the last line says what is missing. It takes a minute or two,
+// and 1 GB.
 
 const { execFile } = require('node:child_process');
 const { cpSync, mkdirSync, renameSync } = require('node:fs');
