@@ -52,18 +52,32 @@ for (const [build, options] of [['dist/cjs/index.js', { toplevel: true }], ['dis
 }
 
 const CONSUMER = `
-import { login, logout, request, setup } from 'wxlogin-client';
+import { downloadFile, isProblem, login, logout, onChange, Problem, request, setup, token, uploadFile } from 'wxlogin-client';
 
-export async function main(): Promise<string> {
-  setup({ server: 'https://login.example.com', maxWait: 5 });
+interface Order { id: number }
+
+export async function main(uni: object): Promise<string> {
+  setup({ server: 'https://login.example.com', maxWait: 5, platform: uni });
   // @ts-expect-error
   setup({ server: 5 });
   const { isNewUser, userInfo } = await login({ silent: true });
   // @ts-expect-error
   isNewUser.toFixed();
   await request({ url: '/userInfo', method: 'GET', header: { 'x-test': '1' } });
+  const [{ id }] = await request<Order[]>({ url: '/orders' });
+  // @ts-expect-error
+  id.trim();
+  const header = { Authorization: await token({ refused: await token() }) };
+  const { filePath } = await downloadFile({ url: '/file', header });
+  await uploadFile<Order>({ url: '/orders', filePath, name: 'file', formData: { id } });
+  const stop: () => void = onChange(({ loggedIn }) => { if (!loggedIn) stop(); });
   await logout({ everywhere: true });
   return userInfo.nickName;
+}
+
+export function codeOf(err: unknown): string {
+  const seconds: number = isProblem(err) ? err.retryAfter : 0;
+  return err instanceof Problem && seconds === 0 ? err.code : '';
 }
 `;
 
