@@ -44,12 +44,12 @@ CREATE TABLE IF NOT EXISTS users (
   external_id        VARCHAR(128)     CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'The user in another system of yours; NULL = none',
   PRIMARY KEY (id),
   UNIQUE KEY users_unionid (unionid),
-  UNIQUE KEY users_external_id (external_id),
   KEY users_created_at (created_at),
   KEY users_last_login_at (last_login_at),
   KEY users_profile_updated_at (profile_updated_at),
   KEY users_nickname (nickname),
-  KEY users_phone (phone_number, phone_country_code)
+  KEY users_phone (phone_number, phone_country_code),
+  UNIQUE KEY users_external_id (external_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci COMMENT='One row a person: profile, status and times';
 
 -- openid comes first in the key: logins give both columns, an administrator searches by openid alone.

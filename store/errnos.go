@@ -104,6 +104,7 @@ var errnos = map[uint16]errno{
 	1054:        {missing, "unknown column"},
 	noSuchTable: {missing, "no such table"},
 	1932:        {missing, "no such table in the storage engine"},
+	8113:        {missing, "a prepared statement does not fit the tables any more"}, // TiDB
 
 	1045: {accessDenied, "wrong user name, password or host"},
 	1130: {accessDenied, "no account may connect from this host"},

@@ -9,8 +9,7 @@ const DEFAULT_TIMEOUT = 60000; // milliseconds, as with WeChat
 async function send(fetch, { url, method = 'GET', data, header = {}, dataType = 'json', timeout }, aborter) {
   const headers = headersOf({ 'content-type': 'application/json', ...header });
   const body = data && encode(data, headers.get('content-type'));
-  const { content, ...res } = await exchange(fetch, url, { method, headers, body }, timeout, aborter);
-  const text = await content.text();
+  const { text, ...res } = await exchange(fetch, url, { method, headers, body }, timeout, aborter);
   return { ...res, data: dataType === 'json' ? parse(text) : text };
 }
 
@@ -20,24 +19,25 @@ async function upload(fetch, { url, filePath, name, formData = {}, header = {}, 
   const body = new FormData();
   for (const [field, value] of Object.entries(formData)) body.append(field, value);
   body.append(name, new Blob([file.bytes], { type: file.type }), filePath.split('/').pop());
-  const { content, ...res } = await exchange(fetch, url, { method: 'POST', headers: headersOf(header), body }, timeout, aborter);
-  return { ...res, data: await content.text() };
+  const { text, ...res } = await exchange(fetch, url, { method: 'POST', headers: headersOf(header), body }, timeout, aborter);
+  return { ...res, data: text };
 }
 
 /** download is wx.downloadFile, without the file's path: the body of every HTTP status becomes a file. It gives no header. */
 async function download(fetch, { url, header = {}, timeout }, aborter) {
-  const { statusCode, content } = await exchange(fetch, url, { headers: headersOf(header) }, timeout, aborter);
-  return { statusCode, file: { bytes: new Uint8Array(await content.arrayBuffer()), type: content.type } };
+  const { statusCode, blob } = await exchange(fetch, url, { headers: headersOf(header) }, timeout, aborter, 'blob');
+  return { statusCode, file: { bytes: new Uint8Array(await blob.arrayBuffer()), type: blob.type } };
 }
 
-async function exchange(fetch, url, init, timeout = DEFAULT_TIMEOUT, aborter) {
+/** exchange sends, and reads the body as a text or a blob. A browser shows its tools no body that is read as a blob. */
+async function exchange(fetch, url, init, timeout = DEFAULT_TIMEOUT, aborter, kind = 'text') {
   const timer = setTimeout(() => aborter.abort(new Error('timeout')), timeout);
   try {
     const res = await fetch(new URL(url), { ...init, credentials: 'omit', signal: aborter.signal });
     return {
       statusCode: res.status,
       header: Object.fromEntries(res.headers), // names in lower case
-      content: await res.blob(),
+      [kind]: await res[kind](),
     };
   } catch (err) {
     throw aborter.signal.aborted ? aborter.signal.reason : err;

@@ -98,7 +98,9 @@ const greets = (page, name) => reads(page, `Hello, ${name}`);
 /** open is the first step of the page. */
 async function open(page) {
   await page.locator('#next').click();
-  await page.locator('#greeting').getByText(/^(Hello, new friend|你好，新朋友)$/).waitFor();
+  await page.locator('#greeting').getByText(/^(Hello, new friend|你好，新朋友)$/).waitFor().catch(async (err) => {
+    throw new Error(`${err.message}\nthe page says:\n${await page.locator('body').innerText()}`);
+  });
 }
 
 /** fillIn fills in the profile as today's WeChat has people do it. It begins and ends on the first page. */
