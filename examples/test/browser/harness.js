@@ -63,6 +63,7 @@ async function visit(t, { allowed = /$^/, watch = () => {}, at = address, opened
   });
   await page.goto(at);
   await page.locator('#next').waitFor();
+  await page.evaluate(() => new Promise((drawn) => { requestAnimationFrame(() => requestAnimationFrame(drawn)); }));
   if (opened) await open(page);
   return { page, context, requests };
 }
@@ -95,12 +96,10 @@ async function reads(page, text) {
 
 const greets = (page, name) => reads(page, `Hello, ${name}`);
 
-/** open is the first step of the page. */
+/** open is the first step of the page, by the keyboard: on a busy machine Chromium may lose a click on a page that is new. */
 async function open(page) {
-  await page.locator('#next').click();
-  await page.locator('#greeting').getByText(/^(Hello, new friend|你好，新朋友)$/).waitFor().catch(async (err) => {
-    throw new Error(`${err.message}\nthe page says:\n${await page.locator('body').innerText()}`);
-  });
+  await page.locator('#next').press('Enter');
+  await page.locator('#greeting').getByText(/^(Hello, new friend|你好，新朋友)$/).waitFor();
 }
 
 /** fillIn fills in the profile as today's WeChat has people do it. It begins and ends on the first page. */
