@@ -1,7 +1,6 @@
 package examples_test
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,9 +35,7 @@ func TestMiniProgram_client(t *testing.T) {
 		}
 	}
 	var manifest struct{ Version string }
-	if err := json.Unmarshal([]byte(readText(t, filepath.Join(clientPackage, "package.json"))), &manifest); err != nil {
-		t.Fatal(err)
-	}
+	readJSON(t, filepath.Join(clientPackage, "package.json"), &manifest)
 	if first, _, _ := strings.Cut(built, "\n"); !strings.Contains(first, " version "+manifest.Version+". ") {
 		t.Errorf("%s begins with %q, and the package is version %s: %s", clientFile, first, manifest.Version, rebuild)
 	}

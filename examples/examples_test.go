@@ -143,11 +143,7 @@ func TestMiniProgram_json_parses(t *testing.T) {
 
 func readJSON(t *testing.T, path string, v any) {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := json.Unmarshal([]byte(readText(t, path)), v); err != nil {
 		t.Errorf("%s: %v", path, err)
 	}
 }
@@ -155,11 +151,7 @@ func readJSON(t *testing.T, path string, v any) {
 // TestClassic_fits_into_the_README checks the part of classic.js that documentation shows.
 func TestClassic_fits_into_the_README(t *testing.T) {
 	const begin, end, most = "// readme:begin\n", "// readme:end\n", 40 // lines
-	data, err := os.ReadFile(filepath.Join("test", "classic.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(data)
+	text := readText(t, filepath.Join("test", "classic.js"))
 	if strings.Count(text, begin) != 1 || strings.Count(text, end) != 1 {
 		t.Fatal("classic.js must have its markers once")
 	}

@@ -225,9 +225,8 @@ func TestUsers_EraseCrash(t *testing.T) {
 // An erase and a removal reach what a login has committed after they began and before they had the user's lock.
 func TestUsers_EraseAfterWait(t *testing.T) {
 	inB := store.Identity{AppID: appB, OpenID: "oAliceInB", UnionID: "uAlice"}
-	login := func(f *fixture) { f.login(inB.AppID, inB.OpenID, "") }
 	name := func(f *fixture) {
-		login(f)
+		f.login(inB.AppID, inB.OpenID, "")
 		f.update(inB.AppID, inB.OpenID, store.Profile{NickName: "Alice"})
 	}
 	erase := func(f *fixture, id uint64) error {

@@ -34,7 +34,7 @@ function asCommonJS(code) {
   const body = code
     .replace(IMPORT, (_, list, file) => `const {${list.replace(/ as /g, ': ')}} = require('${file}');`)
     .replace(REEXPORT, (_, list, file) => list.split(',').map((name) => `exports.${name.trim()} = require('${file}').${name.trim()};`).join(' '))
-    .replace(EXPORT, (_, kind, name) => { names.push([name, name]); return `${kind} ${name}`; })
+    .replace(EXPORT, (_, kind, name) => { names.push([name]); return `${kind} ${name}`; })
     .replace(EXPORTS, (_, list) => {
       for (const each of list.split(',')) names.push(each.trim().split(' as '));
       return '';
